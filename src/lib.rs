@@ -1,0 +1,11 @@
+//! Twinlens keeps photo libraries in step over WebDAV.
+//!
+//! The map, from the ground up. A room imports only rooms of lower rank (a test holds that):
+//!
+//! | rank | room | owns |
+//! | --- | --- | --- |
+//! | 0 | [`types`] | paths, digests, versions, expectations |
+//! | 1 | [`reconcile`] | the pure merge kernel |
+
+pub mod reconcile;
+pub mod types;

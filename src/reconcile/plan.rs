@@ -1,0 +1,200 @@
+//! Ordered plain data: what will be done, and why. The dry run, the preview and the tests see the same value.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion, Side};
+
+use super::Approved;
+
+/// Why a step is taken or left out; its `Display` is what the owner reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+pub enum Why {
+    /// The other side has never seen it.
+    New,
+    /// One side changed since both were in step.
+    Changed,
+    /// One side deleted it, the other edited it.
+    EditBeatsDeletion,
+    /// Both sides changed it, differently.
+    BothChanged,
+    /// Both sides hold the same bytes.
+    SameContent,
+    /// It was renamed on the other side.
+    Moved,
+    /// The other side deleted it.
+    Deleted,
+    /// The content is on the other side already, under this path.
+    SameContentAt {
+        /// Where it is.
+        path: RelPath,
+    },
+    /// Uploads are off for this service.
+    UploadOff,
+    /// Downloads are off for this service.
+    DownloadOff,
+    /// RAW files and videos are off for this service.
+    RawAndVideoOff,
+    /// One side could not be read there.
+    Unreadable {
+        /// Which one.
+        side: Side,
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::New => f.write_str("new"),
+            Why::Changed => f.write_str("changed"),
+            Why::EditBeatsDeletion => f.write_str("edited on one side, deleted on the other: the edit wins"),
+            Why::BothChanged => f.write_str("changed on both sides: both are kept"),
+            Why::SameContent => f.write_str("both sides have the same content"),
+            Why::Moved => f.write_str("renamed on the other side"),
+            Why::Deleted => f.write_str("deleted on the other side"),
+            Why::SameContentAt { path } => write!(f, "the other side has the same content as {path}"),
+            Why::UploadOff => f.write_str("uploads are off for this service"),
+            Why::DownloadOff => f.write_str("downloads are off for this service"),
+            Why::RawAndVideoOff => f.write_str("RAW files and videos are off for this service"),
+            Why::Unreadable { side: Side::Local, reason } => write!(f, "could not be read here: {reason}"),
+            Why::Unreadable { side: Side::Remote, reason } => write!(f, "could not be read on the service: {reason}"),
+        }
+    }
+}
+
+/// One action. Each says what it expects to find where it writes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Send the local file to the service.
+    Upload {
+        /// What is sent.
+        source: LocalVersion,
+        /// What must be on the service.
+        expect: Expect<RemoteVersion>,
+    },
+    /// Fetch the remote file.
+    Download {
+        /// What is fetched.
+        source: RemoteVersion,
+        /// What must be in the library.
+        expect: Expect<LocalVersion>,
+    },
+    /// Keep the remote version under `copy`, then let the local one have the name.
+    Conflict {
+        /// The version here.
+        local: LocalVersion,
+        /// The version there.
+        remote: RemoteVersion,
+        /// The name of the conflict copy, on both sides.
+        copy: RelPath,
+    },
+    /// Remove the file from `side`: to the trash here, by DELETE there.
+    Delete {
+        /// Where.
+        side: Side,
+        /// The local version when `side` is local.
+        local: Option<LocalVersion>,
+        /// The remote version when `side` is remote.
+        remote: Option<RemoteVersion>,
+    },
+    /// Rename on `side`; the step's paths are the new ones.
+    Move {
+        /// Where the rename is done.
+        side: Side,
+        /// The path it has there now.
+        from: RelPath,
+        /// The row of the baseline that this replaces.
+        base: RelPath,
+        /// The file here.
+        local: LocalVersion,
+        /// The file there.
+        remote: RemoteVersion,
+    },
+    /// Record that these two hold the same content; nothing travels. `base` names a row that this replaces.
+    Adopt {
+        /// The file here.
+        local: LocalVersion,
+        /// The file there.
+        remote: RemoteVersion,
+        /// The row of the baseline that this replaces, when a renamed file is adopted in its new place.
+        base: Option<RelPath>,
+    },
+    /// Record a deletion on one side that is not followed on the other.
+    Tombstone {
+        /// The half that stays; the other is gone.
+        local: Option<LocalVersion>,
+        /// The half that stays; the other is gone.
+        remote: Option<RemoteVersion>,
+    },
+    /// Drop the row.
+    Forget,
+}
+
+/// One step: a file's path on each side (they differ when names are not kept or contents were matched) and the action.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The path in the library.
+    pub local: RelPath,
+    /// The path below the service's folder.
+    pub remote: RelPath,
+    /// What is done.
+    pub action: Action,
+    /// Why.
+    pub why: Why,
+}
+
+impl Step {
+    /// The word for the action in output.
+    pub fn verb(&self) -> &'static str {
+        match &self.action {
+            Action::Upload { .. } => "upload",
+            Action::Download { .. } => "download",
+            Action::Conflict { .. } => "conflict",
+            Action::Delete { side: Side::Local, .. } => "trash",
+            Action::Delete { side: Side::Remote, .. } => "delete",
+            Action::Move { .. } => "move",
+            Action::Adopt { .. } => "adopt",
+            Action::Tombstone { .. } => "remember-deletion",
+            Action::Forget => "forget",
+        }
+    }
+
+    /// How many bytes will travel.
+    pub fn bytes(&self) -> u64 {
+        match &self.action {
+            Action::Upload { source, .. } => source.size,
+            Action::Download { source, .. } => source.size.unwrap_or(0),
+            Action::Conflict { local, remote, .. } => local.size + remote.size.unwrap_or(0),
+            _ => 0,
+        }
+    }
+}
+
+/// A file that is left as it is, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Its path.
+    pub path: RelPath,
+    /// The reason.
+    pub why: Why,
+}
+
+/// What a sync will do. Made only from an approved outcome.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// In the order in which they are started.
+    pub steps: Vec<Step>,
+    /// What is left alone.
+    pub skipped: Vec<Skipped>,
+}
+
+impl From<Approved> for Plan {
+    fn from(approved: Approved) -> Self {
+        let outcome = approved.into_outcome();
+        Self { steps: outcome.steps, skipped: outcome.skipped }
+    }
+}

@@ -1,0 +1,22 @@
+//! The words everything else is written in: paths, digests, versions, expectations.
+//!
+//! Rank 0. No I/O and no policy. A value of these types is already valid: what comes from outside is parsed
+//! at the border ([`RelPath::parse`], [`ContentHash::from_hex`], ...) and never checked again further in.
+
+pub mod digest;
+pub mod expect;
+pub mod id;
+pub mod media;
+pub mod path;
+pub mod side;
+pub mod time;
+pub mod version;
+
+pub use digest::{ContentHash, Digests, Hasher, KnownDigests, Sha1};
+pub use expect::Expect;
+pub use id::{LibraryId, ServiceId};
+pub use media::MediaKind;
+pub use path::{PathError, RelPath};
+pub use side::Side;
+pub use time::Mtime;
+pub use version::{LocalVersion, RemoteVersion};

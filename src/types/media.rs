@@ -1,0 +1,116 @@
+//! What kind of file a name promises, and which names are never photos.
+
+use serde::Serialize;
+
+/// What a file is, by its extension. (Telling ambiguous extensions apart by their first bytes comes later.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MediaKind {
+    /// A picture that every program shows.
+    Image,
+    /// A camera's raw format, DNG included.
+    Raw,
+    /// A moving picture.
+    Video,
+    /// A drawing.
+    Vector,
+    /// Anything else: metadata beside a picture, or unknown.
+    Sidecar,
+}
+
+#[rustfmt::skip]
+const IMAGE: &[&str] = &[
+    "jpg", "jpeg", "jpe", "jif", "jfif", "jfi", "jxl", "thm", "tif", "tiff", "psd", "png", "apng", "pnga", "pn", "gif",
+    "bmp", "avif", "avis", "avifs", "hif", "heif", "heic", "avci", "avcs", "heifs", "heics", "webp", "mpo", "jp2", "j2k",
+    "jpx", "insp",
+];
+#[rustfmt::skip]
+const RAW: &[&str] = &[
+    "dng", "3fr", "ari", "arw", "bay", "cap", "crw", "cr2", "cr3", "data", "dcs", "dcr", "drf", "eip", "erf", "fff", "gpr",
+    "iiq", "k25", "kdc", "mdc", "mef", "mos", "mrw", "nef", "nrw", "obm", "orf", "ori", "pef", "ptx", "pxn", "r3d", "raf",
+    "raw", "rwl", "rwz", "rw2", "srf", "srw", "sr2", "x3f",
+];
+#[rustfmt::skip]
+const VIDEO: &[&str] = &[
+    "avc", "hevc", "vvc", "evc", "mov", "qt", "avi", "av1", "mpg", "mpeg", "mjpg", "mjpeg", "mp2", "mpv", "mp", "mp4", "m4v",
+    "mxf", "3gp", "3g2", "3gpp", "flv", "f4v", "mkv", "mts", "m2ts", "ogv", "ogg", "ogx", "webm", "asf", "wmv", "dv", "mpe",
+    "vob", "insv", "lrv", "av01", "avc1", "h264", "h265", "hvc1", "hev1", "vp8", "vp9",
+];
+const VECTOR: &[&str] = &["svg", "ai", "ps", "eps", "epsf", "epsi", "ept"];
+
+impl MediaKind {
+    /// By the extension, upper- or lower-case, without its dot.
+    pub fn of_extension(extension: &str) -> Self {
+        let extension = extension.to_ascii_lowercase();
+        let among = |list: &[&str]| list.contains(&extension.as_str());
+        if among(IMAGE) {
+            Self::Image
+        } else if among(RAW) {
+            Self::Raw
+        } else if among(VIDEO) {
+            Self::Video
+        } else if among(VECTOR) {
+            Self::Vector
+        } else {
+            Self::Sidecar
+        }
+    }
+
+    /// A picture, raw or moving: something whose loss would be missed.
+    pub fn is_media(self) -> bool {
+        self != Self::Sidecar
+    }
+}
+
+/// The folder in a library's root that is Twinlens's own: never listed, served, synced or indexed.
+pub const OWN_FOLDER: &str = ".twinlens";
+
+#[rustfmt::skip]
+const JUNK_NAMES: &[&str] = &[
+    ".ds_store", ".appledouble", ".spotlight-v100", ".trashes", ".fseventsd", "thumbs.db", "ehthumbs.db", "desktop.ini",
+    "$recycle.bin", "system volume information", "#recycle", "@eadir", "#snapshot", "__macosx", ".stfolder", ".stversions",
+    ".stignore", ".photoprism", ".ppstorage", ".ppignore", ".tlignore", "lost+found", ".thumbnails", ".nomedia", ".owncloudsync.log",
+    ".csync_journal.db", OWN_FOLDER,
+];
+#[rustfmt::skip]
+const JUNK_SUFFIXES: &[&str] = &[
+    ".part", ".tacitpart", ".filepart", ".partial", ".crdownload", ".download", ".swp",
+];
+#[rustfmt::skip]
+const JUNK_PREFIXES: &[&str] = &[
+    "._", "~syncthing~", ".syncthing.", ".unison.", ".mutagen-temporary-", ".~lock.", "~$", ".fuse_hidden", ".nfs", ".trash-",
+    "._sync_", ".sync_",
+];
+
+/// True for a file or folder name that is known to be no photo: a system's litter or somebody's unfinished transfer.
+/// Such names are stored and served like any other, but not indexed, counted or synced.
+pub fn is_junk(name: &str) -> bool {
+    let name = name.to_lowercase();
+    JUNK_NAMES.contains(&name.as_str())
+        || JUNK_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+        || JUNK_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_ignore_case_and_dng_is_raw() {
+        assert_eq!(MediaKind::of_extension("JPG"), MediaKind::Image);
+        assert_eq!(MediaKind::of_extension("dng"), MediaKind::Raw);
+        assert_eq!(MediaKind::of_extension("MOV"), MediaKind::Video);
+        assert_eq!(MediaKind::of_extension("xmp"), MediaKind::Sidecar);
+        assert_eq!(MediaKind::of_extension(""), MediaKind::Sidecar);
+    }
+
+    #[test]
+    fn junk_is_known_by_name() {
+        for junk in [".DS_Store", "Thumbs.db", "IMG_1.jpg.ocTransferId77.part", "._IMG.jpg", ".twinlens", "a.jpg.tacitpart"] {
+            assert!(is_junk(junk), "{junk}");
+        }
+        for photo in ["IMG_1.jpg", "part.jpg", ".hidden.jpg", "Thumbs.db.jpg"] {
+            assert!(!is_junk(photo), "{photo}");
+        }
+    }
+}
