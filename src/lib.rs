@@ -5,7 +5,9 @@
 //! | rank | room | owns |
 //! | --- | --- | --- |
 //! | 0 | [`types`] | paths, digests, versions, expectations |
+//! | 1 | [`dav`] | the protocol without I/O |
 //! | 1 | [`reconcile`] | the pure merge kernel |
 
+pub mod dav;
 pub mod reconcile;
 pub mod types;

@@ -1,0 +1,25 @@
+//! Entity tags (RFC 9110 section 8.8.3).
+
+/// The opaque part of an entity tag as servers really send it: quoted, weak, bare, or marked by a compressing proxy.
+pub fn parse(text: &str) -> Option<String> {
+    let text = text.trim();
+    let text = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
+    let text = text.strip_suffix("-gzip").unwrap_or(text);
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The strong entity tag with this opaque part, as a header or property value.
+pub fn quote(opaque: &str) -> String {
+    format!("\"{opaque}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_spelling_is_one_tag() {
+        for spelling in ["\"a-1\"", "W/\"a-1\"", "a-1", "\"a-1-gzip\"", " \"a-1\" "] {
+            assert_eq!(super::parse(spelling).as_deref(), Some("a-1"), "{spelling}");
+        }
+        assert_eq!(super::parse("\"\""), None);
+    }
+}

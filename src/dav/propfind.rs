@@ -1,0 +1,132 @@
+//! PROPFIND requests (RFC 4918 section 9.1), read and written.
+
+use super::names::{self, DAV};
+use super::xml::{Reader, Token, XmlError};
+use super::PropName;
+
+/// What a client wants to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Everything that is cheap, and what is named besides.
+    AllProp {
+        /// RFC 4918 section 14.8.
+        include: Vec<PropName>,
+    },
+    /// The names of everything.
+    PropName,
+    /// Just these.
+    Props(Vec<PropName>),
+}
+
+impl Request {
+    /// Reads a body; an empty one means all properties (section 9.1).
+    pub fn parse(body: &str) -> Result<Self, XmlError> {
+        if body.trim().is_empty() {
+            return Ok(Self::AllProp { include: Vec::new() });
+        }
+        let mut reader = Reader::new(body);
+        let mut request = None;
+        let mut include = Vec::new();
+        let is = |name: &PropName, local: &str| name.namespace == DAV && name.local == local;
+        match next_element(&mut reader)? {
+            Some(root) if is(&root, "propfind") => {}
+            _ => return Err(XmlError::Unexpected("propfind")),
+        }
+        while let Some(name) = next_element(&mut reader)? {
+            if is(&name, "prop") {
+                let mut props = Vec::new();
+                while let Some(prop) = next_element(&mut reader)? {
+                    reader.skip()?;
+                    props.push(prop);
+                }
+                request = Some(Self::Props(props));
+            } else if is(&name, "include") {
+                while let Some(prop) = next_element(&mut reader)? {
+                    reader.skip()?;
+                    include.push(prop);
+                }
+            } else {
+                if is(&name, "allprop") {
+                    request = Some(Self::AllProp { include: Vec::new() });
+                } else if is(&name, "propname") {
+                    request = Some(Self::PropName);
+                }
+                reader.skip()?;
+            }
+        }
+        while reader.next()? != Token::Eof {}
+        match request {
+            Some(Self::AllProp { .. }) => Ok(Self::AllProp { include }),
+            Some(request) => Ok(request),
+            None => Err(XmlError::Unexpected("propfind")),
+        }
+    }
+}
+
+/// The next element inside the current one; none at its end.
+fn next_element(reader: &mut Reader<'_>) -> Result<Option<PropName>, XmlError> {
+    loop {
+        match reader.next()? {
+            Token::Start(name) => return Ok(Some(name)),
+            Token::End | Token::Eof => return Ok(None),
+            Token::Text(_) => {}
+        }
+    }
+}
+
+/// What the client asks of every server: only what a sync needs, and nothing for which a server must open files.
+pub const WANTED: [PropName; 7] = [
+    names::RESOURCETYPE,
+    names::GETCONTENTLENGTH,
+    names::GETETAG,
+    names::GETLASTMODIFIED,
+    names::CHECKSUMS,
+    names::CONTENT_HASH,
+    names::LIBRARY_ID,
+];
+
+/// A request body that asks for `props`.
+pub fn body(props: &[PropName]) -> String {
+    let mut body = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<d:propfind xmlns:d=\"DAV:\"");
+    for (prefix, namespace) in [("oc", names::OC), ("nc", names::NC), ("tl", names::TL)] {
+        body.push_str(&format!(" xmlns:{prefix}=\"{namespace}\""));
+    }
+    body.push_str("><d:prop>");
+    for prop in props {
+        if let Some(prefix) = prop.prefix() {
+            body.push_str(&format!("<{prefix}:{}/>", prop.local));
+        }
+    }
+    body.push_str("</d:prop></d:propfind>");
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        assert_eq!(Request::parse(&body(&WANTED)), Ok(Request::Props(WANTED.to_vec())));
+    }
+
+    #[test]
+    fn reads_the_other_kinds() {
+        assert_eq!(Request::parse(""), Ok(Request::AllProp { include: vec![] }));
+        let text = "<propfind xmlns='DAV:'><allprop/><include><getetag/></include></propfind>";
+        assert_eq!(Request::parse(text), Ok(Request::AllProp { include: vec![names::GETETAG] }));
+        assert_eq!(Request::parse("<propfind xmlns='DAV:'><propname/></propfind>"), Ok(Request::PropName));
+        let empty = Request::parse("<propfind xmlns='DAV:'><prop/></propfind>");
+        assert_eq!(empty, Ok(Request::Props(vec![])));
+    }
+
+    #[test]
+    fn refuses_what_is_not_one() {
+        assert_eq!(Request::parse("<x/>"), Err(XmlError::Unexpected("propfind")));
+        assert_eq!(Request::parse("<!DOCTYPE x><x/>"), Err(XmlError::Doctype));
+        assert!(matches!(Request::parse("<d:propfind xmlns:d='DAV:'><d:prop>"), Err(XmlError::Malformed(_))));
+        assert!(matches!(Request::parse("<d:propfind><d:prop/></d:propfind>"), Err(XmlError::Malformed(_))));
+        let deep = "<a>".repeat(100);
+        assert!(Request::parse(&format!("<propfind xmlns='DAV:'><prop>{deep}")).is_err());
+    }
+}

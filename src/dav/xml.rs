@@ -1,0 +1,144 @@
+//! Reading XML that somebody else wrote.
+
+use quick_xml::XmlVersion;
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::name::ResolveResult;
+use quick_xml::reader::NsReader;
+
+use super::PropName;
+
+/// Elements may not be nested deeper than this.
+const DEPTH_LIMIT: usize = 32;
+
+/// Why a document was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum XmlError {
+    /// Not well-formed, or it ends early.
+    #[error("not well-formed XML: {0}")]
+    Malformed(String),
+    /// It has a document type declaration; those are a way to attack a reader (RFC 4918 section 20.6).
+    #[error("it has a document type declaration")]
+    Doctype,
+    /// An entity that XML itself does not define.
+    #[error("it uses the undefined entity `{0}`")]
+    Entity(String),
+    /// Nested too deeply.
+    #[error("it is nested deeper than {DEPTH_LIMIT} elements")]
+    TooDeep,
+    /// Well-formed, but not the document that was expected.
+    #[error("it is not a {0} document")]
+    Unexpected(&'static str),
+}
+
+/// What happens next in a document. Comments and processing instructions are passed over; an empty element is
+/// reported as a start and an end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Token {
+    /// An element begins.
+    Start(PropName),
+    /// The innermost element ends.
+    End,
+    /// Characters, entities resolved. Long texts may come in pieces.
+    Text(String),
+    /// The document is complete.
+    Eof,
+}
+
+/// A reader of one document, which must be whole in memory.
+pub struct Reader<'a> {
+    inner: NsReader<&'a [u8]>,
+    depth: usize,
+    seen_root: bool,
+    pending_end: bool,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `document`, which must be UTF-8.
+    pub fn new(document: &'a str) -> Self {
+        Self { inner: NsReader::from_str(document), depth: 0, seen_root: false, pending_end: false }
+    }
+
+    /// The next token.
+    pub fn next(&mut self) -> Result<Token, XmlError> {
+        if std::mem::take(&mut self.pending_end) {
+            self.depth -= 1;
+            return Ok(Token::End);
+        }
+        loop {
+            let (namespace, event) =
+                self.inner.read_resolved_event().map_err(|error| XmlError::Malformed(error.to_string()))?;
+            match event {
+                Event::Start(start) => {
+                    let name = name(&namespace, &start)?;
+                    return self.enter(name, false);
+                }
+                Event::Empty(start) => {
+                    let name = name(&namespace, &start)?;
+                    return self.enter(name, true);
+                }
+                Event::End(_) => {
+                    self.depth = self.depth.saturating_sub(1);
+                    return Ok(Token::End);
+                }
+                Event::Text(text) => return Ok(Token::Text(text.xml_content(XmlVersion::Implicit1_0).into_owned())),
+                Event::CData(text) => return Ok(Token::Text(text.xml_content(XmlVersion::Implicit1_0).into_owned())),
+                Event::GeneralRef(reference) => {
+                    let entity = reference.xml_content(XmlVersion::Implicit1_0);
+                    let text = match reference.resolve_char_ref() {
+                        Ok(Some(c)) => c.to_string(),
+                        Ok(None) => match quick_xml::escape::resolve_xml_entity(&entity) {
+                            Some(text) => text.to_owned(),
+                            None => return Err(XmlError::Entity(entity.into_owned())),
+                        },
+                        Err(error) => return Err(XmlError::Malformed(error.to_string())),
+                    };
+                    return Ok(Token::Text(text));
+                }
+                Event::DocType(_) => return Err(XmlError::Doctype),
+                Event::Eof if self.depth == 0 && self.seen_root => return Ok(Token::Eof),
+                Event::Eof => return Err(XmlError::Malformed("it ends early".into())),
+                Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
+            }
+        }
+    }
+
+    fn enter(&mut self, name: PropName, empty: bool) -> Result<Token, XmlError> {
+        if self.depth >= DEPTH_LIMIT {
+            return Err(XmlError::TooDeep);
+        }
+        self.depth += 1;
+        self.seen_root = true;
+        self.pending_end = empty;
+        Ok(Token::Start(name))
+    }
+
+    /// The text of the element that was just entered, up to and including its end; elements inside are an empty text.
+    pub fn text(&mut self) -> Result<String, XmlError> {
+        let mut text = String::new();
+        let mut inside = 0;
+        loop {
+            match self.next()? {
+                Token::Text(piece) if inside == 0 => text.push_str(&piece),
+                Token::Text(_) => {}
+                Token::Start(_) => inside += 1,
+                Token::End if inside == 0 => return Ok(text.trim().to_owned()),
+                Token::End => inside -= 1,
+                Token::Eof => return Err(XmlError::Malformed("it ends early".into())),
+            }
+        }
+    }
+
+    /// Passes over the rest of the element that was just entered.
+    pub fn skip(&mut self) -> Result<(), XmlError> {
+        self.text().map(drop)
+    }
+}
+
+fn name(namespace: &ResolveResult<'_>, start: &BytesStart<'_>) -> Result<PropName, XmlError> {
+    let namespace = match namespace {
+        ResolveResult::Bound(namespace) => namespace.as_ref(),
+        ResolveResult::Unbound => "",
+        ResolveResult::Unknown(_) => return Err(XmlError::Malformed("a namespace prefix is not declared".into())),
+    };
+    Ok(PropName::owned(namespace, start.local_name().as_ref()))
+}
