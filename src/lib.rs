@@ -7,7 +7,11 @@
 //! | 0 | [`types`] | paths, digests, versions, expectations |
 //! | 1 | [`dav`] | the protocol without I/O |
 //! | 1 | [`reconcile`] | the pure merge kernel |
+//! | 2 | [`store`] | redb tables and typed rows |
+//! | 3 | [`library`] | the one door to photos on disk |
 
 pub mod dav;
+pub mod library;
 pub mod reconcile;
+pub mod store;
 pub mod types;

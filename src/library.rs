@@ -1,0 +1,28 @@
+//! The one door to photos on disk.
+//!
+//! Rank 3. Everything that reads or writes originals goes through here. It promises:
+//! - a file is visible under its name only when complete: [`Staged::commit`] is the only way to publish one, and it syncs the file,
+//!   renames, syncs the folder, then updates the index;
+//! - what is replaced or removed goes to the trash, in the same move;
+//! - no path leads out of the root, neither by `..` nor by a symbolic link;
+//! - a scan that cannot read something says so; it never calls it gone.
+//!
+//! All calls block; asynchronous callers run them on a blocking thread.
+
+mod error;
+mod marker;
+mod naming;
+mod scan;
+mod staged;
+mod trash;
+mod tree;
+
+pub use error::LibraryError;
+pub use marker::open_library;
+pub use naming::capture_name;
+pub use scan::{ScanReport, scan};
+pub use staged::{Committed, Staged};
+pub use tree::{Kind, Member, Stat, Tree};
+
+#[cfg(test)]
+mod tests;

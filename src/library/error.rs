@@ -1,0 +1,95 @@
+//! What can go wrong with photos on disk.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::store::StoreError;
+use crate::types::{LibraryId, RelPath};
+
+/// A failed operation on a library. The text names the path and says what to do where something can be done.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// No such file or folder.
+    #[error("{0} does not exist")]
+    NotFound(RelPath),
+    /// Something is there already.
+    #[error("{0} exists already")]
+    Exists(RelPath),
+    /// The folder that should hold it is missing.
+    #[error("the folder of {0} does not exist")]
+    NoParent(RelPath),
+    /// A folder where a file is needed, or the reverse.
+    #[error("{0} is of the wrong kind (a folder in place of a file, or the reverse)")]
+    WrongKind(RelPath),
+    /// It is not what was expected: somebody else changed it meanwhile.
+    #[error("{0} was changed by somebody else meanwhile; it was left as it is")]
+    Changed(RelPath),
+    /// A symbolic link leads out of the library, or the path is Twinlens's own.
+    #[error("{0} does not lie inside the library")]
+    Outside(RelPath),
+    /// The disk or the quota is full.
+    #[error("there is no room left on the disk for {0}")]
+    Full(RelPath),
+    /// Anything else that the system said.
+    #[error("{path}: {source}")]
+    Io {
+        /// Where.
+        path: String,
+        /// What.
+        source: io::Error,
+    },
+    /// The state failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no library at this place.
+    #[error("the library {} does not exist or is not a folder; create it, mount its disk, or name another with --library", .0.display())]
+    Missing(PathBuf),
+    /// It is there, but cannot be read or written.
+    #[error("the library {} cannot be used: {reason}; check its owner and permissions", path.display())]
+    Unusable {
+        /// The root.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// The state knows a library, but the marker is not there.
+    #[error(
+        "{} has no marker file .twinlens/library.toml, though it is known as a library: its disk is probably not mounted. Nothing was \
+         changed. Mount it, or use another --data folder to begin with a new library", .0.display()
+    )]
+    NoMarker(PathBuf),
+    /// The marker of another library.
+    #[error(
+        "{} is another library ({found}) than the one this --data folder belongs to ({expected}). Nothing was changed. Name the right \
+         library, or use another --data folder", path.display()
+    )]
+    ForeignMarker {
+        /// The root.
+        path: PathBuf,
+        /// In the marker.
+        found: LibraryId,
+        /// In the state.
+        expected: LibraryId,
+    },
+    /// The marker is there but makes no sense.
+    #[error("the marker {} cannot be understood ({reason}); restore it from a backup", path.display())]
+    BadMarker {
+        /// The marker file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl LibraryError {
+    /// An error of the system at a path of the library.
+    pub(super) fn io(path: &RelPath, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::NotFound(path.clone()),
+            io::ErrorKind::AlreadyExists => Self::Exists(path.clone()),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(path.clone()),
+            io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => Self::WrongKind(path.clone()),
+            _ => Self::Io { path: path.to_string(), source },
+        }
+    }
+}

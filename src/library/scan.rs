@@ -1,0 +1,233 @@
+//! Looks at the whole tree and brings the index up to date.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::io::Read as _;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+use crate::reconcile::Coverage;
+use crate::store::index::{FileRow, Index};
+use crate::store::{Store, index};
+use crate::types::media::is_junk;
+use crate::types::{Digests, Hasher, RelPath};
+
+use super::LibraryError;
+use super::tree::{Kind, Stat, Tree};
+
+/// Rows that are written in one transaction.
+const BATCH: usize = 1000;
+const READ_BUFFER: usize = 256 << 10;
+
+/// What a scan found.
+#[derive(Debug, Clone, Default)]
+pub struct ScanReport {
+    /// Files in the library now.
+    pub files: u64,
+    /// Files whose bytes were read, because they are new or look changed.
+    pub hashed: u64,
+    /// The bytes of those.
+    pub bytes: u64,
+    /// Files that are no longer there.
+    pub removed: u64,
+    /// What could not be read; nothing about it was changed.
+    pub coverage: Coverage,
+}
+
+/// Brings the index up to date with the disk. Files whose size, mtime and inode are as they were are not read again;
+/// `reread` reads them all. `progress` hears of every file that was hashed.
+pub fn scan(tree: &Tree, reread: bool, progress: &(dyn Fn(&RelPath, u64) + Sync)) -> Result<ScanReport, LibraryError> {
+    let Some(store) = tree.store() else { return Ok(ScanReport::default()) };
+    let index = Index::open(&store.read()?)?;
+    let scan = Scan {
+        tree,
+        store,
+        index,
+        reread,
+        progress,
+        files: AtomicU64::new(0),
+        hashed: AtomicU64::new(0),
+        bytes: AtomicU64::new(0),
+        removed: AtomicU64::new(0),
+        found: Mutex::default(),
+    };
+    // Reading waits for the disk more than for a core.
+    let threads = std::thread::available_parallelism().map_or(4, |cores| (cores.get() * 2).max(4));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("scan-{n}")).build();
+    let pool = pool.map_err(|error| LibraryError::Io { path: "scan".into(), source: std::io::Error::other(error) })?;
+    pool.install(|| rayon::scope(|scope| scan.folder(scope, RelPath::root())));
+    scan.finish()
+}
+
+struct Scan<'a> {
+    tree: &'a Tree,
+    store: &'a Store,
+    index: Index,
+    reread: bool,
+    progress: &'a (dyn Fn(&RelPath, u64) + Sync),
+    files: AtomicU64,
+    hashed: AtomicU64,
+    bytes: AtomicU64,
+    removed: AtomicU64,
+    found: Mutex<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    folders: HashSet<RelPath>,
+    coverage: Coverage,
+    failure: Option<LibraryError>,
+}
+
+impl<'a> Scan<'a> {
+    /// One folder; those below it follow on other threads. Trouble with the state ends the scan, trouble with a
+    /// folder or file is noted and passed by.
+    fn folder<'s>(&'s self, scope: &rayon::Scope<'s>, folder: RelPath)
+    where
+        'a: 's,
+    {
+        if self.lock().failure.is_some() {
+            return;
+        }
+        match self.folder_inner(&folder) {
+            Ok(below) => {
+                self.lock().folders.insert(folder);
+                for path in below {
+                    scope.spawn(move |scope| self.folder(scope, path));
+                }
+            }
+            Err(error @ LibraryError::Store(_)) => self.lock().failure = Some(error),
+            // Removed while we were on the way: the next look at its parent shows it.
+            Err(LibraryError::NotFound(_)) if !folder.is_root() => {}
+            Err(error) => self.lock().coverage.exclude(folder, error.to_string()),
+        }
+    }
+
+    fn folder_inner(&self, folder: &RelPath) -> Result<Vec<RelPath>, LibraryError> {
+        let members = self.tree.list(folder)?;
+        let mut known: HashMap<RelPath, FileRow> = self.index.members(folder, "")?.collect::<Result<_, _>>()?;
+        let mut below = Vec::new();
+        let mut changed = Vec::new();
+        for member in members {
+            if is_junk(member.path.name()) {
+                continue;
+            }
+            match member.stat {
+                Ok(stat) if stat.kind == Kind::Folder => below.push(member.path),
+                Ok(stat) => {
+                    self.files.fetch_add(1, Ordering::Relaxed);
+                    match known.remove(&member.path) {
+                        Some(row) if stat.matches(&row) && !self.reread => {}
+                        _ => changed.push(member.path),
+                    }
+                }
+                Err(reason) => {
+                    known.remove(&member.path);
+                    self.lock().coverage.exclude(member.path, reason);
+                }
+            }
+        }
+        self.forget(known.into_keys().collect())?;
+        for batch in changed.chunks(BATCH) {
+            let rows: Vec<_> = batch.into_par_iter().filter_map(|path| self.read(path)).collect();
+            self.remember(rows)?;
+        }
+        Ok(below)
+    }
+
+    fn read(&self, path: &RelPath) -> Option<(RelPath, Stat, Digests)> {
+        match hash_file(self.tree, path) {
+            Ok((stat, digests)) => {
+                self.hashed.fetch_add(1, Ordering::Relaxed);
+                self.bytes.fetch_add(stat.size, Ordering::Relaxed);
+                (self.progress)(path, stat.size);
+                Some((path.clone(), stat, digests))
+            }
+            Err(LibraryError::NotFound(_)) => None,
+            Err(error) => {
+                self.lock().coverage.exclude(path.clone(), error.to_string());
+                None
+            }
+        }
+    }
+
+    /// RACE: a file may have been replaced through the server since it was read here; then its row is newer than ours,
+    /// and only a file that still looks as we read it may be written down.
+    fn remember(&self, rows: Vec<(RelPath, Stat, Digests)>) -> Result<(), LibraryError> {
+        let tree = self.tree.clone();
+        self.store.write_soon(move |tx| {
+            for (path, stat, digests) in rows {
+                if tree.stat(&path).is_ok_and(|now| now == Some(stat)) {
+                    let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 };
+                    index::put(tx, &path, row)?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn forget(&self, paths: Vec<RelPath>) -> Result<(), LibraryError> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let tree = self.tree.clone();
+        let removed = self.store.write_soon(move |tx| {
+            let mut removed = 0;
+            for path in paths {
+                // The same race as above: it may be back.
+                if tree.stat(&path).is_ok_and(|now| now.is_none()) {
+                    removed += u64::from(index::remove(tx, &path)?);
+                }
+            }
+            Ok(removed)
+        })?;
+        self.removed.fetch_add(removed, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Folders that the index knows and the disk no longer has lose their files.
+    fn finish(self) -> Result<ScanReport, LibraryError> {
+        let found = std::mem::take(&mut *self.lock());
+        if let Some(failure) = found.failure {
+            return Err(failure);
+        }
+        for folder in self.index.folders()? {
+            if !found.folders.contains(&folder) && found.coverage.of(&folder).is_ok() {
+                self.forget(self.index.members(&folder, "")?.map(|item| Ok(item?.0)).collect::<Result<_, LibraryError>>()?)?;
+            }
+        }
+        Ok(ScanReport {
+            files: self.files.into_inner(),
+            hashed: self.hashed.into_inner(),
+            bytes: self.bytes.into_inner(),
+            removed: self.removed.into_inner(),
+            coverage: found.coverage,
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Reads a file once for both digests. A file that changes while it is read is an error: its bytes belong to no moment.
+fn hash_file(tree: &Tree, path: &RelPath) -> Result<(Stat, Digests), LibraryError> {
+    let (mut file, before) = tree.open_file(path)?;
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; READ_BUFFER.min(before.size as usize + 1)];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => hasher.update(&buffer[..read]),
+            Err(error) => return Err(LibraryError::io(path, error)),
+        }
+    }
+    let after = file.metadata().map_err(|error| LibraryError::io(path, error))?;
+    match Stat::of(&after) {
+        Some(after) if after == before => Ok((before, hasher.finish())),
+        _ => Err(LibraryError::Changed(path.clone())),
+    }
+}

@@ -1,0 +1,141 @@
+//! Files on their way in.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use crate::types::{Digests, Expect, Hasher, LocalVersion, Mtime, RelPath};
+
+use super::tree::{Stat, Tree, sync_parent};
+use super::{LibraryError, trash};
+
+/// A file that nobody sees yet. It is hashed while it is written; dropping it removes it.
+pub struct Staged {
+    tree: Tree,
+    place: PathBuf,
+    file: File,
+    hasher: Hasher,
+    size: u64,
+    published: bool,
+}
+
+/// Proof that a file is durably in place: what a record in the baseline needs.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    path: RelPath,
+    version: LocalVersion,
+    replaced: bool,
+}
+
+impl Committed {
+    /// Where it is.
+    pub fn path(&self) -> &RelPath {
+        &self.path
+    }
+
+    /// What it is.
+    pub fn version(&self) -> LocalVersion {
+        self.version
+    }
+
+    /// Whether an earlier file went to the trash for it.
+    pub fn replaced(&self) -> bool {
+        self.replaced
+    }
+}
+
+impl Staged {
+    pub(super) fn new(tree: Tree) -> Result<Self, LibraryError> {
+        let name = format!("{}.part", Uuid::new_v4());
+        let place = tree.incoming().join(&name);
+        let open = || OpenOptions::new().write(true).read(true).create_new(true).open(&place);
+        let file = match open() {
+            // Somebody cleaned up behind our back.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(tree.incoming()).and_then(|()| open()),
+            other => other,
+        };
+        let file = file.map_err(|source| LibraryError::Io { path: format!(".twinlens/incoming/{name}"), source })?;
+        Ok(Self { tree, place, file, hasher: Hasher::default(), size: 0, published: false })
+    }
+
+    /// Appends bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The digests of the bytes so far.
+    pub fn digests(&self) -> Digests {
+        self.hasher.clone().finish()
+    }
+
+    /// Where the bytes are meanwhile, for reading metadata out of them.
+    pub fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Publishes the file under `path`, durably: sync, look at what is there, put that into the trash, rename, sync the folder, index.
+    /// Without an `mtime` it is now. On an error nothing has changed.
+    pub fn commit(mut self, path: &RelPath, expect: &Expect<LocalVersion>, mtime: Option<Mtime>) -> Result<Committed, LibraryError> {
+        let io = |error| LibraryError::io(path, error);
+        let tree = self.tree.clone();
+        let target = tree.locate(path)?;
+        if path.is_root() {
+            return Err(LibraryError::WrongKind(path.clone()));
+        }
+        if let Some(mtime) = mtime {
+            self.file.set_modified(mtime.into()).map_err(io)?;
+        }
+        self.file.sync_all().map_err(io)?;
+
+        let _locks = tree.lock_file(path);
+        let replaces = tree.check(path, &target, expect)?.is_some();
+        if replaces {
+            trash::keep(&tree, path, &target)?;
+            fs::rename(&self.place, &target).map_err(io)?;
+        } else {
+            self.link_new(path, &target)?;
+        }
+        self.published = true;
+        sync_parent(&target).map_err(io)?;
+        let stat = self.file.metadata().map_err(io)?;
+        let stat = Stat::of(&stat).ok_or_else(|| LibraryError::WrongKind(path.clone()))?;
+        let digests = self.digests();
+        tree.remember(path, stat, digests)?;
+        let version = LocalVersion { size: self.size, mtime: stat.mtime, digests };
+        Ok(Committed { path: path.clone(), version, replaced: replaces })
+    }
+
+    /// Gives the file a name that nothing has. A hard link fails when something appeared there since we looked;
+    /// RACE: on a file system without hard links a file that another program creates in this instant is replaced.
+    fn link_new(&self, path: &RelPath, target: &Path) -> Result<(), LibraryError> {
+        let missing = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => LibraryError::NoParent(path.clone()),
+            _ => LibraryError::io(path, error),
+        };
+        match fs::hard_link(&self.place, target) {
+            Ok(()) => fs::remove_file(&self.place).map_err(|error| LibraryError::io(path, error)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound) => Err(missing(error)),
+            Err(_) => fs::rename(&self.place, target).map_err(missing),
+        }
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.published
+            && let Err(error) = fs::remove_file(&self.place)
+        {
+            tracing::warn!(place = %self.place.display(), %error, "an unfinished file could not be removed");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+use std::fs;
+
+use crate::store::Store;
+use crate::types::{Digests, Expect, Mtime, RelPath};
+
+use super::*;
+
+fn path(text: &str) -> RelPath {
+    RelPath::parse(text).unwrap()
+}
+
+struct Fixture {
+    folder: tempfile::TempDir,
+    store: Store,
+    tree: Tree,
+}
+
+fn fixture() -> Fixture {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("library")).unwrap();
+    let store = Store::open(&folder.path().join("state.redb")).unwrap();
+    let (tree, _) = open_library(&folder.path().join("library"), &store).unwrap();
+    Fixture { folder, store, tree }
+}
+
+impl Fixture {
+    fn write(&self, at: &str, bytes: &[u8]) {
+        let place = self.tree.root().join(at);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(place, bytes).unwrap();
+    }
+
+    fn scan(&self) -> ScanReport {
+        scan(&self.tree, false, &|_, _| {}).unwrap()
+    }
+
+    fn put(&self, at: &str, bytes: &[u8], expect: &Expect<crate::types::LocalVersion>) -> Result<Committed, LibraryError> {
+        let mut staged = self.tree.stage().unwrap();
+        staged.write(bytes).unwrap();
+        staged.commit(&path(at), expect, Some(Mtime::from_seconds(1_600_000_000)))
+    }
+
+    fn trashed(&self) -> Vec<Vec<u8>> {
+        fn files(folder: &std::path::Path, out: &mut Vec<Vec<u8>>) {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                match entry.file_type().unwrap().is_dir() {
+                    true => files(&entry.path(), out),
+                    false => out.push(fs::read(entry.path()).unwrap()),
+                }
+            }
+        }
+        let mut out = Vec::new();
+        files(&self.tree.own().join("trash"), &mut out);
+        out
+    }
+
+    fn incoming(&self) -> usize {
+        fs::read_dir(self.tree.incoming()).unwrap().count()
+    }
+}
+
+#[test]
+fn a_commit_is_seen_whole_and_indexed_at_once() {
+    let f = fixture();
+    let receipt = f.put("a.jpg", b"one", &Expect::Absent).unwrap();
+    assert!(!receipt.replaced());
+    let row = f.tree.index().unwrap().unwrap().get(&path("a.jpg")).unwrap().unwrap();
+    assert_eq!(row.digests, Digests::of(b"one"));
+    assert_eq!(f.scan().hashed, 0, "the scan need not read what a commit has hashed");
+    assert_eq!(f.incoming(), 0);
+}
+
+#[test]
+fn what_is_replaced_or_removed_is_in_the_trash() {
+    let f = fixture();
+    let first = f.put("a.jpg", b"one", &Expect::Absent).unwrap();
+    assert!(f.put("a.jpg", b"two", &Expect::Version(first.version())).unwrap().replaced());
+    assert_eq!(f.trashed(), [b"one".to_vec()]);
+    f.tree.remove_file(&path("a.jpg"), &Expect::Anything).unwrap();
+    assert_eq!(f.trashed().len(), 2);
+    assert!(f.tree.index().unwrap().unwrap().is_empty().unwrap());
+}
+
+#[test]
+fn a_write_that_finds_something_else_changes_nothing() {
+    let f = fixture();
+    let first = f.put("a.jpg", b"one", &Expect::Absent).unwrap();
+    assert!(matches!(f.put("a.jpg", b"two", &Expect::Absent), Err(LibraryError::Exists(_))));
+    f.write("a.jpg", b"edited by somebody");
+    assert!(matches!(f.put("a.jpg", b"two", &Expect::Version(first.version())), Err(LibraryError::Changed(_))));
+    let removed = f.tree.remove_file(&path("a.jpg"), &Expect::Version(first.version()));
+    assert!(matches!(removed, Err(LibraryError::Changed(_))));
+    assert!(matches!(f.put("no/folder.jpg", b"x", &Expect::Absent), Err(LibraryError::NoParent(_))));
+    assert_eq!(fs::read(f.tree.root().join("a.jpg")).unwrap(), b"edited by somebody");
+    assert_eq!((f.incoming(), f.trashed().len()), (0, 0));
+}
+
+#[test]
+fn dropping_a_staged_file_leaves_no_trace() {
+    let f = fixture();
+    let mut staged = f.tree.stage().unwrap();
+    staged.write(b"half").unwrap();
+    assert_eq!(f.incoming(), 1);
+    drop(staged);
+    assert_eq!(f.incoming(), 0);
+}
+
+#[test]
+fn a_scan_finds_what_changed_and_only_reads_that() {
+    let f = fixture();
+    f.write("2020/a.jpg", b"a");
+    f.write("2020/deep/er/b.jpg", b"b");
+    f.write("2020/.DS_Store", b"junk");
+    let first = f.scan();
+    assert_eq!((first.files, first.hashed, first.removed), (2, 2, 0));
+    f.write("2020/a.jpg", b"changed");
+    let second = f.scan();
+    assert_eq!((second.files, second.hashed), (2, 1));
+    fs::remove_dir_all(f.tree.root().join("2020/deep")).unwrap();
+    let third = f.scan();
+    assert_eq!((third.files, third.hashed, third.removed), (1, 0, 1));
+    let holding = f.tree.index().unwrap().unwrap().holding(&Digests::of(b"changed").into()).unwrap();
+    assert_eq!(holding, Some(path("2020/a.jpg")));
+}
+
+#[test]
+fn a_renamed_folder_keeps_its_index() {
+    let f = fixture();
+    f.write("old/a.jpg", b"a");
+    f.write("old/in/b.jpg", b"b");
+    f.scan();
+    f.tree.rename(&path("old"), &path("new")).unwrap();
+    let scan = f.scan();
+    assert_eq!((scan.hashed, scan.removed), (0, 0));
+    assert!(matches!(f.tree.rename(&path("new"), &path("new/in/side")), Err(LibraryError::WrongKind(_))));
+}
+
+#[test]
+fn no_link_leads_out_and_own_files_are_not_there() {
+    let f = fixture();
+    let outside = f.folder.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("secret.jpg"), b"s").unwrap();
+    std::os::unix::fs::symlink(&outside, f.tree.root().join("link")).unwrap();
+    assert!(matches!(f.tree.stat(&path("link/secret.jpg")), Err(LibraryError::Outside(_))));
+    assert!(f.tree.stat(&path("link")).unwrap().is_none());
+    assert!(matches!(f.tree.open_file(&path(".twinlens/library.toml")), Err(LibraryError::NotFound(_))));
+    assert_eq!(f.scan().files, 0);
+}
+
+#[test]
+fn a_marker_binds_state_and_library() {
+    let f = fixture();
+    let root = f.tree.root().to_owned();
+    assert!(open_library(&root, &f.store).is_ok());
+    let other = f.folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    assert!(matches!(open_library(&other, &f.store), Err(LibraryError::NoMarker(_))));
+    assert_eq!(fs::read_dir(&other).unwrap().count(), 0, "a refused library is not touched");
+    let second = Store::open(&f.folder.path().join("second.redb")).unwrap();
+    open_library(&other, &second).unwrap();
+    assert!(matches!(open_library(&other, &f.store), Err(LibraryError::ForeignMarker { .. })));
+    assert!(matches!(open_library(&root.join("nowhere"), &f.store), Err(LibraryError::Missing(_))));
+}

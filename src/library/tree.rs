@@ -1,0 +1,360 @@
+//! A folder tree with a safe way in.
+
+use std::fs::{self, File, Metadata};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::store::index::{FileRow, Index};
+use crate::store::{Store, index};
+use crate::types::media::{OWN_FOLDER, is_junk};
+use crate::types::{Digests, Expect, LocalVersion, Mtime, RelPath};
+
+use super::{LibraryError, Staged, trash};
+
+const INCOMING: &str = "incoming";
+const STRIPES: usize = 64;
+
+/// What a path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+}
+
+/// What the file system says of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// File or folder.
+    pub kind: Kind,
+    /// Bytes; zero for a folder.
+    pub size: u64,
+    /// Last modified.
+    pub mtime: Mtime,
+    /// Inode number.
+    pub inode: u64,
+}
+
+impl Stat {
+    /// From the system's answer; none for what is neither file nor folder (links, sockets, devices).
+    pub(super) fn of(metadata: &Metadata) -> Option<Self> {
+        let mtime = Mtime(metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()));
+        let (kind, size) = match metadata.file_type() {
+            kind if kind.is_file() => (Kind::File, metadata.len()),
+            kind if kind.is_dir() => (Kind::Folder, 0),
+            _ => return None,
+        };
+        Some(Self { kind, size, mtime, inode: metadata.ino() })
+    }
+
+    /// Whether an index row describes the file as it is now.
+    pub fn matches(&self, row: &FileRow) -> bool {
+        self.kind == Kind::File && (self.size, self.mtime, self.inode) == (row.size, row.mtime, row.inode)
+    }
+}
+
+/// One member of a folder.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its path from the root.
+    pub path: RelPath,
+    /// What it is, or why that could not be found out.
+    pub stat: Result<Stat, String>,
+}
+
+/// A folder tree: the library (with an index) or the import folder (without). Cheap to clone.
+#[derive(Clone)]
+pub struct Tree {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    root: PathBuf,
+    own: PathBuf,
+    store: Option<Store>,
+    /// Held shared by whoever changes one file, and alone by whoever moves or removes a folder.
+    structure: RwLock<()>,
+    /// One file is changed by one writer at a time.
+    stripes: [Mutex<()>; STRIPES],
+}
+
+impl std::fmt::Debug for Tree {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Tree").field(&self.inner.root).finish()
+    }
+}
+
+impl Tree {
+    /// Opens the tree at `root`, with an index when a store is given. What an earlier run left unfinished is swept.
+    pub fn open(root: &Path, store: Option<Store>) -> io::Result<Self> {
+        let root = fs::canonicalize(root)?;
+        let own = root.join(OWN_FOLDER);
+        let incoming = own.join(INCOMING);
+        fs::create_dir_all(&incoming)?;
+        for entry in fs::read_dir(&incoming)? {
+            fs::remove_file(entry?.path())?;
+        }
+        let (structure, stripes) = (RwLock::new(()), [const { Mutex::new(()) }; STRIPES]);
+        Ok(Self { inner: Arc::new(Inner { root, own, store, structure, stripes }) })
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.inner.root
+    }
+
+    pub(super) fn own(&self) -> &Path {
+        &self.inner.own
+    }
+
+    pub(super) fn incoming(&self) -> PathBuf {
+        self.inner.own.join(INCOMING)
+    }
+
+    /// The place of a path on disk. Its folder may be missing, but no link on the way may lead outside.
+    pub(super) fn locate(&self, path: &RelPath) -> Result<PathBuf, LibraryError> {
+        if path.segments().next() == Some(OWN_FOLDER) {
+            return Err(LibraryError::NotFound(path.clone()));
+        }
+        let place = self.inner.root.join(path.as_str());
+        let mut folder = place.parent().filter(|_| !path.is_root());
+        while let Some(above) = folder.filter(|above| *above != self.inner.root) {
+            match fs::canonicalize(above) {
+                Ok(real) if real.starts_with(&self.inner.root) && !real.starts_with(&self.inner.own) => break,
+                Ok(_) => return Err(LibraryError::Outside(path.clone())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => folder = above.parent(),
+                Err(error) => return Err(LibraryError::io(path, error)),
+            }
+        }
+        Ok(place)
+    }
+
+    /// What is at a path; none when nothing is, or nothing that is ever served (a link, a device).
+    pub fn stat(&self, path: &RelPath) -> Result<Option<Stat>, LibraryError> {
+        match fs::symlink_metadata(self.locate(path)?) {
+            Ok(metadata) => Ok(Stat::of(&metadata)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) => Err(LibraryError::io(path, error)),
+        }
+    }
+
+    /// The members of a folder, in no order. A name that is not UTF-8 comes as an error with a stand-in path.
+    pub fn list(&self, folder: &RelPath) -> Result<Vec<Member>, LibraryError> {
+        let place = self.locate(folder)?;
+        let mut members = Vec::new();
+        for entry in fs::read_dir(&place).map_err(|error| LibraryError::io(folder, error))? {
+            let entry = entry.map_err(|error| LibraryError::io(folder, error))?;
+            let name = entry.file_name();
+            if folder.is_root() && name == OWN_FOLDER {
+                continue;
+            }
+            let parsed = name.to_str().ok_or(crate::types::PathError::NotUtf8).and_then(|name| folder.join(name));
+            match parsed {
+                Ok(path) => match entry.metadata().map(|metadata| Stat::of(&metadata)) {
+                    Ok(Some(stat)) => members.push(Member { path, stat: Ok(stat) }),
+                    Ok(None) => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => members.push(Member { path, stat: Err(error.to_string()) }),
+                },
+                Err(error) => {
+                    let shown: String = name.to_string_lossy().chars().map(|c| if c.is_control() || c == '\\' { '�' } else { c }).collect();
+                    let path = folder.join(&shown).unwrap_or_else(|_| folder.clone());
+                    members.push(Member { path, stat: Err(error.to_string()) });
+                }
+            }
+        }
+        Ok(members)
+    }
+
+    /// Opens a file for reading, with what it is.
+    pub fn open_file(&self, path: &RelPath) -> Result<(File, Stat), LibraryError> {
+        let place = self.locate(path)?;
+        if fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_symlink()) {
+            return Err(LibraryError::NotFound(path.clone()));
+        }
+        let file = File::open(place).map_err(|error| LibraryError::io(path, error))?;
+        let metadata = file.metadata().map_err(|error| LibraryError::io(path, error))?;
+        match Stat::of(&metadata) {
+            Some(stat) if stat.kind == Kind::File => Ok((file, stat)),
+            Some(_) => Err(LibraryError::WrongKind(path.clone())),
+            None => Err(LibraryError::NotFound(path.clone())),
+        }
+    }
+
+    /// The digests of a file, when the index knows it as it is now.
+    pub fn digests(&self, path: &RelPath, stat: &Stat) -> Result<Option<Digests>, LibraryError> {
+        let Some(index) = self.index()? else { return Ok(None) };
+        Ok(index.get(path)?.filter(|row| stat.matches(row)).map(|row| row.digests))
+    }
+
+    /// The index as it is now; none for a tree without one.
+    pub fn index(&self) -> Result<Option<Index>, LibraryError> {
+        match &self.inner.store {
+            Some(store) => Ok(Some(Index::open(&store.read()?)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Begins a file whose name comes later.
+    pub fn stage(&self) -> Result<Staged, LibraryError> {
+        Staged::new(self.clone())
+    }
+
+    /// Creates a folder; its parent must be there.
+    pub fn create_folder(&self, path: &RelPath) -> Result<(), LibraryError> {
+        let place = self.locate(path)?;
+        let _shared = self.share();
+        fs::create_dir(&place).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => LibraryError::NoParent(path.clone()),
+            _ => LibraryError::io(path, error),
+        })?;
+        sync_parent(&place).map_err(|error| LibraryError::io(path, error))
+    }
+
+    /// Creates a folder and those above it, as far as they are missing.
+    pub fn create_folders(&self, path: &RelPath) -> Result<(), LibraryError> {
+        match self.stat(path)? {
+            Some(stat) if stat.kind == Kind::Folder => return Ok(()),
+            Some(_) => return Err(LibraryError::WrongKind(path.clone())),
+            None => {}
+        }
+        if let Some(parent) = path.parent() {
+            self.create_folders(&parent)?;
+        }
+        match self.create_folder(path) {
+            // Another transfer into the same folder was faster.
+            Err(LibraryError::Exists(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Puts a file into the trash.
+    pub fn remove_file(&self, path: &RelPath, expect: &Expect<LocalVersion>) -> Result<(), LibraryError> {
+        let place = self.locate(path)?;
+        let _locks = self.lock_file(path);
+        self.check(path, &place, expect)?;
+        trash::take(self, path, &place)?;
+        sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
+        self.forget(path)
+    }
+
+    /// Removes an empty folder; with other people's litter in it, it is not empty.
+    pub fn remove_folder(&self, path: &RelPath) -> Result<(), LibraryError> {
+        if path.is_root() {
+            return Err(LibraryError::Outside(path.clone()));
+        }
+        let place = self.locate(path)?;
+        let _alone = self.alone();
+        fs::remove_dir(&place).map_err(|error| LibraryError::io(path, error))?;
+        sync_parent(&place).map_err(|error| LibraryError::io(path, error))
+    }
+
+    /// Renames a file or a whole folder. Nothing may be at the new place.
+    pub fn rename(&self, from: &RelPath, to: &RelPath) -> Result<(), LibraryError> {
+        let (source, target) = (self.locate(from)?, self.locate(to)?);
+        if from.is_root() || to.is_root() || to.strip_prefix(from).is_some_and(|below| !below.is_root()) {
+            return Err(LibraryError::WrongKind(to.clone()));
+        }
+        let _alone = self.alone();
+        let stat = self.stat(from)?.ok_or_else(|| LibraryError::NotFound(from.clone()))?;
+        if let Some(there) = self.stat(to)? {
+            // On a file system that ignores case both names may be one file: then only its spelling changes.
+            if there.inode != stat.inode {
+                return Err(LibraryError::Exists(to.clone()));
+            }
+        }
+        fs::rename(&source, &target).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => LibraryError::NoParent(to.clone()),
+            _ => LibraryError::io(to, error),
+        })?;
+        sync_parent(&target).map_err(|error| LibraryError::io(to, error))?;
+        sync_parent(&source).map_err(|error| LibraryError::io(from, error))?;
+        if let Some(store) = &self.inner.store {
+            let (from, to) = (from.clone(), to.clone());
+            store.write_soon(move |tx| index::rename(tx, &from, &to))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the modification time of a file or folder.
+    pub fn set_mtime(&self, path: &RelPath, mtime: Mtime) -> Result<(), LibraryError> {
+        let place = self.locate(path)?;
+        let _locks = self.lock_file(path);
+        let before = self.stat(path)?.ok_or_else(|| LibraryError::NotFound(path.clone()))?;
+        let digests = self.digests(path, &before)?;
+        let file = File::open(&place).map_err(|error| LibraryError::io(path, error))?;
+        file.set_modified(mtime.into()).map_err(|error| LibraryError::io(path, error))?;
+        if let (Some(digests), Some(stat)) = (digests, self.stat(path)?) {
+            self.remember(path, stat, digests)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that a path holds what a write expects to find.
+    pub(super) fn check(&self, path: &RelPath, place: &Path, expect: &Expect<LocalVersion>) -> Result<Option<Stat>, LibraryError> {
+        let stat = match fs::symlink_metadata(place) {
+            Ok(metadata) => Some(Stat::of(&metadata).ok_or_else(|| LibraryError::WrongKind(path.clone()))?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(LibraryError::io(path, error)),
+        };
+        match (&stat, expect) {
+            (Some(stat), _) if stat.kind == Kind::Folder => Err(LibraryError::WrongKind(path.clone())),
+            (None, Expect::Absent | Expect::Anything) | (Some(_), Expect::Anything) => Ok(stat),
+            (Some(_), Expect::Absent) => Err(LibraryError::Exists(path.clone())),
+            (None, Expect::Version(_)) => Err(LibraryError::Changed(path.clone())),
+            (Some(now), Expect::Version(version)) => {
+                let same = (now.size, now.mtime) == (version.size, version.mtime)
+                    || self.digests(path, now)?.is_some_and(|digests| digests.content == version.digests.content);
+                if same { Ok(stat) } else { Err(LibraryError::Changed(path.clone())) }
+            }
+        }
+    }
+
+    /// Writes what is at a path into the index. Junk is stored and served, but not indexed.
+    pub(super) fn remember(&self, path: &RelPath, stat: Stat, digests: Digests) -> Result<(), LibraryError> {
+        let Some(store) = self.inner.store.as_ref().filter(|_| !path.segments().any(is_junk)) else { return Ok(()) };
+        let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 };
+        let path = path.clone();
+        Ok(store.write_soon(move |tx| index::put(tx, &path, row))?)
+    }
+
+    fn forget(&self, path: &RelPath) -> Result<(), LibraryError> {
+        if let Some(store) = &self.inner.store {
+            let path = path.clone();
+            store.write_soon(move |tx| index::remove(tx, &path))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn store(&self) -> Option<&Store> {
+        self.inner.store.as_ref()
+    }
+
+    /// Locks one file against other writers, and the tree against moved folders.
+    pub(super) fn lock_file(&self, path: &RelPath) -> (RwLockReadGuard<'_, ()>, MutexGuard<'_, ()>) {
+        let mut hasher = DefaultHasher::new();
+        path.hash(&mut hasher);
+        let stripe = &self.inner.stripes[(hasher.finish() % STRIPES as u64) as usize];
+        (self.share(), stripe.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn share(&self) -> RwLockReadGuard<'_, ()> {
+        self.inner.structure.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.inner.structure.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes the names in the folder of `place` durable.
+pub(super) fn sync_parent(place: &Path) -> io::Result<()> {
+    match place.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}

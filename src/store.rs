@@ -1,0 +1,16 @@
+//! All state in one redb file: typed rows, group commit.
+//!
+//! Rank 2. Reads see one consistent state and never wait. Writes go through one writer that puts what waits into one
+//! transaction, so that many small writers share one fsync. A write that returned from [`Store::write`] is durable; one from
+//! [`Store::write_soon`] becomes durable within a second or so, and is only for what a scan can find again.
+
+mod codec;
+mod db;
+
+pub mod baseline;
+pub mod documents;
+pub mod index;
+pub mod meta;
+pub mod remote;
+
+pub use db::{Store, StoreError};

@@ -1,0 +1,157 @@
+//! The baseline: per service and path, what both sides agreed on when they were last in step.
+//!
+//! The key is the local path. Where the remote path differs, the row names it and a second table leads back.
+
+use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+use crate::reconcile::Base;
+use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId};
+
+use super::StoreError;
+use super::codec::{after_service, decode, encode, path_key, path_of, service_key, service_range, successor};
+
+const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("baseline");
+const BY_REMOTE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("baseline-by-remote");
+/// Which remote path holds a content that was in step: (service, SHA-1, remote path).
+const REMOTE_CONTENT: TableDefinition<&[u8], ()> = TableDefinition::new("baseline-remote-content");
+
+/// One agreement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BaseRow {
+    /// The path on the service, when it differs from the local one.
+    remote_path: Option<RelPath>,
+    local: Option<LocalVersion>,
+    remote: Option<RemoteVersion>,
+}
+
+impl BaseRow {
+    /// An agreement about `local` (path) and `remote` (path); a missing half is a tombstone.
+    pub fn new(local_path: &RelPath, remote_path: &RelPath, base: Base) -> Self {
+        let remote_path = (local_path != remote_path).then(|| remote_path.clone());
+        Self { remote_path, local: base.local, remote: base.remote }
+    }
+
+    /// Where the file is on the service, given where it is here.
+    pub fn remote_path<'a>(&'a self, local_path: &'a RelPath) -> &'a RelPath {
+        self.remote_path.as_ref().unwrap_or(local_path)
+    }
+
+    /// What was agreed.
+    pub fn base(&self) -> Base {
+        Base { local: self.local, remote: self.remote.clone() }
+    }
+
+    /// Whether it remembers a deletion.
+    pub fn is_tombstone(&self) -> bool {
+        self.local.is_none() || self.remote.is_none()
+    }
+}
+
+pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
+    tx.open_table(ROWS)?;
+    tx.open_table(BY_REMOTE)?;
+    tx.open_table(REMOTE_CONTENT)?;
+    Ok(())
+}
+
+/// The keys that lead to a row from the remote side.
+fn remote_keys(service: ServiceId, local_path: &RelPath, row: &BaseRow) -> (Vec<u8>, Option<Vec<u8>>) {
+    let remote = path_key(row.remote_path(local_path));
+    // The local digest is the one that was proven; a tombstone holds no content anywhere.
+    let sha1 = row.local.filter(|_| row.remote.is_some()).map(|local| local.digests.sha1);
+    let content = sha1.map(|sha1| service_key(service, &[&sha1.0[..], &remote].concat()));
+    (service_key(service, &remote), content)
+}
+
+/// Records an agreement. Called only with a receipt in hand (see `sync::record`).
+pub fn put(tx: &WriteTransaction, service: ServiceId, local_path: &RelPath, row: &BaseRow) -> Result<(), StoreError> {
+    remove(tx, service, local_path)?;
+    let key = service_key(service, &path_key(local_path));
+    tx.open_table(ROWS)?.insert(key.as_slice(), encode(row)?.as_slice())?;
+    let (by_remote, content) = remote_keys(service, local_path, row);
+    if row.remote_path.is_some() {
+        tx.open_table(BY_REMOTE)?.insert(by_remote.as_slice(), path_key(local_path).as_slice())?;
+    }
+    if let Some(content) = content {
+        tx.open_table(REMOTE_CONTENT)?.insert(content.as_slice(), ())?;
+    }
+    Ok(())
+}
+
+/// Drops an agreement.
+pub fn remove(tx: &WriteTransaction, service: ServiceId, local_path: &RelPath) -> Result<(), StoreError> {
+    let key = service_key(service, &path_key(local_path));
+    let row: BaseRow = match tx.open_table(ROWS)?.remove(key.as_slice())? {
+        Some(row) => decode(row.value())?,
+        None => return Ok(()),
+    };
+    let (by_remote, content) = remote_keys(service, local_path, &row);
+    if row.remote_path.is_some() {
+        tx.open_table(BY_REMOTE)?.remove(by_remote.as_slice())?;
+    }
+    if let Some(content) = content {
+        tx.open_table(REMOTE_CONTENT)?.remove(content.as_slice())?;
+    }
+    Ok(())
+}
+
+/// Drops all agreements with a service.
+pub fn clear(tx: &WriteTransaction, service: ServiceId) -> Result<(), StoreError> {
+    let (start, end) = service_range(service);
+    let range = start.as_slice()..end.as_slice();
+    tx.open_table(ROWS)?.retain_in(range.clone(), |_, _| false)?;
+    tx.open_table(BY_REMOTE)?.retain_in(range.clone(), |_, _| false)?;
+    tx.open_table(REMOTE_CONTENT)?.retain_in(range, |_, _| false)?;
+    Ok(())
+}
+
+/// Reads the agreements with one service.
+pub struct Baseline {
+    service: ServiceId,
+    rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    by_remote: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    remote_content: ReadOnlyTable<&'static [u8], ()>,
+}
+
+impl Baseline {
+    /// Opens it for reading.
+    pub fn open(tx: &ReadTransaction, service: ServiceId) -> Result<Self, StoreError> {
+        let (rows, by_remote) = (tx.open_table(ROWS)?, tx.open_table(BY_REMOTE)?);
+        Ok(Self { service, rows, by_remote, remote_content: tx.open_table(REMOTE_CONTENT)? })
+    }
+
+    /// The agreement about a local path.
+    pub fn get(&self, local_path: &RelPath) -> Result<Option<BaseRow>, StoreError> {
+        let key = service_key(self.service, &path_key(local_path));
+        self.rows.get(key.as_slice())?.map(|row| decode(row.value())).transpose()
+    }
+
+    /// The local path of an agreement about a remote path, where the two differ.
+    pub fn elsewhere(&self, remote_path: &RelPath) -> Result<Option<RelPath>, StoreError> {
+        let key = service_key(self.service, &path_key(remote_path));
+        self.by_remote.get(key.as_slice())?.map(|path| path_of(path.value())).transpose()
+    }
+
+    /// All agreements, in order of the local path.
+    pub fn all(&self) -> Result<impl Iterator<Item = Result<(RelPath, BaseRow), StoreError>> + use<>, StoreError> {
+        let (start, end) = service_range(self.service);
+        let range = self.rows.range(start.as_slice()..end.as_slice())?;
+        Ok(range.map(|item| {
+            let (key, row) = item?;
+            Ok((path_of(after_service(key.value())?)?, decode(row.value())?))
+        }))
+    }
+
+    /// The remote paths that were in step with this content.
+    pub fn holding(&self, digests: &KnownDigests) -> Result<Vec<RelPath>, StoreError> {
+        let Some(sha1) = digests.sha1 else { return Ok(Vec::new()) };
+        let start = service_key(self.service, &sha1.0);
+        let end = successor(&start);
+        let mut paths = Vec::new();
+        for item in self.remote_content.range(start.as_slice()..end.as_slice())? {
+            paths.push(path_of(item?.0.value().get(start.len()..).unwrap_or_default())?);
+        }
+        Ok(paths)
+    }
+}

@@ -1,0 +1,221 @@
+//! The database file and its one writer.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+
+use super::{baseline, documents, index, meta, remote};
+
+/// redb's page cache. The default of 1 GiB would be most of a small machine.
+const CACHE_BYTES: usize = 48 << 20;
+/// How many waiting writes share one transaction.
+const BATCH: usize = 512;
+/// How long a write from `write_soon` may wait to become durable.
+const SOON: Duration = Duration::from_secs(1);
+
+/// What can go wrong with the state.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the file open.
+    #[error("{} is in use by another twinlens process that does not answer on its control socket; stop that process, or use another --data folder", .0.display())]
+    InUse(PathBuf),
+    /// The file cannot be opened or created.
+    #[error("cannot open the state {}: {reason}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// redb failed, usually because the disk did.
+    #[error("the state could not be read or written: {0}")]
+    Database(#[from] redb::Error),
+    /// A row does not hold what it should.
+    #[error("the state is damaged ({0}); restore it from a backup, or move it away to start anew: photos are not touched")]
+    Damaged(&'static str),
+    /// Written by a later version.
+    #[error("the state was written by a newer twinlens; please use that version or a later one")]
+    Newer,
+    /// The store is shutting down.
+    #[error("the state is closed")]
+    Closed,
+}
+
+macro_rules! from_redb {
+    ($($error:ty),*) => {
+        $(impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                Self::Database(error.into())
+            }
+        })*
+    };
+}
+from_redb!(redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError, redb::SetDurabilityError);
+
+type Work = Box<dyn FnOnce(&WriteTransaction) -> Result<(), StoreError> + Send>;
+
+struct Job {
+    work: Work,
+    durable: bool,
+    /// Told after the commit.
+    done: mpsc::SyncSender<Result<(), StoreError>>,
+}
+
+/// The open state. Cheap to clone; the file is closed when the last clone is dropped.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: Arc<Database>,
+    jobs: Mutex<Option<Sender<Job>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Opens the state file, creating it when it is not there.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let database = redb::Builder::new().set_cache_size(CACHE_BYTES).create(path).map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
+            other => StoreError::Open { path: path.to_owned(), reason: other.to_string() },
+        })?;
+        let begin = database.begin_write()?;
+        meta::prepare(&begin)?;
+        index::prepare(&begin)?;
+        baseline::prepare(&begin)?;
+        remote::prepare(&begin)?;
+        documents::prepare(&begin)?;
+        begin.commit()?;
+        let database = Arc::new(database);
+        let (jobs, queue) = mpsc::channel();
+        let for_writer = Arc::clone(&database);
+        let writer = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || write_loop(&for_writer, &queue))
+            .map_err(|error| StoreError::Open { path: path.to_owned(), reason: error.to_string() })?;
+        let inner = Inner { database, jobs: Mutex::new(Some(jobs)), writer: Mutex::new(Some(writer)) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// One consistent state to read from.
+    pub fn read(&self) -> Result<ReadTransaction, StoreError> {
+        Ok(self.inner.database.begin_read()?)
+    }
+
+    /// Runs `work` in a transaction and waits until it is durable. Blocks. `work` must check what it needs before it
+    /// changes anything: an error rolls back whatever shares its transaction.
+    pub fn write<R, F>(&self, work: F) -> Result<R, StoreError>
+    where
+        R: Send + 'static,
+        F: FnOnce(&WriteTransaction) -> Result<R, StoreError> + Send + 'static,
+    {
+        self.submit(work, true)
+    }
+
+    /// As [`Store::write`], but returns when the change is visible; it is durable a little later.
+    pub fn write_soon<R, F>(&self, work: F) -> Result<R, StoreError>
+    where
+        R: Send + 'static,
+        F: FnOnce(&WriteTransaction) -> Result<R, StoreError> + Send + 'static,
+    {
+        self.submit(work, false)
+    }
+
+    fn submit<R, F>(&self, work: F, durable: bool) -> Result<R, StoreError>
+    where
+        R: Send + 'static,
+        F: FnOnce(&WriteTransaction) -> Result<R, StoreError> + Send + 'static,
+    {
+        let (done, wait) = mpsc::sync_channel(1);
+        let slot = Arc::new(Mutex::new(None));
+        let result = Arc::clone(&slot);
+        let work: Work = Box::new(move |transaction| {
+            let value = work(transaction)?;
+            *lock(&result) = Some(value);
+            Ok(())
+        });
+        let sent = match &*lock(&self.inner.jobs) {
+            Some(jobs) => jobs.send(Job { work, durable, done }).is_ok(),
+            None => false,
+        };
+        if !sent {
+            return Err(StoreError::Closed);
+        }
+        wait.recv().map_err(|_| StoreError::Closed)??;
+        lock(&slot).take().ok_or(StoreError::Closed)
+    }
+}
+
+/// A poisoned lock only means that another thread panicked; the data behind these is always whole.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        lock(&self.jobs).take();
+        if let Some(writer) = lock(&self.writer).take() {
+            // An error would mean that the writer panicked; there is nobody left to tell.
+            let _ = writer.join();
+        }
+    }
+}
+
+fn write_loop(database: &Database, queue: &Receiver<Job>) {
+    let mut owes_durability = false;
+    loop {
+        let first = if owes_durability { queue.recv_timeout(SOON) } else { queue.recv().map_err(|_| RecvTimeoutError::Disconnected) };
+        let closing = matches!(first, Err(RecvTimeoutError::Disconnected));
+        let mut jobs: Vec<Job> = first.into_iter().collect();
+        jobs.extend(queue.try_iter().take(BATCH));
+        if jobs.is_empty() && owes_durability {
+            match commit(database, Vec::new(), true) {
+                Ok(()) => owes_durability = false,
+                Err(error) => tracing::error!(%error, "the state could not be made durable"),
+            }
+        }
+        if closing {
+            return;
+        }
+        if !jobs.is_empty() {
+            let durable = jobs.iter().any(|job| job.durable);
+            run(database, jobs, durable);
+            owes_durability = !durable;
+        }
+    }
+}
+
+/// Runs a batch and tells every waiting writer. They share one fate: an error means that none of them was written.
+fn run(database: &Database, jobs: Vec<Job>, durable: bool) {
+    let (works, dones): (Vec<Work>, Vec<_>) = jobs.into_iter().map(|job| (job.work, job.done)).unzip();
+    match commit(database, works, durable) {
+        Ok(()) => dones.into_iter().for_each(|done| drop(done.send(Ok(())))),
+        Err(error) => {
+            let reason = error.to_string();
+            tracing::error!(%error, writes = dones.len(), "a write to the state failed");
+            let mut first = Some(error);
+            for done in dones {
+                let io = || redb::Error::Io(std::io::Error::other(reason.clone()));
+                let error = first.take().unwrap_or_else(|| StoreError::Database(io()));
+                drop(done.send(Err(error)));
+            }
+        }
+    }
+}
+
+fn commit(database: &Database, works: Vec<Work>, durable: bool) -> Result<(), StoreError> {
+    let mut transaction = database.begin_write()?;
+    if !durable {
+        transaction.set_durability(Durability::None)?;
+    }
+    for work in works {
+        work(&transaction)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Small documents as JSON, so that a later version can add fields: services, users, the last runs.
+
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::types::ServiceId;
+
+use super::{StoreError, meta};
+
+/// A table of documents, by name.
+#[derive(Clone, Copy)]
+pub struct Documents(TableDefinition<'static, &'static str, &'static str>);
+
+/// Remote accounts, by their names.
+pub const SERVICES: Documents = Documents(TableDefinition::new("services"));
+/// People, by their names.
+pub const USERS: Documents = Documents(TableDefinition::new("users"));
+/// The report of each service's last run, by the service's id.
+pub const RUNS: Documents = Documents(TableDefinition::new("runs"));
+
+pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
+    for documents in [SERVICES, USERS, RUNS] {
+        tx.open_table(documents.0)?;
+    }
+    Ok(())
+}
+
+/// A new id for a service, never given before.
+pub fn new_service_id(tx: &WriteTransaction) -> Result<ServiceId, StoreError> {
+    meta::next_service(tx).map(ServiceId)
+}
+
+impl Documents {
+    /// The document of this name.
+    pub fn get<T: DeserializeOwned>(self, tx: &ReadTransaction, name: &str) -> Result<Option<T>, StoreError> {
+        tx.open_table(self.0)?.get(name)?.map(|text| from_json(text.value())).transpose()
+    }
+
+    /// All documents, by name.
+    pub fn all<T: DeserializeOwned>(self, tx: &ReadTransaction) -> Result<Vec<(String, T)>, StoreError> {
+        let table = tx.open_table(self.0)?;
+        let mut all = Vec::new();
+        for item in table.iter()? {
+            let (name, text) = item?;
+            all.push((name.value().to_owned(), from_json(text.value())?));
+        }
+        Ok(all)
+    }
+
+    /// Whether a document of this name is there, as the transaction sees it.
+    pub fn contains(self, tx: &WriteTransaction, name: &str) -> Result<bool, StoreError> {
+        Ok(tx.open_table(self.0)?.get(name)?.is_some())
+    }
+
+    /// Writes a document.
+    pub fn put<T: Serialize>(self, tx: &WriteTransaction, name: &str, document: &T) -> Result<(), StoreError> {
+        let text = serde_json::to_string(document).map_err(|_| StoreError::Damaged("a document that cannot be written"))?;
+        tx.open_table(self.0)?.insert(name, text.as_str())?;
+        Ok(())
+    }
+
+    /// Removes a document; true when it was there.
+    pub fn remove(self, tx: &WriteTransaction, name: &str) -> Result<bool, StoreError> {
+        Ok(tx.open_table(self.0)?.remove(name)?.is_some())
+    }
+}
+
+fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Damaged("a document"))
+}

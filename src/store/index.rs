@@ -1,0 +1,198 @@
+//! The index: path <-> content hash, for every file of the library.
+
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+use crate::types::{Digests, KnownDigests, LocalVersion, Mtime, RelPath};
+
+use super::codec::{decode, encode, member_range, path_key, path_of, successor};
+use super::{StoreError, meta};
+
+const FILES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("files");
+const BY_CONTENT: TableDefinition<&[u8], ()> = TableDefinition::new("files-by-content");
+const BY_SHA1: TableDefinition<&[u8], ()> = TableDefinition::new("files-by-sha1");
+
+/// A file of the library as it was when its bytes were last read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRow {
+    /// Bytes.
+    pub size: u64,
+    /// Modification time then.
+    pub mtime: Mtime,
+    /// Inode then: a file replaced by rename has another one, even with equal size and time.
+    pub inode: u64,
+    /// Of its bytes.
+    pub digests: Digests,
+    /// The change number of the last change to this path.
+    pub change: u64,
+}
+
+impl FileRow {
+    /// The version that sync compares.
+    pub fn version(&self) -> LocalVersion {
+        LocalVersion { size: self.size, mtime: self.mtime, digests: self.digests }
+    }
+}
+
+pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
+    tx.open_table(FILES)?;
+    tx.open_table(BY_CONTENT)?;
+    tx.open_table(BY_SHA1)?;
+    Ok(())
+}
+
+/// Sets what is at a path; `change` in the row is replaced by the next number.
+pub fn put(tx: &WriteTransaction, path: &RelPath, row: FileRow) -> Result<(), StoreError> {
+    let row = FileRow { change: meta::next_change(tx)?, ..row };
+    let key = path_key(path);
+    let old = match tx.open_table(FILES)?.insert(key.as_slice(), encode(&row)?.as_slice())? {
+        Some(old) => Some(decode::<FileRow>(old.value())?.digests),
+        None => None,
+    };
+    if old == Some(row.digests) {
+        return Ok(());
+    }
+    let mut by_content = tx.open_table(BY_CONTENT)?;
+    let mut by_sha1 = tx.open_table(BY_SHA1)?;
+    if let Some(old) = old {
+        by_content.remove([&old.content.0[..], &key].concat().as_slice())?;
+        by_sha1.remove([&old.sha1.0[..], &key].concat().as_slice())?;
+    }
+    by_content.insert([&row.digests.content.0[..], &key].concat().as_slice(), ())?;
+    by_sha1.insert([&row.digests.sha1.0[..], &key].concat().as_slice(), ())?;
+    Ok(())
+}
+
+/// Forgets a path; true when it was there.
+pub fn remove(tx: &WriteTransaction, path: &RelPath) -> Result<bool, StoreError> {
+    let key = path_key(path);
+    let old = match tx.open_table(FILES)?.remove(key.as_slice())? {
+        Some(old) => decode::<FileRow>(old.value())?.digests,
+        None => return Ok(false),
+    };
+    tx.open_table(BY_CONTENT)?.remove([&old.content.0[..], &key].concat().as_slice())?;
+    tx.open_table(BY_SHA1)?.remove([&old.sha1.0[..], &key].concat().as_slice())?;
+    meta::next_change(tx)?;
+    Ok(true)
+}
+
+/// Everything at or below `from` now lies at or below `to`: what a rename on disk does.
+pub fn rename(tx: &WriteTransaction, from: &RelPath, to: &RelPath) -> Result<(), StoreError> {
+    let mut moved = Vec::new();
+    {
+        let files = tx.open_table(FILES)?;
+        if let Some(row) = files.get(path_key(from).as_slice())? {
+            moved.push((from.clone(), decode::<FileRow>(row.value())?));
+        }
+        for (start, end) in subtree_ranges(from) {
+            for item in files.range(start.as_slice()..end.as_slice())? {
+                let (key, row) = item?;
+                moved.push((path_of(key.value())?, decode(row.value())?));
+            }
+        }
+    }
+    for (path, row) in moved {
+        remove(tx, &path)?;
+        if let Some(below) = path.strip_prefix(from) {
+            put(tx, &to.join_path(&below), row)?;
+        }
+    }
+    Ok(())
+}
+
+/// The keys below a folder: its members, and those of the folders in it.
+fn subtree_ranges(folder: &RelPath) -> [(Vec<u8>, Vec<u8>); 2] {
+    let members = member_range(folder, "");
+    if folder.is_root() {
+        return [(Vec::new(), vec![0xff]), (Vec::new(), Vec::new())];
+    }
+    let deeper = format!("{folder}/").into_bytes();
+    let end = successor(&deeper);
+    [members, (deeper, end)]
+}
+
+/// Reads the index as it was when the transaction began.
+pub struct Index {
+    files: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    by_content: ReadOnlyTable<&'static [u8], ()>,
+    by_sha1: ReadOnlyTable<&'static [u8], ()>,
+}
+
+/// A path and its row.
+pub type Item = Result<(RelPath, FileRow), StoreError>;
+
+impl Index {
+    /// Opens it for reading.
+    pub fn open(tx: &ReadTransaction) -> Result<Self, StoreError> {
+        Ok(Self { files: tx.open_table(FILES)?, by_content: tx.open_table(BY_CONTENT)?, by_sha1: tx.open_table(BY_SHA1)? })
+    }
+
+    /// What is at a path.
+    pub fn get(&self, path: &RelPath) -> Result<Option<FileRow>, StoreError> {
+        self.files.get(path_key(path).as_slice())?.map(|row| decode(row.value())).transpose()
+    }
+
+    /// How many files there are.
+    pub fn len(&self) -> Result<u64, StoreError> {
+        Ok(self.files.len()?)
+    }
+
+    /// True when there is no file.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        Ok(self.files.is_empty()?)
+    }
+
+    /// All files, in order.
+    pub fn all(&self) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        self.range(Vec::new(), vec![0xff])
+    }
+
+    /// The files directly in a folder whose names begin with `prefix`.
+    pub fn members(&self, folder: &RelPath, prefix: &str) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        let (start, end) = member_range(folder, prefix);
+        self.range(start, end)
+    }
+
+    /// The files at or below a path.
+    pub fn subtree(&self, path: &RelPath) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        let [members, deeper] = subtree_ranges(path);
+        let itself = self.get(path)?.map(|row| Ok((path.clone(), row)));
+        Ok(itself.into_iter().chain(self.range(members.0, members.1)?).chain(self.range(deeper.0, deeper.1)?))
+    }
+
+    fn range(&self, start: Vec<u8>, end: Vec<u8>) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        let range = self.files.range(start.as_slice()..end.as_slice())?;
+        Ok(range.map(|item| {
+            let (key, row) = item?;
+            Ok((path_of(key.value())?, decode(row.value())?))
+        }))
+    }
+
+    /// The folders that directly hold files, in order.
+    pub fn folders(&self) -> Result<Vec<RelPath>, StoreError> {
+        let mut folders = Vec::new();
+        let mut start = Vec::new();
+        while let Some(item) = self.files.range(start.as_slice()..)?.next() {
+            let folder = path_of(item?.0.value())?.parent().unwrap_or_default();
+            start = member_range(&folder, "").1;
+            folders.push(folder);
+        }
+        Ok(folders)
+    }
+
+    /// A path that holds this content, if there is one.
+    pub fn holding(&self, digests: &KnownDigests) -> Result<Option<RelPath>, StoreError> {
+        let first = |table: &ReadOnlyTable<&'static [u8], ()>, digest: &[u8]| {
+            let end = successor(digest);
+            match table.range(digest..end.as_slice())?.next() {
+                Some(item) => Ok(Some(path_of(item?.0.value().get(digest.len()..).unwrap_or_default())?)),
+                None => Ok(None),
+            }
+        };
+        match digests {
+            KnownDigests { content: Some(content), .. } => first(&self.by_content, &content.0),
+            KnownDigests { sha1: Some(sha1), .. } => first(&self.by_sha1, &sha1.0),
+            _ => Ok(None),
+        }
+    }
+}

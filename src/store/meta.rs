@@ -1,0 +1,97 @@
+//! Facts about the store itself: its format, its epoch, the change number, whose library it describes.
+
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use uuid::Uuid;
+
+use crate::types::LibraryId;
+
+use super::StoreError;
+
+const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+
+const FORMAT: u8 = 1;
+const FORMAT_KEY: &str = "format";
+const EPOCH_KEY: &str = "epoch";
+const CHANGE_KEY: &str = "change";
+const LIBRARY_KEY: &str = "library";
+const LIBRARY_PATH_KEY: &str = "library-path";
+const IMPORT_PATH_KEY: &str = "import-path";
+const SERVICE_KEY: &str = "last-service";
+
+pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
+    let mut table = tx.open_table(TABLE)?;
+    let format = table.get(FORMAT_KEY)?.map(|value| value.value().to_vec());
+    match format.as_deref() {
+        Some([FORMAT]) => {}
+        Some(_) => return Err(StoreError::Newer),
+        None => {
+            table.insert(FORMAT_KEY, [FORMAT].as_slice())?;
+            table.insert(EPOCH_KEY, Uuid::new_v4().as_bytes().as_slice())?;
+        }
+    }
+    Ok(())
+}
+
+/// The places that a node serves, remembered so that commands need not be told again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The library's root.
+    pub library: Option<String>,
+    /// The import folder.
+    pub import: Option<String>,
+}
+
+/// What library this state describes.
+pub fn library(tx: &ReadTransaction) -> Result<Option<LibraryId>, StoreError> {
+    let table = tx.open_table(TABLE)?;
+    let Some(value) = table.get(LIBRARY_KEY)? else { return Ok(None) };
+    let id = Uuid::from_slice(value.value()).map_err(|_| StoreError::Damaged("the library id"))?;
+    Ok(Some(LibraryId(id)))
+}
+
+/// Binds this state to a library.
+pub fn set_library(tx: &WriteTransaction, id: LibraryId) -> Result<(), StoreError> {
+    tx.open_table(TABLE)?.insert(LIBRARY_KEY, id.0.as_bytes().as_slice())?;
+    Ok(())
+}
+
+/// The remembered places.
+pub fn places(tx: &ReadTransaction) -> Result<Places, StoreError> {
+    let table = tx.open_table(TABLE)?;
+    let text = |key| -> Result<Option<String>, StoreError> {
+        let Some(value) = table.get(key)? else { return Ok(None) };
+        Ok(Some(String::from_utf8_lossy(value.value()).into_owned()))
+    };
+    Ok(Places { library: text(LIBRARY_PATH_KEY)?, import: text(IMPORT_PATH_KEY)? })
+}
+
+/// Remembers places; those that are none stay as they were.
+pub fn set_places(tx: &WriteTransaction, places: &Places) -> Result<(), StoreError> {
+    let mut table = tx.open_table(TABLE)?;
+    for (key, place) in [(LIBRARY_PATH_KEY, &places.library), (IMPORT_PATH_KEY, &places.import)] {
+        if let Some(place) = place {
+            table.insert(key, place.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// The next change number of the index: one for every change, never the same again within an epoch.
+pub(super) fn next_change(tx: &WriteTransaction) -> Result<u64, StoreError> {
+    next(tx, CHANGE_KEY)
+}
+
+/// The next id for a service.
+pub(super) fn next_service(tx: &WriteTransaction) -> Result<u32, StoreError> {
+    u32::try_from(next(tx, SERVICE_KEY)?).map_err(|_| StoreError::Damaged("the service numbers"))
+}
+
+fn next(tx: &WriteTransaction, key: &str) -> Result<u64, StoreError> {
+    let mut table = tx.open_table(TABLE)?;
+    let last = match table.get(key)? {
+        Some(value) => u64::from_be_bytes(value.value().try_into().map_err(|_| StoreError::Damaged("a counter"))?),
+        None => 0,
+    };
+    table.insert(key, (last + 1).to_be_bytes().as_slice())?;
+    Ok(last + 1)
+}

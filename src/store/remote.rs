@@ -1,0 +1,160 @@
+//! The last look at each service: what it listed, in order. Kept on disk so that a large listing needs no memory.
+
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+
+use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId};
+
+use super::StoreError;
+use super::codec::{after_service, decode, encode, member_range, path_key, path_of, service_key, service_range, successor};
+
+const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("remote");
+/// (service, 'b' and BLAKE3 or 's' and SHA-1, path).
+const BY_DIGEST: TableDefinition<&[u8], ()> = TableDefinition::new("remote-by-digest");
+
+pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
+    tx.open_table(ROWS)?;
+    tx.open_table(BY_DIGEST)?;
+    Ok(())
+}
+
+fn digest_prefixes(service: ServiceId, digests: &KnownDigests) -> impl Iterator<Item = Vec<u8>> + use<> {
+    let content = digests.content.map(|content| service_key(service, &[b"b", &content.0[..]].concat()));
+    let sha1 = digests.sha1.map(|sha1| service_key(service, &[b"s", &sha1.0[..]].concat()));
+    content.into_iter().chain(sha1)
+}
+
+/// Replaces what is known of the files directly in `folder`. Only differences are written.
+pub fn set_folder(
+    tx: &WriteTransaction,
+    service: ServiceId,
+    folder: &RelPath,
+    files: &[(RelPath, RemoteVersion)],
+) -> Result<(), StoreError> {
+    let (start, end) = member_range(folder, "");
+    let (start, end) = (service_key(service, &start), service_key(service, &end));
+    let mut known = std::collections::HashMap::new();
+    {
+        let rows = tx.open_table(ROWS)?;
+        for item in rows.range(start.as_slice()..end.as_slice())? {
+            let (key, row) = item?;
+            known.insert(path_of(after_service(key.value())?)?, decode::<RemoteVersion>(row.value())?);
+        }
+    }
+    for (path, version) in files {
+        if known.remove(path).as_ref() != Some(version) {
+            put(tx, service, path, version)?;
+        }
+    }
+    for path in known.keys() {
+        remove(tx, service, path)?;
+    }
+    Ok(())
+}
+
+/// Sets what is known of one file.
+pub fn put(tx: &WriteTransaction, service: ServiceId, path: &RelPath, version: &RemoteVersion) -> Result<(), StoreError> {
+    remove(tx, service, path)?;
+    let key = path_key(path);
+    tx.open_table(ROWS)?.insert(service_key(service, &key).as_slice(), encode(version)?.as_slice())?;
+    let mut by_digest = tx.open_table(BY_DIGEST)?;
+    for prefix in digest_prefixes(service, &version.digests) {
+        by_digest.insert([&prefix[..], &key].concat().as_slice(), ())?;
+    }
+    Ok(())
+}
+
+/// Forgets one file.
+pub fn remove(tx: &WriteTransaction, service: ServiceId, path: &RelPath) -> Result<(), StoreError> {
+    let key = path_key(path);
+    let old: RemoteVersion = match tx.open_table(ROWS)?.remove(service_key(service, &key).as_slice())? {
+        Some(old) => decode(old.value())?,
+        None => return Ok(()),
+    };
+    let mut by_digest = tx.open_table(BY_DIGEST)?;
+    for prefix in digest_prefixes(service, &old.digests) {
+        by_digest.remove([&prefix[..], &key].concat().as_slice())?;
+    }
+    Ok(())
+}
+
+/// Forgets the files of every folder that `keep` does not want kept.
+pub fn retain_folders(
+    tx: &WriteTransaction,
+    service: ServiceId,
+    keep: impl Fn(&RelPath) -> bool,
+) -> Result<(), StoreError> {
+    let mut gone = Vec::new();
+    {
+        let rows = tx.open_table(ROWS)?;
+        let (start, end) = service_range(service);
+        for item in rows.range(start.as_slice()..end.as_slice())? {
+            let path = path_of(after_service(item?.0.value())?)?;
+            if !keep(&path.parent().unwrap_or_default()) {
+                gone.push(path);
+            }
+        }
+    }
+    gone.iter().try_for_each(|path| remove(tx, service, path))
+}
+
+/// Forgets a service's listing.
+pub fn clear(tx: &WriteTransaction, service: ServiceId) -> Result<(), StoreError> {
+    let (start, end) = service_range(service);
+    tx.open_table(ROWS)?.retain_in(start.as_slice()..end.as_slice(), |_, _| false)?;
+    tx.open_table(BY_DIGEST)?.retain_in(start.as_slice()..end.as_slice(), |_, _| false)?;
+    Ok(())
+}
+
+/// Reads one service's listing.
+pub struct RemoteView {
+    service: ServiceId,
+    rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
+    by_digest: ReadOnlyTable<&'static [u8], ()>,
+}
+
+/// A path and what the service told of it.
+pub type Item = Result<(RelPath, RemoteVersion), StoreError>;
+
+impl RemoteView {
+    /// Opens it for reading.
+    pub fn open(tx: &ReadTransaction, service: ServiceId) -> Result<Self, StoreError> {
+        Ok(Self { service, rows: tx.open_table(ROWS)?, by_digest: tx.open_table(BY_DIGEST)? })
+    }
+
+    /// What is at a path.
+    pub fn get(&self, path: &RelPath) -> Result<Option<RemoteVersion>, StoreError> {
+        let key = service_key(self.service, &path_key(path));
+        self.rows.get(key.as_slice())?.map(|row| decode(row.value())).transpose()
+    }
+
+    /// All files, in order.
+    pub fn all(&self) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        let (start, end) = service_range(self.service);
+        self.range(start, end)
+    }
+
+    /// The files directly in a folder whose names begin with `prefix`.
+    pub fn members(&self, folder: &RelPath, prefix: &str) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        let (start, end) = member_range(folder, prefix);
+        self.range(service_key(self.service, &start), service_key(self.service, &end))
+    }
+
+    fn range(&self, start: Vec<u8>, end: Vec<u8>) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        let range = self.rows.range(start.as_slice()..end.as_slice())?;
+        Ok(range.map(|item| {
+            let (key, row) = item?;
+            Ok((path_of(after_service(key.value())?)?, decode(row.value())?))
+        }))
+    }
+
+    /// A path that the service says holds this content.
+    pub fn holding(&self, digests: &KnownDigests) -> Result<Option<RelPath>, StoreError> {
+        for prefix in digest_prefixes(self.service, digests) {
+            let end = successor(&prefix);
+            if let Some(item) = self.by_digest.range(prefix.as_slice()..end.as_slice())?.next() {
+                return Ok(Some(path_of(item?.0.value().get(prefix.len()..).unwrap_or_default())?));
+            }
+        }
+        Ok(None)
+    }
+}
