@@ -8,8 +8,10 @@
 //! | 1 | [`dav`] | the protocol without I/O |
 //! | 1 | [`reconcile`] | the pure merge kernel |
 //! | 2 | [`store`] | redb tables and typed rows |
+//! | 2 | [`client`] | the WebDAV client, and the proof that an upload arrived |
 //! | 3 | [`library`] | the one door to photos on disk |
 
+pub mod client;
 pub mod dav;
 pub mod library;
 pub mod reconcile;

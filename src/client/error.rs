@@ -1,0 +1,144 @@
+//! What can go wrong with a service, told so that its owner knows what to do.
+
+use http::StatusCode;
+
+use crate::dav::xml::XmlError;
+
+use super::Fingerprint;
+
+/// A failed request.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClientError {
+    /// The URL is not one.
+    #[error("{0} is not a web address; write it like https://photos.example.org/originals/")]
+    BadUrl(String),
+    /// No such host.
+    #[error("the host {0} is not known; check the spelling of the URL and the network")]
+    UnknownHost(String),
+    /// Nothing answers there.
+    #[error("{host} does not answer ({reason}); check that the server runs and that the port is right")]
+    Unreachable {
+        /// Host and port.
+        host: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The certificate is not trusted.
+    #[error(
+        "the certificate of {host} is not trusted ({reason}). If it is your own server, compare this fingerprint with the one it shows, \
+         and add the service with --fingerprint {fingerprint}"
+    )]
+    Untrusted {
+        /// Host and port.
+        host: String,
+        /// What is wrong with it.
+        reason: String,
+        /// SHA-256 of the certificate.
+        fingerprint: Fingerprint,
+    },
+    /// The certificate is not the one that was pinned.
+    #[error("{host} shows another certificate ({found}) than the one this service was added with; do not go on unless you know why")]
+    WrongFingerprint {
+        /// Host and port.
+        host: String,
+        /// SHA-256 of the certificate shown.
+        found: Fingerprint,
+    },
+    /// TLS failed otherwise.
+    #[error("no secure connection to {host}: {reason}; perhaps it speaks http there, not https")]
+    Tls {
+        /// Host and port.
+        host: String,
+        /// What rustls said.
+        reason: String,
+    },
+    /// 401.
+    #[error("the service does not accept this user and password; check both (a Nextcloud with two-factor login needs an app password)")]
+    Unauthorized,
+    /// No byte for a while.
+    #[error("{host} stopped answering")]
+    Timeout {
+        /// Host and port.
+        host: String,
+    },
+    /// The connection broke.
+    #[error("the connection to {host} broke: {reason}")]
+    Broken {
+        /// Host and port.
+        host: String,
+        /// How.
+        reason: String,
+    },
+    /// A redirect, which is not followed: the password would go with it.
+    #[error("the service redirects to {0}; use that address as the service's URL if it is right")]
+    Redirect(String),
+    /// The answer is no WebDAV.
+    #[error("{url} does not speak WebDAV ({found}); give the WebDAV address of the service, such as .../originals/ or .../remote.php/dav/files/USER/")]
+    NotDav {
+        /// What was asked.
+        url: String,
+        /// What came instead.
+        found: String,
+    },
+    /// A WebDAV answer that makes no sense.
+    #[error("the answer of the service cannot be understood: {0}")]
+    Malformed(#[from] XmlError),
+    /// An answer over a limit.
+    #[error("the answer of the service is larger than {0} MiB; it was not read on")]
+    TooLarge(usize),
+    /// An answer about something else.
+    #[error("the service answered about {0}, which is outside the folder that was asked for")]
+    Outside(String),
+    /// 404.
+    #[error("the service has no {0}")]
+    NotFound(String),
+    /// 412: it is not as expected.
+    #[error("the service's {0} was changed by somebody else meanwhile; it was left as it is")]
+    Changed(String),
+    /// Any other status.
+    #[error("the service answered {status} to {method} {path}{}", hint(*status))]
+    Status {
+        /// The status.
+        status: StatusCode,
+        /// The request.
+        method: String,
+        /// Its path.
+        path: String,
+    },
+    /// What came is not what was announced.
+    #[error("{0}")]
+    Corrupt(String),
+    /// The local file could not be read on.
+    #[error("reading the file to send failed: {0}")]
+    Source(String),
+}
+
+/// What a status usually means for the owner.
+fn hint(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        403 => ": this user may not do that there",
+        409 => ": a folder on the way is missing",
+        413 => ": the file is larger than the server or a proxy before it allows",
+        423 => ": it is locked by another program",
+        425 | 429 | 503 => ": it is busy; the next run tries again",
+        502 | 504 => ": a proxy before it got no answer",
+        507 => ": its disk or the user's quota is full",
+        _ => "",
+    }
+}
+
+impl ClientError {
+    /// True when the whole service is out of reach or refuses us, so that going on with other files makes no sense.
+    pub fn stops_everything(&self) -> bool {
+        matches!(
+            self,
+            Self::BadUrl(_)
+                | Self::UnknownHost(_)
+                | Self::Unreachable { .. }
+                | Self::Untrusted { .. }
+                | Self::WrongFingerprint { .. }
+                | Self::Tls { .. }
+                | Self::Unauthorized
+        )
+    }
+}

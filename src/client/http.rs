@@ -1,0 +1,233 @@
+//! One service's address, and requests to it.
+
+use std::error::Error as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use reqwest::{Body, Response, Url};
+
+use crate::dav::href;
+use crate::types::RelPath;
+
+use super::{ClientError, Fingerprint, tls};
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// A request fails when no byte moves for so long; there is no limit on the whole.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Where a service is and who we are there.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Its WebDAV root.
+    pub url: String,
+    /// The account.
+    pub user: String,
+    /// Never printed or logged.
+    pub password: String,
+    /// The only certificate to trust, if pinned.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("url", &self.url).field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+/// A client of one folder of a service. Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    /// Ends with a slash.
+    base: Url,
+    /// The decoded path of `base`, with the slash.
+    base_path: Arc<str>,
+    authorization: Option<HeaderValue>,
+    shown: tls::Shown,
+    requests: Arc<AtomicU64>,
+}
+
+/// The parsed WebDAV root of a service, as an owner types it.
+fn parse_url(text: &str) -> Result<Url, ClientError> {
+    let bad = || ClientError::BadUrl(text.to_owned());
+    let mut url = Url::parse(text.trim()).map_err(|_| bad())?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || url.query().is_some() || url.fragment().is_some() {
+        return Err(bad());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad());
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+impl Client {
+    /// A client of the service's WebDAV root. Nothing is sent yet.
+    pub fn new(endpoint: &Endpoint) -> Result<Self, ClientError> {
+        let base = parse_url(&endpoint.url)?;
+        let shown = tls::Shown::default();
+        let failed = |reason: String| ClientError::Tls { host: host_of(&base), reason };
+        let tls = tls::config(endpoint.fingerprint, Arc::clone(&shown)).map_err(|error| failed(error.to_string()))?;
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("twinlens/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .read_timeout(IDLE)
+            .pool_max_idle_per_host(32)
+            .tcp_nodelay(true)
+            .tls_backend_preconfigured(tls)
+            .build()
+            .map_err(|error| failed(error.to_string()))?;
+        let authorization = (!endpoint.user.is_empty()).then(|| basic(&endpoint.user, &endpoint.password)).flatten();
+        let base_path = decoded_path(&base)?;
+        Ok(Self { http, base, base_path, authorization, shown, requests: Arc::default() })
+    }
+
+    /// The same account, rooted at a folder below.
+    pub fn at(&self, folder: &RelPath) -> Result<Self, ClientError> {
+        let mut below = self.clone();
+        if !folder.is_root() {
+            let path = href::below(self.base.path(), folder, true);
+            below.base.set_path(&path);
+        }
+        below.base_path = decoded_path(&below.base)?;
+        Ok(below)
+    }
+
+    /// Host and port, for messages.
+    pub fn host(&self) -> String {
+        host_of(&self.base)
+    }
+
+    /// The address of the folder, for messages.
+    pub fn url(&self) -> &str {
+        self.base.as_str()
+    }
+
+    /// How many requests were sent, by all clones together.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn base_path(&self) -> &str {
+        &self.base_path
+    }
+
+    /// The absolute URL of a path.
+    pub(super) fn url_of(&self, path: &RelPath, folder: bool) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&href::below(self.base.path(), path, folder));
+        url
+    }
+
+    /// Sends one request. Answers other than 401 and redirects are the caller's to judge.
+    pub(super) async fn send(&self, method: Method, url: Url, headers: HeaderMap, body: Option<Body>) -> Result<Response, ClientError> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut request = self.http.request(method, url).headers(headers);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization.clone());
+        }
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = request.send().await.map_err(|error| self.explain(&error))?;
+        match response.status() {
+            StatusCode::UNAUTHORIZED => Err(ClientError::Unauthorized),
+            status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
+                let target = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+                Err(ClientError::Redirect(target.unwrap_or("somewhere else").to_owned()))
+            }
+            _ => Ok(response),
+        }
+    }
+
+    /// Says what a failed request means.
+    pub(super) fn explain(&self, error: &reqwest::Error) -> ClientError {
+        let host = self.host();
+        let mut causes = Vec::new();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            // reqwest and hyper wrap io errors around rustls errors, which hide from `source` behind `get_ref`.
+            let io = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            if let Some(tls) = io.and_then(|inner| inner.downcast_ref()).or_else(|| inner.downcast_ref::<rustls::Error>()) {
+                return self.explain_tls(host, tls);
+            }
+            causes.push(inner.to_string());
+            cause = inner.source();
+        }
+        let reason = causes.pop().unwrap_or_else(|| error.to_string());
+        if error.is_timeout() {
+            ClientError::Timeout { host }
+        } else if error.is_dns() {
+            ClientError::UnknownHost(self.base.host_str().unwrap_or_default().to_owned())
+        } else if error.is_connect() {
+            ClientError::Unreachable { host, reason }
+        } else {
+            ClientError::Broken { host, reason }
+        }
+    }
+
+    fn explain_tls(&self, host: String, error: &rustls::Error) -> ClientError {
+        let shown = *self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        match (error, shown) {
+            (rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure), Some(found)) => {
+                ClientError::WrongFingerprint { host, found }
+            }
+            (rustls::Error::InvalidCertificate(reason), Some(fingerprint)) => {
+                let reason = match reason {
+                    rustls::CertificateError::UnknownIssuer => "it is self-signed or from an unknown authority".to_owned(),
+                    other => other.to_string(),
+                };
+                ClientError::Untrusted { host, reason, fingerprint }
+            }
+            _ => ClientError::Tls { host, reason: error.to_string() },
+        }
+    }
+}
+
+fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+fn decoded_path(url: &Url) -> Result<Arc<str>, ClientError> {
+    href::decode(url.path()).map(Into::into).ok_or_else(|| ClientError::BadUrl(url.to_string()))
+}
+
+/// The Basic credentials of RFC 7617, in UTF-8, marked so that they are never logged.
+fn basic(user: &str, password: &str) -> Option<HeaderValue> {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    let mut value = HeaderValue::from_str(&format!("Basic {text}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(url: &str) -> Endpoint {
+        Endpoint { url: url.into(), user: "a".into(), password: "secret".into(), fingerprint: None }
+    }
+
+    #[test]
+    fn urls_are_taken_as_people_type_them() {
+        let client = Client::new(&endpoint(" http://host:81/dav/M%C3%BCller ")).unwrap();
+        assert_eq!((client.url(), client.base_path()), ("http://host:81/dav/M%C3%BCller/", "/dav/Müller/"));
+        let below = client.at(&RelPath::parse("Fotos/a+b").unwrap()).unwrap();
+        assert_eq!(below.url(), "http://host:81/dav/M%C3%BCller/Fotos/a%2Bb/");
+        for bad in ["", "host", "ftp://host/", "http://", "http://u:p@host/", "http://host/?x"] {
+            assert!(matches!(Client::new(&endpoint(bad)), Err(ClientError::BadUrl(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        assert!(!format!("{:?}", endpoint("http://host")).contains("secret"));
+    }
+}

@@ -1,0 +1,114 @@
+//! The proof that what arrived is what was sent.
+
+use std::fmt;
+
+use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion};
+
+/// Proof that the service holds what we sent: what a record in the baseline needs. Only [`verify`] makes one.
+#[derive(Debug, Clone)]
+pub struct Verified {
+    path: RelPath,
+    version: RemoteVersion,
+}
+
+impl Verified {
+    /// Where it is.
+    pub fn path(&self) -> &RelPath {
+        &self.path
+    }
+
+    /// What the service holds, with all digests: they are those of the bytes that were sent.
+    pub fn version(&self) -> &RemoteVersion {
+        &self.version
+    }
+}
+
+/// Why an upload is not proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotProven {
+    /// The service answered success and has no such file.
+    Vanished,
+    /// It stored another number of bytes.
+    WrongSize {
+        /// So many.
+        stored: u64,
+        /// Of so many.
+        sent: u64,
+    },
+    /// It does not tell how many bytes it has.
+    NoSize,
+    /// Its checksum is not ours.
+    WrongChecksum,
+}
+
+impl fmt::Display for NotProven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vanished => f.write_str("the service said that it stored the file, but does not have it"),
+            Self::WrongSize { stored: 0, sent } => write!(
+                f,
+                "the service stored 0 of {} bytes though it said that all went well: usually its web server does not pass request bodies \
+                 on to PHP (FastCGI request buffering)",
+                grouped(*sent)
+            ),
+            Self::WrongSize { stored, sent } => {
+                write!(f, "the service stored {} of {} bytes though it said that all went well", grouped(*stored), grouped(*sent))
+            }
+            Self::NoSize => f.write_str("the service does not tell how many bytes it stored"),
+            Self::WrongChecksum => f.write_str("the service has other bytes than were sent: its checksum differs"),
+        }
+    }
+}
+
+/// 2481152 as 2,481,152.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Compares what was sent with what the service says it has now.
+pub fn verify(path: &RelPath, sent: &LocalVersion, found: Option<RemoteVersion>) -> Result<Verified, NotProven> {
+    let found = found.ok_or(NotProven::Vanished)?;
+    let stored = found.size.ok_or(NotProven::NoSize)?;
+    if stored != sent.size {
+        return Err(NotProven::WrongSize { stored, sent: sent.size });
+    }
+    if found.digests.agree(&sent.digests.into()) == Some(false) {
+        return Err(NotProven::WrongChecksum);
+    }
+    let digests = KnownDigests::from(sent.digests);
+    Ok(Verified { path: path.clone(), version: RemoteVersion { digests, ..found } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Digests, Mtime};
+
+    #[test]
+    fn size_and_checksum_are_looked_at() {
+        let path = RelPath::parse("a.jpg").unwrap();
+        let sent = LocalVersion { size: 3, mtime: Mtime(0), digests: Digests::of(b"abc") };
+        let found = |size, digests| RemoteVersion { size, digests, ..Default::default() };
+        assert!(verify(&path, &sent, Some(found(Some(3), KnownDigests::default()))).is_ok());
+        assert_eq!(verify(&path, &sent, None).unwrap_err(), NotProven::Vanished);
+        let empty = verify(&path, &sent, Some(found(Some(0), Digests::of(b"abc").into()))).unwrap_err();
+        assert_eq!(empty, NotProven::WrongSize { stored: 0, sent: 3 });
+        let other = verify(&path, &sent, Some(found(Some(3), Digests::of(b"abd").into()))).unwrap_err();
+        assert_eq!(other, NotProven::WrongChecksum);
+        assert_eq!(verify(&path, &sent, Some(found(None, KnownDigests::default()))).unwrap_err(), NotProven::NoSize);
+    }
+
+    #[test]
+    fn the_reason_names_the_bytes() {
+        let reason = NotProven::WrongSize { stored: 0, sent: 2_481_152 }.to_string();
+        assert!(reason.contains("stored 0 of 2,481,152 bytes"), "{reason}");
+    }
+}

@@ -1,0 +1,89 @@
+//! Changing a service: MKCOL, DELETE, MOVE. Each says what it expects to find.
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use reqwest::Response;
+
+use crate::dav::etag;
+use crate::types::{Expect, RelPath, RemoteVersion};
+
+use super::{Client, ClientError};
+
+impl Client {
+    /// Creates a folder. One that is there already is fine; a missing parent is an error.
+    pub async fn create_folder(&self, folder: &RelPath) -> Result<(), ClientError> {
+        let method = Method::from_bytes(b"MKCOL").unwrap_or_default();
+        let response = self.send(method, self.url_of(folder, true), HeaderMap::new(), None).await?;
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            // RFC 4918 section 9.3.1 says 405 for what exists; some servers say 423 or 406 while somebody else creates it.
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::LOCKED | StatusCode::NOT_ACCEPTABLE => match self.list(folder).await? {
+                Some(_) => Ok(()),
+                None => Err(unexpected("MKCOL", folder, response.status())),
+            },
+            status => Err(unexpected("MKCOL", folder, status)),
+        }
+    }
+
+    /// Deletes a file, if it is the expected one. Nothing there is fine.
+    pub async fn delete(&self, path: &RelPath, expect: &Expect<RemoteVersion>) -> Result<(), ClientError> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = if_match(expect) {
+            headers.insert(header::IF_MATCH, value);
+        }
+        let response = self.send(Method::DELETE, self.url_of(path, false), headers, None).await?;
+        match response.status() {
+            StatusCode::MULTI_STATUS => Err(unexpected("DELETE", path, StatusCode::MULTI_STATUS)),
+            status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(()),
+            status => Err(unexpected("DELETE", path, status)),
+        }
+    }
+
+    /// Renames a file. `source` is what must be moved; `expect` is what must be at the new name.
+    pub async fn rename(
+        &self,
+        from: &RelPath,
+        to: &RelPath,
+        source: &RemoteVersion,
+        expect: &Expect<RemoteVersion>,
+    ) -> Result<(), ClientError> {
+        let target = self.url_of(to, false);
+        let mut headers = HeaderMap::new();
+        let replaces = !matches!(expect, Expect::Absent);
+        headers.insert("overwrite", HeaderValue::from_static(if replaces { "T" } else { "F" }));
+        let destination = HeaderValue::from_str(target.as_str()).map_err(|_| ClientError::BadUrl(target.to_string()))?;
+        headers.insert("destination", destination);
+        if let Some(value) = source.etag.as_deref().and_then(|tag| HeaderValue::from_str(&etag::quote(tag)).ok()) {
+            headers.insert(header::IF_MATCH, value);
+        }
+        let method = Method::from_bytes(b"MOVE").unwrap_or_default();
+        let response = self.send(method, self.url_of(from, false), headers, None).await?;
+        match response.status() {
+            StatusCode::MULTI_STATUS => Err(unexpected("MOVE", from, StatusCode::MULTI_STATUS)),
+            status if status.is_success() => Ok(()),
+            StatusCode::NOT_FOUND => Err(ClientError::NotFound(from.to_string())),
+            status => Err(unexpected("MOVE", to, status)),
+        }
+    }
+}
+
+/// The If-Match for an expected version; none where nothing particular is expected or the server gave no entity tag.
+pub(super) fn if_match(expect: &Expect<RemoteVersion>) -> Option<HeaderValue> {
+    match expect {
+        Expect::Version(version) => HeaderValue::from_str(&etag::quote(version.etag.as_deref()?)).ok(),
+        Expect::Absent | Expect::Anything => None,
+    }
+}
+
+pub(super) fn unexpected(method: &str, path: &RelPath, status: StatusCode) -> ClientError {
+    match status {
+        StatusCode::PRECONDITION_FAILED => ClientError::Changed(path.to_string()),
+        StatusCode::NOT_FOUND => ClientError::NotFound(path.to_string()),
+        _ => ClientError::Status { status, method: method.to_owned(), path: path.to_string() },
+    }
+}
+
+/// The answer's entity tag; ownCloud's own header is trusted before one that a proxy may have changed.
+pub(super) fn etag_of(response: &Response) -> Option<String> {
+    let value = response.headers().get("oc-etag").or_else(|| response.headers().get(header::ETAG))?;
+    etag::parse(value.to_str().ok()?)
+}
