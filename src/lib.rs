@@ -6,14 +6,22 @@
 //! | --- | --- | --- |
 //! | 0 | [`types`] | paths, digests, versions, expectations |
 //! | 1 | [`dav`] | the protocol without I/O |
+//! | 1 | [`events`] | the in-process event bus |
 //! | 1 | [`reconcile`] | the pure merge kernel |
 //! | 2 | [`store`] | redb tables and typed rows |
 //! | 2 | [`client`] | the WebDAV client, and the proof that an upload arrived |
 //! | 3 | [`library`] | the one door to photos on disk |
+//! | 3 | [`accounts`] | people, passwords, logins |
+//! | 3 | [`services`] | remote accounts and their secrets |
+//! | 4 | [`sync`] | two-way sync with one service |
 
+pub mod accounts;
 pub mod client;
 pub mod dav;
+pub mod events;
 pub mod library;
 pub mod reconcile;
+pub mod services;
 pub mod store;
+pub mod sync;
 pub mod types;

@@ -31,6 +31,11 @@ pub enum Why {
         /// Where it is.
         path: RelPath,
     },
+    /// The name belongs, on the other side, to the file that is joined to this path.
+    NameTaken {
+        /// The other path.
+        path: RelPath,
+    },
     /// Uploads are off for this service.
     UploadOff,
     /// Downloads are off for this service.
@@ -57,6 +62,7 @@ impl fmt::Display for Why {
             Why::Moved => f.write_str("renamed on the other side"),
             Why::Deleted => f.write_str("deleted on the other side"),
             Why::SameContentAt { path } => write!(f, "the other side has the same content as {path}"),
+            Why::NameTaken { path } => write!(f, "the other side uses this name for the file that is in step with {path}"),
             Why::UploadOff => f.write_str("uploads are off for this service"),
             Why::DownloadOff => f.write_str("downloads are off for this service"),
             Why::RawAndVideoOff => f.write_str("RAW files and videos are off for this service"),

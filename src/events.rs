@@ -1,0 +1,81 @@
+//! The in-process event bus: who works on what, for progress bars and live pages.
+//!
+//! Rank 1. Nobody has to listen, and a slow listener loses events rather than slowing the work down: every progress event
+//! carries totals, so that the next one makes up for a lost one.
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+const CAPACITY: usize = 1024;
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The library is being scanned; so many files were read so far.
+    Scanning {
+        /// Files whose bytes were read.
+        hashed: u64,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// A service is being listed; so many folders were seen so far.
+    Listing {
+        /// The service.
+        service: String,
+        /// Folders.
+        folders: u64,
+    },
+    /// Transfers go on.
+    Progress {
+        /// The service.
+        service: String,
+        /// Steps done.
+        files: u64,
+        /// Of so many.
+        files_total: u64,
+        /// Bytes moved.
+        bytes: u64,
+        /// Of so many.
+        bytes_total: u64,
+    },
+    /// A step ended.
+    Step {
+        /// The service.
+        service: String,
+        /// `upload`, `download`, ...
+        verb: String,
+        /// The path in the library.
+        path: String,
+        /// Why it failed, if it did.
+        failure: Option<String>,
+    },
+    /// A run ended.
+    Ended {
+        /// The service.
+        service: String,
+    },
+}
+
+/// Where events are published. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Events(broadcast::Sender<Event>);
+
+impl Default for Events {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(CAPACITY))
+    }
+}
+
+impl Events {
+    /// Tells whoever listens.
+    pub fn publish(&self, event: Event) {
+        // An error only means that nobody listens.
+        let _ = self.0.send(event);
+    }
+
+    /// Listens from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.0.subscribe()
+    }
+}

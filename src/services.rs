@@ -1,0 +1,10 @@
+//! Remote accounts: where they are, how they are synced, their passwords.
+//!
+//! Rank 3. Passwords are encrypted at rest with the key in `secret.key`, and are handed out only inside an
+//! [`Endpoint`](crate::client::Endpoint).
+
+mod secret;
+mod service;
+
+pub use secret::{SecretError, SecretKey};
+pub use service::{Service, ServiceError, Services, SyncSettings};

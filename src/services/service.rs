@@ -1,0 +1,204 @@
+//! Services in the store.
+
+use serde::{Deserialize, Serialize};
+
+use crate::client::{Client, ClientError, Endpoint, Fingerprint};
+use crate::reconcile::{Deletes, Policy};
+use crate::store::documents::{self, RUNS, SERVICES};
+use crate::store::{Store, StoreError, baseline, remote};
+use crate::types::{RelPath, ServiceId};
+
+use super::{SecretError, SecretKey};
+
+/// How a service is synced. The defaults are safe: download, do not upload, follow no deletion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SyncSettings {
+    /// Whether it takes part in a sync of all services.
+    pub on: bool,
+    /// The folder on the service, below its WebDAV root.
+    pub folder: RelPath,
+    /// Minutes between runs of a serving node.
+    pub interval_minutes: u32,
+    /// Fetch what is new there.
+    pub download: bool,
+    /// Send what is new here.
+    pub upload: bool,
+    /// Keep remote paths; otherwise downloads are named by capture date.
+    pub keep_names: bool,
+    /// Sync RAW files and videos too.
+    pub raw_and_video: bool,
+    /// What a deletion on one side does on the other.
+    pub deletes: Deletes,
+}
+
+impl Default for SyncSettings {
+    fn default() -> Self {
+        Self {
+            on: false,
+            folder: RelPath::root(),
+            interval_minutes: 24 * 60,
+            download: true,
+            upload: false,
+            keep_names: true,
+            raw_and_video: true,
+            deletes: Deletes::Ignore,
+        }
+    }
+}
+
+impl SyncSettings {
+    /// What reconcile needs of it.
+    pub fn policy(&self) -> Policy {
+        Policy { download: self.download, upload: self.upload, deletes: self.deletes, keep_names: self.keep_names }
+    }
+}
+
+/// A remote account, without its password.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Service {
+    /// Stays when everything else changes.
+    pub id: ServiceId,
+    /// The owner's name for it.
+    pub name: String,
+    /// Its WebDAV root.
+    pub url: String,
+    /// The account.
+    pub user: String,
+    /// The pinned certificate.
+    pub fingerprint: Option<Fingerprint>,
+    /// How it is synced.
+    pub sync: SyncSettings,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ServiceRow {
+    #[serde(flatten)]
+    service: Service,
+    sealed_password: Vec<u8>,
+}
+
+/// What can go wrong with services.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// No such service.
+    #[error("there is no service {0}; see `twinlens service list`")]
+    Unknown(String),
+    /// The name is taken.
+    #[error("there is a service {0} already; choose another name, or remove it first")]
+    Taken(String),
+    /// The name cannot be used.
+    #[error("a service name has 1 to 64 characters, without control characters, `/` and `\\`")]
+    BadName,
+    /// Its address or account does not work.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Its password cannot be stored or read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The state failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The services of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    store: Store,
+    key: SecretKey,
+}
+
+impl Services {
+    /// The services in this store, their passwords under this key.
+    pub fn new(store: Store, key: SecretKey) -> Self {
+        Self { store, key }
+    }
+
+    /// All of them, by name.
+    pub fn list(&self) -> Result<Vec<Service>, ServiceError> {
+        let rows = SERVICES.all::<ServiceRow>(&self.store.read()?)?;
+        Ok(rows.into_iter().map(|(_, row)| row.service).collect())
+    }
+
+    /// The service of this name.
+    pub fn get(&self, name: &str) -> Result<Service, ServiceError> {
+        self.row(name).map(|row| row.service)
+    }
+
+    /// Adds a service. Nothing is sent to it.
+    pub fn add(&self, name: &str, endpoint: &Endpoint) -> Result<Service, ServiceError> {
+        self.check_new_name(name)?;
+        let sealed_password = self.key.seal(&endpoint.password)?;
+        let (key, endpoint) = (name.to_owned(), endpoint.clone());
+        let added = self.store.write(move |tx| {
+            if SERVICES.contains(tx, &key)? {
+                return Ok(None);
+            }
+            let service = Service {
+                id: documents::new_service_id(tx)?,
+                name: key.clone(),
+                url: endpoint.url,
+                user: endpoint.user,
+                fingerprint: endpoint.fingerprint,
+                sync: SyncSettings::default(),
+            };
+            let row = ServiceRow { service, sealed_password };
+            SERVICES.put(tx, &key, &row)?;
+            Ok(Some(row.service))
+        })?;
+        added.ok_or_else(|| ServiceError::Taken(name.to_owned()))
+    }
+
+    /// Whether a service of this name could be added.
+    pub fn check_new_name(&self, name: &str) -> Result<(), ServiceError> {
+        if name.is_empty() || name.chars().count() > 64 || name.chars().any(|c| c.is_control() || c == '/' || c == '\\') {
+            return Err(ServiceError::BadName);
+        }
+        match SERVICES.get::<ServiceRow>(&self.store.read()?, name)? {
+            Some(_) => Err(ServiceError::Taken(name.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// Changes how a service is synced. Another folder is another agreement: what was agreed about the old one is forgotten.
+    pub fn set_sync(&self, name: &str, sync: SyncSettings) -> Result<Service, ServiceError> {
+        let mut row = self.row(name)?;
+        let moved = row.service.sync.folder != sync.folder;
+        row.service.sync = sync;
+        let service = row.service.clone();
+        let key = name.to_owned();
+        self.store.write(move |tx| {
+            if moved {
+                baseline::clear(tx, row.service.id)?;
+                remote::clear(tx, row.service.id)?;
+            }
+            SERVICES.put(tx, &key, &row)
+        })?;
+        Ok(service)
+    }
+
+    /// Removes a service and what was agreed with it. Photos stay where they are, on both sides.
+    pub fn remove(&self, name: &str) -> Result<(), ServiceError> {
+        let id = self.get(name)?.id;
+        let key = name.to_owned();
+        Ok(self.store.write(move |tx| {
+            baseline::clear(tx, id)?;
+            remote::clear(tx, id)?;
+            RUNS.remove(tx, &id.0.to_string())?;
+            SERVICES.remove(tx, &key)?;
+            Ok(())
+        })?)
+    }
+
+    /// A client of the service's WebDAV root.
+    pub fn client(&self, name: &str) -> Result<Client, ServiceError> {
+        let row = self.row(name)?;
+        let password = self.key.open_sealed(&row.sealed_password)?;
+        let Service { url, user, fingerprint, .. } = row.service;
+        Ok(Client::new(&Endpoint { url, user, password, fingerprint })?)
+    }
+
+    fn row(&self, name: &str) -> Result<ServiceRow, ServiceError> {
+        SERVICES.get(&self.store.read()?, name)?.ok_or_else(|| ServiceError::Unknown(name.to_owned()))
+    }
+}

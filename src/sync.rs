@@ -1,0 +1,20 @@
+//! Two-way sync of the library with one service: observe, reconcile, guard, plan, execute, verify, record.
+//!
+//! Rank 4. Promises:
+//! - nothing is recorded before it was verified ([`record`] takes receipts, not hopes);
+//! - no step depends on the memory of an earlier run: after a crash the next run looks again and adopts what is equal;
+//! - one failing file never stops another; what failed, was skipped or conflicted is in the [`Report`] with its path and reason.
+
+mod download;
+mod execute;
+mod filter;
+mod merge;
+mod observe;
+mod record;
+mod report;
+mod run;
+mod settle;
+mod upload;
+
+pub use report::{Noted, PlannedStep, Report};
+pub use run::{Options, Sync, SyncError};

@@ -1,0 +1,240 @@
+//! Carrying out a plan: moves first, then transfers side by side, deletions last.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::client::{ClientError, NotProven};
+use crate::events::Event;
+use crate::library::LibraryError;
+use crate::reconcile::{Action, Base, Plan, Step};
+use crate::store::StoreError;
+use crate::types::RelPath;
+
+use super::observe::Observed;
+use super::record::Record;
+use super::run::{Sync, SyncError};
+use super::{Noted, Report};
+
+/// Uploads into one folder that are proven by one look at it.
+const UPLOADS_PER_PROOF: usize = 200;
+
+/// Why one step failed. The run goes on with the others.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StepError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    #[error("{0}")]
+    NotProven(NotProven),
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<StoreError> for StepError {
+    fn from(error: StoreError) -> Self {
+        Self::Library(LibraryError::Store(error))
+    }
+}
+
+/// One plan being carried out.
+pub(super) struct Execution {
+    pub(super) sync: Arc<Sync>,
+    pub(super) is_node: bool,
+    /// How many files may travel at once.
+    pub(super) permits: Semaphore,
+    /// The folders on the service that are there, with the number of members they had when listed.
+    pub(super) listed: HashMap<RelPath, usize>,
+    pub(super) created: tokio::sync::Mutex<HashSet<RelPath>>,
+    report: Mutex<Report>,
+    /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
+    fatal: Mutex<Option<String>>,
+    files: AtomicU64,
+    bytes: AtomicU64,
+    files_total: u64,
+    bytes_total: u64,
+}
+
+impl Execution {
+    pub(super) fn new(sync: Arc<Sync>, observed: Observed, report: Report, plan: &Plan) -> Arc<Self> {
+        let permits = Semaphore::new(sync.options.parallel.max(1));
+        Arc::new(Self {
+            sync,
+            is_node: observed.is_node,
+            permits,
+            listed: observed.folders,
+            created: tokio::sync::Mutex::default(),
+            report: Mutex::new(report),
+            fatal: Mutex::default(),
+            files: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            files_total: plan.steps.len() as u64,
+            bytes_total: plan.steps.iter().map(Step::bytes).sum(),
+        })
+    }
+
+    pub(super) async fn run(self: Arc<Self>, plan: Plan) -> Result<Report, SyncError> {
+        let mut records = Vec::new();
+        let (mut moves, mut blind, mut transfers, mut deletes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut uploads: HashMap<RelPath, Vec<Step>> = HashMap::new();
+        for step in plan.steps {
+            match &step.action {
+                Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => records.extend(self.note(&step)),
+                Action::Move { .. } => moves.push(step),
+                // What a server without digests holds is known only once it is here: perhaps it is what we were about to send.
+                Action::Download { source, .. } if source.digests.is_empty() => blind.push(step),
+                Action::Download { .. } | Action::Conflict { .. } => transfers.push(step),
+                Action::Upload { .. } => uploads.entry(step.remote.parent().unwrap_or_default()).or_default().push(step),
+                Action::Delete { .. } => deletes.push(step),
+            }
+        }
+        self.sync.record(records).await?;
+        for step in moves {
+            self.one(step).await?;
+        }
+        self.all(blind, Vec::new()).await?;
+        self.all(transfers, uploads.into_values().collect()).await?;
+        for step in deletes {
+            self.one(step).await?;
+        }
+        let mut report = std::mem::take(&mut *self.lock_report());
+        report.error = self.fatal();
+        Ok(report)
+    }
+
+    /// Runs steps and uploads side by side.
+    async fn all(self: &Arc<Self>, steps: Vec<Step>, folders: Vec<Vec<Step>>) -> Result<(), SyncError> {
+        let mut running: JoinSet<Result<(), SyncError>> = JoinSet::new();
+        let mut steps = steps.into_iter();
+        let mut batches = folders.into_iter().flat_map(|mut uploads| {
+            let mut batches = Vec::new();
+            while !uploads.is_empty() {
+                batches.push(uploads.drain(..uploads.len().min(UPLOADS_PER_PROOF)).collect::<Vec<_>>());
+            }
+            batches
+        });
+        // A few more tasks than permits, so that no permit waits for a batch to be proven.
+        let limit = self.sync.options.parallel * 2;
+        loop {
+            while running.len() < limit && self.fatal().is_none() {
+                let execution = Arc::clone(self);
+                if let Some(batch) = batches.next() {
+                    running.spawn(async move { execution.upload_batch(batch).await });
+                } else if let Some(step) = steps.next() {
+                    running.spawn(async move {
+                        let _permit = execution.permits.acquire().await;
+                        execution.one(step).await
+                    });
+                } else {
+                    break;
+                }
+            }
+            match running.join_next().await {
+                Some(done) => done.map_err(SyncError::crashed)??,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Carries out one step other than an upload, and records it.
+    async fn one(self: &Arc<Self>, step: Step) -> Result<(), SyncError> {
+        if self.fatal().is_some() {
+            return Ok(());
+        }
+        let done = match &step.action {
+            Action::Download { source, expect } => self.download(&step, source, expect).await,
+            Action::Conflict { local, remote, copy } => self.keep_both(&step, local, remote, copy).await,
+            Action::Move { .. } => self.follow_move(&step).await,
+            Action::Delete { .. } => self.delete(&step).await,
+            Action::Upload { .. } | Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => Ok(Vec::new()),
+        };
+        match done {
+            Ok(records) => {
+                self.sync.record(records).await?;
+                self.finished(&step, None);
+            }
+            Err(error) => self.failed(&step, &error),
+        }
+        Ok(())
+    }
+
+    /// Steps that move nothing.
+    fn note(&self, step: &Step) -> Option<Record> {
+        let record = match &step.action {
+            Action::Adopt { local, remote, base } => {
+                let record = Record::adopted(&step.local, *local, &step.remote, remote.clone()).or_else(|| {
+                    let renamed = base.is_some();
+                    renamed.then(|| Record::carried_over(&step.local, *local, &step.remote, remote.clone()))
+                });
+                self.count(|report| report.adopted += 1);
+                record.map(|record| record.replacing(base.as_ref()))
+            }
+            Action::Tombstone { local, remote } => {
+                let half = Base { local: *local, remote: remote.clone() };
+                Some(Record::tombstone(&step.local, &step.remote, half))
+            }
+            Action::Forget => Some(Record::forgotten(&step.local)),
+            _ => None,
+        };
+        self.finished(step, None);
+        record
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut Report)) {
+        change(&mut self.lock_report());
+    }
+
+    /// A step is over.
+    pub(super) fn finished(&self, step: &Step, failure: Option<String>) {
+        let files = self.files.fetch_add(1, Ordering::Relaxed) + 1;
+        let service = self.sync.service.name.clone();
+        let (verb, path) = (step.verb().to_owned(), step.local.to_string());
+        self.sync.events.publish(Event::Step { service, verb, path, failure });
+        self.publish_progress(files, self.bytes.load(Ordering::Relaxed));
+    }
+
+    /// A step failed; it is in the report, and the next run tries again.
+    pub(super) fn failed(&self, step: &Step, error: &StepError) {
+        let fatal = match error {
+            StepError::Client(error) => error.stops_everything(),
+            StepError::Library(LibraryError::Store(_)) => true,
+            _ => false,
+        };
+        let reason = error.to_string();
+        if fatal {
+            lock(&self.fatal).get_or_insert_with(|| reason.clone());
+        }
+        tracing::warn!(service = %self.sync.service.name, action = step.verb(), path = %step.local, %reason, "a step failed");
+        self.count(|report| report.failed.push(Noted { path: step.local.to_string(), reason: reason.clone() }));
+        self.finished(step, Some(reason));
+    }
+
+    /// Bytes went over the wire.
+    pub(super) fn moved_bytes(&self, count: u64) {
+        let bytes = self.bytes.fetch_add(count, Ordering::Relaxed) + count;
+        self.publish_progress(self.files.load(Ordering::Relaxed), bytes);
+    }
+
+    fn publish_progress(&self, files: u64, bytes: u64) {
+        let (files_total, bytes_total) = (self.files_total, self.bytes_total);
+        let service = self.sync.service.name.clone();
+        self.sync.events.publish(Event::Progress { service, files, files_total, bytes, bytes_total });
+    }
+
+    pub(super) fn fatal(&self) -> Option<String> {
+        lock(&self.fatal).clone()
+    }
+
+    fn lock_report(&self) -> MutexGuard<'_, Report> {
+        lock(&self.report)
+    }
+}
+
+/// What these guard is whole even when a thread panicked while it held them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

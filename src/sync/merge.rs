@@ -1,0 +1,193 @@
+//! The merge-join of library, service and baseline: one pass over three sorted streams, nothing held but what changed.
+
+use std::iter::Peekable;
+
+use crate::reconcile::outcome::Collector;
+use crate::reconcile::{Base, Contents, Coverage, Decision, Outcome, Row, Seen, Why, decide};
+use crate::store::baseline::{BaseRow, Baseline};
+use crate::store::index::{FileRow, Index};
+use crate::store::remote::RemoteView;
+use crate::store::{Store, StoreError};
+use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId, Side};
+
+use crate::reconcile::Policy;
+
+use super::filter::Filter;
+
+/// A row that cannot be decided without a digest.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub local: RelPath,
+    pub remote: RelPath,
+    pub row: Row,
+}
+
+/// Where decisions are looked up.
+pub(super) struct Merge {
+    index: Index,
+    view: RemoteView,
+    baseline: Baseline,
+    policy: Policy,
+    raw_and_video: bool,
+    local_coverage: Coverage,
+    remote_coverage: Coverage,
+}
+
+/// Whose turn it is: the smallest path among the three heads.
+struct Heads {
+    path: RelPath,
+    local: Option<FileRow>,
+    base: Option<BaseRow>,
+    remote: Option<RemoteVersion>,
+}
+
+impl Merge {
+    pub(super) fn open(
+        store: &Store,
+        service: ServiceId,
+        policy: Policy,
+        raw_and_video: bool,
+        coverage: (Coverage, Coverage),
+    ) -> Result<Self, StoreError> {
+        let tx = store.read()?;
+        let (local_coverage, remote_coverage) = coverage;
+        Ok(Self {
+            index: Index::open(&tx)?,
+            view: RemoteView::open(&tx, service)?,
+            baseline: Baseline::open(&tx, service)?,
+            policy,
+            raw_and_video,
+            local_coverage,
+            remote_coverage,
+        })
+    }
+
+    /// Decides every path; what needs a digest first comes back.
+    pub(super) fn collect(&self, collector: &mut Collector) -> Result<Vec<Open>, StoreError> {
+        let mut open = Vec::new();
+        let mut local = self.index.all()?.peekable();
+        let mut base = self.baseline.all()?.peekable();
+        let mut remote = self.view.all()?.peekable();
+        while let Some(heads) = next_heads(&mut local, &mut base, &mut remote)? {
+            self.take(heads, collector, &mut open)?;
+        }
+        for (side, coverage) in [(Side::Local, &self.local_coverage), (Side::Remote, &self.remote_coverage)] {
+            for (path, reason) in coverage.gaps() {
+                collector.skip(path.clone(), Why::Unreadable { side, reason: reason.to_owned() });
+            }
+        }
+        Ok(open)
+    }
+
+    fn take(&self, heads: Heads, collector: &mut Collector, open: &mut Vec<Open>) -> Result<(), StoreError> {
+        let Heads { path, local, base, remote: mut here } = heads;
+        // A remote path that is joined to another local path belongs to that row.
+        let joined = if here.is_some() { self.baseline.elsewhere(&path)? } else { None };
+        let remote_path = base.as_ref().map_or(&path, |row| row.remote_path(&path)).clone();
+        let mut remote = if remote_path == path { here.take().filter(|_| joined.is_none()) } else { self.view.get(&remote_path)? };
+        if let Some(owner) = &joined
+            && local.is_some()
+            && base.is_none()
+        {
+            // Uploading would need a name that another file has there.
+            collector.skip(path, Why::NameTaken { path: owner.clone() });
+            return Ok(());
+        }
+        if here.is_some() && joined.is_none() {
+            // The row at this path is joined to another remote path, and yet the service has a file here.
+            collector.skip(path.clone(), Why::NameTaken { path: remote_path.clone() });
+        }
+
+        let mut excluded = false;
+        for (side, seen, at) in [(Side::Local, local.is_some(), &path), (Side::Remote, remote.is_some(), &remote_path)] {
+            let filter = Filter { raw_and_video: self.raw_and_video, index: &self.index, view: &self.view };
+            excluded |= seen && !filter.admits(side, at)?;
+        }
+        if excluded {
+            collector.skip(path, Why::RawAndVideoOff);
+            return Ok(());
+        }
+
+        let local = match self.local_coverage.of(&path) {
+            Ok(covered) => local.map_or(Seen::Absent(covered), |row| Seen::File(row.version())),
+            Err(reason) => Seen::Unknown(reason.to_owned()),
+        };
+        let remote = match self.remote_coverage.of(&remote_path) {
+            Ok(covered) => remote.take().map_or(Seen::Absent(covered), Seen::File),
+            Err(reason) => Seen::Unknown(reason.to_owned()),
+        };
+        let row = Row { base: base.as_ref().map(BaseRow::base), local, remote };
+        match decide(&row, &self.policy) {
+            Decision::NeedDigest(_) => open.push(Open { local: path, remote: remote_path, row }),
+            // The gap itself is reported once, not each file in it.
+            Decision::Skip(Why::Unreadable { .. }) => collector.push(path, remote_path, row, Decision::Nothing),
+            decision => collector.push(path, remote_path, row, decision),
+        }
+        Ok(())
+    }
+
+    /// Decides what was open, now that digests are known, and looks at everything together.
+    pub(super) fn finish(&self, mut collector: Collector, closed: Vec<Open>) -> Result<Outcome, StoreError> {
+        for Open { local, remote, row } in closed {
+            let decision = decide(&row, &self.policy);
+            collector.push(local, remote, row, decision);
+        }
+        collector.finish(self)
+    }
+}
+
+impl Contents for Merge {
+    type Error = StoreError;
+
+    fn holding(&self, side: Side, digests: &KnownDigests) -> Result<Option<RelPath>, StoreError> {
+        match side {
+            Side::Local => self.index.holding(digests),
+            Side::Remote => match self.view.holding(digests)? {
+                Some(path) => Ok(Some(path)),
+                // A server without checksums: what was in step there and still is as it was.
+                None => self.still_there(digests),
+            },
+        }
+    }
+}
+
+impl Merge {
+    fn still_there(&self, digests: &KnownDigests) -> Result<Option<RelPath>, StoreError> {
+        for path in self.baseline.holding(digests)? {
+            let local = self.baseline.elsewhere(&path)?.unwrap_or_else(|| path.clone());
+            let Some(Base { remote: Some(then), .. }) = self.baseline.get(&local)?.map(|row| row.base()) else { continue };
+            if self.view.get(&path)?.is_some_and(|now| now.unchanged_since(&then)) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    }
+}
+
+type Stream<T> = Result<(RelPath, T), StoreError>;
+
+fn next_heads(
+    local: &mut Peekable<impl Iterator<Item = Stream<FileRow>>>,
+    base: &mut Peekable<impl Iterator<Item = Stream<BaseRow>>>,
+    remote: &mut Peekable<impl Iterator<Item = Stream<RemoteVersion>>>,
+) -> Result<Option<Heads>, StoreError> {
+    let path = [head(local)?, head(base)?, head(remote)?].into_iter().flatten().min();
+    let Some(path) = path else { return Ok(None) };
+    let (local, base, remote) = (take_at(local, &path)?, take_at(base, &path)?, take_at(remote, &path)?);
+    Ok(Some(Heads { path, local, base, remote }))
+}
+
+fn head<T>(stream: &mut Peekable<impl Iterator<Item = Stream<T>>>) -> Result<Option<RelPath>, StoreError> {
+    match stream.peek() {
+        Some(Ok((path, _))) => Ok(Some(path.clone())),
+        Some(Err(_)) => stream.next().transpose().map(|item| item.map(|(path, _)| path)),
+        None => Ok(None),
+    }
+}
+
+fn take_at<T>(stream: &mut Peekable<impl Iterator<Item = Stream<T>>>, path: &RelPath) -> Result<Option<T>, StoreError> {
+    match stream.next_if(|item| item.as_ref().map_or(true, |(at, _)| at == path)) {
+        Some(item) => item.map(|(_, value)| Some(value)),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,96 @@
+//! Writing down what happened, last. Each record needs a receipt: [`Verified`] for what is on the service, [`Committed`] for what is in
+//! the library, or both sides' digests for what was found equal.
+
+use redb::WriteTransaction;
+
+use crate::client::Verified;
+use crate::library::Committed;
+use crate::reconcile::Base;
+use crate::store::baseline::{self, BaseRow};
+use crate::store::StoreError;
+use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId};
+
+use super::run::{Sync, SyncError, blocking};
+
+/// A change to the baseline that has been earned.
+#[derive(Debug, Clone)]
+pub(super) struct Record {
+    /// Rows that this one replaces.
+    drops: Vec<RelPath>,
+    puts: Option<(RelPath, BaseRow)>,
+}
+
+impl Record {
+    fn put(local_path: &RelPath, remote_path: &RelPath, base: Base) -> Self {
+        Self { drops: Vec::new(), puts: Some((local_path.clone(), BaseRow::new(local_path, remote_path, base))) }
+    }
+
+    /// A proven upload of the local version.
+    pub(super) fn uploaded(local_path: &RelPath, local: LocalVersion, proof: &Verified) -> Self {
+        let base = Base { local: Some(local), remote: Some(proof.version().clone()) };
+        Self::put(local_path, proof.path(), base)
+    }
+
+    /// A published download of the remote version.
+    pub(super) fn downloaded(committed: &Committed, remote_path: &RelPath, remote: RemoteVersion) -> Self {
+        let remote = RemoteVersion { digests: committed.version().digests.into(), ..remote };
+        let base = Base { local: Some(committed.version()), remote: Some(remote) };
+        Self::put(committed.path(), remote_path, base)
+    }
+
+    /// The same content on both sides; none unless digests prove it.
+    pub(super) fn adopted(local_path: &RelPath, local: LocalVersion, remote_path: &RelPath, remote: RemoteVersion) -> Option<Self> {
+        if remote.digests.agree(&local.digests.into()) != Some(true) {
+            return None;
+        }
+        let remote = RemoteVersion { digests: KnownDigests::from(local.digests), ..remote };
+        Some(Self::put(local_path, remote_path, Base { local: Some(local), remote: Some(remote) }))
+    }
+
+    /// Both sides differ and may: the other side's version was kept as the committed copy.
+    pub(super) fn kept_both(_copy: &Committed, local_path: &RelPath, local: LocalVersion, remote_path: &RelPath, remote: RemoteVersion) -> Self {
+        Self::put(local_path, remote_path, Base { local: Some(local), remote: Some(remote) })
+    }
+
+    /// A file that was in step and was only renamed here, to a service that tells no digests: what was proven still holds.
+    pub(super) fn carried_over(local_path: &RelPath, local: LocalVersion, remote_path: &RelPath, remote: RemoteVersion) -> Self {
+        Self::put(local_path, remote_path, Base { local: Some(local), remote: Some(remote) })
+    }
+
+    /// One side deleted the file and the other keeps it.
+    pub(super) fn tombstone(local_path: &RelPath, remote_path: &RelPath, half: Base) -> Self {
+        Self::put(local_path, remote_path, half)
+    }
+
+    /// Both sides are without the file.
+    pub(super) fn forgotten(local_path: &RelPath) -> Self {
+        Self { drops: vec![local_path.clone()], puts: None }
+    }
+
+    /// This record takes the place of the row at `old`.
+    pub(super) fn replacing(mut self, old: Option<&RelPath>) -> Self {
+        self.drops.extend(old.cloned());
+        self
+    }
+
+    fn write(&self, tx: &WriteTransaction, service: ServiceId) -> Result<(), StoreError> {
+        for path in &self.drops {
+            baseline::remove(tx, service, path)?;
+        }
+        match &self.puts {
+            Some((path, row)) => baseline::put(tx, service, path, row),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Sync {
+    /// Writes records down, durably.
+    pub(super) async fn record(&self, records: Vec<Record>) -> Result<(), SyncError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let (store, service) = (self.store.clone(), self.service.id);
+        blocking(move || Ok(store.write(move |tx| records.iter().try_for_each(|record| record.write(tx, service)))?)).await
+    }
+}

@@ -1,0 +1,95 @@
+//! What a run did, for people and programs. The names are fixed: scripts read them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::reconcile::{Plan, Step};
+
+/// A path and what is to be said of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noted {
+    /// In the library, or on the service for what exists only there.
+    pub path: String,
+    /// One sentence.
+    pub reason: String,
+}
+
+/// One step of a dry run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStep {
+    /// `upload`, `download`, `move`, `delete`, `trash`, `conflict`, `adopt`, `remember-deletion`, `forget`.
+    pub action: String,
+    /// The path in the library.
+    pub path: String,
+    /// The path on the service, where it differs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub remote_path: Option<String>,
+    /// Bytes that travel.
+    pub bytes: u64,
+    /// Why.
+    pub reason: String,
+}
+
+impl From<&Step> for PlannedStep {
+    fn from(step: &Step) -> Self {
+        Self {
+            action: step.verb().to_owned(),
+            path: step.local.to_string(),
+            remote_path: (step.local != step.remote).then(|| step.remote.to_string()),
+            bytes: step.bytes(),
+            reason: step.why.to_string(),
+        }
+    }
+}
+
+/// One run with one service.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The service.
+    pub name: String,
+    /// True when nothing was done, only planned.
+    pub dry_run: bool,
+    /// Files sent, and proven to have arrived.
+    pub uploaded: u64,
+    /// Files fetched, checked and published.
+    pub downloaded: u64,
+    /// Files renamed on either side instead of being sent.
+    pub moved: u64,
+    /// Files removed from either side.
+    pub deleted: u64,
+    /// Files that both sides had already.
+    pub adopted: u64,
+    /// Transfers whose content was proven.
+    pub verified: u64,
+    /// Bytes of files sent.
+    pub bytes_up: u64,
+    /// Bytes of files fetched.
+    pub bytes_down: u64,
+    /// HTTP requests.
+    pub requests: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Files that both sides had changed; both versions were kept.
+    pub conflicts: Vec<Noted>,
+    /// Files left as they are, and why.
+    pub skipped: Vec<Noted>,
+    /// Files that were to be transferred or changed and were not; the next run tries again.
+    pub failed: Vec<Noted>,
+    /// Why the whole run stopped, if it did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// What would be done, in a dry run.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub plan: Vec<PlannedStep>,
+}
+
+impl Report {
+    /// True when everything that was to be done was done.
+    pub fn is_clean(&self) -> bool {
+        self.failed.is_empty() && self.error.is_none()
+    }
+
+    pub(super) fn skip_all(&mut self, plan: &Plan) {
+        let noted = |skipped: &crate::reconcile::Skipped| Noted { path: skipped.path.to_string(), reason: skipped.why.to_string() };
+        self.skipped.extend(plan.skipped.iter().map(noted));
+    }
+}

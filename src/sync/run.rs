@@ -1,0 +1,172 @@
+//! One run.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::stream::{self, StreamExt as _};
+use jiff::ZonedDateTime;
+
+use crate::client::{Client, ClientError};
+use crate::events::{Event, Events};
+use crate::library::{LibraryError, Tree};
+use crate::reconcile::outcome::Collector;
+use crate::reconcile::{Halt, Plan, Policy, Seen, guard};
+use crate::services::Service;
+use crate::store::{Store, StoreError};
+use crate::types::{LibraryId, RelPath, RemoteVersion};
+
+use super::Report;
+use super::execute::Execution;
+use super::merge::{Merge, Open};
+
+/// How a run is to be done.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Only plan.
+    pub dry_run: bool,
+    /// Go past the guard.
+    pub force: bool,
+    /// Transfers at the same time.
+    pub parallel: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { dry_run: false, force: false, parallel: 8 }
+    }
+}
+
+/// Why a whole run stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// It looked like an accident.
+    #[error("{0}")]
+    Halted(Halt),
+    /// The service is this library.
+    #[error("this service leads to the very library that is to be synced; nothing was changed. Give it the address of another node")]
+    SameLibrary,
+    /// The folder to download from is not there.
+    #[error("the service has no folder /{0}; set another with `twinlens service sync NAME --folder /F`, or create it there")]
+    NoFolder(RelPath),
+    /// The service failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The library failed.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// The state failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A task of ours ended early.
+    #[error("a part of the sync ended unexpectedly: {0}")]
+    Crashed(String),
+}
+
+impl SyncError {
+    pub(super) fn crashed(error: tokio::task::JoinError) -> Self {
+        Self::Crashed(error.to_string())
+    }
+}
+
+/// Runs `work` where it may block.
+pub(super) async fn blocking<R, F>(work: F) -> Result<R, SyncError>
+where
+    R: Send + 'static,
+    F: FnOnce() -> Result<R, SyncError> + Send + 'static,
+{
+    tokio::task::spawn_blocking(work).await.map_err(SyncError::crashed)?
+}
+
+/// A sync of the library with one service.
+pub struct Sync {
+    pub(super) tree: Tree,
+    pub(super) library_id: LibraryId,
+    pub(super) store: Store,
+    /// Rooted at the service's folder.
+    pub(super) client: Client,
+    /// Rooted at the service's WebDAV root.
+    pub(super) root: Client,
+    pub(super) service: Service,
+    pub(super) policy: Policy,
+    pub(super) options: Options,
+    pub(super) events: Events,
+}
+
+impl Sync {
+    /// Prepares a run. `client` is rooted at the service's WebDAV root. Nothing is sent yet.
+    pub fn new(
+        (tree, library_id): (Tree, LibraryId),
+        store: Store,
+        client: Client,
+        service: Service,
+        options: Options,
+        events: Events,
+    ) -> Result<Self, SyncError> {
+        let policy = service.sync.policy();
+        let root = client.clone();
+        let client = client.at(&service.sync.folder)?;
+        Ok(Self { tree, library_id, store, client, root, service, policy, options, events })
+    }
+
+    /// Observes, plans, and unless it is a dry run executes. What concerns single files is in the report.
+    pub async fn run(self) -> Result<Report, SyncError> {
+        let started = Instant::now();
+        let sync = Arc::new(self);
+        let outcome = sync.run_inner().await;
+        sync.events.publish(Event::Ended { service: sync.service.name.clone() });
+        let mut report = outcome?;
+        report.seconds = started.elapsed().as_secs_f64();
+        report.requests = sync.client.requests();
+        Ok(report)
+    }
+
+    async fn run_inner(self: &Arc<Self>) -> Result<Report, SyncError> {
+        let (scanned, observed) = tokio::join!(self.observe_local(), self.observe_remote());
+        let (scanned, observed) = (scanned?, observed?);
+        let coverage = (scanned.coverage, observed.coverage.clone());
+        let merge = {
+            let (store, service) = (self.store.clone(), self.service.clone());
+            let policy = self.policy;
+            blocking(move || Ok(Arc::new(Merge::open(&store, service.id, policy, service.sync.raw_and_video, coverage)?))).await?
+        };
+        let now = ZonedDateTime::now().strftime("%Y-%m-%d %H%M%S").to_string();
+        let mut collector = Collector::new(self.policy, format!("conflict {} {now}", self.service.name));
+        let joined = Arc::clone(&merge);
+        let (collector, open) = blocking(move || {
+            let open = joined.collect(&mut collector)?;
+            Ok((collector, open))
+        })
+        .await?;
+        let closed = self.find_digests(open).await?;
+        let outcome = blocking(move || Ok(merge.finish(collector, closed)?)).await?;
+        let approved = guard::guard(outcome, self.options.force).map_err(SyncError::Halted)?;
+        let plan = Plan::from(approved);
+
+        let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
+        report.skip_all(&plan);
+        if self.options.dry_run {
+            report.plan = plan.steps.iter().map(Into::into).collect();
+            return Ok(report);
+        }
+        Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await
+    }
+
+    /// Fetches the digests that the table asked for.
+    async fn find_digests(self: &Arc<Self>, open: Vec<Open>) -> Result<Vec<Open>, SyncError> {
+        let found = stream::iter(open).map(|mut item| async move {
+            let Seen::File(version) = &item.row.remote else { return Ok(item) };
+            match self.remote_digests(&item.remote, version).await {
+                Ok(digests) => item.row.remote = Seen::File(RemoteVersion { digests: digests.into(), ..version.clone() }),
+                Err(error) if error.stops_everything() => return Err(error),
+                Err(error) => item.row.remote = Seen::Unknown(error.to_string()),
+            }
+            Ok(item)
+        });
+        let mut closed = Vec::new();
+        let mut found = std::pin::pin!(found.buffer_unordered(self.options.parallel));
+        while let Some(item) = found.next().await {
+            closed.push(item?);
+        }
+        Ok(closed)
+    }
+}

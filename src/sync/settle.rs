@@ -1,0 +1,126 @@
+//! The steps that are no plain transfer: conflicts, moves, deletions.
+
+use std::sync::Arc;
+
+use crate::client::{ClientError, verify};
+use crate::library::LibraryError;
+use crate::reconcile::{Action, Step};
+use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion, Side};
+
+use super::Noted;
+use super::execute::{Execution, StepError};
+use super::record::Record;
+use super::run::blocking;
+
+impl Execution {
+    /// Both sides changed. The service's version goes to the name of the conflict copy, on every side that may be written; then the local
+    /// version takes the name. Breaking off at any point leaves both versions, and the next run goes on from there.
+    pub(super) async fn keep_both(
+        self: &Arc<Self>,
+        step: &Step,
+        local: &LocalVersion,
+        remote: &RemoteVersion,
+        copy: &RelPath,
+    ) -> Result<Vec<Record>, StepError> {
+        let policy = self.sync.policy;
+        let mut records = Vec::new();
+        let mut remote_copy = step.remote.clone();
+        if policy.upload {
+            let name = copy.name();
+            remote_copy = step.remote.with_name(name).map_err(|error| StepError::Refused(error.to_string()))?;
+            self.unchanged(&step.remote, remote).await?;
+            self.sync.client.rename(&step.remote, &remote_copy, remote, &Expect::Absent).await?;
+        }
+        if policy.download {
+            let source = self.sync.client.look(&remote_copy).await?.ok_or_else(|| vanished(&remote_copy))?;
+            let fetched = self.fetch(&remote_copy, &RemoteVersion { digests: remote.digests, ..source }).await?;
+            let (committed, version) = self.publish(fetched, copy.clone(), Expect::Absent).await?;
+            self.count(|report| {
+                report.downloaded += 1;
+                report.verified += 1;
+                report.bytes_down += committed.version().size;
+            });
+            records.push(match policy.upload {
+                true => Record::downloaded(&committed, &remote_copy, version),
+                false => Record::kept_both(&committed, &step.local, *local, &step.remote, remote.clone()),
+            });
+        }
+        if policy.upload {
+            self.send(&step.local, &step.remote, local, &Expect::Absent).await?;
+            let found = self.sync.client.look(&step.remote).await;
+            let proof = self.judge(&step.remote, local, &Expect::Absent, found).await?;
+            records.push(Record::uploaded(&step.local, *local, &proof));
+            self.count(|report| {
+                report.uploaded += 1;
+                report.verified += 1;
+                report.bytes_up += local.size;
+            });
+        }
+        let reason = format!("changed on both sides; the service's version is kept as {}", copy.name());
+        self.count(|report| report.conflicts.push(Noted { path: step.local.to_string(), reason }));
+        Ok(records)
+    }
+
+    /// Follows a rename of the other side.
+    pub(super) async fn follow_move(self: &Arc<Self>, step: &Step) -> Result<Vec<Record>, StepError> {
+        let Action::Move { side, from, base, local, remote } = &step.action else { return Ok(Vec::new()) };
+        let record = match side {
+            Side::Remote => {
+                self.unchanged(from, remote).await?;
+                self.ensure_folder(&step.remote.parent().unwrap_or_default()).await?;
+                self.sync.client.rename(from, &step.remote, remote, &Expect::Absent).await?;
+                let found = self.sync.client.look(&step.remote).await?;
+                let proof = verify::verify(&step.remote, local, found).map_err(StepError::NotProven)?;
+                Record::uploaded(&step.local, *local, &proof)
+            }
+            Side::Local => {
+                let (tree, from, to) = (self.sync.tree.clone(), from.clone(), step.local.clone());
+                let moved = blocking(move || {
+                    if let Some(parent) = to.parent() {
+                        tree.create_folders(&parent)?;
+                    }
+                    Ok(tree.rename(&from, &to)?)
+                });
+                moved.await.map_err(|error| StepError::Refused(error.to_string()))?;
+                Record::adopted(&step.local, *local, &step.remote, remote.clone())
+                    .ok_or_else(|| StepError::Refused("its digest is not known; it was renamed, and is looked at again next time".into()))?
+            }
+        };
+        self.count(|report| report.moved += 1);
+        Ok(vec![record.replacing((*base != step.local).then_some(base))])
+    }
+
+    /// Follows a deletion of the other side.
+    pub(super) async fn delete(self: &Arc<Self>, step: &Step) -> Result<Vec<Record>, StepError> {
+        match &step.action {
+            Action::Delete { side: Side::Remote, remote: Some(version), .. } => {
+                self.unchanged(&step.remote, version).await?;
+                self.sync.client.delete(&step.remote, &Expect::Version(version.clone())).await?;
+            }
+            Action::Delete { side: Side::Local, local: Some(version), .. } => {
+                let (tree, path, version) = (self.sync.tree.clone(), step.local.clone(), *version);
+                let removed = blocking(move || Ok(tree.remove_file(&path, &Expect::Version(version)))).await;
+                match removed.map_err(|error| StepError::Refused(error.to_string()))? {
+                    Ok(()) | Err(LibraryError::NotFound(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            _ => return Err(StepError::Refused("nothing to delete".into())),
+        }
+        self.count(|report| report.deleted += 1);
+        Ok(vec![Record::forgotten(&step.local)])
+    }
+
+    /// Looks once more, right before an effect, that the service still has what the plan was made from. Not every server honours If-Match.
+    async fn unchanged(&self, path: &RelPath, then: &RemoteVersion) -> Result<(), StepError> {
+        match self.sync.client.look(path).await? {
+            Some(now) if now.unchanged_since(then) => Ok(()),
+            Some(_) => Err(ClientError::Changed(path.to_string()).into()),
+            None => Err(vanished(path)),
+        }
+    }
+}
+
+fn vanished(path: &RelPath) -> StepError {
+    ClientError::NotFound(path.to_string()).into()
+}
