@@ -14,13 +14,19 @@
 //! | 3 | [`accounts`] | people, passwords, logins |
 //! | 3 | [`services`] | remote accounts and their secrets |
 //! | 4 | [`sync`] | two-way sync with one service |
+//! | 6 | [`server`] | HTTP, login, WebDAV |
+//! | 7 | [`node`] | the composition root and embedding API |
+//! | 8 | [`cli`] | the command line |
 
 pub mod accounts;
+pub mod cli;
 pub mod client;
 pub mod dav;
 pub mod events;
 pub mod library;
+pub mod node;
 pub mod reconcile;
+pub mod server;
 pub mod services;
 pub mod store;
 pub mod sync;

@@ -18,7 +18,7 @@ mod trash;
 mod tree;
 
 pub use error::LibraryError;
-pub use marker::open_library;
+pub use marker::{check_marker, open_library};
 pub use naming::capture_name;
 pub use scan::{ScanReport, scan};
 pub use staged::{Committed, Staged};

@@ -47,6 +47,15 @@ pub fn open_library(root: &Path, store: &Store) -> Result<(Tree, LibraryId), Lib
     Ok((tree, id))
 }
 
+/// Looks again whether the marker of a library that was opened earlier is still there: its disk may be gone since.
+pub fn check_marker(root: &Path, expected: LibraryId) -> Result<(), LibraryError> {
+    match read(&root.join(crate::types::media::OWN_FOLDER).join(NAME))? {
+        Some(found) if found == expected => Ok(()),
+        Some(found) => Err(LibraryError::ForeignMarker { path: root.to_owned(), found, expected }),
+        None => Err(LibraryError::NoMarker(root.to_owned())),
+    }
+}
+
 fn unusable(root: &Path, error: &io::Error) -> LibraryError {
     LibraryError::Unusable { path: root.to_owned(), reason: error.to_string() }
 }

@@ -61,7 +61,7 @@ impl fmt::Display for Why {
             Why::SameContent => f.write_str("both sides have the same content"),
             Why::Moved => f.write_str("renamed on the other side"),
             Why::Deleted => f.write_str("deleted on the other side"),
-            Why::SameContentAt { path } => write!(f, "the other side has the same content as {path}"),
+            Why::SameContentAt { path } => write!(f, "the other side has this content already, as {path}"),
             Why::NameTaken { path } => write!(f, "the other side uses this name for the file that is in step with {path}"),
             Why::UploadOff => f.write_str("uploads are off for this service"),
             Why::DownloadOff => f.write_str("downloads are off for this service"),

@@ -121,7 +121,7 @@ impl Execution {
     /// The content turned out to be here under another name: no second copy. Both are joined when the local file has no
     /// partner on this service yet.
     fn join(&self, step: &Step, fetched: &Fetched, at: RelPath) -> Vec<Record> {
-        let reason = format!("the other side has the same content as {at}");
+        let reason = Why::SameContentAt { path: at.clone() }.to_string();
         self.count(|report| {
             report.adopted += 1;
             report.skipped.push(Noted { path: step.remote.to_string(), reason });

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::client::{ClientError, NotProven};
 use crate::events::Event;
 use crate::library::LibraryError;
-use crate::reconcile::{Action, Base, Plan, Step};
+use crate::reconcile::{Action, Base, Plan, Step, Why};
 use crate::store::StoreError;
 use crate::types::RelPath;
 
@@ -170,7 +170,12 @@ impl Execution {
                     let renamed = base.is_some();
                     renamed.then(|| Record::carried_over(&step.local, *local, &step.remote, remote.clone()))
                 });
-                self.count(|report| report.adopted += 1);
+                self.count(|report| {
+                    report.adopted += 1;
+                    if let Why::SameContentAt { .. } = step.why {
+                        report.skipped.push(Noted { path: step.local.to_string(), reason: step.why.to_string() });
+                    }
+                });
                 record.map(|record| record.replacing(base.as_ref()))
             }
             Action::Tombstone { local, remote } => {

@@ -77,6 +77,9 @@ pub struct Report {
     /// Why the whole run stopped, if it did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+    /// True when it stopped because something could not be reached.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub unreachable: bool,
     /// What would be done, in a dry run.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub plan: Vec<PlannedStep>,

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::client::{ClientError, Member, Upload, Verified, verify};
 use crate::library::{LibraryError, Tree};
 use crate::reconcile::outcome::deduplicates;
-use crate::reconcile::{Action, Step};
+use crate::reconcile::{Action, Step, Why};
 use crate::store::baseline::Baseline;
 use crate::types::{Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
 
@@ -54,7 +54,7 @@ impl Execution {
                 Some(Ok(Sent::Unproven)) => unproven.push(step),
                 Some(Ok(Sent::Proven(proof))) => proven.push((step, proof)),
                 Some(Ok(Sent::Superfluous(at))) => {
-                    let reason = format!("the other side has the same content as {at}");
+                    let reason = Why::SameContentAt { path: at }.to_string();
                     self.count(|report| report.skipped.push(Noted { path: step.local.to_string(), reason }));
                     self.finished(&step, None);
                 }

@@ -1,0 +1,14 @@
+//! The command line: arguments, progress, output for people and programs, exit codes.
+//!
+//! Rank 8. No logic of its own: every command is a [`Command`](crate::node::Command) for a node, the running one if there is one.
+
+mod args;
+mod demo;
+mod output;
+mod password;
+mod progress;
+mod run;
+mod sample;
+mod serve;
+
+pub use run::main;

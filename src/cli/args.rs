@@ -1,0 +1,251 @@
+//! Arguments, as typed. The names are fixed: scripts depend on them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::accounts::Role;
+use crate::client::Fingerprint;
+use crate::node::SyncChange;
+use crate::reconcile::Deletes;
+
+/// Keeps photo libraries in step over WebDAV.
+#[derive(Parser)]
+#[command(name = "twinlens", version, about, propagate_version = true)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Cmd,
+}
+
+/// What every command takes.
+#[derive(Args, Clone)]
+pub(super) struct Global {
+    /// Where state and settings are kept [default: twinlens in the user's data directory]
+    #[arg(long, global = true, env = "TWINLENS_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The library; remembered by the first `serve`
+    #[arg(long, global = true, env = "TWINLENS_LIBRARY", value_name = "DIR")]
+    pub library: Option<PathBuf>,
+    /// Print one JSON document on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more on standard error; twice for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Cmd {
+    /// Show two paired nodes that sync a sample library
+    Demo(DemoArgs),
+    /// Serve the library over WebDAV
+    Serve(ServeArgs),
+    /// Who may log in
+    #[command(subcommand)]
+    User(UserCmd),
+    /// Remote accounts: other nodes, Nextcloud, ownCloud, any WebDAV server
+    #[command(subcommand)]
+    Service(ServiceCmd),
+    /// Sync now and wait
+    Sync(SyncArgs),
+    /// Bring the index up to date with the library
+    Index,
+    /// Show the library, the services and their last runs
+    Status,
+}
+
+#[derive(Args)]
+pub(super) struct DemoArgs {
+    /// Where the two nodes are built; must be empty or missing [default: a temporary folder, removed at the end]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Sync, prove by hashing both libraries, and exit
+    #[arg(long)]
+    pub once: bool,
+}
+
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    /// Where clients may drop files [default: import in the data folder]
+    #[arg(long, env = "TWINLENS_IMPORT", value_name = "DIR")]
+    pub import: Option<PathBuf>,
+    /// Address and port
+    #[arg(long, env = "TWINLENS_LISTEN", default_value = "127.0.0.1:2342", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// Refuse every change through the server
+    #[arg(long, env = "TWINLENS_READ_ONLY")]
+    pub read_only: bool,
+}
+
+#[derive(Subcommand)]
+pub(super) enum UserCmd {
+    /// Add a user
+    Add {
+        name: String,
+        /// admin, user or viewer
+        #[arg(long, default_value = "user")]
+        role: Role,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+    /// List users
+    List,
+    /// Change a user's password
+    Passwd {
+        name: String,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+    /// Remove a user
+    Remove { name: String },
+}
+
+#[derive(Args)]
+pub(super) struct PasswordArgs {
+    /// Read the password from standard input instead of asking
+    #[arg(long)]
+    pub password_stdin: bool,
+}
+
+#[derive(Subcommand)]
+pub(super) enum ServiceCmd {
+    /// Connect a service, after trying it
+    Add {
+        /// Your name for it
+        name: String,
+        /// Its WebDAV address, such as https://photos.example.org/originals/
+        url: String,
+        /// The account there
+        #[arg(long, value_name = "U")]
+        user: Option<String>,
+        #[command(flatten)]
+        password: PasswordArgs,
+        /// Trust only the certificate with this SHA-256 fingerprint
+        #[arg(long, value_name = "SHA256")]
+        fingerprint: Option<Fingerprint>,
+    },
+    /// List services
+    List,
+    /// Show a service
+    Show { name: String },
+    /// Try a service: connection, login, listing
+    Test { name: String },
+    /// Remove a service; photos stay where they are
+    Remove { name: String },
+    /// Set up how a service is synced; setting anything switches it on
+    Sync(ServiceSyncArgs),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum YesNo {
+    Yes,
+    No,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum DeletesArg {
+    /// A deletion on one side does nothing on the other
+    Ignore,
+    /// A deletion is followed; local files go to the trash
+    Trash,
+}
+
+#[derive(Args)]
+pub(super) struct ServiceSyncArgs {
+    pub name: String,
+    /// Take part in a sync of all services
+    #[arg(long, conflicts_with = "off")]
+    on: bool,
+    /// Take no part
+    #[arg(long)]
+    off: bool,
+    /// The folder on the service, below its WebDAV root
+    #[arg(long, value_name = "/F")]
+    folder: Option<String>,
+    /// How often: 15m, 1h, 1d, ... (for a serving node)
+    #[arg(long, value_name = "1h", value_parser = minutes)]
+    interval: Option<u32>,
+    /// Fetch what is new there
+    #[arg(long, value_name = "yes|no")]
+    download: Option<YesNo>,
+    /// Send what is new here
+    #[arg(long, value_name = "yes|no")]
+    upload: Option<YesNo>,
+    /// Keep file names; otherwise downloads are named by capture date
+    #[arg(long, value_name = "yes|no")]
+    keep_names: Option<YesNo>,
+    /// RAW files and videos too
+    #[arg(long, value_name = "yes|no")]
+    raw_and_video: Option<YesNo>,
+    /// What a deletion on one side does on the other
+    #[arg(long, value_name = "ignore|trash")]
+    deletes: Option<DeletesArg>,
+}
+
+impl ServiceSyncArgs {
+    pub(super) fn change(&self) -> SyncChange {
+        let yes = |choice: Option<YesNo>| choice.map(|choice| matches!(choice, YesNo::Yes));
+        SyncChange {
+            on: (self.on || self.off).then_some(self.on),
+            folder: self.folder.clone(),
+            interval_minutes: self.interval,
+            download: yes(self.download),
+            upload: yes(self.upload),
+            keep_names: yes(self.keep_names),
+            raw_and_video: yes(self.raw_and_video),
+            deletes: self.deletes.map(|deletes| match deletes {
+                DeletesArg::Ignore => Deletes::Ignore,
+                DeletesArg::Trash => Deletes::Trash,
+            }),
+        }
+    }
+}
+
+/// `90`, `90m`, `2h`, `1d`, `1w` in minutes.
+fn minutes(text: &str) -> Result<u32, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit {
+        "" | "m" => 1,
+        "h" => 60,
+        "d" => 24 * 60,
+        "w" => 7 * 24 * 60,
+        _ => return Err("write it like 15m, 1h, 1d or 1w".into()),
+    };
+    let number: u32 = number.parse().map_err(|_| "write it like 15m, 1h, 1d or 1w".to_owned())?;
+    number.checked_mul(factor).ok_or_else(|| "that is too long".to_owned())
+}
+
+#[derive(Args)]
+pub(super) struct SyncArgs {
+    /// Services; all that are switched on when none is named
+    pub names: Vec<String>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Go past the guard that halts what looks like an accident
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn intervals() {
+        assert_eq!(minutes("90"), Ok(90));
+        assert_eq!(minutes("1h"), Ok(60));
+        assert_eq!(minutes("2d"), Ok(2880));
+        assert!(minutes("h").is_err() && minutes("1y").is_err() && minutes("").is_err() && minutes("99999999w").is_err());
+    }
+}

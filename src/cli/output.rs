@@ -1,0 +1,171 @@
+//! Answers for people. What is printed for programs is the answer itself.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::node::Command;
+use crate::sync::{Noted, Report};
+
+/// The text for an answer.
+pub(super) fn text(command: &Command, answer: &Value) -> String {
+    match command {
+        Command::Sync(_) => reports(answer),
+        Command::Status => status(answer),
+        Command::Index => index(answer),
+        Command::ServiceAdd(_) => {
+            let name = string(answer, "name");
+            format!("{name} is connected. Set up what is synced with: twinlens service sync {name} --on\n")
+        }
+        Command::ServiceList => {
+            let line = |service: &Value| {
+                let sync = if service["sync"]["on"] == true { "sync on" } else { "sync off" };
+                format!("{}  {}  {sync}\n", string(service, "name"), string(service, "url"))
+            };
+            list(answer, "services", line, "no services yet; add one with: twinlens service add NAME URL --user U\n")
+        }
+        Command::ServiceShow { .. } | Command::ServiceSync { .. } => service(answer),
+        Command::ServiceTest { .. } => {
+            let kind = if string(answer, "kind") == "twinlens" { "another Twinlens node" } else { "a WebDAV server" };
+            format!(
+                "{} works: it is {kind}, with {} folders and {} files at {}\n",
+                string(answer, "name"),
+                answer["folders"],
+                answer["files"],
+                string(answer, "url")
+            )
+        }
+        Command::UserList => {
+            let line = |user: &Value| format!("{}  {}\n", string(user, "name"), string(user, "role"));
+            list(answer, "users", line, "no users yet; the first `twinlens serve` makes one\n")
+        }
+        Command::ServiceRemove { name } => format!("{name} is removed; photos stay where they are, on both sides\n"),
+        Command::UserAdd(new) => format!("{} may log in now as {}\n", new.name, new.role),
+        Command::UserPassword { name, .. } => format!("the password of {name} is changed\n"),
+        Command::UserRemove { name } => format!("{name} is removed\n"),
+    }
+}
+
+fn string(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or_default().to_owned()
+}
+
+fn list(answer: &Value, key: &str, line: impl Fn(&Value) -> String, none: &str) -> String {
+    match answer[key].as_array() {
+        Some(items) if !items.is_empty() => items.iter().map(line).collect(),
+        _ => none.to_owned(),
+    }
+}
+
+fn service(service: &Value) -> String {
+    let sync = &service["sync"];
+    let yes = |key: &str| if sync[key] == true { "yes" } else { "no" };
+    let mut text = format!("{}\n  address        {}\n  user           {}\n", string(service, "name"), string(service, "url"), string(service, "user"));
+    if let Some(fingerprint) = service["fingerprint"].as_str() {
+        let _ = writeln!(text, "  certificate    {fingerprint}");
+    }
+    let _ = write!(
+        text,
+        "  sync           {}\n  folder         /{}\n  interval       {} minutes\n  download       {}\n  upload         {}\n  keep names     {}\n  \
+         RAW and video  {}\n  deletes        {}\n",
+        if sync["on"] == true { "on" } else { "off" },
+        string(sync, "folder"),
+        sync["interval_minutes"],
+        yes("download"),
+        yes("upload"),
+        yes("keep_names"),
+        yes("raw_and_video"),
+        string(sync, "deletes"),
+    );
+    text
+}
+
+fn index(answer: &Value) -> String {
+    let mut text = format!(
+        "{} files in the library; {} read ({}), {} gone since the last look\n",
+        answer["files"],
+        answer["hashed"],
+        bytes(answer["bytes"].as_u64().unwrap_or(0)),
+        answer["removed"]
+    );
+    for gap in answer["failed"].as_array().into_iter().flatten() {
+        let _ = writeln!(text, "  not read: {}: {}", string(gap, "path"), string(gap, "reason"));
+    }
+    text
+}
+
+fn status(answer: &Value) -> String {
+    let mut text = match answer["library"].as_str() {
+        Some(library) => format!("library   {library}, {} files indexed\n", answer["files"]),
+        None => "library   none yet; name it with: twinlens serve --library DIR\n".to_owned(),
+    };
+    let _ = match answer["url"].as_str() {
+        Some(url) => writeln!(text, "serving   {url}"),
+        None => writeln!(text, "serving   no"),
+    };
+    for service in answer["services"].as_array().into_iter().flatten() {
+        let sync = if service["on"] == true { "on" } else { "off" };
+        let _ = writeln!(text, "service   {}  {}  sync {sync}", string(service, "name"), string(service, "url"));
+        match serde_json::from_value::<Report>(service["last_run"].clone()) {
+            Ok(last) => text.push_str(&indent(&report(&last))),
+            Err(_) => text.push_str("    never synced\n"),
+        }
+    }
+    text
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+fn reports(answer: &Value) -> String {
+    let reports: Vec<Report> = serde_json::from_value(answer["services"].clone()).unwrap_or_default();
+    reports.iter().map(report).collect()
+}
+
+/// A report in words.
+pub(super) fn report(report: &Report) -> String {
+    let mut text = String::new();
+    if let Some(error) = &report.error {
+        let _ = writeln!(text, "{}: stopped: {error}", report.name);
+    }
+    if report.dry_run {
+        let _ = writeln!(text, "{}: {} steps planned, nothing was changed", report.name, report.plan.len());
+        for step in &report.plan {
+            let at = step.remote_path.as_deref().map(|path| format!(" (there: {path})")).unwrap_or_default();
+            let size = if step.bytes > 0 { format!(", {}", bytes(step.bytes)) } else { String::new() };
+            let _ = writeln!(text, "  {:<17} {}{at}: {}{size}", step.action, step.path, step.reason);
+        }
+    } else if report.error.is_none() || report.requests > 0 {
+        let _ = writeln!(
+            text,
+            "{}: {} uploaded ({}), {} downloaded ({}), {} moved, {} deleted, {} already there; {} proven; {} conflicts, {} skipped, {} failed; \
+             {} requests, {:.1} s",
+            report.name,
+            report.uploaded,
+            bytes(report.bytes_up),
+            report.downloaded,
+            bytes(report.bytes_down),
+            report.moved,
+            report.deleted,
+            report.adopted,
+            report.verified,
+            report.conflicts.len(),
+            report.skipped.len(),
+            report.failed.len(),
+            report.requests,
+            report.seconds
+        );
+    }
+    for (word, list) in [("conflict", &report.conflicts), ("skipped", &report.skipped), ("failed", &report.failed)] {
+        for Noted { path, reason } in list {
+            let _ = writeln!(text, "  {word}: {path}: {reason}");
+        }
+    }
+    text
+}
+
+/// Bytes for people.
+pub(super) fn bytes(count: u64) -> String {
+    indicatif::HumanBytes(count).to_string()
+}

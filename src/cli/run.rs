@@ -1,0 +1,144 @@
+//! From arguments to an exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use serde_json::{Value, json};
+
+use crate::events::Event;
+use crate::node::{Command, Failure, NewService, NewUser, Node, SyncRequest};
+
+use super::args::{Cli, Cmd, Global, ServiceCmd, UserCmd};
+use super::progress::Progress;
+use super::{demo, output, password, serve};
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr(cli.global.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(cli.global.json, &Failure::unreachable(format!("the program cannot start: {error}"))),
+    };
+    let json = cli.global.json;
+    match runtime.block_on(dispatch(cli)) {
+        Ok(code) => ExitCode::from(code as u8),
+        Err(failure) => fail(json, &failure),
+    }
+}
+
+fn fail(json: bool, failure: &Failure) -> ExitCode {
+    if json {
+        print(&format!("{}\n", json!({ "error": failure.message })));
+    }
+    eprintln!("twinlens: {failure}");
+    ExitCode::from(failure.code as u8)
+}
+
+/// Prints; a reader that has gone away (`| head`) is no error.
+pub(super) fn print(text: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => "error",
+        1 => "twinlens=info,warn",
+        2 => "twinlens=debug,info",
+        _ => "trace",
+    };
+    let filter = std::env::var("TWINLENS_LOG").unwrap_or_else(|_| level.to_owned());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::new(filter)).with_writer(std::io::stderr);
+    // It is set once, here; an error would mean twice.
+    let _ = subscriber.try_init();
+}
+
+/// The folder of state and settings.
+pub(super) fn data_folder(global: &Global) -> Result<PathBuf, Failure> {
+    if let Some(data) = &global.data {
+        return Ok(data.clone());
+    }
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = set("XDG_DATA_HOME").or_else(|| {
+        let home = set("HOME")?;
+        Some(if cfg!(target_os = "macos") { home.join("Library/Application Support") } else { home.join(".local/share") })
+    });
+    let base = base.ok_or_else(|| Failure::usage("there is no home folder to keep the state in; name a folder with --data"))?;
+    Ok(base.join("twinlens"))
+}
+
+async fn dispatch(cli: Cli) -> Result<crate::node::ExitCode, Failure> {
+    let Cli { global, command } = cli;
+    match command {
+        Cmd::Demo(args) => demo::run(&global, args).await,
+        Cmd::Serve(args) => serve::run(&global, args).await,
+        other => {
+            let command = to_command(other)?;
+            let answer = execute(&global, &command).await?;
+            if global.json {
+                print(&format!("{answer}\n"));
+            } else {
+                print(&output::text(&command, &answer));
+            }
+            Ok(command.exit_code(&answer))
+        }
+    }
+}
+
+fn to_command(command: Cmd) -> Result<Command, Failure> {
+    Ok(match command {
+        Cmd::User(UserCmd::Add { name, role, password }) => {
+            let password = password::read(&password, "Password of the new user: ", true)?;
+            Command::UserAdd(NewUser { name, role, password })
+        }
+        Cmd::User(UserCmd::List) => Command::UserList,
+        Cmd::User(UserCmd::Passwd { name, password }) => {
+            let password = password::read(&password, "New password: ", true)?;
+            Command::UserPassword { name, password }
+        }
+        Cmd::User(UserCmd::Remove { name }) => Command::UserRemove { name },
+        Cmd::Service(ServiceCmd::Add { name, url, user, password, fingerprint }) => {
+            let user = user.unwrap_or_default();
+            let anonymous = user.is_empty() && !password.password_stdin;
+            let prompt = format!("Password of {user} there: ");
+            let password = if anonymous { String::new() } else { password::read(&password, &prompt, false)? };
+            Command::ServiceAdd(NewService { name, url, user, password, fingerprint })
+        }
+        Cmd::Service(ServiceCmd::List) => Command::ServiceList,
+        Cmd::Service(ServiceCmd::Show { name }) => Command::ServiceShow { name },
+        Cmd::Service(ServiceCmd::Test { name }) => Command::ServiceTest { name },
+        Cmd::Service(ServiceCmd::Remove { name }) => Command::ServiceRemove { name },
+        Cmd::Service(ServiceCmd::Sync(args)) => Command::ServiceSync { change: args.change(), name: args.name },
+        Cmd::Sync(args) => Command::Sync(SyncRequest { names: args.names, dry_run: args.dry_run, force: args.force }),
+        Cmd::Index => Command::Index,
+        Cmd::Status => Command::Status,
+        Cmd::Demo(_) | Cmd::Serve(_) => return Err(Failure::usage("this command runs by itself")),
+    })
+}
+
+/// Has the running node carry out a command, or opens the state to do it here.
+async fn execute(global: &Global, command: &Command) -> Result<Value, Failure> {
+    let data = data_folder(global)?;
+    let progress = Progress::new(global.json);
+    let hear = |event: Event| progress.show(&event);
+    let answer = match Node::control(&data).await? {
+        Some(control) => control.execute(command, hear).await,
+        None => {
+            let node = Arc::new(Node::builder(&data).library(global.library.clone()).open().await?);
+            let mut events = node.events().subscribe();
+            let mut work = std::pin::pin!(node.execute(command.clone()));
+            loop {
+                tokio::select! {
+                    answer = &mut work => break answer,
+                    Ok(event) = events.recv() => hear(event),
+                }
+            }
+        }
+    };
+    progress.end();
+    answer
+}

@@ -1,0 +1,61 @@
+//! `twinlens serve`.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::node::{ExitCode, Failure, Node};
+
+use super::args::{Global, ServeArgs};
+use super::run::{data_folder, print};
+
+pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Failure> {
+    let data = data_folder(global)?;
+    if Node::control(&data).await?.is_some() {
+        return Err(Failure::unreachable(format!("a node is running already with the data folder {}", data.display())));
+    }
+    let node = Node::builder(&data)
+        .library(global.library.clone())
+        .import(args.import)
+        .admin_password(std::env::var("TWINLENS_ADMIN_PASSWORD").ok())
+        .read_only(args.read_only)
+        .open()
+        .await?;
+    let node = Arc::new(node);
+    // Before the library is touched: a port in use must change nothing.
+    let listener = TcpListener::bind(args.listen).await.map_err(|error| {
+        Failure::unreachable(format!("cannot listen on {}: {error}; choose another with --listen", args.listen))
+    })?;
+    let stop = stop_signal()?;
+    let first = node.serve(listener).await?;
+
+    let url = node.url().unwrap_or_default();
+    let library = node.library()?.0.root().display().to_string();
+    let password = first.and_then(|admin| admin.password);
+    if global.json {
+        print(&format!("{}\n", json!({ "url": url, "library": library, "admin_password": password })));
+    } else {
+        print(&format!("Serving {library}\n  {url}/originals/  the library\n  {url}/import/     drop box\n  {url}/webdav/     both\n"));
+        if let Some(password) = password {
+            print(&format!("First user: admin, password {password} (shown this once)\n"));
+        }
+    }
+
+    stop.await;
+    node.stop().await;
+    Ok(ExitCode::Done)
+}
+
+/// Ends at the first SIGINT or SIGTERM.
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |error: std::io::Error| Failure::unreachable(format!("signals cannot be waited for: {error}"));
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt()).map_err(failed)?, signal(SignalKind::terminate()).map_err(failed)?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

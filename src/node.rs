@@ -1,0 +1,15 @@
+//! A node: the composition root and the way to embed Twinlens.
+//!
+//! Rank 7. Opens the state, the library, the accounts and the services, serves them if asked to, and stops in order. Everything that
+//! the command line can do is a method here, and a [`Command`] for a node that runs in another process.
+
+mod command;
+mod control;
+mod failure;
+mod operations;
+mod start;
+
+pub use command::{Command, NewService, NewUser, SyncChange, SyncRequest};
+pub use control::{Control, Message};
+pub use failure::{ExitCode, Failure};
+pub use start::{Builder, FirstAdmin, Node};

@@ -1,0 +1,184 @@
+//! What a node can be told to do: the same value from the command line, through the control socket, and in tests.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::accounts::Role;
+use crate::client::Fingerprint;
+use crate::reconcile::Deletes;
+use crate::sync::Report;
+
+use super::{ExitCode, Failure, Node};
+
+/// A service to be added. Holds a password, so it has no `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewService {
+    /// The owner's name for it.
+    pub name: String,
+    /// Its WebDAV root.
+    pub url: String,
+    /// The account there.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+    /// The certificate to trust.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// A user to be added. Holds a password, so it has no `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct NewUser {
+    /// The name to log in with.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// Their password.
+    pub password: String,
+}
+
+/// Changes to a service's sync settings; what is none stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncChange {
+    /// Takes part in a sync of all services.
+    pub on: Option<bool>,
+    /// The folder on the service.
+    pub folder: Option<String>,
+    /// Minutes between runs.
+    pub interval_minutes: Option<u32>,
+    /// Fetch what is new there.
+    pub download: Option<bool>,
+    /// Send what is new here.
+    pub upload: Option<bool>,
+    /// Keep remote paths.
+    pub keep_names: Option<bool>,
+    /// RAW files and videos too.
+    pub raw_and_video: Option<bool>,
+    /// What a deletion on one side does on the other.
+    pub deletes: Option<Deletes>,
+}
+
+/// A sync to be run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncRequest {
+    /// The services; all that are switched on when empty.
+    pub names: Vec<String>,
+    /// Only plan.
+    pub dry_run: bool,
+    /// Go past the guard.
+    pub force: bool,
+}
+
+/// Everything that the command line asks of a node.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Command {
+    /// Add a service, after trying it.
+    ServiceAdd(NewService),
+    /// All services.
+    ServiceList,
+    /// One service.
+    ServiceShow {
+        /// Its name.
+        name: String,
+    },
+    /// Try a service.
+    ServiceTest {
+        /// Its name.
+        name: String,
+    },
+    /// Remove a service.
+    ServiceRemove {
+        /// Its name.
+        name: String,
+    },
+    /// Change how a service is synced.
+    ServiceSync {
+        /// Its name.
+        name: String,
+        /// What to change.
+        change: SyncChange,
+    },
+    /// Sync now.
+    Sync(SyncRequest),
+    /// Scan the library.
+    Index,
+    /// How things are.
+    Status,
+    /// Add a user.
+    UserAdd(NewUser),
+    /// All users.
+    UserList,
+    /// Give a user another password.
+    UserPassword {
+        /// The user.
+        name: String,
+        /// The new password.
+        password: String,
+    },
+    /// Remove a user.
+    UserRemove {
+        /// The user.
+        name: String,
+    },
+}
+
+impl Node {
+    /// Carries out a command. The answer is the document that `--json` prints.
+    pub async fn execute(&self, command: Command) -> Result<Value, Failure> {
+        Ok(match command {
+            Command::ServiceAdd(new) => document(&self.add_service(new).await?)?,
+            Command::ServiceList => json!({ "services": document(&self.services().await?)? }),
+            Command::ServiceShow { name } => document(&self.service(name).await?)?,
+            Command::ServiceTest { name } => self.test_service(name).await?,
+            Command::ServiceRemove { name } => {
+                self.remove_service(name.clone()).await?;
+                json!({ "removed": name })
+            }
+            Command::ServiceSync { name, change } => document(&self.change_sync(name, change).await?)?,
+            Command::Sync(request) => json!({ "services": document(&self.sync(request).await?)? }),
+            Command::Index => self.index().await?,
+            Command::Status => self.status().await?,
+            Command::UserAdd(new) => {
+                let (name, role) = (new.name.clone(), new.role);
+                self.add_user(new).await?;
+                json!({ "name": name, "role": role })
+            }
+            Command::UserList => json!({ "users": document(&self.users().await?)? }),
+            Command::UserPassword { name, password } => {
+                self.set_password(name.clone(), password).await?;
+                json!({ "changed": name })
+            }
+            Command::UserRemove { name } => {
+                self.remove_user(name.clone()).await?;
+                json!({ "removed": name })
+            }
+        })
+    }
+}
+
+fn document<T: Serialize>(value: &T) -> Result<Value, Failure> {
+    serde_json::to_value(value).map_err(|error| Failure::unreachable(format!("the answer could not be written: {error}")))
+}
+
+/// The exit code for the reports of a sync: failures of files or of some services are 1; when no service could be reached it is 3.
+pub(super) fn exit_code(reports: &[Report]) -> ExitCode {
+    if reports.iter().all(Report::is_clean) {
+        ExitCode::Done
+    } else if reports.iter().all(|report| report.unreachable) {
+        ExitCode::Unreachable
+    } else {
+        ExitCode::Failures
+    }
+}
+
+impl Command {
+    /// The exit code that an answer to this command means.
+    pub fn exit_code(&self, answer: &Value) -> ExitCode {
+        let reports = match self {
+            Command::Sync(_) => answer.get("services").cloned(),
+            _ => None,
+        };
+        let reports = reports.and_then(|reports| serde_json::from_value::<Vec<Report>>(reports).ok());
+        reports.map_or(ExitCode::Done, |reports| exit_code(&reports))
+    }
+}

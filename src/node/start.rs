@@ -1,0 +1,253 @@
+//! Opening, starting and stopping a node.
+
+use std::collections::HashSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio::net::TcpListener;
+
+use crate::accounts::{Logins, Role, Users, random_password};
+use crate::events::Events;
+use crate::library::{Tree, open_library};
+use crate::server::{self, App, Roots, Running};
+use crate::services::{SecretKey, Service, Services};
+use crate::store::meta::{self, Places};
+use crate::store::{Store, StoreError};
+use crate::types::{LibraryId, ServiceId};
+
+use super::control::ControlServer;
+use super::operations::blocking;
+use super::{Control, Failure};
+
+/// The first user of a node.
+const ADMIN: &str = "admin";
+
+/// How a node is to be opened.
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    data: PathBuf,
+    library: Option<PathBuf>,
+    import: Option<PathBuf>,
+    admin_password: Option<String>,
+    read_only: bool,
+    parallel: Option<usize>,
+}
+
+impl Builder {
+    /// The library; without it the one that was served before.
+    pub fn library(mut self, path: Option<PathBuf>) -> Self {
+        self.library = path;
+        self
+    }
+
+    /// The import folder; without it the one that was served before, or one inside the data folder.
+    pub fn import(mut self, path: Option<PathBuf>) -> Self {
+        self.import = path;
+        self
+    }
+
+    /// The password of the first admin; without it a random one is made.
+    pub fn admin_password(mut self, password: Option<String>) -> Self {
+        self.admin_password = password;
+        self
+    }
+
+    /// Refuse every change through the server.
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Transfers at the same time; 8 unless said otherwise.
+    pub fn parallel(mut self, parallel: usize) -> Self {
+        self.parallel = Some(parallel);
+        self
+    }
+
+    /// Opens the state without serving. The library is opened when something needs it.
+    pub async fn open(self) -> Result<Node, Failure> {
+        let data = self.data.clone();
+        let (store, key) = blocking(move || {
+            fs::create_dir_all(&data).map_err(|error| {
+                Failure::unreachable(format!("the data folder {} cannot be created: {error}", data.display()))
+            })?;
+            let store = Store::open(&data.join("state.redb"))?;
+            Ok((store, SecretKey::open(&data.join("secret.key"))?))
+        })
+        .await?;
+        let remembered = meta::places(&store.read()?)?;
+        let pick = |given: Option<PathBuf>, remembered: Option<String>| given.or_else(|| remembered.map(PathBuf::from));
+        let users = Users::new(store.clone());
+        Ok(Node {
+            library_path: pick(self.library, remembered.library),
+            import_path: pick(self.import, remembered.import),
+            data: self.data,
+            library: OnceLock::new(),
+            logins: Logins::new(users.clone())?,
+            users,
+            services: Services::new(store.clone(), key),
+            store,
+            events: Events::default(),
+            parallel: self.parallel.unwrap_or(8),
+            read_only: self.read_only,
+            admin_password: self.admin_password,
+            syncing: Arc::default(),
+            serving: OnceLock::new(),
+            running: Mutex::default(),
+        })
+    }
+}
+
+/// A node, open and perhaps serving.
+pub struct Node {
+    data: PathBuf,
+    library_path: Option<PathBuf>,
+    import_path: Option<PathBuf>,
+    library: OnceLock<(Tree, LibraryId)>,
+    pub(super) store: Store,
+    pub(super) users: Users,
+    logins: Logins,
+    pub(super) services: Services,
+    pub(super) events: Events,
+    pub(super) parallel: usize,
+    read_only: bool,
+    admin_password: Option<String>,
+    syncing: Arc<Mutex<HashSet<ServiceId>>>,
+    serving: OnceLock<SocketAddr>,
+    running: Mutex<Option<(Running, ControlServer)>>,
+}
+
+/// What was made when a node was served for the first time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstAdmin {
+    /// The user.
+    pub name: &'static str,
+    /// The random password, to be shown once; none when it was given.
+    pub password: Option<String>,
+}
+
+/// A service's turn; it ends when this is dropped.
+pub(super) struct Turn {
+    syncing: Arc<Mutex<HashSet<ServiceId>>>,
+    id: ServiceId,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.syncing.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+impl Node {
+    /// Begins to open a node whose state is in `data`.
+    pub fn builder(data: impl Into<PathBuf>) -> Builder {
+        Builder { data: data.into(), ..Builder::default() }
+    }
+
+    /// Serves on a listener, answers commands on the control socket, and brings the index up to date meanwhile. Places are
+    /// remembered for later commands.
+    pub async fn serve(self: &Arc<Self>, listener: TcpListener) -> Result<Option<FirstAdmin>, Failure> {
+        let node = Arc::clone(self);
+        let (roots, first) = blocking(move || {
+            let (originals, library_id) = node.library()?;
+            let import_path = node.import_path.clone().unwrap_or_else(|| node.data.join("import"));
+            let unusable = |error: std::io::Error| {
+                Failure::unreachable(format!("the import folder {} cannot be used: {error}", import_path.display()))
+            };
+            fs::create_dir_all(&import_path).map_err(unusable)?;
+            let import = Tree::open(&import_path, None).map_err(unusable)?;
+            let first = node.first_admin()?;
+            let text = |path: &Path| path.to_str().map(str::to_owned);
+            let places = Places { library: text(originals.root()), import: text(import.root()) };
+            node.store.write(move |tx| meta::set_places(tx, &places))?;
+            Ok((Roots { originals, library_id, import: Some(import) }, first))
+        })
+        .await?;
+        let control = ControlServer::start(&self.data, Arc::clone(self))?;
+        let app = App::new(self.logins.clone(), roots, self.read_only);
+        let running = server::start(listener, app).map_err(|error| Failure::unreachable(format!("the server cannot start: {error}")))?;
+        let _ = self.serving.set(running.address());
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control));
+        let node = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let Some(node) = node.upgrade() else { return };
+            match node.index().await {
+                Ok(answer) => tracing::info!(files = %answer["files"], hashed = %answer["hashed"], "the index is up to date"),
+                Err(error) => tracing::error!(%error, "the library could not be scanned"),
+            }
+        });
+        Ok(first)
+    }
+
+    fn first_admin(&self) -> Result<Option<FirstAdmin>, Failure> {
+        if !self.users.list()?.is_empty() {
+            return Ok(None);
+        }
+        let (password, shown) = match &self.admin_password {
+            Some(password) => (password.clone(), None),
+            None => {
+                let password = random_password()?;
+                (password.clone(), Some(password))
+            }
+        };
+        self.users.add(ADMIN, Role::Admin, &password)?;
+        Ok(Some(FirstAdmin { name: ADMIN, password: shown }))
+    }
+
+    /// Stops serving: no new requests, those under way may end.
+    pub async fn stop(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((server, control)) = running {
+            control.stop();
+            server.stop().await;
+        }
+    }
+
+    /// The library, opened when it is first needed. Looks every time whether the marker is still there.
+    pub fn library(&self) -> Result<(Tree, LibraryId), Failure> {
+        if let Some((tree, id)) = self.library.get() {
+            crate::library::check_marker(tree.root(), *id)?;
+            return Ok((tree.clone(), *id));
+        }
+        let path = self.library_path.as_ref().ok_or_else(|| {
+            Failure::usage("no library is known yet; name it with --library DIR (or TWINLENS_LIBRARY), it is remembered by `twinlens serve`")
+        })?;
+        let opened = open_library(path, &self.store)?;
+        Ok(self.library.get_or_init(|| opened).clone())
+    }
+
+    pub(super) fn known_library_id(&self) -> Result<Option<LibraryId>, StoreError> {
+        meta::library(&self.store.read()?)
+    }
+
+    /// Where the library is.
+    pub fn library_path(&self) -> Option<&Path> {
+        self.library_path.as_deref()
+    }
+
+    /// The address that the node serves on, if it does.
+    pub fn url(&self) -> Option<String> {
+        self.serving.get().map(|address| format!("http://{address}"))
+    }
+
+    /// What happens, from now on.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// The control socket of the node whose state is in `data`, if one is running.
+    pub async fn control(data: &Path) -> Result<Option<Control>, Failure> {
+        Control::connect(data).await
+    }
+
+    /// One run a service at a time.
+    pub(super) fn turn(&self, service: &Service) -> Result<Turn, Failure> {
+        let free = self.syncing.lock().unwrap_or_else(PoisonError::into_inner).insert(service.id);
+        if !free {
+            return Err(Failure { code: super::ExitCode::Failures, message: format!("a sync with {} is running already", service.name) });
+        }
+        Ok(Turn { syncing: Arc::clone(&self.syncing), id: service.id })
+    }
+}

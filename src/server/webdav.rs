@@ -1,0 +1,115 @@
+//! WebDAV over the library: dav-server provides methods, conditions and locks; the files come from [`fs`], listings from [`propfind`].
+
+mod context;
+mod file;
+mod fs;
+mod meta;
+mod propfind;
+
+use std::sync::Arc;
+
+use dav_server::memls::MemLs;
+use dav_server::{DavConfig, DavHandler};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use crate::accounts::Login;
+use crate::library::Tree;
+use crate::types::{LibraryId, Mtime};
+
+use self::context::Context;
+use self::fs::Files;
+use super::http::{Body, text};
+
+/// What dav-server reads from a file at a time.
+const READ_BUFFER: usize = 256 << 10;
+
+/// The folder trees that a node serves.
+#[derive(Clone)]
+pub struct Roots {
+    /// Served at `/originals/`.
+    pub originals: Tree,
+    /// Told to peers, so that nobody syncs a library with itself.
+    pub library_id: LibraryId,
+    /// Served at `/import/`.
+    pub import: Option<Tree>,
+}
+
+/// One place where a tree, or the folder of both, is served.
+#[derive(Clone)]
+pub(super) struct Mount {
+    prefix: &'static str,
+    files: Files,
+    handler: DavHandler<Context>,
+}
+
+/// All mounts.
+pub(super) struct WebDav {
+    mounts: Vec<Mount>,
+    read_only: bool,
+}
+
+impl WebDav {
+    pub(super) fn new(roots: Roots, read_only: bool) -> Self {
+        let originals = ("originals", roots.originals.clone(), Some(roots.library_id));
+        let import = roots.import.map(|tree| ("import", tree, None));
+        let both: Vec<_> = std::iter::once(originals.clone()).chain(import.clone()).collect();
+        let mut mounts = vec![mount("/originals", Files::single(originals)), mount("/webdav", Files::several(both))];
+        mounts.extend(import.map(|import| mount("/import", Files::single(import))));
+        Self { mounts, read_only }
+    }
+
+    /// Whose path this is.
+    pub(super) fn mount_of(&self, path: &str) -> Option<Mount> {
+        let inside = |mount: &&Mount| path.strip_prefix(mount.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.mounts.iter().find(inside).cloned()
+    }
+
+    pub(super) async fn handle(&self, mount: Mount, request: Request<Incoming>, login: Login) -> Response<Body> {
+        if request.method().as_str() == "PROPFIND" {
+            return propfind::answer(mount.prefix, mount.files, request).await;
+        }
+        let context = match Context::of(request.headers()) {
+            Ok(context) => context.with_read_only(self.read_only),
+            Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
+        };
+        let is_put = request.method() == Method::PUT;
+        let answer = mount.handler.handle_guarded(request, login.user, context.clone()).await;
+        let mut answer = match context.verdict() {
+            Some((status, reason)) => text(status, reason),
+            None => answer.map(|body| body.boxed_unsync()),
+        };
+        if is_put && answer.status().is_success() {
+            let headers = answer.headers_mut();
+            if context.mtime().is_some() {
+                headers.insert("x-oc-mtime", HeaderValue::from_static("accepted"));
+            }
+            if let Some(etag) = headers.get(http::header::ETAG).cloned() {
+                headers.insert("oc-etag", etag);
+            }
+            if let Some(sha1) = context.received().and_then(|digests| HeaderValue::from_str(&digests.sha1.to_string()).ok()) {
+                headers.insert("x-hash-sha1", sha1);
+            }
+        }
+        answer
+    }
+}
+
+fn mount(prefix: &'static str, files: Files) -> Mount {
+    let handler = DavConfig::new()
+        .filesystem(Box::new(files.clone()))
+        .locksystem(MemLs::new())
+        .strip_prefix(prefix)
+        .read_buf_size(READ_BUFFER)
+        .build_handler();
+    Mount { prefix, files, handler }
+}
+
+/// An HTTP date (RFC 9110 section 5.6.7).
+fn http_date(mtime: Mtime) -> String {
+    // The format has no years before 1970; what is older counts as that.
+    httpdate::fmt_http_date(std::time::SystemTime::from(mtime.max(Mtime(0))))
+}
+
+type Shared<T> = Arc<std::sync::Mutex<T>>;

@@ -1,0 +1,90 @@
+//! What a request says beyond what dav-server understands, and what the file system says back.
+
+use std::sync::PoisonError;
+
+use http::{HeaderMap, StatusCode};
+
+use crate::dav::checksum::{self, OC_CHECKSUM};
+use crate::library::LibraryError;
+use crate::types::{Digests, KnownDigests, Mtime};
+
+use super::Shared;
+
+/// Travels with one request as dav-server's credentials.
+#[derive(Clone, Default)]
+pub(super) struct Context {
+    read_only: bool,
+    mtime: Option<Mtime>,
+    checksum: KnownDigests,
+    state: Shared<State>,
+}
+
+#[derive(Default)]
+struct State {
+    verdict: Option<(StatusCode, String)>,
+    received: Option<Digests>,
+}
+
+impl Context {
+    /// Reads the headers of a request; an unusable one is an error, because ignoring it could lose a date or a check.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, String> {
+        let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        let mtime = match text("x-oc-mtime") {
+            Some(value) => Some(Mtime::parse_oc_mtime(value).ok_or("X-OC-MTime is no number of seconds.\n")?),
+            None => None,
+        };
+        let checksum = text(OC_CHECKSUM).map(checksum::parse).unwrap_or_default();
+        Ok(Self { mtime, checksum, ..Self::default() })
+    }
+
+    pub(super) fn with_read_only(self, read_only: bool) -> Self {
+        Self { read_only, ..self }
+    }
+
+    pub(super) fn mtime(&self) -> Option<Mtime> {
+        self.mtime
+    }
+
+    /// What the client says the body's digests are.
+    pub(super) fn checksum(&self) -> KnownDigests {
+        self.checksum
+    }
+
+    /// True when nothing may change.
+    pub(super) fn read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Answers with this instead of what dav-server makes of the error.
+    pub(super) fn refuse(&self, status: StatusCode, reason: impl Into<String>) {
+        self.lock().verdict = Some((status, reason.into()));
+    }
+
+    /// The answer for a failed change; its text names the path.
+    pub(super) fn explain(&self, error: &LibraryError) {
+        let status = match error {
+            LibraryError::Changed(_) => StatusCode::PRECONDITION_FAILED,
+            LibraryError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+            LibraryError::WrongKind(_) => StatusCode::METHOD_NOT_ALLOWED,
+            _ => return,
+        };
+        self.refuse(status, format!("{error}.\n"));
+    }
+
+    pub(super) fn verdict(&self) -> Option<(StatusCode, String)> {
+        self.lock().verdict.take()
+    }
+
+    pub(super) fn set_received(&self, digests: Digests) {
+        self.lock().received = Some(digests);
+    }
+
+    /// The digests of the body that was stored.
+    pub(super) fn received(&self) -> Option<Digests> {
+        self.lock().received
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,223 @@
+//! Open files: one kind for reading, one for writing.
+
+use std::fmt;
+use std::fs::File;
+use std::io::SeekFrom;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use dav_server::fs::{DavFile, DavMetaData, FsError, FsFuture};
+use http::StatusCode;
+
+use crate::library::{Kind, LibraryError, Staged, Stat, Tree};
+use crate::types::{Expect, LocalVersion, RelPath};
+
+use super::context::Context;
+use super::meta::{Meta, fs_error};
+
+/// Bytes that are gathered before they are written and hashed on a blocking thread. A smaller file is written in one go.
+const GATHER: usize = 1 << 20;
+
+/// Runs `work` where it may block.
+pub(super) async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, FsError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        tracing::error!(%error, "a request ended unexpectedly");
+        FsError::GeneralFailure
+    })
+}
+
+/// A file being served. Replacing it meanwhile does not disturb: the open file is the old one.
+#[derive(Debug)]
+pub(super) struct Reading {
+    file: Arc<File>,
+    meta: Meta,
+    position: u64,
+}
+
+impl Reading {
+    pub(super) fn new(file: File, meta: Meta) -> Self {
+        Self { file: Arc::new(file), meta, position: 0 }
+    }
+}
+
+impl DavFile for Reading {
+    fn metadata(&mut self) -> FsFuture<'_, Box<dyn DavMetaData>> {
+        let meta: Box<dyn DavMetaData> = Box::new(self.meta.clone());
+        Box::pin(async { Ok(meta) })
+    }
+
+    fn write_buf(&mut self, _: Box<dyn Buf + Send>) -> FsFuture<'_, ()> {
+        Box::pin(async { Err(FsError::Forbidden) })
+    }
+
+    fn write_bytes(&mut self, _: Bytes) -> FsFuture<'_, ()> {
+        Box::pin(async { Err(FsError::Forbidden) })
+    }
+
+    fn read_bytes(&mut self, count: usize) -> FsFuture<'_, Bytes> {
+        Box::pin(async move {
+            let (file, position) = (Arc::clone(&self.file), self.position);
+            let bytes = blocking(move || {
+                let mut bytes = vec![0; count];
+                // A file that became shorter meanwhile breaks the answer off; dav-server would fill it up with zeros.
+                file.read_exact_at(&mut bytes, position).map(|()| bytes)
+            });
+            let bytes = bytes.await?.map_err(|error| {
+                tracing::error!(%error, "a file could not be read on");
+                FsError::GeneralFailure
+            })?;
+            self.position += bytes.len() as u64;
+            Ok(bytes.into())
+        })
+    }
+
+    fn seek(&mut self, position: SeekFrom) -> FsFuture<'_, u64> {
+        Box::pin(async move {
+            match position {
+                SeekFrom::Start(position) if position <= self.meta.stat.size => self.position = position,
+                _ => return Err(FsError::GeneralFailure),
+            }
+            Ok(self.position)
+        })
+    }
+
+    fn flush(&mut self) -> FsFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A file on its way in. `flush`, which dav-server calls at the end of the body, is the commit; dropping it before leaves no trace.
+pub(super) struct Writing {
+    tree: Tree,
+    path: RelPath,
+    context: Context,
+    expect: Expect<LocalVersion>,
+    announced: Option<u64>,
+    gathered: Vec<u8>,
+    received: u64,
+    staged: Option<Staged>,
+    stored: Option<Meta>,
+}
+
+impl fmt::Debug for Writing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Writing").field(&self.path).finish()
+    }
+}
+
+impl Writing {
+    pub(super) fn new(tree: Tree, path: RelPath, context: Context, expect: Expect<LocalVersion>, announced: Option<u64>) -> Self {
+        let gathered = Vec::with_capacity(announced.map_or(64 << 10, |size| size.min(GATHER as u64)) as usize);
+        Self { tree, path, context, expect, announced, gathered, received: 0, staged: None, stored: None }
+    }
+
+    async fn take(&mut self, bytes: &[u8]) -> Result<(), FsError> {
+        self.received += bytes.len() as u64;
+        self.gathered.extend_from_slice(bytes);
+        if self.gathered.len() < GATHER {
+            return Ok(());
+        }
+        let (tree, bytes, staged) = (self.tree.clone(), std::mem::take(&mut self.gathered), self.staged.take());
+        let path = self.path.clone();
+        let (staged, bytes) = blocking(move || append(&tree, staged, &path, &bytes).map(|staged| (staged, bytes)))
+            .await?
+            .map_err(|error| self.fail(&error))?;
+        self.staged = Some(staged);
+        self.gathered = bytes;
+        self.gathered.clear();
+        Ok(())
+    }
+
+    fn fail(&self, error: &LibraryError) -> FsError {
+        self.context.explain(error);
+        fs_error(error)
+    }
+
+    async fn commit(&mut self) -> Result<(), FsError> {
+        if let Some(announced) = self.announced.filter(|announced| *announced != self.received) {
+            let reason = format!("Only {} of {announced} bytes came; nothing was changed.\n", self.received);
+            self.context.refuse(StatusCode::BAD_REQUEST, reason);
+            return Err(FsError::GeneralFailure);
+        }
+        let (tree, path, expect, context) = (self.tree.clone(), self.path.clone(), self.expect.clone(), self.context.clone());
+        let (bytes, staged) = (std::mem::take(&mut self.gathered), self.staged.take());
+        let stored = blocking(move || {
+            let staged = append(&tree, staged, &path, &bytes)?;
+            let digests = staged.digests();
+            if context.checksum().agree(&digests.into()) == Some(false) {
+                let reason = "What came has another checksum than OC-Checksum says; nothing was changed.\n";
+                context.refuse(StatusCode::BAD_REQUEST, reason);
+                return Ok(None);
+            }
+            let committed = staged.commit(&path, &expect, context.mtime())?;
+            context.set_received(digests);
+            let version = committed.version();
+            if version.size == 0 && committed.replaced() {
+                tracing::warn!(%path, "an empty upload replaced a file; the file is in the trash");
+            }
+            let stat = Stat { kind: Kind::File, size: version.size, mtime: version.mtime, inode: 0 };
+            Ok(Some(Meta { stat, digests: Some(digests) }))
+        });
+        match stored.await? {
+            Ok(Some(meta)) => {
+                self.stored = Some(meta);
+                Ok(())
+            }
+            Ok(None) => Err(FsError::GeneralFailure),
+            Err(error) => Err(self.fail(&error)),
+        }
+    }
+}
+
+fn append(tree: &Tree, staged: Option<Staged>, path: &RelPath, bytes: &[u8]) -> Result<Staged, LibraryError> {
+    let mut staged = match staged {
+        Some(staged) => staged,
+        None => tree.stage()?,
+    };
+    staged.write(bytes).map_err(|error| match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => LibraryError::Full(path.clone()),
+        _ => LibraryError::Io { path: path.to_string(), source: error },
+    })?;
+    Ok(staged)
+}
+
+impl DavFile for Writing {
+    fn metadata(&mut self) -> FsFuture<'_, Box<dyn DavMetaData>> {
+        Box::pin(async {
+            match &self.stored {
+                Some(meta) => Ok(Box::new(meta.clone()) as Box<dyn DavMetaData>),
+                None => Err(FsError::NotFound),
+            }
+        })
+    }
+
+    fn write_buf(&mut self, mut buf: Box<dyn Buf + Send>) -> FsFuture<'_, ()> {
+        Box::pin(async move {
+            while buf.has_remaining() {
+                let piece = Bytes::copy_from_slice(buf.chunk());
+                buf.advance(piece.len());
+                self.take(&piece).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn write_bytes(&mut self, bytes: Bytes) -> FsFuture<'_, ()> {
+        Box::pin(async move { self.take(&bytes).await })
+    }
+
+    fn read_bytes(&mut self, _: usize) -> FsFuture<'_, Bytes> {
+        Box::pin(async { Err(FsError::Forbidden) })
+    }
+
+    /// Partial writes (`Content-Range`, PATCH) are refused: a photo is replaced whole or not at all.
+    fn seek(&mut self, _: SeekFrom) -> FsFuture<'_, u64> {
+        self.context.refuse(StatusCode::BAD_REQUEST, "Parts of a file cannot be written; send the whole file.\n");
+        Box::pin(async { Err(FsError::NotImplemented) })
+    }
+
+    fn flush(&mut self) -> FsFuture<'_, ()> {
+        Box::pin(self.commit())
+    }
+}

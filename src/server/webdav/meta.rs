@@ -1,0 +1,63 @@
+//! What dav-server wants to know of a file.
+
+use std::time::SystemTime;
+
+use dav_server::fs::{DavMetaData, FsError, FsResult};
+
+use crate::library::{Kind, LibraryError, Stat};
+use crate::types::Digests;
+
+/// A file or folder. Folders have no entity tag: theirs would have to change with everything below.
+#[derive(Debug, Clone)]
+pub(super) struct Meta {
+    pub(super) stat: Stat,
+    pub(super) digests: Option<Digests>,
+}
+
+impl Meta {
+    /// The opaque part of the entity tag: the content hash where the index knows it.
+    pub(super) fn opaque_etag(&self) -> Option<String> {
+        match (self.stat.kind, self.digests) {
+            (Kind::Folder, _) => None,
+            (Kind::File, Some(digests)) => Some(digests.content.etag()),
+            // A name that is not indexed, or a file that another program has just written.
+            (Kind::File, None) => {
+                let Stat { size, mtime, inode, .. } = self.stat;
+                let text = format!("{size}-{}-{inode}", mtime.0);
+                Some(blake3::hash(text.as_bytes()).to_hex()[..32].to_owned())
+            }
+        }
+    }
+}
+
+impl DavMetaData for Meta {
+    fn len(&self) -> u64 {
+        self.stat.size
+    }
+
+    fn modified(&self) -> FsResult<SystemTime> {
+        Ok(self.stat.mtime.into())
+    }
+
+    fn is_dir(&self) -> bool {
+        self.stat.kind == Kind::Folder
+    }
+
+    fn etag(&self) -> Option<String> {
+        self.opaque_etag()
+    }
+}
+
+/// The nearest of dav-server's errors.
+pub(super) fn fs_error(error: &LibraryError) -> FsError {
+    match error {
+        LibraryError::NotFound(_) | LibraryError::NoParent(_) => FsError::NotFound,
+        LibraryError::Exists(_) => FsError::Exists,
+        LibraryError::Outside(_) | LibraryError::WrongKind(_) => FsError::Forbidden,
+        LibraryError::Full(_) => FsError::InsufficientStorage,
+        other => {
+            tracing::error!(error = %other, "a request failed");
+            FsError::GeneralFailure
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! PROPFIND, answered from the index where it knows the file as it is.
+
+use bytes::Bytes;
+use dav_server::fs::FsError;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+
+use crate::dav::multistatus::{Document, Value};
+use crate::dav::names::{self, DAV, OC, PropName};
+use crate::dav::{checksum, etag, href, propfind};
+use crate::library::Kind;
+use crate::types::{LibraryId, RelPath};
+
+use super::super::http::{Body, text};
+use super::file::blocking;
+use super::fs::{Files, Place, TOP, look, members};
+use super::http_date;
+use super::meta::{Meta, fs_error};
+
+/// A request body larger than this is none that a client would send.
+const BODY_LIMIT: usize = 64 << 10;
+
+/// Locks are exclusive or shared write locks (RFC 4918 section 15.10).
+const SUPPORTEDLOCK: &str = "<d:supportedlock>\
+    <d:lockentry><d:lockscope><d:exclusive/></d:lockscope><d:locktype><d:write/></d:locktype></d:lockentry>\
+    <d:lockentry><d:lockscope><d:shared/></d:lockscope><d:locktype><d:write/></d:locktype></d:lockentry>\
+    </d:supportedlock>";
+
+/// What `allprop` tells: what every resource may have.
+const ALL: [PropName; 7] = [
+    names::RESOURCETYPE,
+    names::GETCONTENTLENGTH,
+    names::GETCONTENTTYPE,
+    names::GETETAG,
+    names::GETLASTMODIFIED,
+    names::SUPPORTEDLOCK,
+    names::LOCKDISCOVERY,
+];
+
+/// One resource of the answer.
+struct Item {
+    href: String,
+    name: String,
+    meta: Result<Meta, FsError>,
+    library: Option<LibraryId>,
+}
+
+pub(super) async fn answer(prefix: &str, files: Files, request: Request<Incoming>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let deep = match parts.headers.get("depth").map(HeaderValue::as_bytes) {
+        Some(b"0") => false,
+        Some(b"1") => true,
+        // Without the header it is infinity too (RFC 4918 section 9.1).
+        None | Some(b"infinity" | b"Infinity") => return finite_depth(),
+        Some(_) => return text(StatusCode::BAD_REQUEST, "Depth is 0, 1 or infinity.\n"),
+    };
+    let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
+        return text(StatusCode::BAD_REQUEST, "The request body is too large or did not come.\n");
+    };
+    let body = body.to_bytes();
+    let wanted = match str::from_utf8(&body).map(propfind::Request::parse) {
+        Ok(Ok(wanted)) => wanted,
+        Ok(Err(error)) => return text(StatusCode::BAD_REQUEST, format!("The request body is no PROPFIND: {error}.\n")),
+        Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
+    };
+    let path = parts.uri.path().strip_prefix(prefix).and_then(href::decode);
+    let Some(path) = path else { return text(StatusCode::BAD_REQUEST, "The path is not UTF-8.\n") };
+    let base = format!("{prefix}/");
+    let document = blocking(move || {
+        let items = collect(&base, &files, &path, deep)?;
+        write(&items, &wanted).map_err(|_| FsError::GeneralFailure)
+    });
+    match document.await.and_then(|document| document) {
+        Ok(document) => {
+            let mut response = Response::new(Full::new(Bytes::from(document)).map_err(|never| match never {}).boxed_unsync());
+            *response.status_mut() = StatusCode::MULTI_STATUS;
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
+            response
+        }
+        Err(FsError::NotFound) => text(StatusCode::NOT_FOUND, "There is no such file or folder.\n"),
+        Err(FsError::Forbidden) => text(StatusCode::FORBIDDEN, "This cannot be read.\n"),
+        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "This could not be read; the log says why.\n"),
+    }
+}
+
+/// The answer of RFC 4918 section 9.1 to a listing without end.
+fn finite_depth() -> Response<Body> {
+    let xml = "<?xml version=\"1.0\" encoding=\"utf-8\"?><d:error xmlns:d=\"DAV:\"><d:propfind-finite-depth/></d:error>";
+    let mut response = text(StatusCode::FORBIDDEN, xml);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
+    response
+}
+
+/// The target first, then its members.
+fn collect(base: &str, files: &Files, path: &str, deep: bool) -> Result<Vec<Item>, FsError> {
+    let item = |path: &RelPath, name: &str, meta: Result<Meta, FsError>, library| {
+        let folder = meta.as_ref().is_ok_and(|meta| meta.stat.kind == Kind::Folder);
+        Item { href: href::below(base, path, folder), name: name.to_owned(), meta, library }
+    };
+    let unusable = |_| FsError::NotFound;
+    match files.place(path)? {
+        Place::Top => {
+            let mut items = vec![item(&RelPath::root(), "", Ok(TOP), None)];
+            for (name, tree, library) in files.roots().iter().filter(|_| deep) {
+                let meta = look(tree, &RelPath::root()).map_err(|error| fs_error(&error));
+                items.push(item(&RelPath::parse(name).map_err(unusable)?, name, meta, *library));
+            }
+            Ok(items)
+        }
+        Place::Inside((_, tree, library), inside) => {
+            // Hrefs are built from the path as it was asked for, below the mount.
+            let shown = RelPath::parse_lenient(path).map_err(unusable)?;
+            let meta = look(tree, &inside).map_err(|error| fs_error(&error))?;
+            let is_folder = meta.stat.kind == Kind::Folder;
+            let mut items = vec![item(&shown, shown.name(), Ok(meta), *library)];
+            if deep && is_folder {
+                for (name, meta) in members(tree, &inside).map_err(|error| fs_error(&error))? {
+                    items.push(item(&shown.join(&name).map_err(unusable)?, &name, meta, *library));
+                }
+            }
+            Ok(items)
+        }
+    }
+}
+
+fn write(items: &[Item], wanted: &propfind::Request) -> std::io::Result<Vec<u8>> {
+    let mut document = Document::new()?;
+    for item in items {
+        let meta = match &item.meta {
+            Ok(meta) => meta,
+            Err(_) => {
+                document.failure(&item.href, StatusCode::FORBIDDEN)?;
+                continue;
+            }
+        };
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        let mut tell = |name: &PropName, asked: bool| match value(item, meta, name) {
+            Some(value) => found.push((name.clone(), value)),
+            None if asked => missing.push(name.clone()),
+            None => {}
+        };
+        match wanted {
+            propfind::Request::Props(props) => props.iter().for_each(|name| tell(name, true)),
+            propfind::Request::AllProp { include } => {
+                ALL.iter().for_each(|name| tell(name, false));
+                include.iter().filter(|name| !ALL.contains(name)).for_each(|name| tell(name, true));
+            }
+            propfind::Request::PropName => {
+                ALL.iter().for_each(|name| tell(name, false));
+                found.iter_mut().for_each(|(_, value)| *value = Value::Empty);
+            }
+        }
+        document.resource(&item.href, &found, &missing)?;
+    }
+    document.finish()
+}
+
+fn value(item: &Item, meta: &Meta, name: &PropName) -> Option<Value> {
+    let folder = meta.stat.kind == Kind::Folder;
+    let of_file = |value: String| (!folder).then_some(Value::Text(value));
+    if *name == names::RESOURCETYPE {
+        Some(if folder { Value::Element(PropName::owned(DAV, "collection")) } else { Value::Empty })
+    } else if *name == names::GETCONTENTLENGTH {
+        of_file(meta.stat.size.to_string())
+    } else if *name == names::GETCONTENTTYPE {
+        of_file(mime_guess::from_path(&item.name).first_or_octet_stream().to_string())
+    } else if *name == names::GETETAG {
+        meta.opaque_etag().map(|opaque| Value::Text(etag::quote(&opaque)))
+    } else if *name == names::GETLASTMODIFIED {
+        Some(Value::Text(http_date(meta.stat.mtime)))
+    } else if *name == names::DISPLAYNAME {
+        Some(Value::Text(item.name.clone()))
+    } else if *name == names::SUPPORTEDLOCK {
+        Some(Value::Raw(SUPPORTEDLOCK.to_owned()))
+    } else if *name == names::LOCKDISCOVERY {
+        Some(Value::Empty)
+    } else if *name == names::CHECKSUMS {
+        meta.digests.map(|digests| Value::Texts(PropName::owned(OC, "checksum"), vec![checksum::oc_checksum(&digests.sha1)]))
+    } else if *name == names::CONTENT_HASH {
+        meta.digests.map(|digests| Value::Text(digests.content.to_string()))
+    } else if *name == names::LIBRARY_ID {
+        item.library.filter(|_| folder).map(|id| Value::Text(id.to_string()))
+    } else {
+        None
+    }
+}
