@@ -148,18 +148,11 @@ impl Client {
     /// Says what a failed request means.
     pub(super) fn explain(&self, error: &reqwest::Error) -> ClientError {
         let host = self.host();
-        let mut causes = Vec::new();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            // reqwest and hyper wrap io errors around rustls errors, which hide from `source` behind `get_ref`.
-            let io = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-            if let Some(tls) = io.and_then(|inner| inner.downcast_ref()).or_else(|| inner.downcast_ref::<rustls::Error>()) {
-                return self.explain_tls(host, tls);
-            }
-            causes.push(inner.to_string());
-            cause = inner.source();
+        if let Some(tls) = tls_error(error) {
+            return self.explain_tls(host, tls);
         }
-        let reason = causes.pop().unwrap_or_else(|| error.to_string());
+        let causes = std::iter::successors(error.source(), |cause| cause.source());
+        let reason = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
         if error.is_timeout() {
             ClientError::Timeout { host }
         } else if error.is_dns() {
@@ -187,6 +180,15 @@ impl Client {
             _ => ClientError::Tls { host, reason: error.to_string() },
         }
     }
+}
+
+/// The TLS error somewhere below another. An `io::Error` hides what it wraps from `source`.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls);
+    }
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    wrapped.and_then(|inner| tls_error(inner)).or_else(|| tls_error(error.source()?))
 }
 
 fn host_of(url: &Url) -> String {

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 
 use crate::accounts::Login;
 use crate::library::Tree;
-use crate::types::{LibraryId, Mtime};
+use crate::types::{LibraryId, Mtime, RelPath};
 
 use self::context::Context;
 use self::fs::Files;
@@ -69,6 +69,10 @@ impl WebDav {
     pub(super) async fn handle(&self, mount: Mount, request: Request<Incoming>, login: Login) -> Response<Body> {
         if request.method().as_str() == "PROPFIND" {
             return propfind::answer(mount.prefix, mount.files, request).await;
+        }
+        let path = request.uri().path().strip_prefix(mount.prefix).and_then(crate::dav::href::decode);
+        if path.and_then(|path| RelPath::parse_lenient(&path).ok()).is_none() {
+            return text(StatusCode::BAD_REQUEST, "This path cannot be used: it is not UTF-8, too long, or has forbidden characters.\n");
         }
         let context = match Context::of(request.headers()) {
             Ok(context) => context.with_read_only(self.read_only),

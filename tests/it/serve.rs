@@ -1,0 +1,237 @@
+//! `twinlens serve`, as its clients see it.
+
+use std::fs;
+use std::io::Write as _;
+use std::time::Duration;
+
+use crate::support::{PASSWORD, Sandbox, assert_files, eventually, http, http_as, read_answer, send_head};
+
+#[test]
+fn files_come_and_go() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.serve();
+    let url = |path: &str| format!("{}{path}", node.originals());
+    assert_eq!(http("MKCOL", &url("2020/"), &[], b"").status, 201);
+    assert_eq!(http("MKCOL", &url("2020/"), &[], b"").status, 405);
+    assert_eq!(http("PUT", &url("2020/%C3%A4%20%2B%231.jpg"), &[], b"one").status, 201);
+    assert_files(&node, &[("2020/ä +#1.jpg", "one")]);
+    let answer = http("GET", &url("2020/%C3%A4%20%2B%231.jpg"), &[], b"");
+    assert_eq!((answer.status, answer.text().as_str(), answer.headers["content-type"].as_str()), (200, "one", "image/jpeg"));
+    let answer = http("GET", &url("2020/%C3%A4%20%2B%231.jpg"), &[("Range", "bytes=1-1")], b"");
+    assert_eq!((answer.status, answer.text().as_str()), (206, "n"));
+    assert_eq!(http("PUT", &url("no/folder.jpg"), &[], b"x").status, 409);
+    assert_eq!(http("GET", &url("none.jpg"), &[], b"").status, 404);
+    assert_eq!(http("DELETE", &url("2020/%C3%A4%20%2B%231.jpg"), &[], b"").status, 204);
+    assert_eq!(node.trashed(), ["one"]);
+    assert_files(&node, &[]);
+}
+
+#[test]
+fn listings_tell_content_hash_checksum_and_quoted_etags() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.serve();
+    let put = http("PUT", &format!("{}a+b.jpg", node.originals()), &[], b"abc");
+    let etag = put.headers["etag"].clone();
+    let answer = http("PROPFIND", &node.originals(), &[("Depth", "1")], b"");
+    assert_eq!(answer.status, 207);
+    let text = answer.text();
+    assert!(text.find("<d:href>/originals/</d:href>") < text.find("<d:href>/originals/a%2Bb.jpg</d:href>"), "{text}");
+    assert!(text.contains(&etag.replace('"', "&quot;")) || text.contains(&etag), "{etag} {text}");
+    assert!(!text.contains(".twinlens"));
+    let wanted = "<d:propfind xmlns:d='DAV:' xmlns:oc='http://owncloud.org/ns' xmlns:tl='urn:twinlens:dav'><d:prop><oc:checksums/>\
+        <tl:content-hash/><d:nonsense/></d:prop></d:propfind>";
+    let text = http("PROPFIND", &format!("{}a+b.jpg", node.originals()), &[("Depth", "0")], wanted.as_bytes()).text();
+    assert!(text.contains("<oc:checksum>SHA1:a9993e364706816aba3e25717850c26c9cd0d89d</oc:checksum>"), "{text}");
+    assert!(text.contains("<tl:content-hash>6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85</tl:content-hash>"), "{text}");
+    assert!(text.contains("<d:nonsense/></d:prop><d:status>HTTP/1.1 404 Not Found"), "{text}");
+    let answer = http("PROPFIND", &node.originals(), &[("Depth", "infinity")], b"");
+    assert!(answer.status == 403 && answer.text().contains("propfind-finite-depth"));
+}
+
+#[test]
+fn a_cut_upload_leaves_the_old_file_and_no_remains() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.serve();
+    let url = format!("{}a.jpg", node.originals());
+    assert_eq!(http("PUT", &url, &[], b"old").status, 201);
+    for size in ["100", "5000000"] {
+        let mut stream = send_head("admin", PASSWORD, "PUT", &url, &[("Content-Length", size)]);
+        stream.write_all(&vec![b'n'; size.parse::<usize>().unwrap() / 2]).unwrap();
+        drop(stream);
+    }
+    let mut stream = send_head("admin", PASSWORD, "PUT", &url, &[("Transfer-Encoding", "chunked"), ("X-Expected-Entity-Length", "9")]);
+    stream.write_all(b"3\r\nnew\r\n0\r\n\r\n").unwrap();
+    assert_eq!(read_answer(&mut stream).status, 400);
+    eventually("the end of the cut uploads", || node.left_behind().is_empty());
+    assert_files(&node, &[("a.jpg", "old")]);
+    assert!(node.trashed().is_empty());
+}
+
+#[test]
+fn a_wrong_checksum_is_refused_and_a_right_one_taken() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.serve();
+    let url = format!("{}a.jpg", node.originals());
+    http("PUT", &url, &[], b"old");
+    let wrong = [("OC-Checksum", "SHA1:0000000000000000000000000000000000000000")];
+    let answer = http("PUT", &url, &wrong, b"new");
+    assert!(answer.status == 400 && answer.text().contains("checksum"), "{answer:?}");
+    assert_files(&node, &[("a.jpg", "old")]);
+    let right = [("OC-Checksum", "SHA1:a9993e364706816aba3e25717850c26c9cd0d89d"), ("X-OC-MTime", "1500000000.5")];
+    let answer = http("PUT", &url, &right, b"abc");
+    assert_eq!((answer.status, answer.headers["x-oc-mtime"].as_str()), (204, "accepted"));
+    let time = fs::metadata(node.library.join("a.jpg")).unwrap().modified().unwrap();
+    assert_eq!(time.duration_since(std::time::UNIX_EPOCH).unwrap(), Duration::from_millis(1_500_000_000_500));
+    assert_eq!(http("PUT", &url, &[("X-OC-MTime", "yesterday")], b"x").status, 400);
+    assert_eq!(node.trashed(), ["old"]);
+    assert!(node.left_behind().is_empty());
+}
+
+#[test]
+fn conditions_are_kept() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.serve();
+    let url = format!("{}a.jpg", node.originals());
+    let etag = http("PUT", &url, &[("If-None-Match", "*")], b"one").headers["etag"].clone();
+    assert_eq!(http("PUT", &url, &[("If-None-Match", "*")], b"two").status, 412);
+    assert_eq!(http("PUT", &url, &[("If-Match", "\"other\"")], b"two").status, 412);
+    assert_eq!(http("DELETE", &url, &[("If-Match", "\"other\"")], b"").status, 412);
+    assert_files(&node, &[("a.jpg", "one")]);
+    assert_eq!(http("GET", &url, &[("If-None-Match", &etag)], b"").status, 304);
+    assert_eq!(http("PUT", &url, &[("If-Match", &etag)], b"two").status, 204);
+    assert_files(&node, &[("a.jpg", "two")]);
+}
+
+#[test]
+fn only_users_get_in_and_viewers_change_nothing() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("a.jpg", "a");
+    node.serve();
+    let url = format!("{}a.jpg", node.originals());
+    let answer = http_as("admin", "wrong password", "GET", &url, &[], b"");
+    assert_eq!((answer.status, answer.headers["www-authenticate"].as_str()), (401, "Basic realm=\"Twinlens\", charset=\"UTF-8\""));
+    assert_eq!(http_as("nobody", PASSWORD, "GET", &url, &[], b"").status, 401);
+    let added = node.run_with_password(&["user", "add", "vera", "--role", "viewer", "--password-stdin"], "view only please");
+    assert!(added.status.success());
+    assert_eq!(http_as("vera", "view only please", "GET", &url, &[], b"").status, 200);
+    assert_eq!(http_as("vera", "view only please", "PUT", &url, &[], b"x").status, 403);
+    assert_eq!(http_as("vera", "view only please", "DELETE", &url, &[], b"").status, 403);
+    assert!(node.run_with_password(&["user", "passwd", "vera", "--password-stdin"], "another password").status.success());
+    assert_eq!(http_as("vera", "view only please", "GET", &url, &[], b"").status, 401);
+    assert_eq!(http_as("vera", "another password", "GET", &url, &[], b"").status, 200);
+    assert_files(&node, &[("a.jpg", "a")]);
+}
+
+#[test]
+fn unknown_places_are_never_200() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.serve();
+    for (method, path, status) in [
+        ("PUT", "/photos/a.jpg", 404),
+        ("PUT", "/a.jpg", 404),
+        ("PROPFIND", "/", 405),
+        ("GET", "/originals/.twinlens/library.toml", 404),
+        ("PUT", "/originals/.twinlens/x", 404),
+        ("GET", "/originals/%2e%2e/data/secret.key", 404),
+        ("GET", "/originals/..%2fdata%2fsecret.key", 404),
+        ("PROPFIND", "/originals/%2e%2e/", 404),
+        ("GET", "/livez", 200),
+    ] {
+        let answer = http(method, &format!("{}{path}", node.url()), &[("Depth", "0")], b"");
+        let refused = matches!(status, 404) && matches!(answer.status, 400 | 403 | 404 | 409);
+        assert!(answer.status == status || refused, "{method} {path}: {answer:?}");
+    }
+    assert!(node.library.join(".twinlens/library.toml").exists());
+}
+
+#[test]
+fn one_root_holds_originals_and_import() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("a.jpg", "a");
+    node.serve();
+    let root = format!("{}/webdav/", node.url());
+    let text = http("PROPFIND", &root, &[("Depth", "1")], b"").text();
+    for href in ["/webdav/", "/webdav/originals/", "/webdav/import/"] {
+        assert!(text.contains(&format!("<d:href>{href}</d:href>")), "{text}");
+    }
+    assert_eq!(http("GET", &format!("{root}originals/a.jpg"), &[], b"").text(), "a");
+    assert_eq!(http("PUT", &format!("{root}import/dropped.jpg"), &[], b"d").status, 201);
+    assert_eq!(http("GET", &format!("{}/import/dropped.jpg", node.url()), &[], b"").text(), "d");
+    assert!(matches!(http("PUT", &format!("{root}stray.jpg"), &[], b"x").status, 403 | 404 | 409));
+    let target = format!("{root}originals/b.jpg");
+    assert_eq!(http("MOVE", &format!("{root}originals/a.jpg"), &[("Destination", &target)], b"").status, 201);
+    assert_files(&node, &[("b.jpg", "a")]);
+}
+
+#[test]
+fn read_only_refuses_every_change() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("a.jpg", "a");
+    node.serve_with(&["--read-only"]);
+    let url = format!("{}a.jpg", node.originals());
+    for (method, headers) in [("PUT", vec![]), ("DELETE", vec![]), ("MOVE", vec![("Destination", "/originals/b.jpg")])] {
+        assert_eq!(http(method, &url, &headers, b"").status, 403, "{method}");
+    }
+    assert_eq!(http("MKCOL", &format!("{}new/", node.originals()), &[], b"").status, 403);
+    assert_files(&node, &[("a.jpg", "a")]);
+}
+
+#[test]
+fn a_stop_lets_transfers_end_and_leaves_nothing_behind() {
+    for signal in ["TERM", "INT"] {
+        let sandbox = Sandbox::new();
+        let mut node = sandbox.node("n");
+        node.serve();
+        let mut stream = send_head("admin", PASSWORD, "PUT", &format!("{}late.jpg", node.originals()), &[("Content-Length", "8")]);
+        stream.write_all(b"half").unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let finish = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(500));
+            stream.write_all(b"more").unwrap();
+            read_answer(&mut stream).status
+        });
+        assert!(node.signal(signal).success());
+        assert_eq!(finish.join().unwrap(), 201);
+        assert_files(&node, &[("late.jpg", "halfmore")]);
+        assert!(node.left_behind().is_empty() && !node.data.join("control.sock").exists());
+    }
+}
+
+#[test]
+fn a_later_start_reads_only_what_changed() {
+    let sandbox = Sandbox::new();
+    let node = sandbox.node("n");
+    for number in 0..20 {
+        node.put(&format!("{}/{number}.jpg", number % 3), &number.to_string());
+    }
+    assert_eq!(node.run(&["index"])["hashed"], 20);
+    node.put("1/1.jpg", "changed");
+    node.remove("2/2.jpg");
+    let answer = node.run(&["index"]);
+    assert_eq!((&answer["files"], &answer["hashed"], &answer["removed"]), (&19.into(), &1.into(), &1.into()));
+}
+
+#[test]
+fn a_killed_node_starts_again_with_everything() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.serve();
+    assert_eq!(http("PUT", &format!("{}a.jpg", node.originals()), &[], b"a").status, 201);
+    let mut stream = send_head("admin", PASSWORD, "PUT", &format!("{}b.jpg", node.originals()), &[("Content-Length", "2000000")]);
+    stream.write_all(&vec![0; 1_500_000]).unwrap();
+    eventually("the upload to be under way", || !node.left_behind().is_empty());
+    node.signal("KILL");
+    node.serve();
+    assert_eq!(http("GET", &format!("{}a.jpg", node.originals()), &[], b"").text(), "a");
+    assert_files(&node, &[("a.jpg", "a")]);
+    assert!(node.left_behind().is_empty());
+}

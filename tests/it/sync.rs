@@ -1,0 +1,379 @@
+//! Two nodes in step: put, sync, check on literal trees.
+
+use crate::support::{Node, Sandbox, assert_counts, assert_files};
+
+fn pair(sandbox: &Sandbox) -> (Node, Node) {
+    let (a, mut b) = (sandbox.node("a"), sandbox.node("b"));
+    b.serve();
+    a.pair(&b, &[]);
+    (a, b)
+}
+
+#[test]
+fn both_sides_get_what_they_lack_and_then_there_is_nothing_to_do() {
+    let sandbox = Sandbox::new();
+    let (a, mut b) = (sandbox.node("a"), sandbox.node("b"));
+    a.put("2019/a #1 & 50%.jpg", "from a");
+    b.put("2020/Müller+Söhne/b 🔥 'q' \"d\".jpg", "from b");
+    b.serve();
+    a.pair(&b, &[]);
+    let report = a.sync();
+    assert_counts(&report, &[("uploaded", 1), ("downloaded", 1)]);
+    assert_eq!(report["verified"], 2);
+    assert_eq!(a.files(), b.files());
+    assert_eq!(a.files().len(), 2);
+    assert_counts(&a.sync(), &[]);
+    assert_eq!((a.left_behind().len(), b.left_behind().len()), (0, 0));
+}
+
+#[test]
+fn what_was_downloaded_is_never_uploaded_again() {
+    let sandbox = Sandbox::new();
+    let (a, mut b) = (sandbox.node("a"), sandbox.node("b"));
+    b.put("Photos/x.jpg", "x");
+    b.put("other/y.jpg", "y");
+    b.serve();
+    a.pair(&b, &["--folder", "/Photos"]);
+    assert_counts(&a.sync(), &[("downloaded", 1)]);
+    assert_files(&a, &[("x.jpg", "x")]);
+    for _ in 0..3 {
+        assert_counts(&a.sync(), &[]);
+    }
+    assert_files(&b, &[("Photos/x.jpg", "x"), ("other/y.jpg", "y")]);
+}
+
+#[test]
+fn a_missing_remote_folder_is_made_for_uploads_only() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    a.put("1.jpg", "one");
+    a.run(&["service", "sync", "peer", "--folder", "/made/on/demand", "--upload", "no"]);
+    let report = a.sync_expecting(1, &[]);
+    assert!(report["error"].as_str().unwrap().contains("/made/on/demand"), "{report:#}");
+    a.run(&["service", "sync", "peer", "--upload", "yes"]);
+    assert_counts(&a.sync(), &[("uploaded", 1)]);
+    assert_files(&b, &[("made/on/demand/1.jpg", "one")]);
+}
+
+#[test]
+fn content_under_another_name_is_not_sent() {
+    let sandbox = Sandbox::new();
+    let (a, mut b) = (sandbox.node("a"), sandbox.node("b"));
+    a.put("2020/IMG_1.jpg", "same");
+    b.put("Holiday/beach.jpg", "same");
+    b.serve();
+    b.run(&["index"]);
+    a.pair(&b, &[]);
+    let report = a.sync();
+    assert_counts(&report, &[("adopted", 1)]);
+    assert_eq!(report["skipped"][0]["path"], "2020/IMG_1.jpg", "{report:#}");
+    a.put("copy of it.jpg", "same");
+    let report = a.sync();
+    assert_counts(&report, &[]);
+    assert_eq!(report["skipped"][0]["path"], "copy of it.jpg", "{report:#}");
+    assert_files(&b, &[("Holiday/beach.jpg", "same")]);
+    // An edit still travels to where the content was.
+    a.put("2020/IMG_1.jpg", "edited");
+    assert_counts(&a.sync(), &[("uploaded", 1)]);
+    assert_eq!(b.files()["Holiday/beach.jpg"], "edited");
+}
+
+#[test]
+fn an_edit_travels_and_the_old_version_is_in_the_trash() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    a.put("x.jpg", "one");
+    a.sync();
+    a.put("x.jpg", "two");
+    assert_counts(&a.sync(), &[("uploaded", 1)]);
+    assert_files(&b, &[("x.jpg", "two")]);
+    assert_eq!(b.trashed(), ["one"]);
+    b.put("x.jpg", "three");
+    b.run(&["index"]);
+    assert_counts(&a.sync(), &[("downloaded", 1)]);
+    assert_files(&a, &[("x.jpg", "three")]);
+    assert_eq!(a.trashed(), ["two"]);
+}
+
+#[test]
+fn an_edit_of_the_same_size_in_the_same_second_is_seen() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    a.put("x.jpg", "aaaa");
+    a.sync();
+    for content in ["bbbb", "cccc", "dddd"] {
+        a.put("x.jpg", content);
+        assert_counts(&a.sync(), &[("uploaded", 1)]);
+        assert_files(&b, &[("x.jpg", content)]);
+    }
+}
+
+#[test]
+fn edits_on_both_sides_become_a_conflict_copy_on_both() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    a.put("d/x.jpg", "base");
+    a.sync();
+    a.put("d/x.jpg", "mine");
+    b.put("d/x.jpg", "theirs");
+    b.run(&["index"]);
+    let report = a.sync();
+    assert_eq!(report["conflicts"][0]["path"], "d/x.jpg", "{report:#}");
+    let files = a.files();
+    assert_eq!(files, b.files());
+    assert_eq!(files["d/x.jpg"], "mine");
+    let copy = files.keys().find(|path| path.starts_with("d/x (conflict peer 2")).expect("no conflict copy");
+    assert_eq!((files[copy].as_str(), files.len(), copy.ends_with(").jpg")), ("theirs", 2, true));
+    assert_counts(&a.sync(), &[]);
+}
+
+#[test]
+fn the_same_edit_on_both_sides_is_no_conflict() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    a.put("x.jpg", "base");
+    a.sync();
+    a.put("x.jpg", "same");
+    b.put("x.jpg", "same");
+    b.run(&["index"]);
+    let report = a.sync();
+    assert_counts(&report, &[("adopted", 1)]);
+    assert!(report["conflicts"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn one_way_in_both_directions() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    a.put("a.jpg", "a");
+    b.put("b.jpg", "b");
+    b.run(&["index"]);
+    a.run(&["service", "sync", "peer", "--upload", "no"]);
+    let report = a.sync();
+    assert_counts(&report, &[("downloaded", 1)]);
+    assert_eq!(report["skipped"][0]["path"], "a.jpg");
+    assert_files(&b, &[("b.jpg", "b")]);
+    b.put("c.jpg", "c");
+    a.run(&["service", "sync", "peer", "--upload", "yes", "--download", "no"]);
+    assert_counts(&a.sync(), &[("uploaded", 1)]);
+    assert_files(&a, &[("a.jpg", "a"), ("b.jpg", "b")]);
+    assert_eq!(b.files().len(), 3);
+}
+
+#[test]
+fn deletions_are_ignored_or_followed_and_never_undone() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    for name in ["1", "2", "3", "4", "5", "6", "7", "8"] {
+        a.put(&format!("{name}.jpg"), name);
+    }
+    a.sync();
+    a.remove("1.jpg");
+    b.remove("2.jpg");
+    b.run(&["index"]);
+    for _ in 0..2 {
+        assert_counts(&a.sync(), &[]);
+    }
+    assert!(b.files().contains_key("1.jpg") && !a.files().contains_key("1.jpg"));
+    assert!(a.files().contains_key("2.jpg") && !b.files().contains_key("2.jpg"));
+
+    a.run(&["service", "sync", "peer", "--deletes", "trash"]);
+    a.remove("3.jpg");
+    b.remove("4.jpg");
+    b.run(&["index"]);
+    assert_counts(&a.sync(), &[("deleted", 2)]);
+    assert!(!b.files().contains_key("3.jpg") && !a.files().contains_key("4.jpg"));
+    assert_eq!((a.trashed(), b.trashed()), (vec!["4".to_owned()], vec!["3".to_owned()]));
+}
+
+#[test]
+fn an_emptied_side_and_a_mass_deletion_halt() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    for number in 0..12 {
+        a.put(&format!("{number}.jpg"), &format!("content {number}"));
+    }
+    a.run(&["service", "sync", "peer", "--deletes", "trash"]);
+    a.sync();
+    for number in 0..6 {
+        a.remove(&format!("{number}.jpg"));
+    }
+    let report = a.sync_expecting(1, &[]);
+    assert!(report["error"].as_str().unwrap().contains("6 of 12 files would be removed"), "{report:#}");
+    assert_eq!(b.files().len(), 12);
+    assert_counts(&a.sync_expecting(0, &["--force"]), &[("deleted", 6)]);
+    for number in 6..12 {
+        a.remove(&format!("{number}.jpg"));
+    }
+    let report = a.sync_expecting(1, &[]);
+    assert!(report["error"].as_str().unwrap().contains("the library is empty"), "{report:#}");
+    assert_eq!(b.files().len(), 6);
+}
+
+#[test]
+fn a_rename_is_followed_without_a_transfer() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    a.put("here.jpg", "1");
+    a.put("there.jpg", "2");
+    a.sync();
+    a.rename("here.jpg", "2020/renamed here.jpg");
+    b.rename("there.jpg", "2021/renamed there.jpg");
+    b.run(&["index"]);
+    let report = a.sync();
+    assert_counts(&report, &[("moved", 2)]);
+    assert_eq!((&report["bytes_up"], &report["bytes_down"]), (&0.into(), &0.into()));
+    assert_files(&a, &[("2020/renamed here.jpg", "1"), ("2021/renamed there.jpg", "2")]);
+    assert_eq!(a.files(), b.files());
+    assert_counts(&a.sync(), &[]);
+}
+
+#[test]
+fn raw_and_video_off_holds_them_back_on_both_sides_alike() {
+    let sandbox = Sandbox::new();
+    let (a, mut b) = (sandbox.node("a"), sandbox.node("b"));
+    for (node, name) in [(&a, "a"), (&b, "b")] {
+        node.put(&format!("{name}.dng"), &format!("raw {name}"));
+        node.put(&format!("{name}.dng.xmp"), &format!("about raw {name}"));
+        node.put(&format!("{name}.MOV"), &format!("video {name}"));
+        node.put(&format!("live {name}.HEIC"), &format!("still {name}"));
+        node.put(&format!("live {name}.MOV"), &format!("moving half {name}"));
+        node.put(&format!("{name}.jpg"), &format!("picture {name}"));
+    }
+    b.serve();
+    a.pair(&b, &["--raw-and-video", "no"]);
+    let report = a.sync();
+    // The jpg beside each raw keeps the stem's video, but never the raw.
+    let names: Vec<_> = b.files().into_keys().filter(|path| path.contains('a') && !path.contains("b.")).collect();
+    assert!(names.contains(&"live a.MOV".to_owned()) && names.contains(&"a.jpg".to_owned()), "{names:?}");
+    assert!(!b.files().contains_key("a.dng") && !a.files().contains_key("b.dng"));
+    assert!(report["skipped"].as_array().unwrap().iter().any(|skipped| skipped["path"] == "a.dng"), "{report:#}");
+    a.run(&["service", "sync", "peer", "--raw-and-video", "yes"]);
+    a.sync();
+    assert_eq!(a.files(), b.files());
+    assert_eq!(a.files().len(), 12);
+}
+
+#[test]
+fn without_kept_names_downloads_are_sorted_by_capture_date_and_stay_here() {
+    let sandbox = Sandbox::new();
+    let (a, mut b) = (sandbox.node("a"), sandbox.node("b"));
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample");
+    std::fs::copy(sample.join("lake.jpg"), b.library.join("DSC_1.JPG")).unwrap();
+    b.serve();
+    a.pair(&b, &["--keep-names", "no"]);
+    assert_counts(&a.sync(), &[("downloaded", 1)]);
+    let files = a.files();
+    let name = files.keys().next().unwrap();
+    assert!(name.starts_with("2019/07/201907") && name.ends_with(".jpg"), "{name}");
+    assert_counts(&a.sync(), &[]);
+    assert_eq!(b.files().len(), 1);
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_says_what_it_would_do() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    a.put("x.jpg", "four");
+    let report = a.sync_expecting(0, &["--dry-run"]);
+    let step = &report["plan"][0];
+    assert_eq!((step["action"].as_str(), step["path"].as_str(), step["bytes"].as_u64()), (Some("upload"), Some("x.jpg"), Some(4)));
+    assert_files(&b, &[]);
+    assert_counts(&a.sync(), &[("uploaded", 1)]);
+}
+
+#[test]
+fn the_time_of_a_photo_travels_with_it() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    a.put("x.jpg", "x");
+    let taken = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_500_000_000);
+    std::fs::File::options().write(true).open(a.library.join("x.jpg")).unwrap().set_modified(taken).unwrap();
+    a.sync();
+    assert_eq!(std::fs::metadata(b.library.join("x.jpg")).unwrap().modified().unwrap(), taken);
+    let report = a.sync();
+    assert_counts(&report, &[]);
+}
+
+#[test]
+fn a_wiped_data_folder_loses_and_doubles_nothing() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    a.put("x.jpg", "x");
+    b.put("y.jpg", "y");
+    b.run(&["index"]);
+    a.sync();
+    std::fs::remove_dir_all(&a.data).unwrap();
+    a.pair(&b, &[]);
+    assert_counts(&a.sync(), &[("adopted", 2)]);
+    assert_eq!(a.files(), b.files());
+}
+
+#[test]
+fn a_large_file_goes_both_ways_in_pieces() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    let large: String = (0..3_000_000_u32).map(|n| char::from(b'a' + (n % 251 * n % 23) as u8)).collect();
+    a.put("up.mov", &large);
+    b.put("down.mov", &large.chars().rev().collect::<String>());
+    b.run(&["index"]);
+    assert_counts(&a.sync(), &[("uploaded", 1), ("downloaded", 1)]);
+    assert_eq!(a.files(), b.files());
+}
+
+#[test]
+fn an_unreadable_folder_is_not_a_deletion() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    for number in 0..9 {
+        a.put(&format!("d/{number}.jpg"), &number.to_string());
+    }
+    a.put("top.jpg", "top");
+    a.run(&["service", "sync", "peer", "--deletes", "trash"]);
+    a.sync();
+    let folder = a.library.join("d");
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o000)).unwrap();
+    // Root reads everything; then there is nothing to see here.
+    let unreadable = std::fs::read_dir(&folder).is_err();
+    let report = a.sync();
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert_counts(&report, &[]);
+    assert_eq!(b.files().len(), 10);
+    assert!(!unreadable || report["skipped"].as_array().unwrap().iter().any(|skipped| skipped["path"] == "d"), "{report:#}");
+}
+
+#[test]
+fn a_library_is_not_synced_with_itself() {
+    let sandbox = Sandbox::new();
+    let mut a = sandbox.node("a");
+    a.serve();
+    for url in [a.originals(), format!("{}/webdav/", a.url())] {
+        let output = a.add_service("me", &url);
+        if output.status.success() {
+            a.run(&["service", "sync", "me", "--on", "--upload", "yes"]);
+            let report = a.sync_expecting(1, &[]);
+            assert!(report["error"].as_str().unwrap().contains("the very library"), "{report:#}");
+            a.run(&["service", "remove", "me"]);
+        } else {
+            assert!(String::from_utf8_lossy(&output.stderr).contains("the very library"));
+        }
+    }
+}
+
+#[test]
+fn commands_reach_the_running_node() {
+    let sandbox = Sandbox::new();
+    let (mut a, mut b) = (sandbox.node("a"), sandbox.node("b"));
+    b.serve();
+    a.serve();
+    a.pair(&b, &[]);
+    a.put("x.jpg", "x");
+    assert_counts(&a.sync(), &[("uploaded", 1)]);
+    let status = a.run(&["status"]);
+    assert_eq!(status["url"], a.url());
+    assert_eq!(status["services"][0]["last_run"]["uploaded"], 1);
+    a.stop();
+    assert_eq!(a.run(&["status"])["url"], serde_json::Value::Null);
+    assert_counts(&a.sync(), &[]);
+}
