@@ -151,7 +151,7 @@ impl Client {
         if let Some(tls) = tls_error(error) {
             return self.explain_tls(host, tls);
         }
-        let causes = std::iter::successors(error.source(), |cause| cause.source());
+        let causes = std::iter::successors(error.source(), |cause: &&(dyn std::error::Error + 'static)| (*cause).source());
         let reason = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
         if error.is_timeout() {
             ClientError::Timeout { host }

@@ -126,7 +126,8 @@ impl Client {
 }
 
 fn version_of(resource: Resource) -> RemoteVersion {
-    RemoteVersion { size: resource.size, etag: resource.etag, modified: resource.modified, digests: resource.digests }
+    let Resource { size, etag, weak, modified, digests, .. } = resource;
+    RemoteVersion { size, etag, weak, modified, digests }
 }
 
 fn not_a_folder(client: &Client, folder: &RelPath) -> ClientError {

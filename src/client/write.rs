@@ -52,7 +52,7 @@ impl Client {
         headers.insert("overwrite", HeaderValue::from_static(if replaces { "T" } else { "F" }));
         let destination = HeaderValue::from_str(target.as_str()).map_err(|_| ClientError::BadUrl(target.to_string()))?;
         headers.insert("destination", destination);
-        if let Some(value) = source.etag.as_deref().and_then(|tag| HeaderValue::from_str(&etag::quote(tag)).ok()) {
+        if let Some(value) = if_match(&Expect::Version(source.clone())) {
             headers.insert(header::IF_MATCH, value);
         }
         let method = Method::from_bytes(b"MOVE").unwrap_or_default();
@@ -66,9 +66,11 @@ impl Client {
     }
 }
 
-/// The If-Match for an expected version; none where nothing particular is expected or the server gave no entity tag.
+/// The If-Match for an expected version; none where nothing particular is expected, or the server gave
+/// no entity tag that a condition can be put on.
 pub(super) fn if_match(expect: &Expect<RemoteVersion>) -> Option<HeaderValue> {
     match expect {
+        Expect::Version(version) if version.weak => None,
         Expect::Version(version) => HeaderValue::from_str(&etag::quote(version.etag.as_deref()?)).ok(),
         Expect::Absent | Expect::Anything => None,
     }

@@ -8,6 +8,11 @@ pub fn parse(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// Whether an entity tag is a weak one.
+pub fn is_weak(text: &str) -> bool {
+    text.trim_start().starts_with("W/")
+}
+
 /// The strong entity tag with this opaque part, as a header or property value.
 pub fn quote(opaque: &str) -> String {
     format!("\"{opaque}\"")

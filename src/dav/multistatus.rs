@@ -24,6 +24,8 @@ pub struct Resource {
     pub size: Option<u64>,
     /// The opaque part of `getetag`.
     pub etag: Option<String>,
+    /// `getetag` is a weak one.
+    pub weak: bool,
     /// `getlastmodified` in seconds since 1970.
     pub modified: Option<i64>,
     /// From `oc:checksums` and `tl:content-hash`.
@@ -118,6 +120,7 @@ fn props(reader: &mut Reader<'_>, resource: &mut Resource) -> Result<(), XmlErro
                 resource.size = text.parse().ok();
             } else if name == names::GETETAG {
                 resource.etag = etag::parse(&text);
+                resource.weak = etag::is_weak(&text);
             } else if name == names::GETLASTMODIFIED {
                 resource.modified = parse_date(&text);
             } else if name == names::CONTENT_HASH {

@@ -18,7 +18,7 @@ fn local(content: &str) -> LocalVersion {
 
 fn remote(content: &str, with_digest: bool) -> RemoteVersion {
     let digests = if with_digest { Digests::of(content.as_bytes()).into() } else { KnownDigests::default() };
-    RemoteVersion { size: Some(content.len() as u64), etag: Some(format!("etag-{content}")), modified: Some(1), digests }
+    RemoteVersion { size: Some(content.len() as u64), etag: Some(format!("etag-{content}")), modified: Some(1), digests, weak: false }
 }
 
 /// The states: contents are named by letters of equal length, so that only a digest or etag tells them apart.

@@ -22,6 +22,9 @@ pub struct RemoteVersion {
     pub size: Option<u64>,
     /// The entity tag without quotes (`getetag`); an equal one saves work, an unequal one only means "look".
     pub etag: Option<String>,
+    /// The entity tag is a weak one: it tells versions apart, but no condition can be put on it (RFC 9110 section 13.1.1). Apache's are
+    /// for a second after each change.
+    pub weak: bool,
     /// `getlastmodified`, whole seconds.
     pub modified: Option<i64>,
     /// Digests the service told, or that were computed from its bytes.
@@ -52,7 +55,7 @@ mod tests {
     #[test]
     fn a_digest_outweighs_an_etag() {
         let digests = KnownDigests::from(Digests::of(b"x"));
-        let then = RemoteVersion { size: Some(1), etag: Some("a".into()), modified: Some(5), digests };
+        let then = RemoteVersion { size: Some(1), etag: Some("a".into()), modified: Some(5), digests, ..Default::default() };
         let moved = RemoteVersion { etag: Some("b".into()), modified: Some(6), ..then.clone() };
         assert!(moved.unchanged_since(&then));
         let edited = RemoteVersion { digests: Digests::of(b"y").into(), ..then.clone() };

@@ -1,1 +1,375 @@
-//! TODO
+//! A server that lies: nothing it does loses a file, leaves a ruin behind, or is believed.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::support::{Sandbox, assert_counts, assert_files};
+
+/// What is wrong with the server. Faults concern files whose names begin with `bad`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// Stores 0 bytes and answers 201.
+    StoresNothingOfIt,
+    /// Stores the first 256 KiB and answers 201.
+    StoresTheBeginning,
+    /// Answers 201 and stores no file.
+    StoresNoFile,
+    /// Stores other bytes of the same length, and says so in its checksum.
+    StoresOtherBytes,
+    /// Answers 500 after storing half.
+    BreaksOff,
+    /// Sends half of a file and closes.
+    SendsHalf,
+    /// Sends a whole file with other bytes than its checksum says.
+    SendsOtherBytes,
+    /// Sends a page of HTML instead of the picture.
+    SendsHtml,
+    /// Lists nothing but the folder itself.
+    ListsNothing,
+    /// The listing ends in the middle.
+    ListsHalf,
+    /// Does not let anybody list the subfolder.
+    HidesFolder,
+}
+
+struct State {
+    fault: Fault,
+    files: BTreeMap<String, Vec<u8>>,
+    puts: Vec<BTreeMap<String, String>>,
+    /// The fault concerns every file.
+    everywhere: bool,
+}
+
+/// A small WebDAV server with faults as data.
+struct FaultyServer {
+    url: String,
+    state: Arc<Mutex<State>>,
+}
+
+impl FaultyServer {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/dav/", listener.local_addr().unwrap());
+        let state = Arc::new(Mutex::new(State { fault: Fault::None, files: BTreeMap::new(), puts: Vec::new(), everywhere: false }));
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, shared) = (stream.unwrap(), Arc::clone(&shared));
+                // A client that closes early ends its thread.
+                std::thread::spawn(move || while serve_one(&stream, &shared).unwrap_or(false) {});
+            }
+        });
+        Self { url, state }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    fn set(&self, fault: Fault) {
+        self.state().fault = fault;
+    }
+
+    fn put(&self, path: &str, content: &[u8]) {
+        self.state().files.insert(path.to_owned(), content.to_vec());
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.state().files.keys().cloned().collect()
+    }
+}
+
+fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> {
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    if reader.read_line(&mut line)? == 0 {
+        return Ok(false);
+    }
+    let mut words = line.split(' ');
+    let (method, target) = (words.next().unwrap().to_owned(), words.next().unwrap().to_owned());
+    let mut headers = BTreeMap::new();
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header)?;
+        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+        headers.insert(name.to_lowercase(), value.to_owned());
+    }
+    let mut body = vec![0; headers.get("content-length").map_or(0, |length| length.parse().unwrap())];
+    reader.read_exact(&mut body)?;
+    let path = target.strip_prefix("/dav/").unwrap_or_default().trim_end_matches('/').to_owned();
+    let mut state = state.lock().unwrap();
+    let fault = if state.everywhere || path.rsplit('/').next().unwrap().starts_with("bad") { state.fault } else { Fault::None };
+    let mut out = stream;
+    let mut answer = |status: &str, extra: &str, body: &[u8], announced: usize| {
+        out.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: {announced}\r\n{extra}\r\n").as_bytes())?;
+        out.write_all(body)
+    };
+    match method.as_str() {
+        "PUT" => {
+            state.puts.push(headers.clone());
+            let exists = state.files.contains_key(&path);
+            if headers.get("if-none-match").is_some_and(|value| value == "*") && exists {
+                answer("412 Precondition Failed", "", b"", 0)?;
+                return Ok(true);
+            }
+            let stored = match fault {
+                Fault::StoresNothingOfIt => Some(Vec::new()),
+                Fault::StoresTheBeginning => Some(body[..body.len().min(256 << 10)].to_vec()),
+                Fault::StoresNoFile => None,
+                Fault::StoresOtherBytes => Some(vec![b'?'; body.len()]),
+                Fault::BreaksOff => Some(body[..body.len() / 2].to_vec()),
+                _ => Some(body),
+            };
+            if let Some(stored) = stored {
+                state.files.insert(path, stored);
+            }
+            let status = if fault == Fault::BreaksOff { "500 Internal Server Error" } else { "201 Created" };
+            answer(status, "", b"", 0)?;
+        }
+        "GET" => match state.files.get(&path) {
+            Some(content) => {
+                let mut content = content.clone();
+                let announced = if fault == Fault::SendsHtml { 27 } else { content.len() };
+                match fault {
+                    Fault::SendsHalf => content.truncate(content.len() / 2),
+                    Fault::SendsOtherBytes => content.fill(b'?'),
+                    Fault::SendsHtml => content = b"<html>Please log in!</html>".to_vec(),
+                    _ => {}
+                }
+                answer("200 OK", "", &content, announced)?;
+                return Ok(fault != Fault::SendsHalf);
+            }
+            None => answer("404 Not Found", "", b"", 0)?,
+        },
+        "DELETE" => {
+            state.files.remove(&path);
+            answer("204 No Content", "", b"", 0)?;
+        }
+        "MOVE" => {
+            let target = headers["destination"].split_once("/dav/").unwrap().1.to_owned();
+            let content = state.files.remove(&path).unwrap();
+            state.files.insert(target, content);
+            answer("201 Created", "", b"", 0)?;
+        }
+        "MKCOL" => answer("201 Created", "", b"", 0)?,
+        "PROPFIND" => {
+            let deep = headers["depth"] == "1";
+            let (status, body) = listing(&state, &path, deep);
+            answer(status, "Content-Type: application/xml\r\n", body.as_bytes(), body.len())?;
+        }
+        other => panic!("{other}"),
+    }
+    Ok(true)
+}
+
+fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
+    let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+    let is_folder = path.is_empty() || state.files.keys().any(|file| file.starts_with(&prefix));
+    if !is_folder && !state.files.contains_key(path) {
+        return ("404 Not Found", String::new());
+    }
+    if state.fault == Fault::HidesFolder && path == "sub" {
+        return ("403 Forbidden", String::new());
+    }
+    let mut body = "<d:multistatus xmlns:d='DAV:' xmlns:oc='http://owncloud.org/ns'>".to_owned();
+    let folder = |path: &str| {
+        format!(
+            "<d:response><d:href>/dav/{path}</d:href><d:propstat><d:prop><d:resourcetype><d:collection/></d:resourcetype></d:prop>\
+             <d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
+        )
+    };
+    let file = |path: &str, content: &[u8]| {
+        use sha1::Digest as _;
+        // No entity tag at all: some servers have none.
+        let sha1: String = sha1::Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+        format!(
+            "<d:response><d:href>/dav/{path}</d:href><d:propstat><d:prop><d:resourcetype/><d:getcontentlength>{}</d:getcontentlength>\
+             <oc:checksums><oc:checksum>SHA1:{sha1}</oc:checksum></oc:checksums></d:prop><d:status>HTTP/1.1 200 OK</d:status>\
+             </d:propstat></d:response>",
+            content.len()
+        )
+    };
+    if !is_folder {
+        body += &file(path, &state.files[path]);
+        return ("207 Multi-Status", body + "</d:multistatus>");
+    }
+    body += &folder(&prefix);
+    let mut subfolders = Vec::new();
+    for (name, content) in state.files.iter().filter(|_| deep && state.fault != Fault::ListsNothing) {
+        let Some(rest) = name.strip_prefix(&prefix) else { continue };
+        match rest.split_once('/') {
+            None => body += &file(name, content),
+            Some((below, _)) if !subfolders.contains(&below) => {
+                subfolders.push(below);
+                body += &folder(&format!("{prefix}{below}/"));
+            }
+            Some(_) => {}
+        }
+    }
+    body += "</d:multistatus>";
+    if state.fault == Fault::ListsHalf && deep {
+        body.truncate(body.len() / 2);
+    }
+    ("207 Multi-Status", body)
+}
+
+/// Uploads a good and a bad file, expects the bad one to fail for this reason, and the next run to mend it.
+fn upload_fails_and_is_mended(fault: Fault, content: &str, reason: &str) {
+    let sandbox = Sandbox::new();
+    let (node, server) = (sandbox.node("n"), FaultyServer::start());
+    node.connect("svc", &server.url, &[]);
+    node.put("good.jpg", "good");
+    node.put("bad.jpg", content);
+    server.set(fault);
+    let report = node.sync_expecting(1, &[]);
+    assert_counts(&report, &[("uploaded", 1)]);
+    assert_eq!(report["failed"][0]["path"], "bad.jpg", "{report:#}");
+    let told = report["failed"][0]["reason"].as_str().unwrap();
+    assert!(told.contains(reason), "{reason:?} is not in {told}");
+    assert_eq!(server.names(), ["good.jpg"], "remains were left");
+    // While the fault lasts, each run tries again; when it is gone, one more run is green.
+    assert_eq!(node.sync_expecting(1, &[])["failed"].as_array().unwrap().len(), 1);
+    server.set(Fault::None);
+    assert_counts(&node.sync(), &[("uploaded", 1)]);
+    assert_eq!(server.state().files["bad.jpg"], content.as_bytes());
+    assert_counts(&node.sync(), &[]);
+}
+
+#[test]
+fn zero_bytes_stored() {
+    upload_fails_and_is_mended(Fault::StoresNothingOfIt, "five!", "stored 0 of 5 bytes");
+}
+
+#[test]
+fn only_the_beginning_stored() {
+    let large = "0123456789abcdef".repeat(40_000);
+    upload_fails_and_is_mended(Fault::StoresTheBeginning, &large, "stored 262,144 of 640,000 bytes");
+}
+
+#[test]
+fn created_but_not_there() {
+    upload_fails_and_is_mended(Fault::StoresNoFile, "five!", "does not have it");
+}
+
+#[test]
+fn other_bytes_stored() {
+    upload_fails_and_is_mended(Fault::StoresOtherBytes, "five!", "its checksum differs");
+}
+
+#[test]
+fn an_error_after_half() {
+    upload_fails_and_is_mended(Fault::BreaksOff, "eight by", "answered 500");
+}
+
+#[test]
+fn uploads_carry_what_servers_need() {
+    let sandbox = Sandbox::new();
+    let (node, server) = (sandbox.node("n"), FaultyServer::start());
+    node.connect("svc", &server.url, &[]);
+    node.put("x.jpg", "abc");
+    node.put("large.mov", &"x".repeat(3 << 20));
+    node.sync();
+    let state = server.state();
+    assert_eq!(state.puts.len(), 2);
+    for put in &state.puts {
+        assert!(put.contains_key("content-length") && !put.contains_key("transfer-encoding"), "{put:?}");
+        assert_eq!(put["if-none-match"], "*");
+        assert!(put["oc-checksum"].starts_with("SHA1:") && put["x-oc-mtime"].parse::<u64>().is_ok(), "{put:?}");
+        assert_eq!(put["x-expected-entity-length"], put["content-length"]);
+    }
+}
+
+#[test]
+fn an_update_is_proven_under_a_name_of_ours_before_it_takes_the_place() {
+    let sandbox = Sandbox::new();
+    let (node, server) = (sandbox.node("n"), FaultyServer::start());
+    node.connect("svc", &server.url, &[]);
+    node.put("x.jpg", "first version");
+    node.sync();
+    node.put("x.jpg", "second, longer version");
+    server.state().puts.clear();
+    assert_counts(&node.sync(), &[("uploaded", 1)]);
+    assert!(server.state().puts.iter().all(|put| put["if-none-match"] == "*"), "a good file was written over");
+    assert_eq!(server.names(), ["x.jpg"]);
+    assert_eq!(server.state().files["x.jpg"], b"second, longer version");
+}
+
+#[test]
+fn a_failed_update_leaves_the_earlier_version_and_no_remains() {
+    for fault in [Fault::StoresNothingOfIt, Fault::StoresNoFile, Fault::StoresOtherBytes, Fault::BreaksOff] {
+        let sandbox = Sandbox::new();
+        let (node, server) = (sandbox.node("n"), FaultyServer::start());
+        node.connect("svc", &server.url, &[]);
+        node.put("x.jpg", "first version");
+        node.sync();
+        node.put("x.jpg", "second, longer version");
+        server.state().everywhere = true;
+        server.set(fault);
+        let report = node.sync_expecting(1, &[]);
+        assert_eq!(report["failed"][0]["path"], "x.jpg", "{report:#}");
+        assert_eq!(server.names(), ["x.jpg"], "{fault:?} left remains");
+        assert_eq!(server.state().files["x.jpg"], b"first version");
+        server.set(Fault::None);
+        assert_counts(&node.sync(), &[("uploaded", 1)]);
+        assert_eq!(server.state().files["x.jpg"], b"second, longer version");
+    }
+}
+
+/// Downloads of bad content never appear, and never replace a good file.
+fn download_fails_and_is_mended(fault: Fault, reason: &str) {
+    let sandbox = Sandbox::new();
+    let (node, server) = (sandbox.node("n"), FaultyServer::start());
+    node.connect("svc", &server.url, &[]);
+    server.put("good.jpg", b"good");
+    server.put("bad.jpg", b"first version");
+    node.sync();
+    server.put("bad.jpg", b"second, longer version");
+    server.set(fault);
+    let report = node.sync_expecting(1, &[]);
+    let told = report["failed"][0]["reason"].as_str().unwrap();
+    assert!(told.contains(reason), "{reason:?} is not in {told}");
+    assert_files(&node, &[("good.jpg", "good"), ("bad.jpg", "first version")]);
+    assert!(node.left_behind().is_empty() && node.trashed().is_empty());
+    server.set(Fault::None);
+    assert_counts(&node.sync(), &[("downloaded", 1)]);
+    assert_files(&node, &[("good.jpg", "good"), ("bad.jpg", "second, longer version")]);
+    assert_eq!(node.trashed(), ["first version"]);
+}
+
+#[test]
+fn half_a_download() {
+    download_fails_and_is_mended(Fault::SendsHalf, "broke");
+}
+
+#[test]
+fn a_download_of_other_bytes() {
+    download_fails_and_is_mended(Fault::SendsOtherBytes, "checksum differs");
+}
+
+#[test]
+fn html_instead_of_a_picture() {
+    download_fails_and_is_mended(Fault::SendsHtml, "though it listed");
+}
+
+#[test]
+fn a_listing_that_shows_too_little_is_never_a_deletion() {
+    for (fault, code) in [(Fault::ListsNothing, 1), (Fault::ListsHalf, 3), (Fault::HidesFolder, 0)] {
+        let sandbox = Sandbox::new();
+        let (node, server) = (sandbox.node("n"), FaultyServer::start());
+        node.connect("svc", &server.url, &["--deletes", "trash"]);
+        for number in 0..10 {
+            server.put(&format!("{number}.jpg"), format!("top {number}").as_bytes());
+            server.put(&format!("sub/{number}.jpg"), format!("sub {number}").as_bytes());
+        }
+        node.sync();
+        server.set(fault);
+        let report = node.sync_expecting(code, &[]);
+        assert_counts(&report, &[]);
+        assert_eq!(node.files().len(), 20, "{fault:?}: {report:#}");
+        server.set(Fault::None);
+        assert_counts(&node.sync(), &[]);
+    }
+}

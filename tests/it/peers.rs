@@ -1,1 +1,187 @@
-//! TODO
+//! Real programs on the other side. Each test says by name what is missing when it skips.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+
+use crate::support::{PASSWORD, Node, Sandbox, assert_counts, assert_files, eventually, have, show, tree, write};
+
+#[test]
+fn litmus() {
+    if !have("litmus") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.serve();
+    for (suite, tests) in [("basic", 16), ("copymove", 13), ("http", 4)] {
+        let output = Command::new("litmus")
+            .env("TESTS", suite)
+            .args([&node.originals(), "admin", PASSWORD])
+            .current_dir(sandbox.path())
+            .output()
+            .unwrap();
+        let summary = format!("of {tests} tests run: {tests} passed, 0 failed");
+        assert!(String::from_utf8_lossy(&output.stdout).contains(&summary), "{suite}: {}", show(&output));
+    }
+    assert!(node.left_behind().is_empty());
+}
+
+#[test]
+fn rclone_reads_and_writes() {
+    if !have("rclone") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("2020/from node ä+#.jpg", "node");
+    node.serve();
+    let rclone = |args: &[&str]| {
+        let obscured = Command::new("rclone").args(["obscure", PASSWORD]).output().unwrap();
+        let output = Command::new("rclone")
+            .env("RCLONE_CONFIG", sandbox.path().join("rclone.conf"))
+            .env("RCLONE_CONFIG_N_TYPE", "webdav")
+            .env("RCLONE_CONFIG_N_URL", node.originals())
+            .env("RCLONE_CONFIG_N_VENDOR", "other")
+            .env("RCLONE_CONFIG_N_USER", "admin")
+            .env("RCLONE_CONFIG_N_PASS", String::from_utf8_lossy(&obscured.stdout).trim())
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{args:?}: {}", show(&output));
+    };
+    let local = sandbox.path().join("local");
+    write(&local.join("up/täglich & 100%.jpg"), b"rclone");
+    rclone(&["copy", local.to_str().unwrap(), "n:"]);
+    assert_eq!(node.files()["up/täglich & 100%.jpg"], "rclone");
+    rclone(&["copy", "n:", local.to_str().unwrap()]);
+    assert_eq!(tree(&local)["2020/from node ä+#.jpg"], "node");
+    rclone(&["check", "--download", "n:", local.to_str().unwrap()]);
+}
+
+/// Apache with mod_dav, in a folder of its own.
+struct Apache {
+    child: Child,
+    url: String,
+    files: PathBuf,
+}
+
+impl Drop for Apache {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
+    }
+}
+
+fn apache(sandbox: &Sandbox) -> Option<Apache> {
+    if !have("apache2") || !have("htpasswd") {
+        return None;
+    }
+    let root = sandbox.path().join("apache");
+    let files = root.join("dav");
+    fs::create_dir_all(&files).unwrap();
+    let made = Command::new("htpasswd").args(["-cbs"]).arg(root.join("users")).args(["admin", PASSWORD]).output().unwrap();
+    assert!(made.status.success(), "{}", show(&made));
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let modules: String = ["mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic", "dav", "dav_fs"]
+        .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
+        .concat();
+    // Root may not serve; the files must belong to whom Apache becomes.
+    let user = if is_root() { "User www-data\nGroup www-data\n" } else { "" };
+    let config = format!(
+        "ServerRoot {root}\nPidFile {root}/pid\nErrorLog {root}/error.log\nListen 127.0.0.1:{port}\nServerName 127.0.0.1\n{modules}{user}\
+         DavLockDB {root}/locks/db\nDocumentRoot {root}/dav\n<Directory {root}/dav>\n  Dav On\n  AuthType Basic\n  AuthName dav\n  \
+         AuthUserFile {root}/users\n  Require valid-user\n</Directory>\n",
+        root = root.display()
+    );
+    fs::write(root.join("httpd.conf"), config).unwrap();
+    fs::create_dir(root.join("locks")).unwrap();
+    if is_root() {
+        let owned = Command::new("chown").args(["-R", "www-data:www-data"]).arg(&root).status().unwrap();
+        assert!(owned.success());
+        let reachable = Command::new("chmod").arg("755").arg(sandbox.path()).status().unwrap();
+        assert!(reachable.success());
+    }
+    let child = Command::new("apache2").args(["-DFOREGROUND", "-f"]).arg(root.join("httpd.conf")).spawn().unwrap();
+    eventually("Apache's start", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    Some(Apache { child, url: format!("http://127.0.0.1:{port}/"), files })
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
+}
+
+fn connected(sandbox: &Sandbox) -> Option<(Node, Apache)> {
+    let server = apache(sandbox)?;
+    let node = sandbox.node("n");
+    node.connect("apache", &server.url, &["--folder", "/Photos & more"]);
+    Some((node, server))
+}
+
+#[test]
+fn apache_both_ways_and_updates() {
+    let sandbox = Sandbox::new();
+    let Some((node, server)) = connected(&sandbox) else { return };
+    node.put("2020/up ä+#%.jpg", "from node");
+    node.put("2021/x.jpg", "x");
+    assert_counts(&node.sync(), &[("uploaded", 2)]);
+    write(&server.files.join("Photos & more/2022/down 'q'.jpg"), b"from apache");
+    assert_counts(&node.sync(), &[("downloaded", 1)]);
+    assert_counts(&node.sync(), &[]);
+    let mut there = tree(&server.files.join("Photos & more"));
+    there.retain(|path, _| !path.contains(".DAV/"));
+    assert_eq!(node.files(), there);
+
+    // An update goes by a name of ours and a MOVE; nothing of it stays.
+    node.put("2021/x.jpg", "x, edited here");
+    assert_counts(&node.sync(), &[("uploaded", 1)]);
+    assert_eq!(fs::read(server.files.join("Photos & more/2021/x.jpg")).unwrap(), b"x, edited here");
+    assert!(!tree(&server.files).keys().any(|path| path.ends_with(".part")));
+    write(&server.files.join("Photos & more/2021/x.jpg"), b"x, edited there");
+    assert_counts(&node.sync(), &[("downloaded", 1)]);
+    assert_eq!(node.files()["2021/x.jpg"], "x, edited there");
+    assert_eq!(node.trashed(), ["x, edited here"]);
+    assert_counts(&node.sync(), &[]);
+}
+
+#[test]
+fn apache_conflict_move_and_deletion() {
+    let sandbox = Sandbox::new();
+    let Some((node, server)) = connected(&sandbox) else { return };
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        node.put(&format!("{name}.jpg"), &format!("content {name}"));
+    }
+    node.run(&["service", "sync", "apache", "--deletes", "trash"]);
+    node.sync();
+    let photos = server.files.join("Photos & more");
+    node.put("a.jpg", "a, edited here");
+    write(&photos.join("a.jpg"), b"a, edited there!");
+    node.rename("b.jpg", "2020/renamed.jpg");
+    node.remove("c.jpg");
+    fs::remove_file(photos.join("d.jpg")).unwrap();
+    let report = node.sync();
+    assert_counts(&report, &[("uploaded", 1), ("downloaded", 1), ("moved", 1), ("deleted", 2)]);
+    assert_eq!(report["conflicts"].as_array().unwrap().len(), 1, "{report:#}");
+    let mut there = tree(&photos);
+    there.retain(|path, _| !path.contains(".DAV/"));
+    assert_eq!(node.files(), there);
+    assert_eq!(there["a.jpg"], "a, edited here");
+    assert!(there.values().any(|content| content == "a, edited there!") && there.contains_key("2020/renamed.jpg"));
+    assert_counts(&node.sync(), &[]);
+}
+
+#[test]
+fn apache_with_the_same_content_on_both_sides() {
+    let sandbox = Sandbox::new();
+    let Some((node, server)) = connected(&sandbox) else { return };
+    let photos = server.files.join("Photos & more");
+    node.put("same/1.jpg", "equal");
+    write(&photos.join("same/1.jpg"), b"equal");
+    node.put("mine/2.jpg", "equal under two names");
+    write(&photos.join("theirs/2.jpg"), b"equal under two names");
+    let report = node.sync();
+    assert_counts(&report, &[("adopted", 2)]);
+    assert_counts(&node.sync(), &[]);
+    assert_files(&node, &[("same/1.jpg", "equal"), ("mine/2.jpg", "equal under two names")]);
+}
