@@ -133,7 +133,10 @@ impl Place {
         let failed = |error| Failure::unreachable(format!("the demo's folder {} cannot be used: {error}", folder.display()));
         fs::create_dir_all(&folder).map_err(failed)?;
         if fs::read_dir(&folder).map_err(failed)?.next().is_some() {
-            return Err(Failure::usage(format!("{} is not empty; the demo builds two libraries there and wants it empty", folder.display())));
+            return Err(Failure::usage(format!(
+                "{} is not empty; the demo builds two libraries there and wants it empty",
+                folder.display()
+            )));
         }
         Ok(Self { folder, temporary })
     }

@@ -60,7 +60,8 @@ fn list(answer: &Value, key: &str, line: impl Fn(&Value) -> String, none: &str) 
 fn service(service: &Value) -> String {
     let sync = &service["sync"];
     let yes = |key: &str| if sync[key] == true { "yes" } else { "no" };
-    let mut text = format!("{}\n  address        {}\n  user           {}\n", string(service, "name"), string(service, "url"), string(service, "user"));
+    let mut text =
+        format!("{}\n  address        {}\n  user           {}\n", string(service, "name"), string(service, "url"), string(service, "user"));
     if let Some(fingerprint) = service["fingerprint"].as_str() {
         let _ = writeln!(text, "  certificate    {fingerprint}");
     }

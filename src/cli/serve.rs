@@ -24,9 +24,9 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
         .await?;
     let node = Arc::new(node);
     // Before the library is touched: a port in use must change nothing.
-    let listener = TcpListener::bind(args.listen).await.map_err(|error| {
-        Failure::unreachable(format!("cannot listen on {}: {error}; choose another with --listen", args.listen))
-    })?;
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .map_err(|error| Failure::unreachable(format!("cannot listen on {}: {error}; choose another with --listen", args.listen)))?;
     let stop = stop_signal()?;
     let first = node.serve(listener).await?;
 
@@ -51,7 +51,8 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
 pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let failed = |error: std::io::Error| Failure::unreachable(format!("signals cannot be waited for: {error}"));
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt()).map_err(failed)?, signal(SignalKind::terminate()).map_err(failed)?);
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt()).map_err(failed)?, signal(SignalKind::terminate()).map_err(failed)?);
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -73,7 +73,9 @@ pub enum ClientError {
     #[error("the service redirects to {0}; use that address as the service's URL if it is right")]
     Redirect(String),
     /// The answer is no WebDAV.
-    #[error("{url} does not speak WebDAV ({found}); give the WebDAV address of the service, such as .../originals/ or .../remote.php/dav/files/USER/")]
+    #[error(
+        "{url} does not speak WebDAV ({found}); give the WebDAV address of the service, such as .../originals/ or .../remote.php/dav/files/USER/"
+    )]
     NotDav {
         /// What was asked.
         url: String,

@@ -38,7 +38,7 @@ pub struct Resource {
 pub fn parse(body: &str) -> Result<Vec<Resource>, XmlError> {
     let mut reader = Reader::new(body);
     loop {
-        match reader.next()? {
+        match reader.token()? {
             Token::Start(name) if is(&name, "multistatus") => break,
             Token::Text(text) if text.trim().is_empty() => {}
             _ => return Err(XmlError::Unexpected("multistatus")),
@@ -46,7 +46,7 @@ pub fn parse(body: &str) -> Result<Vec<Resource>, XmlError> {
     }
     let mut resources = Vec::new();
     loop {
-        match reader.next()? {
+        match reader.token()? {
             Token::Start(name) if is(&name, "response") => resources.push(response(&mut reader)?),
             Token::Start(_) => reader.skip()?,
             Token::Text(_) => {}
@@ -54,7 +54,7 @@ pub fn parse(body: &str) -> Result<Vec<Resource>, XmlError> {
             Token::Eof => return Err(XmlError::Malformed("it ends early".into())),
         }
     }
-    while reader.next()? != Token::Eof {}
+    while reader.token()? != Token::Eof {}
     Ok(resources)
 }
 
@@ -65,7 +65,7 @@ fn is(name: &PropName, local: &str) -> bool {
 fn response(reader: &mut Reader<'_>) -> Result<Resource, XmlError> {
     let mut resource = Resource::default();
     loop {
-        match reader.next()? {
+        match reader.token()? {
             Token::Start(name) if is(&name, "href") => resource.href = reader.text()?,
             Token::Start(name) if is(&name, "status") => resource.status = status(&reader.text()?),
             Token::Start(name) if is(&name, "propstat") => propstat(reader, &mut resource)?,
@@ -82,7 +82,7 @@ fn propstat(reader: &mut Reader<'_>, resource: &mut Resource) -> Result<(), XmlE
     let mut with_props = resource.clone();
     let mut ok = true;
     loop {
-        match reader.next()? {
+        match reader.token()? {
             Token::Start(name) if is(&name, "prop") => props(reader, &mut with_props)?,
             Token::Start(name) if is(&name, "status") => {
                 ok = status(&reader.text()?).is_some_and(|code| (200..300).contains(&code));
@@ -101,7 +101,7 @@ fn propstat(reader: &mut Reader<'_>, resource: &mut Resource) -> Result<(), XmlE
 
 fn props(reader: &mut Reader<'_>, resource: &mut Resource) -> Result<(), XmlError> {
     loop {
-        let name = match reader.next()? {
+        let name = match reader.token()? {
             Token::Start(name) => name,
             Token::Text(_) => continue,
             Token::End => return Ok(()),
@@ -135,7 +135,7 @@ fn props(reader: &mut Reader<'_>, resource: &mut Resource) -> Result<(), XmlErro
 fn contains_collection(reader: &mut Reader<'_>) -> Result<bool, XmlError> {
     let mut found = false;
     loop {
-        match reader.next()? {
+        match reader.token()? {
             Token::Start(name) => {
                 found |= is(&name, "collection");
                 reader.skip()?;
@@ -151,7 +151,7 @@ fn contains_collection(reader: &mut Reader<'_>) -> Result<bool, XmlError> {
 fn nested_texts(reader: &mut Reader<'_>) -> Result<Vec<String>, XmlError> {
     let mut texts = Vec::new();
     loop {
-        match reader.next()? {
+        match reader.token()? {
             Token::Start(_) => texts.push(reader.text()?),
             Token::Text(text) => texts.push(text),
             Token::End => return Ok(texts),
@@ -241,9 +241,9 @@ impl Document {
 
 fn propstat_out(writer: &mut Writer<Vec<u8>>, status: &str, props: &[(PropName, Value)]) -> io::Result<()> {
     writer.create_element("d:propstat").write_inner_content(|writer| {
-        writer.create_element("d:prop").write_inner_content(|writer| {
-            props.iter().try_for_each(|(name, value)| prop_out(writer, name, value))
-        })?;
+        writer
+            .create_element("d:prop")
+            .write_inner_content(|writer| props.iter().try_for_each(|(name, value)| prop_out(writer, name, value)))?;
         writer.create_element("d:status").write_text_content(BytesText::new(status))?;
         Ok(())
     })?;
@@ -268,9 +268,9 @@ fn prop_out(writer: &mut Writer<Vec<u8>>, name: &PropName, value: &Value) -> io:
         Value::Text(text) => element.write_text_content(BytesText::new(text))?,
         Value::Empty | Value::Raw(_) => element.write_empty()?,
         Value::Element(inner) => element.write_inner_content(|writer| prop_out(writer, inner, &Value::Empty))?,
-        Value::Texts(inner, texts) => element.write_inner_content(|writer| {
-            texts.iter().try_for_each(|text| prop_out(writer, inner, &Value::Text(text.clone())))
-        })?,
+        Value::Texts(inner, texts) => {
+            element.write_inner_content(|writer| texts.iter().try_for_each(|text| prop_out(writer, inner, &Value::Text(text.clone()))))?
+        }
     };
     Ok(())
 }

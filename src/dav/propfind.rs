@@ -1,8 +1,8 @@
 //! PROPFIND requests (RFC 4918 section 9.1), read and written.
 
+use super::PropName;
 use super::names::{self, DAV};
 use super::xml::{Reader, Token, XmlError};
-use super::PropName;
 
 /// What a client wants to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Request {
                 reader.skip()?;
             }
         }
-        while reader.next()? != Token::Eof {}
+        while reader.token()? != Token::Eof {}
         match request {
             Some(Self::AllProp { .. }) => Ok(Self::AllProp { include }),
             Some(request) => Ok(request),
@@ -66,7 +66,7 @@ impl Request {
 /// The next element inside the current one; none at its end.
 fn next_element(reader: &mut Reader<'_>) -> Result<Option<PropName>, XmlError> {
     loop {
-        match reader.next()? {
+        match reader.token()? {
             Token::Start(name) => return Ok(Some(name)),
             Token::End | Token::Eof => return Ok(None),
             Token::Text(_) => {}

@@ -59,14 +59,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The next token.
-    pub fn next(&mut self) -> Result<Token, XmlError> {
+    pub fn token(&mut self) -> Result<Token, XmlError> {
         if std::mem::take(&mut self.pending_end) {
             self.depth -= 1;
             return Ok(Token::End);
         }
         loop {
-            let (namespace, event) =
-                self.inner.read_resolved_event().map_err(|error| XmlError::Malformed(error.to_string()))?;
+            let (namespace, event) = self.inner.read_resolved_event().map_err(|error| XmlError::Malformed(error.to_string()))?;
             match event {
                 Event::Start(start) => {
                     let name = name(&namespace, &start)?;
@@ -117,7 +116,7 @@ impl<'a> Reader<'a> {
         let mut text = String::new();
         let mut inside = 0;
         loop {
-            match self.next()? {
+            match self.token()? {
                 Token::Text(piece) if inside == 0 => text.push_str(&piece),
                 Token::Text(_) => {}
                 Token::Start(_) => inside += 1,

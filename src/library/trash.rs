@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use crate::types::RelPath;
 
-use super::tree::{Tree, sync_parent};
 use super::LibraryError;
+use super::tree::{Tree, sync_parent};
 
 /// Keeps a second name in the trash for a file that is about to be replaced by a rename: there is no moment without it.
 pub(super) fn keep(tree: &Tree, path: &RelPath, place: &Path) -> Result<(), LibraryError> {

@@ -40,7 +40,9 @@ impl Control {
         match UnixStream::connect(data.join(NAME)).await {
             Ok(stream) => Ok(Some(Self { stream: BufReader::new(stream) })),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
-            Err(error) => Err(Failure::unreachable(format!("the running node cannot be reached at {}: {error}", data.join(NAME).display()))),
+            Err(error) => {
+                Err(Failure::unreachable(format!("the running node cannot be reached at {}: {error}", data.join(NAME).display())))
+            }
         }
     }
 

@@ -102,7 +102,9 @@ impl Node {
             // Whoever sets something up means to use it.
             let set_up = change != SyncChange::default();
             let folder = match change.folder {
-                Some(text) => RelPath::parse_lenient(&text).map_err(|error| Failure::usage(format!("the folder {text} cannot be used: {error}")))?,
+                Some(text) => {
+                    RelPath::parse_lenient(&text).map_err(|error| Failure::usage(format!("the folder {text} cannot be used: {error}")))?
+                }
                 None => old.folder,
             };
             let interval_minutes = change.interval_minutes.unwrap_or(old.interval_minutes);
@@ -214,9 +216,10 @@ impl Node {
             let files = crate::store::index::Index::open(&tx)?.len()?;
             let runs: Vec<Option<Report>> =
                 services.iter().map(|service| RUNS.get(&tx, &service.id.0.to_string())).collect::<Result<_, _>>()?;
-            let rows = services.into_iter().zip(runs).map(|(service, last)| {
-                json!({ "name": service.name, "url": service.url, "on": service.sync.on, "last_run": last })
-            });
+            let rows = services
+                .into_iter()
+                .zip(runs)
+                .map(|(service, last)| json!({ "name": service.name, "url": service.url, "on": service.sync.on, "last_run": last }));
             Ok((files, rows.collect::<Vec<_>>()))
         })
         .await?;

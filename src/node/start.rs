@@ -70,9 +70,8 @@ impl Builder {
     pub async fn open(self) -> Result<Node, Failure> {
         let data = self.data.clone();
         let (store, key) = blocking(move || {
-            fs::create_dir_all(&data).map_err(|error| {
-                Failure::unreachable(format!("the data folder {} cannot be created: {error}", data.display()))
-            })?;
+            fs::create_dir_all(&data)
+                .map_err(|error| Failure::unreachable(format!("the data folder {} cannot be created: {error}", data.display())))?;
             let store = Store::open(&data.join("state.redb"))?;
             Ok((store, SecretKey::open(&data.join("secret.key"))?))
         })
@@ -212,7 +211,9 @@ impl Node {
             return Ok((tree.clone(), *id));
         }
         let path = self.library_path.as_ref().ok_or_else(|| {
-            Failure::usage("no library is known yet; name it with --library DIR (or TWINLENS_LIBRARY), it is remembered by `twinlens serve`")
+            Failure::usage(
+                "no library is known yet; name it with --library DIR (or TWINLENS_LIBRARY), it is remembered by `twinlens serve`",
+            )
         })?;
         let opened = open_library(path, &self.store)?;
         Ok(self.library.get_or_init(|| opened).clone())

@@ -29,12 +29,8 @@ fn states(with_digest: bool) -> Vec<(String, Row)> {
         ("deleted here", Some(Base { local: None, remote: Some(remote("a", with_digest)) })),
         ("deleted there", Some(Base { local: Some(local("a")), remote: None })),
     ];
-    let locals = [
-        ("no", absent()),
-        ("a", Seen::File(local("a"))),
-        ("b", Seen::File(local("b"))),
-        ("?", Seen::Unknown("unreadable".into())),
-    ];
+    let locals =
+        [("no", absent()), ("a", Seen::File(local("a"))), ("b", Seen::File(local("b"))), ("?", Seen::Unknown("unreadable".into()))];
     let remotes = [
         ("no", absent()),
         ("a", Seen::File(remote("a", with_digest))),

@@ -168,10 +168,8 @@ async fn accept(listener: TcpListener, app: App, mut stopped: watch::Receiver<bo
             let app = app.clone();
             async move { Ok::<_, Infallible>(app.answer(request).await) }
         });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADERS)
-            .serve_connection(TokioIo::new(stream), service);
+        let connection =
+            http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEADERS).serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -81,10 +81,8 @@ mod tests {
 
     #[test]
     fn key_order_is_path_order() {
-        let mut paths: Vec<_> = ["b.jpg", "a/b/x", "a/b.jpg", "a-b/x", "a", "a/b/c/d", "ä/x"]
-            .iter()
-            .map(|text| RelPath::parse(text).unwrap())
-            .collect();
+        let mut paths: Vec<_> =
+            ["b.jpg", "a/b/x", "a/b.jpg", "a-b/x", "a", "a/b/c/d", "ä/x"].iter().map(|text| RelPath::parse(text).unwrap()).collect();
         let mut keys: Vec<_> = paths.iter().map(path_key).collect();
         paths.sort();
         keys.sort();

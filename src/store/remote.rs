@@ -78,11 +78,7 @@ pub fn remove(tx: &WriteTransaction, service: ServiceId, path: &RelPath) -> Resu
 }
 
 /// Forgets the files of every folder that `keep` does not want kept.
-pub fn retain_folders(
-    tx: &WriteTransaction,
-    service: ServiceId,
-    keep: impl Fn(&RelPath) -> bool,
-) -> Result<(), StoreError> {
+pub fn retain_folders(tx: &WriteTransaction, service: ServiceId, keep: impl Fn(&RelPath) -> bool) -> Result<(), StoreError> {
     let mut gone = Vec::new();
     {
         let rows = tx.open_table(ROWS)?;

@@ -39,11 +39,10 @@ impl Filter<'_> {
     fn companions(&self, side: Side, path: &RelPath, stem: &str) -> Result<Vec<MediaKind>, StoreError> {
         let folder = path.parent().unwrap_or_default();
         let prefix = format!("{stem}.");
-        let mut names = Vec::new();
-        match side {
-            Side::Local => self.index.members(&folder, &prefix)?.try_for_each(|item| Ok::<_, StoreError>(names.push(item?.0)))?,
-            Side::Remote => self.view.members(&folder, &prefix)?.try_for_each(|item| Ok::<_, StoreError>(names.push(item?.0)))?,
-        }
+        let names: Vec<RelPath> = match side {
+            Side::Local => self.index.members(&folder, &prefix)?.map(|item| Ok(item?.0)).collect::<Result<_, StoreError>>()?,
+            Side::Remote => self.view.members(&folder, &prefix)?.map(|item| Ok(item?.0)).collect::<Result<_, StoreError>>()?,
+        };
         let kinds = names.iter().map(RelPath::stem_and_extension).filter(|(own, _)| *own == stem);
         Ok(kinds.map(|(_, extension)| MediaKind::of_extension(extension)).filter(|kind| kind.is_media()).collect())
     }

@@ -117,7 +117,11 @@ impl Sync {
     }
 
     /// The digest of a remote file that the service does not tell: by reading it.
-    pub(super) async fn remote_digests(&self, path: &RelPath, listed: &crate::types::RemoteVersion) -> Result<crate::types::Digests, ClientError> {
+    pub(super) async fn remote_digests(
+        &self,
+        path: &RelPath,
+        listed: &crate::types::RemoteVersion,
+    ) -> Result<crate::types::Digests, ClientError> {
         let mut download = self.client.get(path, listed).await?;
         let mut hasher = crate::types::Hasher::default();
         let mut size = 0;
@@ -126,9 +130,7 @@ impl Sync {
             hasher.update(&bytes);
         }
         match download.length.or(listed.size) {
-            Some(expected) if expected != size => {
-                Err(ClientError::Corrupt(format!("only {size} of {expected} bytes of {path} came")))
-            }
+            Some(expected) if expected != size => Err(ClientError::Corrupt(format!("only {size} of {expected} bytes of {path} came"))),
             _ => Ok(hasher.finish()),
         }
     }

@@ -6,8 +6,8 @@ use redb::WriteTransaction;
 use crate::client::Verified;
 use crate::library::Committed;
 use crate::reconcile::Base;
-use crate::store::baseline::{self, BaseRow};
 use crate::store::StoreError;
+use crate::store::baseline::{self, BaseRow};
 use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId};
 
 use super::run::{Sync, SyncError, blocking};
@@ -48,7 +48,13 @@ impl Record {
     }
 
     /// Both sides differ and may: the other side's version was kept as the committed copy.
-    pub(super) fn kept_both(_copy: &Committed, local_path: &RelPath, local: LocalVersion, remote_path: &RelPath, remote: RemoteVersion) -> Self {
+    pub(super) fn kept_both(
+        _copy: &Committed,
+        local_path: &RelPath,
+        local: LocalVersion,
+        remote_path: &RelPath,
+        remote: RemoteVersion,
+    ) -> Self {
         Self::put(local_path, remote_path, Base { local: Some(local), remote: Some(remote) })
     }
 

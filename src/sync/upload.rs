@@ -303,12 +303,7 @@ fn read_whole(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<Byt
     Ok(bytes.into())
 }
 
-fn read_pieces(
-    tree: &Tree,
-    path: &RelPath,
-    version: &LocalVersion,
-    pieces: &mpsc::Sender<std::io::Result<Bytes>>,
-) -> std::io::Result<()> {
+fn read_pieces(tree: &Tree, path: &RelPath, version: &LocalVersion, pieces: &mpsc::Sender<std::io::Result<Bytes>>) -> std::io::Result<()> {
     let changed = || std::io::Error::other(LibraryError::Changed(path.clone()));
     let (mut file, stat) = tree.open_file(path).map_err(std::io::Error::other)?;
     if (stat.size, stat.mtime) != (version.size, version.mtime) {

@@ -19,7 +19,7 @@ fn refused(node: &Node, code: i32, args: &[&str], words: &[&str]) {
     assert_eq!(node.run(&["service", "list"]), before);
 }
 
-fn add<'a>(url: &'a str) -> Vec<&'a str> {
+fn add(url: &str) -> Vec<&str> {
     vec!["service", "add", "s", url, "--user", "admin", "--password-stdin"]
 }
 
@@ -50,7 +50,8 @@ fn services_that_cannot_be() {
     refused(&node, 3, &add(&format!("{}/nowhere/", peer.url())), &["no folder at that address"]);
     let html = answering("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>");
     refused(&node, 3, &add(&html), &["does not speak WebDAV", "text/html"]);
-    let html = answering("HTTP/1.1 207 Multi-Status\r\nContent-Type: text/html\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>");
+    let html =
+        answering("HTTP/1.1 207 Multi-Status\r\nContent-Type: text/html\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>");
     refused(&node, 3, &add(&html), &["does not speak WebDAV"]);
     let elsewhere = answering("HTTP/1.1 301 Moved\r\nLocation: https://other.example/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     refused(&node, 3, &add(&elsewhere), &["redirects to https://other.example/"]);

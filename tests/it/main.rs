@@ -1,6 +1,7 @@
 //! Stories through the real binary.
 
 #![allow(unreachable_pub, reason = "a test binary has no users outside")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bad_input;
 mod demo;

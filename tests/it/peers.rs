@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
-use crate::support::{PASSWORD, Node, Sandbox, assert_counts, assert_files, eventually, have, show, tree, write};
+use crate::support::{Node, PASSWORD, Sandbox, assert_counts, assert_files, eventually, have, show, tree, write};
 
 #[test]
 fn litmus() {

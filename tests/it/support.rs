@@ -318,8 +318,7 @@ pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
 
 /// Whether a peer program is installed. A missing one is said by name, and is a failure with TWINLENS_REQUIRE_PEERS=1.
 pub fn have(program: &str) -> bool {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|paths| std::env::split_paths(&paths).any(|path| path.join(program).is_file()))
+    let found = std::env::var_os("PATH").is_some_and(|paths| std::env::split_paths(&paths).any(|path| path.join(program).is_file()))
         || Path::new("/usr/sbin").join(program).is_file();
     if !found {
         assert!(std::env::var_os("TWINLENS_REQUIRE_PEERS").is_none_or(|value| value != "1"), "{program} is required and not installed");

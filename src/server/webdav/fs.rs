@@ -1,7 +1,9 @@
 //! The library as a file system for dav-server.
 
 use dav_server::davpath::DavPath;
-use dav_server::fs::{DavDirEntry, DavFile, DavMetaData, FsError, FsFuture, FsResult, FsStream, GuardedFileSystem, OpenOptions, ReadDirMeta};
+use dav_server::fs::{
+    DavDirEntry, DavFile, DavMetaData, FsError, FsFuture, FsResult, FsStream, GuardedFileSystem, OpenOptions, ReadDirMeta,
+};
 use futures_util::stream;
 use http::StatusCode;
 
@@ -105,10 +107,7 @@ impl DavDirEntry for Entry {
 }
 
 /// Runs a change to a tree where it may block, unless nothing may change.
-async fn change<R: Send + 'static>(
-    context: &Context,
-    work: impl FnOnce() -> Result<R, LibraryError> + Send + 'static,
-) -> FsResult<R> {
+async fn change<R: Send + 'static>(context: &Context, work: impl FnOnce() -> Result<R, LibraryError> + Send + 'static) -> FsResult<R> {
     if context.read_only() {
         context.refuse(StatusCode::FORBIDDEN, "This node is read-only.\n");
         return Err(FsError::Forbidden);
@@ -148,12 +147,7 @@ impl GuardedFileSystem<Context> for Files {
         })
     }
 
-    fn read_dir<'a>(
-        &'a self,
-        path: &'a DavPath,
-        _: ReadDirMeta,
-        _: &'a Context,
-    ) -> FsFuture<'a, FsStream<Box<dyn DavDirEntry>>> {
+    fn read_dir<'a>(&'a self, path: &'a DavPath, _: ReadDirMeta, _: &'a Context) -> FsFuture<'a, FsStream<Box<dyn DavDirEntry>>> {
         Box::pin(async move {
             let entries: Vec<FsResult<Box<dyn DavDirEntry>>> = match self.place(decoded(path)?)? {
                 Place::Top => {
@@ -245,8 +239,11 @@ fn copy_file(source: &Tree, from: &RelPath, target: &Tree, to: &RelPath) -> Resu
     staged.commit(to, &Expect::Anything, Some(stat.mtime)).map(drop)
 }
 
+/// A member's name, and what it is or why that could not be found out.
+type Named = (String, Result<Meta, FsError>);
+
 /// The members of a folder with what the index knows of them, by name. One that cannot be read is there, as an error.
-pub(super) fn members(tree: &Tree, folder: &RelPath) -> Result<Vec<(String, Result<Meta, FsError>)>, LibraryError> {
+pub(super) fn members(tree: &Tree, folder: &RelPath) -> Result<Vec<Named>, LibraryError> {
     let mut members = tree.list(folder)?;
     members.sort_by(|a, b| a.path.cmp(&b.path));
     let mut rows = std::collections::HashMap::new();
