@@ -19,8 +19,10 @@ pub struct Listing {
     pub members: Vec<Member>,
     /// The id of the library, when the service is a node.
     pub library_id: Option<String>,
-    /// Members that cannot be used, with reasons; the listing is complete but for them.
+    /// Members of which nothing could be told, with reasons; the listing is complete but for them.
     pub unusable: Vec<(RelPath, String)>,
+    /// Members whose names no library can hold, as sent, with reasons.
+    pub unnamable: Vec<(String, String)>,
 }
 
 /// One member of a folder.
@@ -43,7 +45,7 @@ impl Client {
                 Ok(path) => path,
                 Err(href::HrefError::Outside) => return Err(ClientError::Outside(resource.href)),
                 Err(error) => {
-                    listing.unusable.push((folder.clone(), format!("{}: its name {error}", resource.href)));
+                    listing.unnamable.push((resource.href, format!("its name {error}")));
                     continue;
                 }
             };
@@ -57,6 +59,8 @@ impl Client {
                 return Err(ClientError::Outside(resource.href));
             } else if let Some(status) = resource.status.filter(|code| !(200..300).contains(code)) {
                 listing.unusable.push((path, format!("the service answered {status}")));
+            } else if !resource.has_type {
+                listing.unusable.push((path, "the service did not tell what it is".into()));
             } else if resource.is_collection {
                 listing.members.push(Member::Folder(path));
             } else {

@@ -18,6 +18,8 @@ pub struct Resource {
     pub href: String,
     /// The status of the whole response, where it has one instead of properties.
     pub status: Option<u16>,
+    /// The resource's kind was told: without it nothing else means anything.
+    pub has_type: bool,
     /// From `resourcetype`.
     pub is_collection: bool,
     /// `getcontentlength`.
@@ -109,6 +111,7 @@ fn props(reader: &mut Reader<'_>, resource: &mut Resource) -> Result<(), XmlErro
         };
         if name == names::RESOURCETYPE {
             resource.is_collection |= contains_collection(reader)?;
+            resource.has_type = true;
         } else if name == names::CHECKSUMS {
             for text in nested_texts(reader)? {
                 let told = checksum::parse(&text);
@@ -118,6 +121,8 @@ fn props(reader: &mut Reader<'_>, resource: &mut Resource) -> Result<(), XmlErro
             let text = reader.text()?;
             if name == names::GETCONTENTLENGTH {
                 resource.size = text.parse().ok();
+                // Only files have a length; a server that leaves out an empty `resourcetype` means one.
+                resource.has_type |= resource.size.is_some();
             } else if name == names::GETETAG {
                 resource.etag = etag::parse(&text);
                 resource.weak = etag::is_weak(&text);

@@ -108,10 +108,13 @@ impl<'a> Scan<'a> {
     fn folder_inner(&self, folder: &RelPath) -> Result<Vec<RelPath>, LibraryError> {
         let members = self.tree.list(folder)?;
         let mut known: HashMap<RelPath, FileRow> = self.index.members(folder, "")?.collect::<Result<_, _>>()?;
-        let mut below = Vec::new();
+        let (mut below, mut litter) = (Vec::new(), Vec::new());
         let mut changed = Vec::new();
         for member in members {
             if is_junk(member.path.name()) {
+                if known.remove(&member.path).is_some() {
+                    litter.push(member.path);
+                }
                 continue;
             }
             match member.stat {
@@ -129,7 +132,8 @@ impl<'a> Scan<'a> {
                 }
             }
         }
-        self.forget(known.into_keys().collect())?;
+        self.forget(known.into_keys().collect(), false)?;
+        self.forget(litter, true)?;
         for batch in changed.chunks(BATCH) {
             let rows: Vec<_> = batch.into_par_iter().filter_map(|path| self.read(path)).collect();
             self.remember(rows)?;
@@ -169,7 +173,8 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn forget(&self, paths: Vec<RelPath>) -> Result<(), LibraryError> {
+    /// Takes paths out of the index: those that are gone, or, if `litter`, that are there under a name that is not indexed.
+    fn forget(&self, paths: Vec<RelPath>, litter: bool) -> Result<(), LibraryError> {
         if paths.is_empty() {
             return Ok(());
         }
@@ -178,7 +183,7 @@ impl<'a> Scan<'a> {
             let mut removed = 0;
             for path in paths {
                 // The same race as above: it may be back.
-                if tree.stat(&path).is_ok_and(|now| now.is_none()) {
+                if litter || tree.stat(&path).is_ok_and(|now| now.is_none()) {
                     removed += u64::from(index::remove(tx, &path)?);
                 }
             }
@@ -196,7 +201,8 @@ impl<'a> Scan<'a> {
         }
         for folder in self.index.folders()? {
             if !found.folders.contains(&folder) && found.coverage.of(&folder).is_ok() {
-                self.forget(self.index.members(&folder, "")?.map(|item| Ok(item?.0)).collect::<Result<_, LibraryError>>()?)?;
+                let members = self.index.members(&folder, "")?.map(|item| Ok(item?.0));
+                self.forget(members.collect::<Result<_, LibraryError>>()?, folder.segments().any(is_junk))?;
             }
         }
         Ok(ScanReport {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::types::{Digests, Expect, Hasher, LocalVersion, Mtime, RelPath};
 
-use super::tree::{Stat, Tree, sync_parent};
+use super::tree::{OnDisk, Stat, Tree, sync_parent};
 use super::{LibraryError, trash};
 
 /// A file that nobody sees yet. It is hashed while it is written; dropping it removes it.
@@ -85,7 +85,7 @@ impl Staged {
 
     /// Publishes the file under `path`, durably: sync, look at what is there, put that into the trash, rename, sync the folder, index.
     /// Without an `mtime` it is now. On an error nothing has changed.
-    pub fn commit(mut self, path: &RelPath, expect: &Expect<LocalVersion>, mtime: Option<Mtime>) -> Result<Committed, LibraryError> {
+    pub fn commit(mut self, path: &RelPath, expect: &Expect<OnDisk>, mtime: Option<Mtime>) -> Result<Committed, LibraryError> {
         let io = |error| LibraryError::io(path, error);
         let tree = self.tree.clone();
         let target = tree.locate(path)?;

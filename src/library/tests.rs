@@ -34,7 +34,7 @@ impl Fixture {
         scan(&self.tree, false, &|_, _| {}).unwrap()
     }
 
-    fn put(&self, at: &str, bytes: &[u8], expect: &Expect<crate::types::LocalVersion>) -> Result<Committed, LibraryError> {
+    fn put(&self, at: &str, bytes: &[u8], expect: &Expect<OnDisk>) -> Result<Committed, LibraryError> {
         let mut staged = self.tree.stage().unwrap();
         staged.write(bytes).unwrap();
         staged.commit(&path(at), expect, Some(Mtime::from_seconds(1_600_000_000)))
@@ -74,7 +74,7 @@ fn a_commit_is_seen_whole_and_indexed_at_once() {
 fn what_is_replaced_or_removed_is_in_the_trash() {
     let f = fixture();
     let first = f.put("a.jpg", b"one", &Expect::Absent).unwrap();
-    assert!(f.put("a.jpg", b"two", &Expect::Version(first.version())).unwrap().replaced());
+    assert!(f.put("a.jpg", b"two", &Expect::Version(first.version().into())).unwrap().replaced());
     assert_eq!(f.trashed(), [b"one".to_vec()]);
     f.tree.remove_file(&path("a.jpg"), &Expect::Anything).unwrap();
     assert_eq!(f.trashed().len(), 2);
@@ -87,8 +87,8 @@ fn a_write_that_finds_something_else_changes_nothing() {
     let first = f.put("a.jpg", b"one", &Expect::Absent).unwrap();
     assert!(matches!(f.put("a.jpg", b"two", &Expect::Absent), Err(LibraryError::Exists(_))));
     f.write("a.jpg", b"edited by somebody");
-    assert!(matches!(f.put("a.jpg", b"two", &Expect::Version(first.version())), Err(LibraryError::Changed(_))));
-    let removed = f.tree.remove_file(&path("a.jpg"), &Expect::Version(first.version()));
+    assert!(matches!(f.put("a.jpg", b"two", &Expect::Version(first.version().into())), Err(LibraryError::Changed(_))));
+    let removed = f.tree.remove_file(&path("a.jpg"), &Expect::Version(first.version().into()));
     assert!(matches!(removed, Err(LibraryError::Changed(_))));
     assert!(matches!(f.put("no/folder.jpg", b"x", &Expect::Absent), Err(LibraryError::NoParent(_))));
     assert_eq!(fs::read(f.tree.root().join("a.jpg")).unwrap(), b"edited by somebody");

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use crate::store::index::{FileRow, Index};
 use crate::store::{Store, index};
 use crate::types::media::{OWN_FOLDER, is_junk};
-use crate::types::{Digests, Expect, LocalVersion, Mtime, RelPath};
+use crate::types::{ContentHash, Digests, Expect, LocalVersion, Mtime, RelPath};
 
 use super::{LibraryError, Staged, trash};
 
@@ -54,6 +54,27 @@ impl Stat {
     /// Whether an index row describes the file as it is now.
     pub fn matches(&self, row: &FileRow) -> bool {
         self.kind == Kind::File && (self.size, self.mtime, self.inode) == (row.size, row.mtime, row.inode)
+    }
+}
+
+/// What a write may find at a path, as far as it is known: an entity tag that a client has seen, or a version of the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnDisk {
+    size: u64,
+    mtime: Mtime,
+    content: Option<ContentHash>,
+}
+
+impl OnDisk {
+    /// What was seen there, with the content if the index knew it.
+    pub fn new(stat: &Stat, digests: Option<Digests>) -> Self {
+        Self { size: stat.size, mtime: stat.mtime, content: digests.map(|digests| digests.content) }
+    }
+}
+
+impl From<LocalVersion> for OnDisk {
+    fn from(version: LocalVersion) -> Self {
+        Self { size: version.size, mtime: version.mtime, content: Some(version.digests.content) }
     }
 }
 
@@ -233,7 +254,7 @@ impl Tree {
     }
 
     /// Puts a file into the trash.
-    pub fn remove_file(&self, path: &RelPath, expect: &Expect<LocalVersion>) -> Result<(), LibraryError> {
+    pub fn remove_file(&self, path: &RelPath, expect: &Expect<OnDisk>) -> Result<(), LibraryError> {
         let place = self.locate(path)?;
         let _locks = self.lock_file(path);
         self.check(path, &place, expect)?;
@@ -295,7 +316,7 @@ impl Tree {
     }
 
     /// Checks that a path holds what a write expects to find.
-    pub(super) fn check(&self, path: &RelPath, place: &Path, expect: &Expect<LocalVersion>) -> Result<Option<Stat>, LibraryError> {
+    pub(super) fn check(&self, path: &RelPath, place: &Path, expect: &Expect<OnDisk>) -> Result<Option<Stat>, LibraryError> {
         let stat = match fs::symlink_metadata(place) {
             Ok(metadata) => Some(Stat::of(&metadata).ok_or_else(|| LibraryError::WrongKind(path.clone()))?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -308,7 +329,7 @@ impl Tree {
             (None, Expect::Version(_)) => Err(LibraryError::Changed(path.clone())),
             (Some(now), Expect::Version(version)) => {
                 let same = (now.size, now.mtime) == (version.size, version.mtime)
-                    || self.digests(path, now)?.is_some_and(|digests| digests.content == version.digests.content);
+                    || self.digests(path, now)?.is_some_and(|digests| Some(digests.content) == version.content);
                 if same { Ok(stat) } else { Err(LibraryError::Changed(path.clone())) }
             }
         }

@@ -1,6 +1,6 @@
 //! Collects decisions, then looks at them together: renames, and contents that the other side already has.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::types::{ContentHash, Expect, KnownDigests, LocalVersion, MediaKind, RelPath, RemoteVersion, Side};
 
@@ -11,8 +11,8 @@ pub trait Contents {
     /// What may go wrong while looking.
     type Error;
 
-    /// A path on `side` that holds this content, if there is one.
-    fn holding(&self, side: Side, digests: &KnownDigests) -> Result<Option<RelPath>, Self::Error>;
+    /// A path on `side` that holds this content, of this size where that is known, if there is one.
+    fn holding(&self, side: Side, digests: &KnownDigests, size: Option<u64>) -> Result<Option<RelPath>, Self::Error>;
 }
 
 /// What reconcile found; not yet allowed to happen (see [`guard`](super::guard::guard)).
@@ -158,7 +158,9 @@ impl Collector {
     /// The mirror image: renamed there, so rename it here, unless names here are not the service's.
     fn match_renames_there(&mut self) {
         for (path, version) in std::mem::take(&mut self.new_there) {
-            let same = |(digests, _): &(KnownDigests, _)| digests.agree(&version.digests) == Some(true);
+            let same = |(digests, gone): &(KnownDigests, Gone<LocalVersion>)| {
+                digests.agree(&version.digests) == Some(true) && version.size.is_none_or(|size| size == gone.stays.size)
+            };
             let Some(at) = self.gone_there.iter().position(same) else {
                 self.new_there.push((path, version));
                 continue;
@@ -186,7 +188,7 @@ impl Collector {
         let mut taken = vec![false; self.new_here.len()];
         for (path, version) in std::mem::take(&mut self.new_there) {
             let partner = KnownKey::of(&version.digests)
-                .find_map(|key| here.get(&key)?.iter().copied().find(|&at| !taken[at]))
+                .find_map(|key| here.get(&key)?.iter().copied().find(|&at| !taken[at] && self.new_here[at].1.is(&version) == Some(true)))
                 .filter(|_| deduplicates(&path));
             let Some(at) = partner else {
                 self.new_there.push((path, version));
@@ -202,14 +204,39 @@ impl Collector {
         self.new_here.retain(|_| !taken.next().unwrap_or(false));
     }
 
+    /// The paths on a side whose content this very plan replaces, moves away or removes: they are no reason to leave a copy out.
+    fn doomed(&self, side: Side) -> HashSet<RelPath> {
+        let mut doomed = HashSet::new();
+        for step in &self.steps {
+            match (&step.action, side) {
+                (Action::Upload { .. } | Action::Conflict { .. } | Action::Delete { side: Side::Remote, .. }, Side::Remote) => {
+                    doomed.insert(step.remote.clone());
+                }
+                (Action::Download { .. } | Action::Delete { side: Side::Local, .. }, Side::Local) => {
+                    doomed.insert(step.local.clone());
+                }
+                (Action::Move { side: at, from, .. }, side) if *at == side => {
+                    doomed.insert(from.clone());
+                }
+                _ => {}
+            }
+        }
+        match side {
+            Side::Remote => doomed.extend(self.gone_here.values().flatten().map(|gone| gone.remote.clone())),
+            Side::Local => doomed.extend(self.gone_there.iter().map(|(_, gone)| gone.local.clone())),
+        }
+        doomed
+    }
+
     fn upload_what_is_missing<C: Contents>(&mut self, contents: &C) -> Result<(), C::Error> {
+        let doomed = self.doomed(Side::Remote);
         let mut sent: HashMap<ContentHash, RelPath> = HashMap::new();
         self.new_here.sort_by_key(|(_, version)| std::cmp::Reverse(version.mtime));
         for (path, source) in std::mem::take(&mut self.new_here) {
             if deduplicates(&path) {
                 let known = match sent.get(&source.digests.content) {
                     Some(path) => Some(path.clone()),
-                    None => contents.holding(Side::Remote, &source.digests.into())?,
+                    None => contents.holding(Side::Remote, &source.digests.into(), Some(source.size))?.filter(|at| !doomed.contains(at)),
                 };
                 if let Some(at) = known {
                     self.skip(path, Why::SameContentAt { path: at });
@@ -224,13 +251,14 @@ impl Collector {
     }
 
     fn download_what_is_missing<C: Contents>(&mut self, contents: &C) -> Result<(), C::Error> {
+        let doomed = self.doomed(Side::Local);
         let mut fetched: HashMap<KnownKey, RelPath> = HashMap::new();
         self.new_there.sort_by_key(|(_, version)| std::cmp::Reverse(version.modified));
         for (path, source) in std::mem::take(&mut self.new_there) {
             if deduplicates(&path) && !source.digests.is_empty() {
                 let known = match KnownKey::of(&source.digests).find_map(|key| fetched.get(&key)) {
                     Some(path) => Some(path.clone()),
-                    None => contents.holding(Side::Local, &source.digests)?,
+                    None => contents.holding(Side::Local, &source.digests, source.size)?.filter(|at| !doomed.contains(at)),
                 };
                 if let Some(at) = known {
                     self.skip(path, Why::SameContentAt { path: at });

@@ -36,6 +36,11 @@ pub enum Why {
         /// The other path.
         path: RelPath,
     },
+    /// A file that had content is empty now.
+    Emptied {
+        /// Where.
+        side: Side,
+    },
     /// Uploads are off for this service.
     UploadOff,
     /// Downloads are off for this service.
@@ -63,6 +68,12 @@ impl fmt::Display for Why {
             Why::Deleted => f.write_str("deleted on the other side"),
             Why::SameContentAt { path } => write!(f, "the other side has this content already, as {path}"),
             Why::NameTaken { path } => write!(f, "the other side uses this name for the file that is in step with {path}"),
+            Why::Emptied { side: Side::Local } => {
+                f.write_str("it is empty here, which looks like an accident; the good version there is kept")
+            }
+            Why::Emptied { side: Side::Remote } => {
+                f.write_str("it is empty on the service, which looks like an accident; the good version here is kept")
+            }
             Why::UploadOff => f.write_str("uploads are off for this service"),
             Why::DownloadOff => f.write_str("downloads are off for this service"),
             Why::RawAndVideoOff => f.write_str("RAW files and videos are off for this service"),

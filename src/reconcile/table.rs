@@ -102,9 +102,19 @@ fn two_way(row: &Row, deletes: Deletes) -> Decision {
 
     let local_change = change(base.local.as_ref(), local, |now, then| now.digests.content == then.digests.content);
     let remote_change = change(base.remote.as_ref(), remote, RemoteVersion::unchanged_since);
+    // A side that had deleted the file and shows one again: nothing says that it is a newer version of what the other side kept.
+    let came_back = |half: bool, change| !half && change == Change::Changed;
+    let reappeared = came_back(base.local.is_some(), local_change) || came_back(base.remote.is_some(), remote_change);
     match (local_change, remote_change) {
         _ if local.is_none() && remote.is_none() => Decision::Forget,
         (Change::Same, Change::Same) => Decision::Nothing,
+        _ if reappeared && let (Some(local), Some(remote)) = (local, remote) => compare(local, remote),
+        (Change::Changed, Change::Same) if emptied(base.local.map(|was| was.size), local.map(|now| now.size)) => {
+            Decision::Skip(Why::Emptied { side: Side::Local })
+        }
+        (Change::Same, Change::Changed) if emptied(base.local.map(|was| was.size), remote.and_then(|now| now.size)) => {
+            Decision::Skip(Why::Emptied { side: Side::Remote })
+        }
         (Change::Changed, Change::Same) => one_sided(local, remote, Decision::Upload(Why::Changed)),
         (Change::Same, Change::Changed) => one_sided(local, remote, Decision::Download(Why::Changed)),
         (Change::Changed, Change::Changed) => match (local, remote) {
@@ -120,7 +130,7 @@ fn two_way(row: &Row, deletes: Deletes) -> Decision {
 
 /// A file that both sides hold, of which neither knows the other's.
 fn compare(local: &LocalVersion, remote: &RemoteVersion) -> Decision {
-    match agree(local, remote) {
+    match local.is(remote) {
         Some(true) => Decision::Adopt,
         Some(false) => Decision::Conflict,
         None => Decision::NeedDigest(Side::Remote),
@@ -130,17 +140,14 @@ fn compare(local: &LocalVersion, remote: &RemoteVersion) -> Decision {
 /// A change on one side only; nothing needs to travel when it made both sides equal.
 fn one_sided(local: Option<&LocalVersion>, remote: Option<&RemoteVersion>, travel: Decision) -> Decision {
     match (local, remote) {
-        (Some(local), Some(remote)) if agree(local, remote) == Some(true) => Decision::Adopt,
+        (Some(local), Some(remote)) if local.is(remote) == Some(true) => Decision::Adopt,
         _ => travel,
     }
 }
 
-/// Whether both hold the same bytes. Different sizes settle it; equal sizes do not.
-fn agree(local: &LocalVersion, remote: &RemoteVersion) -> Option<bool> {
-    match remote.size {
-        Some(size) if size != local.size => Some(false),
-        _ => remote.digests.agree(&local.digests.into()),
-    }
+/// An empty file never replaces one that had content: it is what a broken transfer leaves, not an edit.
+fn emptied(was: Option<u64>, now: Option<u64>) -> bool {
+    was.is_some_and(|size| size > 0) && now == Some(0)
 }
 
 fn change<V>(then: Option<&V>, now: Option<&V>, unchanged: impl Fn(&V, &V) -> bool) -> Change {

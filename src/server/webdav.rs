@@ -71,8 +71,19 @@ impl WebDav {
             return propfind::answer(mount.prefix, mount.files, request).await;
         }
         let path = request.uri().path().strip_prefix(mount.prefix).and_then(crate::dav::href::decode);
-        if path.and_then(|path| RelPath::parse_lenient(&path).ok()).is_none() {
+        let Some(path) = path.filter(|path| RelPath::parse_lenient(path).is_ok()) else {
             return text(StatusCode::BAD_REQUEST, "This path cannot be used: it is not UTF-8, too long, or has forbidden characters.\n");
+        };
+        if request.method().as_str() == "MOVE" {
+            let header = request.headers().get("destination").and_then(|value| value.to_str().ok());
+            let target = header.and_then(crate::dav::href::decode).and_then(|to| to.strip_prefix(mount.prefix).map(str::to_owned));
+            let files = mount.files.clone();
+            // Before dav-server clears the destination for a move that cannot succeed.
+            if let Some(to) = target
+                && file::blocking(move || files.moves_folder_across(&path, &to)).await.unwrap_or(false)
+            {
+                return text(StatusCode::FORBIDDEN, "A folder cannot be moved between import and library; copy it, then delete it.\n");
+            }
         }
         let context = match Context::of(request.headers()) {
             Ok(context) => context.with_read_only(self.read_only),

@@ -2,7 +2,7 @@
 //!
 //! The key is the local path. Where the remote path differs, the row names it and a second table leads back.
 
-use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use crate::reconcile::Base;
@@ -26,9 +26,10 @@ pub struct BaseRow {
 }
 
 impl BaseRow {
-    /// An agreement about `local` (path) and `remote` (path); a missing half is a tombstone.
+    /// An agreement about `local` (path) and `remote` (path); a missing half is a tombstone. One without a remote half claims no remote
+    /// path: whatever appears there later is a file of its own.
     pub fn new(local_path: &RelPath, remote_path: &RelPath, base: Base) -> Self {
-        let remote_path = (local_path != remote_path).then(|| remote_path.clone());
+        let remote_path = (local_path != remote_path && base.remote.is_some()).then(|| remote_path.clone());
         Self { remote_path, local: base.local, remote: base.remote }
     }
 
@@ -67,6 +68,9 @@ fn remote_keys(service: ServiceId, local_path: &RelPath, row: &BaseRow) -> (Vec<
 /// Records an agreement. Called only with a receipt in hand (see `sync::record`).
 pub fn put(tx: &WriteTransaction, service: ServiceId, local_path: &RelPath, row: &BaseRow) -> Result<(), StoreError> {
     remove(tx, service, local_path)?;
+    if let Some(other) = owner(tx, service, row.remote_path(local_path))?.filter(|_| row.remote.is_some()) {
+        remove(tx, service, &other)?;
+    }
     let key = service_key(service, &path_key(local_path));
     tx.open_table(ROWS)?.insert(key.as_slice(), encode(row)?.as_slice())?;
     let (by_remote, content) = remote_keys(service, local_path, row);
@@ -77,6 +81,19 @@ pub fn put(tx: &WriteTransaction, service: ServiceId, local_path: &RelPath, row:
         tx.open_table(REMOTE_CONTENT)?.insert(content.as_slice(), ())?;
     }
     Ok(())
+}
+
+/// The local path of the agreement that claims a remote path: there is never more than one.
+fn owner(tx: &WriteTransaction, service: ServiceId, remote_path: &RelPath) -> Result<Option<RelPath>, StoreError> {
+    let key = service_key(service, &path_key(remote_path));
+    if let Some(path) = tx.open_table(BY_REMOTE)?.get(key.as_slice())? {
+        return path_of(path.value()).map(Some);
+    }
+    let row = match tx.open_table(ROWS)?.get(key.as_slice())? {
+        Some(row) => decode::<BaseRow>(row.value())?,
+        None => return Ok(None),
+    };
+    Ok((row.remote_path.is_none() && row.remote.is_some()).then(|| remote_path.clone()))
 }
 
 /// Drops an agreement.

@@ -3,6 +3,7 @@
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
+use crate::types::media::is_junk;
 use crate::types::{Digests, KnownDigests, LocalVersion, Mtime, RelPath};
 
 use super::codec::{decode, encode, member_range, path_key, path_of, successor};
@@ -76,7 +77,7 @@ pub fn remove(tx: &WriteTransaction, path: &RelPath) -> Result<bool, StoreError>
     Ok(true)
 }
 
-/// Everything at or below `from` now lies at or below `to`: what a rename on disk does.
+/// Everything at or below `from` now lies at or below `to`: what a rename on disk does. Under a junk name it is not indexed any more.
 pub fn rename(tx: &WriteTransaction, from: &RelPath, to: &RelPath) -> Result<(), StoreError> {
     let mut moved = Vec::new();
     {
@@ -93,7 +94,7 @@ pub fn rename(tx: &WriteTransaction, from: &RelPath, to: &RelPath) -> Result<(),
     }
     for (path, row) in moved {
         remove(tx, &path)?;
-        if let Some(below) = path.strip_prefix(from) {
+        if let Some(below) = path.strip_prefix(from).filter(|below| !to.join_path(below).segments().any(is_junk)) {
             put(tx, &to.join_path(&below), row)?;
         }
     }

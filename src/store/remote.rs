@@ -23,7 +23,8 @@ fn digest_prefixes(service: ServiceId, digests: &KnownDigests) -> impl Iterator<
     content.into_iter().chain(sha1)
 }
 
-/// Replaces what is known of the files directly in `folder`. Only differences are written.
+/// Replaces what is known of the files directly in `folder`. Only differences are written. A digest that was learned by reading the file
+/// stays as long as the service tells the same version and no digest of its own.
 pub fn set_folder(
     tx: &WriteTransaction,
     service: ServiceId,
@@ -41,7 +42,14 @@ pub fn set_folder(
         }
     }
     for (path, version) in files {
-        if known.remove(path).as_ref() != Some(version) {
+        let then = known.remove(path);
+        let learned = then.as_ref().map(|then| then.digests).filter(|_| version.digests.is_empty());
+        let told_before = then.as_ref().is_some_and(|then| version.unchanged_since(then));
+        let version = match learned.filter(|_| told_before) {
+            Some(digests) => &RemoteVersion { digests, ..version.clone() },
+            None => version,
+        };
+        if then.as_ref() != Some(version) {
             put(tx, service, path, version)?;
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::client::ClientError;
 use crate::library::{Committed, LibraryError, Staged, Tree, capture_name};
 use crate::reconcile::outcome::deduplicates;
-use crate::reconcile::{Step, Why};
+use crate::reconcile::{Base, Step, Why};
 use crate::store::Store;
 use crate::store::baseline::Baseline;
 use crate::store::index::Index;
@@ -26,17 +26,37 @@ pub(super) struct Fetched {
 }
 
 impl Execution {
-    /// Fetches a file and publishes it.
+    /// Fetches a file, publishes it, and records that.
     pub(super) async fn download(
         self: &Arc<Self>,
         step: &Step,
         source: &RemoteVersion,
         expect: &Expect<LocalVersion>,
-    ) -> Result<Vec<Record>, StepError> {
+    ) -> Result<(), StepError> {
         let fetched = self.fetch(&step.remote, source).await?;
-        let size = fetched.staged.size();
+        // A service without digests may hold the same bytes several times. Whoever comes later must see the first one's record.
+        let mut turn = None;
+        if source.digests.is_empty() {
+            let digests = fetched.staged.digests();
+            turn = Some(self.turn_of(digests.content).lock_owned().await);
+            self.found_there(digests.content, &step.remote);
+            self.sync.learn(&step.remote, source, digests).await?;
+        }
+        let records = self.settle_download(step, fetched, expect).await?;
+        self.sync.record(records).await?;
+        drop(turn);
+        Ok(())
+    }
+
+    /// What becomes of a fetched file: nothing new, the same as one that is here, or a file to be published.
+    async fn settle_download(&self, step: &Step, fetched: Fetched, expect: &Expect<LocalVersion>) -> Result<Vec<Record>, StepError> {
+        let (size, digests) = (fetched.staged.size(), fetched.staged.digests());
+        if let Some(record) = self.nothing_new(step, &fetched, expect)? {
+            self.count(|report| report.adopted += 1);
+            return Ok(vec![record]);
+        }
         if step.why == Why::New
-            && let Some(at) = self.library_has(&step.remote, fetched.staged.digests()).await?
+            && let Some(at) = self.library_has(&step.remote, digests)?
         {
             return Ok(self.join(step, &fetched, at));
         }
@@ -105,13 +125,30 @@ impl Execution {
             if let Some(parent) = target.parent() {
                 tree.create_folders(&parent)?;
             }
-            staged.commit(&target, &expect, mtime)
+            staged.commit(&target, &expect.map(Into::into), mtime)
         });
         Ok((committed.await?, version))
     }
 
+    /// A change that was none: the service tells another entity tag for the bytes that both sides agreed on, or for the bytes of a file
+    /// that was deleted here. Only the agreement is renewed.
+    fn nothing_new(&self, step: &Step, fetched: &Fetched, expect: &Expect<LocalVersion>) -> Result<Option<Record>, StepError> {
+        let digests = fetched.staged.digests();
+        let version = RemoteVersion { digests: digests.into(), ..fetched.version.clone() };
+        if let Expect::Version(here) = expect {
+            return Ok(Record::adopted(&step.local, *here, &step.remote, version));
+        }
+        let base = Baseline::open(&self.sync.store.read()?, self.sync.service.id)?.get(&step.local)?.map(|row| row.base());
+        Ok(match base {
+            Some(Base { remote: Some(then), .. }) if then.digests.agree(&digests.into()) == Some(true) => {
+                Some(Record::tombstone(&step.local, &step.remote, Base { local: None, remote: Some(version) }))
+            }
+            _ => None,
+        })
+    }
+
     /// A path of the library that holds this content already.
-    async fn library_has(&self, remote: &RelPath, digests: Digests) -> Result<Option<RelPath>, StepError> {
+    fn library_has(&self, remote: &RelPath, digests: Digests) -> Result<Option<RelPath>, StepError> {
         if !deduplicates(remote) {
             return Ok(None);
         }

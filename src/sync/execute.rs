@@ -10,9 +10,10 @@ use tokio::task::JoinSet;
 use crate::client::{ClientError, NotProven};
 use crate::events::Event;
 use crate::library::LibraryError;
+use crate::reconcile::outcome::deduplicates;
 use crate::reconcile::{Action, Base, Plan, Step, Why};
 use crate::store::StoreError;
-use crate::types::RelPath;
+use crate::types::{ContentHash, RelPath};
 
 use super::observe::Observed;
 use super::record::Record;
@@ -33,6 +34,8 @@ pub(super) enum StepError {
     NotProven(NotProven),
     #[error("{0}")]
     Refused(String),
+    #[error(transparent)]
+    Run(#[from] SyncError),
 }
 
 impl From<StoreError> for StepError {
@@ -51,6 +54,10 @@ pub(super) struct Execution {
     pub(super) listed: HashMap<RelPath, usize>,
     pub(super) created: tokio::sync::Mutex<HashSet<RelPath>>,
     report: Mutex<Report>,
+    /// Contents that downloads of this run found to be on the service, under names whose listing told nothing.
+    found: Mutex<HashMap<ContentHash, RelPath>>,
+    /// One download of a content at a time, where contents are known only once they are here.
+    turns: Mutex<HashMap<ContentHash, Arc<tokio::sync::Mutex<()>>>>,
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
     files: AtomicU64,
@@ -69,6 +76,8 @@ impl Execution {
             listed: observed.folders,
             created: tokio::sync::Mutex::default(),
             report: Mutex::new(report),
+            found: Mutex::default(),
+            turns: Mutex::default(),
             fatal: Mutex::default(),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -98,6 +107,9 @@ impl Execution {
         }
         self.all(blind, Vec::new()).await?;
         self.all(transfers, uploads.into_values().collect()).await?;
+        if !deletes.is_empty() {
+            self.sync.check_marker().await?;
+        }
         for step in deletes {
             self.one(step).await?;
         }
@@ -146,7 +158,7 @@ impl Execution {
             return Ok(());
         }
         let done = match &step.action {
-            Action::Download { source, expect } => self.download(&step, source, expect).await,
+            Action::Download { source, expect } => self.download(&step, source, expect).await.map(|()| Vec::new()),
             Action::Conflict { local, remote, copy } => self.keep_both(&step, local, remote, copy).await,
             Action::Move { .. } => self.follow_move(&step).await,
             Action::Delete { .. } => self.delete(&step).await,
@@ -206,7 +218,7 @@ impl Execution {
     pub(super) fn failed(&self, step: &Step, error: &StepError) {
         let fatal = match error {
             StepError::Client(error) => error.stops_everything(),
-            StepError::Library(LibraryError::Store(_)) => true,
+            StepError::Library(LibraryError::Store(_)) | StepError::Run(_) => true,
             _ => false,
         };
         let reason = error.to_string();
@@ -222,6 +234,21 @@ impl Execution {
     pub(super) fn moved_bytes(&self, count: u64) {
         let bytes = self.bytes.fetch_add(count, Ordering::Relaxed) + count;
         self.publish_progress(self.files.load(Ordering::Relaxed), bytes);
+    }
+
+    /// The turn for a content.
+    pub(super) fn turn_of(&self, content: ContentHash) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(lock(&self.turns).entry(content).or_default())
+    }
+
+    /// A file of the service turned out to hold this content.
+    pub(super) fn found_there(&self, content: ContentHash, at: &RelPath) {
+        lock(&self.found).entry(content).or_insert_with(|| at.clone());
+    }
+
+    /// Where an earlier step of this run found the content of a file that was to be sent.
+    pub(super) fn found_here(&self, path: &RelPath, content: ContentHash) -> Option<RelPath> {
+        lock(&self.found).get(&content).filter(|_| deduplicates(path)).cloned()
     }
 
     fn publish_progress(&self, files: u64, bytes: u64) {

@@ -12,7 +12,7 @@ use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId, Side};
 
 use crate::reconcile::Policy;
 
-use super::filter::Filter;
+use super::filter::{Filter, is_litter};
 
 /// A row that cannot be decided without a digest.
 #[derive(Debug)]
@@ -81,6 +81,10 @@ impl Merge {
 
     fn take(&self, heads: Heads, collector: &mut Collector, open: &mut Vec<Open>) -> Result<(), StoreError> {
         let Heads { path, local, base, remote: mut here } = heads;
+        if is_litter(&path) {
+            // Renamed to a name that is not synced: neither gone nor new.
+            return Ok(());
+        }
         // A remote path that is joined to another local path belongs to that row.
         let joined = if here.is_some() { self.baseline.elsewhere(&path)? } else { None };
         let remote_path = base.as_ref().map_or(&path, |row| row.remote_path(&path)).clone();
@@ -139,15 +143,16 @@ impl Merge {
 impl Contents for Merge {
     type Error = StoreError;
 
-    fn holding(&self, side: Side, digests: &KnownDigests) -> Result<Option<RelPath>, StoreError> {
-        match side {
-            Side::Local => self.index.holding(digests),
-            Side::Remote => match self.view.holding(digests)? {
-                Some(path) => Ok(Some(path)),
-                // A server without checksums: what was in step there and still is as it was.
-                None => self.still_there(digests),
-            },
+    fn holding(&self, side: Side, digests: &KnownDigests, size: Option<u64>) -> Result<Option<RelPath>, StoreError> {
+        if side == Side::Local {
+            return self.index.holding(digests);
         }
+        if let Some(path) = self.view.holding(digests)? {
+            let there = self.view.get(&path)?.and_then(|version| version.size);
+            return Ok((size.is_none() || there == size).then_some(path));
+        }
+        // A server without checksums: what was in step there and still is as it was.
+        self.still_there(digests)
     }
 }
 

@@ -11,8 +11,9 @@ use crate::events::Event;
 use crate::library::{self, ScanReport};
 use crate::reconcile::Coverage;
 use crate::store::remote;
-use crate::types::RelPath;
+use crate::types::{Digests, Hasher, RelPath, RemoteVersion};
 
+use super::Noted;
 use super::filter::is_litter;
 use super::run::{Sync, SyncError, blocking};
 
@@ -25,6 +26,8 @@ pub(super) struct Observed {
     pub folders: HashMap<RelPath, usize>,
     /// True when the service is a node: its writes are atomic and its entity tags are content.
     pub is_node: bool,
+    /// Files that no library can hold, and why.
+    pub unnamable: Vec<Noted>,
 }
 
 impl Sync {
@@ -92,6 +95,7 @@ impl Sync {
         for (path, reason) in listing.unusable {
             observed.coverage.exclude(path, reason);
         }
+        observed.unnamable.extend(listing.unnamable.into_iter().map(|(path, reason)| Noted { path, reason }));
         observed.folders.insert(folder.clone(), listing.members.len());
         let (mut folders, mut files) = (Vec::new(), Vec::new());
         for member in listing.members {
@@ -116,14 +120,17 @@ impl Sync {
         .await
     }
 
+    /// Keeps a digest that was found by reading a remote file, so that it need not be read again.
+    pub(super) async fn learn(&self, path: &RelPath, listed: &RemoteVersion, digests: Digests) -> Result<(), SyncError> {
+        let (store, service, path) = (self.store.clone(), self.service.id, path.clone());
+        let version = RemoteVersion { digests: digests.into(), ..listed.clone() };
+        blocking(move || Ok(store.write_soon(move |tx| remote::put(tx, service, &path, &version))?)).await
+    }
+
     /// The digest of a remote file that the service does not tell: by reading it.
-    pub(super) async fn remote_digests(
-        &self,
-        path: &RelPath,
-        listed: &crate::types::RemoteVersion,
-    ) -> Result<crate::types::Digests, ClientError> {
+    pub(super) async fn remote_digests(&self, path: &RelPath, listed: &RemoteVersion) -> Result<Digests, ClientError> {
         let mut download = self.client.get(path, listed).await?;
-        let mut hasher = crate::types::Hasher::default();
+        let mut hasher = Hasher::default();
         let mut size = 0;
         while let Some(bytes) = download.next().await? {
             size += bytes.len() as u64;

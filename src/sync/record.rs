@@ -40,7 +40,7 @@ impl Record {
 
     /// The same content on both sides; none unless digests prove it.
     pub(super) fn adopted(local_path: &RelPath, local: LocalVersion, remote_path: &RelPath, remote: RemoteVersion) -> Option<Self> {
-        if remote.digests.agree(&local.digests.into()) != Some(true) {
+        if local.is(&remote) != Some(true) {
             return None;
         }
         let remote = RemoteVersion { digests: KnownDigests::from(local.digests), ..remote };

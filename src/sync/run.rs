@@ -8,7 +8,7 @@ use jiff::ZonedDateTime;
 
 use crate::client::{Client, ClientError};
 use crate::events::{Event, Events};
-use crate::library::{LibraryError, Tree};
+use crate::library::{self, LibraryError, Tree};
 use crate::reconcile::outcome::Collector;
 use crate::reconcile::{Halt, Plan, Policy, Seen, guard};
 use crate::services::Service;
@@ -123,6 +123,7 @@ impl Sync {
     async fn run_inner(self: &Arc<Self>) -> Result<Report, SyncError> {
         let (scanned, observed) = tokio::join!(self.observe_local(), self.observe_remote());
         let (scanned, observed) = (scanned?, observed?);
+        self.check_marker().await?;
         let coverage = (scanned.coverage, observed.coverage.clone());
         let merge = {
             let (store, service) = (self.store.clone(), self.service.clone());
@@ -144,6 +145,7 @@ impl Sync {
 
         let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
         report.skip_all(&plan);
+        report.skipped.extend(observed.unnamable.iter().cloned());
         if self.options.dry_run {
             report.plan = plan.steps.iter().map(Into::into).collect();
             return Ok(report);
@@ -151,13 +153,22 @@ impl Sync {
         Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await
     }
 
+    /// Looks again whether the library's disk is still there: one that went away meanwhile looks like many deletions.
+    pub(super) async fn check_marker(&self) -> Result<(), SyncError> {
+        let (tree, id) = (self.tree.clone(), self.library_id);
+        blocking(move || Ok(library::check_marker(tree.root(), id)?)).await
+    }
+
     /// Fetches the digests that the table asked for.
     async fn find_digests(self: &Arc<Self>, open: Vec<Open>) -> Result<Vec<Open>, SyncError> {
         let found = stream::iter(open).map(|mut item| async move {
             let Seen::File(version) = &item.row.remote else { return Ok(item) };
             match self.remote_digests(&item.remote, version).await {
-                Ok(digests) => item.row.remote = Seen::File(RemoteVersion { digests: digests.into(), ..version.clone() }),
-                Err(error) if error.stops_everything() => return Err(error),
+                Ok(digests) => {
+                    self.learn(&item.remote, version, digests).await?;
+                    item.row.remote = Seen::File(RemoteVersion { digests: digests.into(), ..version.clone() });
+                }
+                Err(error) if error.stops_everything() => return Err(SyncError::Client(error)),
                 Err(error) => item.row.remote = Seen::Unknown(error.to_string()),
             }
             Ok(item)

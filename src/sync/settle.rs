@@ -11,6 +11,7 @@ use super::Noted;
 use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::blocking;
+use super::upload::Ours;
 
 impl Execution {
     /// Both sides changed. The service's version goes to the name of the conflict copy, on every side that may be written; then the local
@@ -46,9 +47,10 @@ impl Execution {
             });
         }
         if policy.upload {
-            self.send(&step.local, &step.remote, local, &Expect::Absent).await?;
+            let answered = self.send(&step.local, &step.remote, local, &Expect::Absent).await?;
             let found = self.sync.client.look(&step.remote).await;
-            let proof = self.judge(&step.remote, local, &Expect::Absent, found).await?;
+            let ours = Ours { local: &step.local, answered: answered.as_deref() };
+            let proof = self.judge(&step.remote, local, found, Some(ours)).await?;
             records.push(Record::uploaded(&step.local, *local, &proof));
             self.count(|report| {
                 report.uploaded += 1;
@@ -99,7 +101,7 @@ impl Execution {
             }
             Action::Delete { side: Side::Local, local: Some(version), .. } => {
                 let (tree, path, version) = (self.sync.tree.clone(), step.local.clone(), *version);
-                let removed = blocking(move || Ok(tree.remove_file(&path, &Expect::Version(version)))).await;
+                let removed = blocking(move || Ok(tree.remove_file(&path, &Expect::Version(version.into())))).await;
                 match removed.map_err(|error| StepError::Refused(error.to_string()))? {
                     Ok(()) | Err(LibraryError::NotFound(_)) => {}
                     Err(error) => return Err(error.into()),

@@ -13,10 +13,8 @@ use uuid::Uuid;
 
 use crate::client::{ClientError, Member, Upload, Verified, verify};
 use crate::library::{LibraryError, Tree};
-use crate::reconcile::outcome::deduplicates;
 use crate::reconcile::{Action, Step, Why};
-use crate::store::baseline::Baseline;
-use crate::types::{Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{Digests, Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
 
 use super::Noted;
 use super::execute::{Execution, StepError};
@@ -29,12 +27,21 @@ const PIECE: usize = 256 << 10;
 
 /// What became of one file of a batch.
 enum Sent {
-    /// The service said that it took it; not proven yet.
-    Unproven,
+    /// The service said that it took it, perhaps with an entity tag; not proven yet.
+    Unproven(Option<String>),
     /// Proven already.
     Proven(Verified),
     /// Not needed after all.
     Superfluous(RelPath),
+}
+
+/// How to tell that a file on the service is of our making.
+#[derive(Clone, Copy)]
+pub(super) struct Ours<'a> {
+    /// The file that was sent.
+    pub local: &'a RelPath,
+    /// The entity tag that the service answered to our PUT.
+    pub answered: Option<&'a str>,
 }
 
 impl Execution {
@@ -51,7 +58,7 @@ impl Execution {
         let (mut unproven, mut proven) = (Vec::new(), Vec::new());
         while let Some((step, sent)) = sending.next().await {
             match sent {
-                Some(Ok(Sent::Unproven)) => unproven.push(step),
+                Some(Ok(Sent::Unproven(etag))) => unproven.push((step, etag)),
                 Some(Ok(Sent::Proven(proof))) => proven.push((step, proof)),
                 Some(Ok(Sent::Superfluous(at))) => {
                     let reason = Why::SameContentAt { path: at }.to_string();
@@ -82,7 +89,8 @@ impl Execution {
     }
 
     /// Looks at what was sent: in one listing when it is worth it, otherwise file by file.
-    async fn prove(self: &Arc<Self>, steps: Vec<Step>, proven: &mut Vec<(Step, Verified)>) {
+    async fn prove(self: &Arc<Self>, sent: Vec<(Step, Option<String>)>, proven: &mut Vec<(Step, Verified)>) {
+        let (steps, answered): (Vec<Step>, Vec<Option<String>>) = sent.into_iter().unzip();
         let Some(first) = steps.first() else { return };
         let folder = first.remote.parent().unwrap_or_default();
         let members = self.listed.get(&folder).copied().unwrap_or(0) + steps.len();
@@ -112,28 +120,31 @@ impl Execution {
                 .await
         };
         let mut found = found;
-        for step in steps {
+        for (step, answered) in steps.into_iter().zip(answered) {
             let Action::Upload { source, expect } = &step.action else { continue };
-            match self.judge(&step.remote, source, expect, found.remove(&step.remote).unwrap_or(Ok(None))).await {
+            let ours = matches!(expect, Expect::Absent).then_some(Ours { local: &step.local, answered: answered.as_deref() });
+            match self.judge(&step.remote, source, found.remove(&step.remote).unwrap_or(Ok(None)), ours).await {
                 Ok(proof) => proven.push((step, proof)),
                 Err(error) => self.failed(&step, &error),
             }
         }
     }
 
-    /// Proof, or the reason. What is wrong under a name that was free (`was`) when we wrote to it is ours, and is removed.
+    /// Proof, or the reason. What is wrong under a name that was free when we wrote to it is removed, if it is certainly `ours`.
     pub(super) async fn judge(
         &self,
         path: &RelPath,
         sent: &LocalVersion,
-        was: &Expect<RemoteVersion>,
         found: Result<Option<RemoteVersion>, ClientError>,
+        ours: Option<Ours<'_>>,
     ) -> Result<Verified, StepError> {
         let found = found?;
         match verify::verify(path, sent, found.clone()) {
             Ok(proof) => Ok(proof),
             Err(reason) => {
-                if let (Expect::Absent, Some(found)) = (was, found) {
+                if let (Some(ours), Some(found)) = (ours, found)
+                    && self.is_ours(path, sent, &found, ours).await
+                {
                     self.remove_remains(path, found).await;
                 }
                 Err(StepError::NotProven(reason))
@@ -146,24 +157,15 @@ impl Execution {
             return Err(StepError::Refused("not an upload".into()));
         };
         if matches!(expect, Expect::Absent)
-            && let Some(at) = self.arrived_meanwhile(step, source)?
+            && let Some(at) = self.found_here(&step.local, source.digests.content)
         {
             return Ok(Sent::Superfluous(at));
         }
         self.ensure_folder(&step.remote.parent().unwrap_or_default()).await?;
         match expect {
             Expect::Version(_) if !self.is_node => self.replace(step, source, expect).await.map(Sent::Proven),
-            _ => self.send(&step.local, &step.remote, source, expect).await.map(|()| Sent::Unproven),
+            _ => self.send(&step.local, &step.remote, source, expect).await.map(Sent::Unproven),
         }
-    }
-
-    /// Whether an earlier step of this run found the content on the other side, under a name that told nothing.
-    fn arrived_meanwhile(&self, step: &Step, source: &LocalVersion) -> Result<Option<RelPath>, StepError> {
-        if !deduplicates(&step.local) {
-            return Ok(None);
-        }
-        let baseline = Baseline::open(&self.sync.store.read()?, self.sync.service.id)?;
-        Ok(baseline.holding(&source.digests.into())?.into_iter().next())
     }
 
     /// A name that holds a good file is never written to on a foreign server: a connection that breaks could leave half of it.
@@ -175,11 +177,23 @@ impl Execution {
         expect: &Expect<RemoteVersion>,
     ) -> Result<Verified, StepError> {
         let token = Uuid::new_v4().simple().to_string();
-        let name = format!(".twinlens-{}.part", &token[..12]);
+        let name = format!(".twinlens-{}", &token[..12]);
         let temporary = step.remote.with_name(&name).map_err(|error| StepError::Refused(error.to_string()))?;
-        self.send(&step.local, &temporary, source, &Expect::Absent).await?;
-        let found = self.sync.client.look(&temporary).await;
-        let proof = self.judge(&temporary, source, &Expect::Absent, found).await?;
+        // Nobody else uses a name like this one: whatever is there is ours.
+        let proven = async {
+            self.send(&step.local, &temporary, source, &Expect::Absent).await?;
+            let found = self.sync.client.look(&temporary).await?;
+            verify::verify(&temporary, source, found).map_err(StepError::NotProven)
+        };
+        let proof = match proven.await {
+            Ok(proof) => proof,
+            Err(error) => {
+                if let Ok(Some(found)) = self.sync.client.look(&temporary).await {
+                    self.remove_remains(&temporary, found).await;
+                }
+                return Err(error);
+            }
+        };
         let put_in_place = async {
             let now = self.sync.client.look(&step.remote).await?;
             let as_expected = match (expect, &now) {
@@ -208,14 +222,37 @@ impl Execution {
         }
     }
 
-    /// Sends one file. When the service breaks off, a shorter remainder under a name that was free is removed.
+    /// Whether what stands under a name that was free is what we put there and nobody else's since: it has the entity tag that we
+    /// were answered, or it is a beginning of our file.
+    async fn is_ours(&self, path: &RelPath, sent: &LocalVersion, found: &RemoteVersion, ours: Ours<'_>) -> bool {
+        if let (Some(answered), Some(etag)) = (ours.answered, &found.etag) {
+            return answered == etag;
+        }
+        match found.size {
+            Some(0) => true,
+            Some(size) if size < sent.size => self.is_beginning(path, found, size, ours.local).await.unwrap_or(false),
+            _ => false,
+        }
+    }
+
+    /// Whether the service's file is the first bytes of the local one.
+    async fn is_beginning(&self, path: &RelPath, found: &RemoteVersion, size: u64, local: &RelPath) -> Result<bool, StepError> {
+        let there = self.sync.remote_digests(path, found).await?;
+        let (tree, local) = (self.sync.tree.clone(), local.clone());
+        let here =
+            blocking(move || Ok(hash_beginning(&tree, &local, size))).await.map_err(|error| StepError::Refused(error.to_string()))??;
+        Ok(there == here)
+    }
+
+    /// Sends one file; returns the entity tag that the service answered. When it breaks off, the beginning that it may have kept under a
+    /// name that was free is removed.
     pub(super) async fn send(
         self: &Arc<Self>,
         local: &RelPath,
         remote: &RelPath,
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
-    ) -> Result<(), StepError> {
+    ) -> Result<Option<String>, StepError> {
         let sent = match self.read_source(local, source).await? {
             Upload::Whole(bytes) => {
                 let whole: Upload<stream::Empty<_>> = Upload::Whole(bytes);
@@ -224,16 +261,16 @@ impl Execution {
             Upload::Stream(stream) => self.sync.client.put(remote, source, expect, Upload::Stream(stream)).await,
         };
         match sent {
-            Ok(_) => {
+            Ok(etag) => {
                 self.moved_bytes(source.size);
-                Ok(())
+                Ok(etag)
             }
             Err(error) => {
                 let refused = matches!(error, ClientError::Changed(_) | ClientError::NotFound(_)) || error.stops_everything();
                 if matches!(expect, Expect::Absent)
                     && !refused
                     && let Ok(Some(found)) = self.sync.client.look(remote).await
-                    && found.size.is_some_and(|size| size < source.size)
+                    && self.is_ours(remote, source, &found, Ours { local, answered: None }).await
                 {
                     self.remove_remains(remote, found).await;
                 }
@@ -289,6 +326,21 @@ impl Execution {
             created.insert(folder);
         }
         Ok(())
+    }
+}
+
+/// Reads the first bytes of a file.
+fn hash_beginning(tree: &Tree, path: &RelPath, size: u64) -> Result<Digests, LibraryError> {
+    let (file, _) = tree.open_file(path)?;
+    let mut file = file.take(size);
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; PIECE];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(read) => hasher.update(&buffer[..read]),
+            Err(source) => return Err(LibraryError::Io { path: path.to_string(), source }),
+        }
     }
 }
 

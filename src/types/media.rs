@@ -79,7 +79,7 @@ const JUNK_SUFFIXES: &[&str] = &[
 #[rustfmt::skip]
 const JUNK_PREFIXES: &[&str] = &[
     "._", "~syncthing~", ".syncthing.", ".unison.", ".mutagen-temporary-", ".~lock.", "~$", ".fuse_hidden", ".nfs", ".trash-",
-    "._sync_", ".sync_",
+    "._sync_", ".sync_", ".twinlens-",
 ];
 
 /// True for a file or folder name that is known to be no photo: a system's litter or somebody's unfinished transfer.
@@ -106,7 +106,9 @@ mod tests {
 
     #[test]
     fn junk_is_known_by_name() {
-        for junk in [".DS_Store", "Thumbs.db", "IMG_1.jpg.ocTransferId77.part", "._IMG.jpg", ".twinlens", "a.jpg.tacitpart"] {
+        for junk in
+            [".DS_Store", "Thumbs.db", "IMG_1.jpg.ocTransferId77.part", "._IMG.jpg", ".twinlens", ".twinlens-0a1b2c", "a.jpg.tacitpart"]
+        {
             assert!(is_junk(junk), "{junk}");
         }
         for photo in ["IMG_1.jpg", "part.jpg", ".hidden.jpg", "Thumbs.db.jpg"] {

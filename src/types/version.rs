@@ -15,6 +15,17 @@ pub struct LocalVersion {
     pub digests: Digests,
 }
 
+impl LocalVersion {
+    /// Whether a remote file is proven to be the same bytes: its digest says so and its size does not contradict. (A file of 0 bytes may
+    /// carry the checksum that was announced for it.) None when no digest is known.
+    pub fn is(&self, remote: &RemoteVersion) -> Option<bool> {
+        match remote.size {
+            Some(size) if size != self.size => Some(false),
+            _ => remote.digests.agree(&self.digests.into()),
+        }
+    }
+}
+
 /// A file on a service, as the service lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RemoteVersion {
@@ -32,14 +43,15 @@ pub struct RemoteVersion {
 }
 
 impl RemoteVersion {
-    /// Whether the service still holds what `earlier` described. Digests decide; without them an equal etag; without
+    /// Whether the service still holds what `earlier` described. Sizes must be equal; digests decide; without them an equal etag; without
     /// etags an equal size and time. What cannot be compared counts as changed: looking again costs less than a lost edit.
     pub fn unchanged_since(&self, earlier: &RemoteVersion) -> bool {
-        if let Some(agree) = self.digests.agree(&earlier.digests) {
-            return agree;
-        }
+        // A server may keep a checksum that a client once told, for a file that has changed since; it cannot keep the size.
         if self.size != earlier.size {
             return false;
+        }
+        if let Some(agree) = self.digests.agree(&earlier.digests) {
+            return agree;
         }
         match (&self.etag, &earlier.etag) {
             (Some(now), Some(then)) => now == then,

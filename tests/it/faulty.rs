@@ -33,12 +33,20 @@ enum Fault {
     ListsHalf,
     /// Does not let anybody list the subfolder.
     HidesFolder,
+    /// Lists the subfolder without telling what it is.
+    TellsNothingOfFolder,
+    /// Lists one file with an unusable name beside the others.
+    ListsUnusableName,
+    /// Lists files as empty, with the checksums they should have.
+    ListsEmptyWithChecksum,
 }
 
 struct State {
     fault: Fault,
     files: BTreeMap<String, Vec<u8>>,
     puts: Vec<BTreeMap<String, String>>,
+    /// Answers and lists entity tags.
+    etags: bool,
     /// The fault concerns every file.
     everywhere: bool,
 }
@@ -53,7 +61,8 @@ impl FaultyServer {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/dav/", listener.local_addr().unwrap());
-        let state = Arc::new(Mutex::new(State { fault: Fault::None, files: BTreeMap::new(), puts: Vec::new(), everywhere: false }));
+        let state =
+            Arc::new(Mutex::new(State { fault: Fault::None, files: BTreeMap::new(), puts: Vec::new(), etags: false, everywhere: false }));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -127,7 +136,8 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
                 state.files.insert(path, stored);
             }
             let status = if fault == Fault::BreaksOff { "500 Internal Server Error" } else { "201 Created" };
-            answer(status, "", b"", 0)?;
+            let etag = if state.etags { "ETag: \"only-one\"\r\n" } else { "" };
+            answer(status, etag, b"", 0)?;
         }
         "GET" => match state.files.get(&path) {
             Some(content) => {
@@ -176,6 +186,11 @@ fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
     }
     let mut body = "<d:multistatus xmlns:d='DAV:' xmlns:oc='http://owncloud.org/ns'>".to_owned();
     let folder = |path: &str| {
+        if state.fault == Fault::TellsNothingOfFolder && path == "sub/" {
+            return "<d:response><d:href>/dav/sub/</d:href><d:propstat><d:prop><d:resourcetype/></d:prop><d:status>HTTP/1.1 403 Forbidden</d:status>\
+                </d:propstat></d:response>"
+                .to_owned();
+        }
         format!(
             "<d:response><d:href>/dav/{path}</d:href><d:propstat><d:prop><d:resourcetype><d:collection/></d:resourcetype></d:prop>\
              <d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
@@ -186,10 +201,11 @@ fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
         // No entity tag at all: some servers have none.
         let sha1: String = sha1::Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
         format!(
-            "<d:response><d:href>/dav/{path}</d:href><d:propstat><d:prop><d:resourcetype/><d:getcontentlength>{}</d:getcontentlength>\
+            "<d:response><d:href>/dav/{path}</d:href><d:propstat><d:prop><d:resourcetype/><d:getcontentlength>{}</d:getcontentlength>{}\
              <oc:checksums><oc:checksum>SHA1:{sha1}</oc:checksum></oc:checksums></d:prop><d:status>HTTP/1.1 200 OK</d:status>\
              </d:propstat></d:response>",
-            content.len()
+            if state.fault == Fault::ListsEmptyWithChecksum { 0 } else { content.len() },
+            if state.etags { "<d:getetag>\"only-one\"</d:getetag>" } else { "" }
         )
     };
     if !is_folder {
@@ -209,6 +225,9 @@ fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
             Some(_) => {}
         }
     }
+    if state.fault == Fault::ListsUnusableName && deep {
+        body += "<d:response><d:href>/dav/%ff%00</d:href></d:response>";
+    }
     body += "</d:multistatus>";
     if state.fault == Fault::ListsHalf && deep {
         body.truncate(body.len() / 2);
@@ -224,6 +243,8 @@ fn upload_fails_and_is_mended(fault: Fault, content: &str, reason: &str) {
     node.put("good.jpg", "good");
     node.put("bad.jpg", content);
     server.set(fault);
+    // Without a tag nothing but the beginning of our own bytes is known to be ours.
+    server.state().etags = fault == Fault::StoresOtherBytes;
     let report = node.sync_expecting(1, &[]);
     assert_counts(&report, &[("uploaded", 1)]);
     assert_eq!(report["failed"][0]["path"], "bad.jpg", "{report:#}");
@@ -356,7 +377,7 @@ fn html_instead_of_a_picture() {
 
 #[test]
 fn a_listing_that_shows_too_little_is_never_a_deletion() {
-    for (fault, code) in [(Fault::ListsNothing, 1), (Fault::ListsHalf, 3), (Fault::HidesFolder, 0)] {
+    for (fault, code) in [(Fault::ListsNothing, 1), (Fault::ListsHalf, 3), (Fault::HidesFolder, 0), (Fault::TellsNothingOfFolder, 0)] {
         let sandbox = Sandbox::new();
         let (node, server) = (sandbox.node("n"), FaultyServer::start());
         node.connect("svc", &server.url, &["--deletes", "trash"]);
@@ -372,4 +393,29 @@ fn a_listing_that_shows_too_little_is_never_a_deletion() {
         server.set(Fault::None);
         assert_counts(&node.sync(), &[]);
     }
+}
+
+#[test]
+fn an_unusable_name_is_told_and_holds_nothing_up() {
+    let sandbox = Sandbox::new();
+    let (node, server) = (sandbox.node("n"), FaultyServer::start());
+    node.connect("svc", &server.url, &[]);
+    server.put("x.jpg", b"x");
+    server.set(Fault::ListsUnusableName);
+    let report = node.sync();
+    assert_counts(&report, &[("downloaded", 1)]);
+    assert_eq!(report["skipped"][0]["path"], "/dav/%ff%00", "{report:#}");
+}
+
+#[test]
+fn an_empty_file_with_the_checksum_of_a_photo_is_not_the_photo() {
+    let sandbox = Sandbox::new();
+    let (node, server) = (sandbox.node("n"), FaultyServer::start());
+    node.connect("svc", &server.url, &["--download", "no"]);
+    server.put("ruin.jpg", b"a photo");
+    server.set(Fault::ListsEmptyWithChecksum);
+    node.put("photo.jpg", "a photo");
+    let report = node.sync_expecting(1, &[]);
+    assert_counts(&report, &[]);
+    assert!(report["failed"][0]["reason"].as_str().unwrap().contains("stored 0 of 7 bytes"), "{report:#}");
 }

@@ -185,3 +185,24 @@ fn apache_with_the_same_content_on_both_sides() {
     assert_counts(&node.sync(), &[]);
     assert_files(&node, &[("same/1.jpg", "equal"), ("mine/2.jpg", "equal under two names")]);
 }
+
+#[test]
+fn apache_duplicates_are_read_once_and_not_again() {
+    let sandbox = Sandbox::new();
+    let Some((node, server)) = connected(&sandbox) else { return };
+    let photos = server.files.join("Photos & more");
+    for path in ["one/1.jpg", "two/2.jpg", "three/3.jpg"] {
+        write(&photos.join(path), b"three times the same");
+    }
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
+    for path in ["one/1.jpg", "two/2.jpg", "three/3.jpg"] {
+        fs::File::options().write(true).open(photos.join(path)).unwrap().set_modified(old).unwrap();
+    }
+    node.sync();
+    assert_eq!(node.files().len(), 1);
+    let report = node.sync();
+    assert_counts(&report, &[]);
+    assert_eq!(report["skipped"].as_array().unwrap().len(), 2, "{report:#}");
+    // Four folders and nothing else: no file was read again.
+    assert_eq!(report["requests"], 4, "{report:#}");
+}

@@ -74,8 +74,10 @@ fn content_under_another_name_is_not_sent() {
     assert_files(&b, &[("Holiday/beach.jpg", "same")]);
     // An edit still travels to where the content was.
     a.put("2020/IMG_1.jpg", "edited");
-    assert_counts(&a.sync(), &[("uploaded", 1)]);
-    assert_eq!(b.files()["Holiday/beach.jpg"], "edited");
+    // The copy's reason to be left out is gone in the same run.
+    assert_counts(&a.sync(), &[("uploaded", 2)]);
+    assert_files(&b, &[("Holiday/beach.jpg", "edited"), ("copy of it.jpg", "same")]);
+    assert_counts(&a.sync(), &[]);
 }
 
 #[test]
@@ -376,4 +378,76 @@ fn commands_reach_the_running_node() {
     a.stop();
     assert_eq!(a.run(&["status"])["url"], serde_json::Value::Null);
     assert_counts(&a.sync(), &[]);
+}
+
+#[test]
+fn another_photo_under_the_name_of_a_deleted_one_replaces_nothing() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    a.put("IMG_1.jpg", "kept there");
+    a.put("IMG_2.jpg", "kept here");
+    a.put("other.jpg", "other");
+    a.sync();
+    a.remove("IMG_1.jpg");
+    b.remove("IMG_2.jpg");
+    b.run(&["index"]);
+    a.sync();
+    // Camera counters repeat.
+    a.put("IMG_1.jpg", "new here");
+    b.put("IMG_2.jpg", "new there");
+    b.run(&["index"]);
+    let report = a.sync();
+    assert_eq!(report["conflicts"].as_array().unwrap().len(), 2, "{report:#}");
+    for node in [&a, &b] {
+        let mut contents: Vec<_> = node.files().into_values().collect();
+        contents.sort();
+        assert_eq!(contents, ["kept here", "kept there", "new here", "new there", "other"]);
+    }
+    assert_counts(&a.sync(), &[]);
+}
+
+#[test]
+fn a_restored_file_is_in_step_again() {
+    let sandbox = Sandbox::new();
+    let (a, _b) = pair(&sandbox);
+    a.put("x.jpg", "x");
+    a.put("y.jpg", "y");
+    a.sync();
+    a.remove("x.jpg");
+    a.sync();
+    a.put("x.jpg", "x");
+    assert_counts(&a.sync(), &[("adopted", 1)]);
+}
+
+#[test]
+fn an_emptied_file_never_replaces_a_good_one() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    a.put("here.jpg", "good");
+    a.put("there.jpg", "good too");
+    a.sync();
+    a.put("here.jpg", "");
+    b.put("there.jpg", "");
+    b.run(&["index"]);
+    let report = a.sync();
+    assert_counts(&report, &[]);
+    assert_eq!(report["skipped"].as_array().unwrap().len(), 2, "{report:#}");
+    assert_eq!((b.files()["here.jpg"].as_str(), a.files()["there.jpg"].as_str()), ("good", "good too"));
+}
+
+#[test]
+fn a_rename_to_a_name_that_is_not_synced_is_no_deletion() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    for name in ["1", "2", "3"] {
+        a.put(&format!("{name}.jpg"), name);
+    }
+    a.run(&["service", "sync", "peer", "--deletes", "trash"]);
+    a.sync();
+    let moved = crate::support::http("MOVE", &format!("{}1.jpg", b.originals()), &[("Destination", "/originals/1.jpg.part")], b"");
+    assert_eq!(moved.status, 201);
+    a.sync();
+    // The peer no longer shows it: gone there, and followed here, into the trash. The file itself is untouched.
+    assert_eq!(b.files()["1.jpg.part"], "1");
+    assert_eq!(b.run(&["index"])["files"], 2);
 }

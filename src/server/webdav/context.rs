@@ -16,6 +16,7 @@ pub(super) struct Context {
     read_only: bool,
     mtime: Option<Mtime>,
     checksum: KnownDigests,
+    conditional: bool,
     state: Shared<State>,
 }
 
@@ -34,7 +35,9 @@ impl Context {
             None => None,
         };
         let checksum = text(OC_CHECKSUM).map(checksum::parse).unwrap_or_default();
-        Ok(Self { mtime, checksum, ..Self::default() })
+        let conditions = ["if-match", "if-none-match", "if-unmodified-since", "if"];
+        let conditional = conditions.iter().any(|name| headers.contains_key(*name));
+        Ok(Self { mtime, checksum, conditional, ..Self::default() })
     }
 
     pub(super) fn with_read_only(self, read_only: bool) -> Self {
@@ -48,6 +51,11 @@ impl Context {
     /// What the client says the body's digests are.
     pub(super) fn checksum(&self) -> KnownDigests {
         self.checksum
+    }
+
+    /// True when the client set a condition: what was checked before the body came must still be so after it.
+    pub(super) fn conditional(&self) -> bool {
+        self.conditional
     }
 
     /// True when nothing may change.

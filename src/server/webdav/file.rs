@@ -10,8 +10,8 @@ use bytes::{Buf, Bytes};
 use dav_server::fs::{DavFile, DavMetaData, FsError, FsFuture};
 use http::StatusCode;
 
-use crate::library::{Kind, LibraryError, Staged, Stat, Tree};
-use crate::types::{Expect, LocalVersion, RelPath};
+use crate::library::{Kind, LibraryError, OnDisk, Staged, Stat, Tree};
+use crate::types::{Expect, RelPath};
 
 use super::context::Context;
 use super::meta::{Meta, fs_error};
@@ -92,7 +92,7 @@ pub(super) struct Writing {
     tree: Tree,
     path: RelPath,
     context: Context,
-    expect: Expect<LocalVersion>,
+    expect: Expect<OnDisk>,
     announced: Option<u64>,
     gathered: Vec<u8>,
     received: u64,
@@ -107,7 +107,7 @@ impl fmt::Debug for Writing {
 }
 
 impl Writing {
-    pub(super) fn new(tree: Tree, path: RelPath, context: Context, expect: Expect<LocalVersion>, announced: Option<u64>) -> Self {
+    pub(super) fn new(tree: Tree, path: RelPath, context: Context, expect: Expect<OnDisk>, announced: Option<u64>) -> Self {
         let gathered = Vec::with_capacity(announced.map_or(64 << 10, |size| size.min(GATHER as u64)) as usize);
         Self { tree, path, context, expect, announced, gathered, received: 0, staged: None, stored: None }
     }

@@ -7,7 +7,7 @@ use dav_server::fs::{
 use futures_util::stream;
 use http::StatusCode;
 
-use crate::library::{Kind, LibraryError, Member, Stat, Tree};
+use crate::library::{Kind, LibraryError, Member, OnDisk, Stat, Tree};
 use crate::types::{Expect, LibraryId, Mtime, RelPath};
 
 use super::context::Context;
@@ -60,6 +60,16 @@ impl Files {
         match self {
             Self::Single(root) => std::slice::from_ref(root),
             Self::Several(roots) => roots,
+        }
+    }
+
+    /// Whether a MOVE would take a folder from one tree to another, which cannot be done in one step.
+    pub(super) fn moves_folder_across(&self, from: &str, to: &str) -> bool {
+        match (self.place(from), self.place(to)) {
+            (Ok(Place::Inside((source, tree, _), path)), Ok(Place::Inside((target, ..), _))) => {
+                source != target && tree.stat(&path).is_ok_and(|stat| stat.is_some_and(|stat| stat.kind == Kind::Folder))
+            }
+            _ => false,
         }
     }
 
@@ -131,17 +141,18 @@ impl GuardedFileSystem<Context> for Files {
                 let file = opened.await?.map_err(|error| fs_error(&error))?;
                 return Ok(Box::new(file) as Box<dyn DavFile>);
             }
-            let (at, parent) = (tree.clone(), path.clone());
+            let (at, target, conditional) = (tree.clone(), path.clone(), context.conditional());
             // Found out before the body comes, so that a large one is not sent in vain.
-            change(context, move || match (at.stat(&parent)?, parent.parent()) {
-                (Some(stat), _) if stat.kind == Kind::Folder => Err(LibraryError::WrongKind(parent)),
+            let expect = change(context, move || match (at.stat(&target)?, target.parent()) {
+                (Some(stat), _) if stat.kind == Kind::Folder => Err(LibraryError::WrongKind(target)),
                 (None, Some(folder)) if at.stat(&folder)?.is_none_or(|stat| stat.kind != Kind::Folder) => {
-                    Err(LibraryError::NoParent(parent))
+                    Err(LibraryError::NoParent(target))
                 }
-                _ => Ok(()),
+                _ if !conditional => Ok(Expect::Anything),
+                (Some(stat), _) => Ok(Expect::Version(OnDisk::new(&stat, at.digests(&target, &stat)?))),
+                (None, _) => Ok(Expect::Absent),
             })
             .await?;
-            let expect = if options.create_new { Expect::Absent } else { Expect::Anything };
             let file = Writing::new(tree, path, context.clone(), expect, options.size);
             Ok(Box::new(file) as Box<dyn DavFile>)
         })
@@ -208,11 +219,14 @@ impl GuardedFileSystem<Context> for Files {
     fn rename<'a>(&'a self, from: &'a DavPath, to: &'a DavPath, context: &'a Context) -> FsFuture<'a, ()> {
         Box::pin(async move {
             let ((source, from), (target, to)) = (self.inside(from)?, self.inside(to)?);
-            if source.root() != target.root() {
-                // Between the import folder and the library a client can copy and delete.
-                return Err(FsError::IsRemote);
-            }
-            change(context, move || source.rename(&from, &to)).await
+            change(context, move || {
+                if source.root() == target.root() {
+                    return source.rename(&from, &to);
+                }
+                copy_file(&source, &from, &target, &to)?;
+                source.remove_file(&from, &Expect::Anything)
+            })
+            .await
         })
     }
 
