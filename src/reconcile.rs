@@ -16,6 +16,9 @@ pub mod plan;
 pub mod policy;
 pub mod table;
 
+#[cfg(test)]
+mod properties;
+
 pub use coverage::{Coverage, Covered};
 pub use guard::{Approved, Halt, Totals};
 pub use outcome::{Contents, Outcome};

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
+use crate::events::{Event, Events};
 use crate::reconcile::Coverage;
 use crate::store::index::{FileRow, Index};
 use crate::store::{Store, index};
@@ -36,17 +37,15 @@ pub struct ScanReport {
     pub coverage: Coverage,
 }
 
-/// Brings the index up to date with the disk. Files whose size, mtime and inode are as they were are not read again;
-/// `reread` reads them all. `progress` hears of every file that was hashed.
-pub fn scan(tree: &Tree, reread: bool, progress: &(dyn Fn(&RelPath, u64) + Sync)) -> Result<ScanReport, LibraryError> {
+/// Brings the index up to date with the disk. Files whose size, mtime and inode are as they were are not read again.
+pub fn scan(tree: &Tree, events: &Events) -> Result<ScanReport, LibraryError> {
     let Some(store) = tree.store() else { return Ok(ScanReport::default()) };
     let index = Index::open(&store.read()?)?;
     let scan = Scan {
         tree,
         store,
         index,
-        reread,
-        progress,
+        events,
         files: AtomicU64::new(0),
         hashed: AtomicU64::new(0),
         bytes: AtomicU64::new(0),
@@ -65,8 +64,7 @@ struct Scan<'a> {
     tree: &'a Tree,
     store: &'a Store,
     index: Index,
-    reread: bool,
-    progress: &'a (dyn Fn(&RelPath, u64) + Sync),
+    events: &'a Events,
     files: AtomicU64,
     hashed: AtomicU64,
     bytes: AtomicU64,
@@ -122,7 +120,7 @@ impl<'a> Scan<'a> {
                 Ok(stat) => {
                     self.files.fetch_add(1, Ordering::Relaxed);
                     match known.remove(&member.path) {
-                        Some(row) if stat.matches(&row) && !self.reread => {}
+                        Some(row) if stat.matches(&row) => {}
                         _ => changed.push(member.path),
                     }
                 }
@@ -144,9 +142,9 @@ impl<'a> Scan<'a> {
     fn read(&self, path: &RelPath) -> Option<(RelPath, Stat, Digests)> {
         match hash_file(self.tree, path) {
             Ok((stat, digests)) => {
-                self.hashed.fetch_add(1, Ordering::Relaxed);
-                self.bytes.fetch_add(stat.size, Ordering::Relaxed);
-                (self.progress)(path, stat.size);
+                let hashed = self.hashed.fetch_add(1, Ordering::Relaxed) + 1;
+                let bytes = self.bytes.fetch_add(stat.size, Ordering::Relaxed) + stat.size;
+                self.events.publish(Event::Scanning { hashed, bytes });
                 Some((path.clone(), stat, digests))
             }
             Err(LibraryError::NotFound(_)) => None,

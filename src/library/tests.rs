@@ -1,5 +1,6 @@
 use std::fs;
 
+use crate::events::Events;
 use crate::store::Store;
 use crate::types::{Digests, Expect, Mtime, RelPath};
 
@@ -31,7 +32,7 @@ impl Fixture {
     }
 
     fn scan(&self) -> ScanReport {
-        scan(&self.tree, false, &|_, _| {}).unwrap()
+        scan(&self.tree, &Events::default()).unwrap()
     }
 
     fn put(&self, at: &str, bytes: &[u8], expect: &Expect<OnDisk>) -> Result<Committed, LibraryError> {

@@ -1,12 +1,9 @@
 //! What a node can do, as typed calls.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use serde_json::{Value, json};
 
 use crate::accounts::User;
 use crate::client::{Client, Endpoint, Listing, Member};
-use crate::events::Event;
 use crate::library;
 use crate::services::{Service, SyncSettings};
 use crate::store::documents::RUNS;
@@ -188,15 +185,7 @@ impl Node {
     pub async fn index(&self) -> Result<Value, Failure> {
         let (tree, _) = self.library()?;
         let events = self.events.clone();
-        let report = blocking(move || {
-            let (hashed, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-            Ok(library::scan(&tree, false, &|_, size| {
-                let hashed = hashed.fetch_add(1, Ordering::Relaxed) + 1;
-                let bytes = bytes.fetch_add(size, Ordering::Relaxed) + size;
-                events.publish(Event::Scanning { hashed, bytes });
-            })?)
-        })
-        .await?;
+        let report = blocking(move || Ok(library::scan(&tree, &events)?)).await?;
         let failed: Vec<_> = report.coverage.gaps().map(|(path, reason)| json!({ "path": path.as_str(), "reason": reason })).collect();
         Ok(json!({
             "files": report.files,

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::task::JoinSet;
 
@@ -34,15 +33,7 @@ impl Sync {
     /// Brings the index up to date.
     pub(super) async fn observe_local(&self) -> Result<ScanReport, SyncError> {
         let (tree, events) = (self.tree.clone(), self.events.clone());
-        blocking(move || {
-            let (hashed, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-            Ok(library::scan(&tree, false, &|_, size| {
-                let hashed = hashed.fetch_add(1, Ordering::Relaxed) + 1;
-                let bytes = bytes.fetch_add(size, Ordering::Relaxed) + size;
-                events.publish(Event::Scanning { hashed, bytes });
-            })?)
-        })
-        .await
+        blocking(move || Ok(library::scan(&tree, &events)?)).await
     }
 
     /// Lists the service's folder and everything below, several folders at a time. An error at the root ends the run; further down it

@@ -11,7 +11,7 @@ use super::Noted;
 use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::blocking;
-use super::upload::Ours;
+use super::upload::Sending;
 
 impl Execution {
     /// Both sides changed. The service's version goes to the name of the conflict copy, on every side that may be written; then the local
@@ -49,8 +49,8 @@ impl Execution {
         if policy.upload {
             let answered = self.send(&step.local, &step.remote, local, &Expect::Absent).await?;
             let found = self.sync.client.look(&step.remote).await;
-            let ours = Ours { local: &step.local, answered: answered.as_deref() };
-            let proof = self.judge(&step.remote, local, found, Some(ours)).await?;
+            let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free: true };
+            let proof = self.judge(&step.remote, local, found, sending).await?;
             records.push(Record::uploaded(&step.local, *local, &proof));
             self.count(|report| {
                 report.uploaded += 1;

@@ -35,13 +35,15 @@ enum Sent {
     Superfluous(RelPath),
 }
 
-/// How to tell that a file on the service is of our making.
+/// A file that was sent, as far as it helps to judge what became of it.
 #[derive(Clone, Copy)]
-pub(super) struct Ours<'a> {
+pub(super) struct Sending<'a> {
     /// The file that was sent.
     pub local: &'a RelPath,
     /// The entity tag that the service answered to our PUT.
     pub answered: Option<&'a str>,
+    /// Nothing had the name when we wrote to it.
+    pub was_free: bool,
 }
 
 impl Execution {
@@ -122,28 +124,38 @@ impl Execution {
         let mut found = found;
         for (step, answered) in steps.into_iter().zip(answered) {
             let Action::Upload { source, expect } = &step.action else { continue };
-            let ours = matches!(expect, Expect::Absent).then_some(Ours { local: &step.local, answered: answered.as_deref() });
-            match self.judge(&step.remote, source, found.remove(&step.remote).unwrap_or(Ok(None)), ours).await {
+            let was_free = matches!(expect, Expect::Absent);
+            let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free };
+            match self.judge(&step.remote, source, found.remove(&step.remote).unwrap_or(Ok(None)), sending).await {
                 Ok(proof) => proven.push((step, proof)),
                 Err(error) => self.failed(&step, &error),
             }
         }
     }
 
-    /// Proof, or the reason. What is wrong under a name that was free when we wrote to it is removed, if it is certainly `ours`.
+    /// Proof, or the reason. What is wrong under a name that was free when we wrote to it is removed, if it is certainly ours.
     pub(super) async fn judge(
         &self,
         path: &RelPath,
         sent: &LocalVersion,
         found: Result<Option<RemoteVersion>, ClientError>,
-        ours: Option<Ours<'_>>,
+        sending: Sending<'_>,
     ) -> Result<Verified, StepError> {
-        let found = found?;
+        let mut found = found?;
+        if let Some(version) = &mut found
+            && version.digests.is_empty()
+            && version.size == Some(sent.size)
+            && let (Some(answered), Some(etag)) = (sending.answered, &version.etag)
+            && answered != etag
+        {
+            // Somebody may have been at it since we were answered, and no checksum says: the bytes themselves must.
+            version.digests = self.sync.remote_digests(path, version).await?.into();
+        }
         match verify::verify(path, sent, found.clone()) {
             Ok(proof) => Ok(proof),
             Err(reason) => {
-                if let (Some(ours), Some(found)) = (ours, found)
-                    && self.is_ours(path, sent, &found, ours).await
+                if let Some(found) = found.filter(|_| sending.was_free)
+                    && self.is_ours(path, sent, &found, sending).await
                 {
                     self.remove_remains(path, found).await;
                 }
@@ -224,13 +236,13 @@ impl Execution {
 
     /// Whether what stands under a name that was free is what we put there and nobody else's since: it has the entity tag that we
     /// were answered, or it is a beginning of our file.
-    async fn is_ours(&self, path: &RelPath, sent: &LocalVersion, found: &RemoteVersion, ours: Ours<'_>) -> bool {
-        if let (Some(answered), Some(etag)) = (ours.answered, &found.etag) {
+    async fn is_ours(&self, path: &RelPath, sent: &LocalVersion, found: &RemoteVersion, sending: Sending<'_>) -> bool {
+        if let (Some(answered), Some(etag)) = (sending.answered, &found.etag) {
             return answered == etag;
         }
         match found.size {
             Some(0) => true,
-            Some(size) if size < sent.size => self.is_beginning(path, found, size, ours.local).await.unwrap_or(false),
+            Some(size) if size < sent.size => self.is_beginning(path, found, size, sending.local).await.unwrap_or(false),
             _ => false,
         }
     }
@@ -270,7 +282,7 @@ impl Execution {
                 if matches!(expect, Expect::Absent)
                     && !refused
                     && let Ok(Some(found)) = self.sync.client.look(remote).await
-                    && self.is_ours(remote, source, &found, Ours { local, answered: None }).await
+                    && self.is_ours(remote, source, &found, Sending { local, answered: None, was_free: true }).await
                 {
                     self.remove_remains(remote, found).await;
                 }
