@@ -9,6 +9,7 @@ pub mod href;
 pub mod multistatus;
 pub mod names;
 pub mod propfind;
+pub mod proppatch;
 pub mod xml;
 
 pub use names::PropName;

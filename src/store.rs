@@ -11,6 +11,7 @@ pub mod baseline;
 pub mod documents;
 pub mod index;
 pub mod meta;
+pub mod properties;
 pub mod remote;
 
 pub use db::{Store, StoreError};

@@ -237,6 +237,22 @@ impl Document {
         Ok(())
     }
 
+    /// Adds a resource with a status for each property: the answer to a PROPPATCH.
+    pub fn statuses(&mut self, href: &str, results: &[(PropName, http::StatusCode)]) -> io::Result<()> {
+        let mut codes: Vec<_> = results.iter().map(|(_, status)| *status).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        self.writer.create_element("d:response").write_inner_content(|writer| {
+            writer.create_element("d:href").write_text_content(BytesText::new(href))?;
+            codes.iter().try_for_each(|code| {
+                let of_code = results.iter().filter(|(_, status)| status == code);
+                let props: Vec<_> = of_code.map(|(name, _)| (name.clone(), Value::Empty)).collect();
+                propstat_out(writer, &format!("HTTP/1.1 {code}"), &props)
+            })
+        })?;
+        Ok(())
+    }
+
     /// Ends the document.
     pub fn finish(mut self) -> io::Result<Vec<u8>> {
         self.writer.write_event(Event::End(quick_xml::events::BytesEnd::new("d:multistatus")))?;

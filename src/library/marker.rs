@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::properties::Area;
 use crate::store::{Store, meta};
 use crate::types::LibraryId;
 
@@ -40,7 +41,7 @@ pub fn open_library(root: &Path, store: &Store) -> Result<(Tree, LibraryId), Lib
         (Some(found), _) => found,
         (None, None) => create(&own, NAME).map_err(|error| unusable(root, &error))?,
     };
-    let tree = Tree::open(root, Some(store.clone())).map_err(|error| unusable(root, &error))?;
+    let tree = Tree::open(root, store.clone(), Area::Originals).map_err(|error| unusable(root, &error))?;
     if expected.is_none() {
         store.write(move |tx| meta::set_library(tx, id))?;
     }

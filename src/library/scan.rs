@@ -39,7 +39,7 @@ pub struct ScanReport {
 
 /// Brings the index up to date with the disk. Files whose size, mtime and inode are as they were are not read again.
 pub fn scan(tree: &Tree, events: &Events) -> Result<ScanReport, LibraryError> {
-    let Some(store) = tree.store() else { return Ok(ScanReport::default()) };
+    let Some(store) = tree.indexed_in() else { return Ok(ScanReport::default()) };
     let index = Index::open(&store.read()?)?;
     let scan = Scan {
         tree,

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::store::index::{FileRow, Index};
-use crate::store::{Store, index};
+use crate::store::properties::{Area, Properties, Property};
+use crate::store::{Store, index, properties};
 use crate::types::media::{OWN_FOLDER, is_junk};
 use crate::types::{ContentHash, Digests, Expect, LocalVersion, Mtime, RelPath};
 
@@ -96,7 +97,8 @@ pub struct Tree {
 struct Inner {
     root: PathBuf,
     own: PathBuf,
-    store: Option<Store>,
+    store: Store,
+    area: Area,
     /// Held shared by whoever changes one file, and alone by whoever moves or removes a folder.
     structure: RwLock<()>,
     /// One file is changed by one writer at a time.
@@ -110,8 +112,8 @@ impl std::fmt::Debug for Tree {
 }
 
 impl Tree {
-    /// Opens the tree at `root`, with an index when a store is given. What an earlier run left unfinished is swept.
-    pub fn open(root: &Path, store: Option<Store>) -> io::Result<Self> {
+    /// Opens the tree at `root`; only the originals have an index. What an earlier run left unfinished is swept.
+    pub fn open(root: &Path, store: Store, area: Area) -> io::Result<Self> {
         let root = fs::canonicalize(root)?;
         let own = root.join(OWN_FOLDER);
         let incoming = own.join(INCOMING);
@@ -120,7 +122,7 @@ impl Tree {
             fs::remove_file(entry?.path())?;
         }
         let (structure, stripes) = (RwLock::new(()), [const { Mutex::new(()) }; STRIPES]);
-        Ok(Self { inner: Arc::new(Inner { root, own, store, structure, stripes }) })
+        Ok(Self { inner: Arc::new(Inner { root, own, store, area, structure, stripes }) })
     }
 
     /// Where it is.
@@ -214,9 +216,9 @@ impl Tree {
 
     /// The index as it is now; none for a tree without one.
     pub fn index(&self) -> Result<Option<Index>, LibraryError> {
-        match &self.inner.store {
-            Some(store) => Ok(Some(Index::open(&store.read()?)?)),
-            None => Ok(None),
+        match self.inner.area {
+            Area::Originals => Ok(Some(Index::open(&self.inner.store.read()?)?)),
+            Area::Import => Ok(None),
         }
     }
 
@@ -271,11 +273,21 @@ impl Tree {
         let place = self.locate(path)?;
         let _alone = self.alone();
         fs::remove_dir(&place).map_err(|error| LibraryError::io(path, error))?;
-        sync_parent(&place).map_err(|error| LibraryError::io(path, error))
+        sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
+        self.forget(path)
     }
 
     /// Renames a file or a whole folder. Nothing may be at the new place.
     pub fn rename(&self, from: &RelPath, to: &RelPath) -> Result<(), LibraryError> {
+        self.rename_onto(from, to, false)
+    }
+
+    /// Renames a file onto another, which goes to the trash: there is no moment without a file under the name.
+    pub fn replace(&self, from: &RelPath, to: &RelPath) -> Result<(), LibraryError> {
+        self.rename_onto(from, to, true)
+    }
+
+    fn rename_onto(&self, from: &RelPath, to: &RelPath, replace: bool) -> Result<(), LibraryError> {
         let (source, target) = (self.locate(from)?, self.locate(to)?);
         if from.is_root() || to.is_root() || to.strip_prefix(from).is_some_and(|below| !below.is_root()) {
             return Err(LibraryError::WrongKind(to.clone()));
@@ -284,8 +296,10 @@ impl Tree {
         let stat = self.stat(from)?.ok_or_else(|| LibraryError::NotFound(from.clone()))?;
         if let Some(there) = self.stat(to)? {
             // On a file system that ignores case both names may be one file: then only its spelling changes.
-            if there.inode != stat.inode {
-                return Err(LibraryError::Exists(to.clone()));
+            match there.inode == stat.inode {
+                true => {}
+                false if replace && there.kind == Kind::File && stat.kind == Kind::File => trash::keep(self, to, &target)?,
+                false => return Err(LibraryError::Exists(to.clone())),
             }
         }
         fs::rename(&source, &target).map_err(|error| match error.kind() {
@@ -294,10 +308,11 @@ impl Tree {
         })?;
         sync_parent(&target).map_err(|error| LibraryError::io(to, error))?;
         sync_parent(&source).map_err(|error| LibraryError::io(from, error))?;
-        if let Some(store) = &self.inner.store {
-            let (from, to) = (from.clone(), to.clone());
-            store.write_soon(move |tx| index::rename(tx, &from, &to))?;
-        }
+        let (area, from, to) = (self.inner.area, from.clone(), to.clone());
+        self.inner.store.write_soon(move |tx| {
+            properties::carry(tx, (area, &from), (area, &to), false)?;
+            if area == Area::Originals { index::rename(tx, &from, &to) } else { Ok(()) }
+        })?;
         Ok(())
     }
 
@@ -337,22 +352,46 @@ impl Tree {
 
     /// Writes what is at a path into the index. Junk is stored and served, but not indexed.
     pub(super) fn remember(&self, path: &RelPath, stat: Stat, digests: Digests) -> Result<(), LibraryError> {
-        let Some(store) = self.inner.store.as_ref().filter(|_| !path.segments().any(is_junk)) else { return Ok(()) };
+        if self.inner.area != Area::Originals || path.segments().any(is_junk) {
+            return Ok(());
+        }
         let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 };
         let path = path.clone();
-        Ok(store.write_soon(move |tx| index::put(tx, &path, row))?)
+        Ok(self.inner.store.write_soon(move |tx| index::put(tx, &path, row))?)
     }
 
     fn forget(&self, path: &RelPath) -> Result<(), LibraryError> {
-        if let Some(store) = &self.inner.store {
-            let path = path.clone();
-            store.write_soon(move |tx| index::remove(tx, &path))?;
-        }
+        let (area, path) = (self.inner.area, path.clone());
+        self.inner.store.write_soon(move |tx| {
+            properties::clear(tx, area, &path)?;
+            if area == Area::Originals { index::remove(tx, &path).map(drop) } else { Ok(()) }
+        })?;
         Ok(())
     }
 
-    pub(super) fn store(&self) -> Option<&Store> {
-        self.inner.store.as_ref()
+    /// The state that this tree writes to, when it has an index there.
+    pub(super) fn indexed_in(&self) -> Option<&Store> {
+        (self.inner.area == Area::Originals).then_some(&self.inner.store)
+    }
+
+    /// The dead properties of this tree as they are now.
+    pub fn properties(&self) -> Result<Properties, LibraryError> {
+        Ok(Properties::open(&self.inner.store.read()?, self.inner.area)?)
+    }
+
+    /// Sets and removes dead properties of a path, all or none, durably.
+    pub fn patch_properties(&self, path: &RelPath, puts: Vec<Property>, removes: Vec<(String, String)>) -> Result<(), LibraryError> {
+        let (area, path) = (self.inner.area, path.clone());
+        Ok(self.inner.store.write(move |tx| {
+            puts.iter().try_for_each(|property| properties::put(tx, area, &path, property))?;
+            removes.iter().try_for_each(|(namespace, local)| properties::remove(tx, area, &path, namespace, local))
+        })?)
+    }
+
+    /// Copies the dead properties of one path to another, perhaps of another tree.
+    pub fn copy_properties(&self, from: &RelPath, target: &Tree, to: &RelPath) -> Result<(), LibraryError> {
+        let (source, from, target, to) = (self.inner.area, from.clone(), target.inner.area, to.clone());
+        Ok(self.inner.store.write_soon(move |tx| properties::carry(tx, (source, &from), (target, &to), true))?)
     }
 
     /// Locks one file against other writers, and the tree against moved folders.

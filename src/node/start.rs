@@ -14,6 +14,7 @@ use crate::library::{Tree, open_library};
 use crate::server::{self, App, Roots, Running};
 use crate::services::{SecretKey, Service, Services};
 use crate::store::meta::{self, Places};
+use crate::store::properties::Area;
 use crate::store::{Store, StoreError};
 use crate::types::{LibraryId, ServiceId};
 
@@ -156,7 +157,7 @@ impl Node {
                 Failure::unreachable(format!("the import folder {} cannot be used: {error}", import_path.display()))
             };
             fs::create_dir_all(&import_path).map_err(unusable)?;
-            let import = Tree::open(&import_path, None).map_err(unusable)?;
+            let import = Tree::open(&import_path, node.store.clone(), Area::Import).map_err(unusable)?;
             let first = node.first_admin()?;
             let text = |path: &Path| path.to_str().map(str::to_owned);
             let places = Places { library: text(originals.root()), import: text(import.root()) };
@@ -165,7 +166,7 @@ impl Node {
         })
         .await?;
         let control = ControlServer::start(&self.data, Arc::clone(self))?;
-        let app = App::new(self.logins.clone(), roots, self.read_only);
+        let app = App::open(self.logins.clone(), roots, self.store.clone(), self.read_only)?;
         let running = server::start(listener, app).map_err(|error| Failure::unreachable(format!("the server cannot start: {error}")))?;
         let _ = self.serving.set(running.address());
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control));

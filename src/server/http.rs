@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::accounts::{Login, Logins, Role};
+use crate::store::{Store, StoreError};
 
 use super::webdav::{Roots, WebDav};
 
@@ -49,9 +50,9 @@ pub struct App {
 }
 
 impl App {
-    /// Serves these roots to these people; `read_only` refuses every change.
-    pub fn new(logins: Logins, roots: Roots, read_only: bool) -> Self {
-        Self { logins, webdav: Arc::new(WebDav::new(roots, read_only)) }
+    /// Serves these roots to these people; `read_only` refuses every change. Locks are kept in the store.
+    pub fn open(logins: Logins, roots: Roots, store: Store, read_only: bool) -> Result<Self, StoreError> {
+        Ok(Self { logins, webdav: Arc::new(WebDav::open(roots, store, read_only)?) })
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {

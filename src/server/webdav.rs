@@ -3,12 +3,13 @@
 mod context;
 mod file;
 mod fs;
+mod locks;
 mod meta;
 mod propfind;
+mod proppatch;
 
 use std::sync::Arc;
 
-use dav_server::memls::MemLs;
 use dav_server::{DavConfig, DavHandler};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -16,10 +17,12 @@ use hyper::body::Incoming;
 
 use crate::accounts::Login;
 use crate::library::Tree;
+use crate::store::{Store, StoreError};
 use crate::types::{LibraryId, Mtime, RelPath};
 
 use self::context::Context;
 use self::fs::Files;
+use self::locks::Locks;
 use super::http::{Body, text};
 
 /// What dav-server reads from a file at a time.
@@ -41,6 +44,7 @@ pub struct Roots {
 pub(super) struct Mount {
     prefix: &'static str,
     files: Files,
+    locks: Locks,
     handler: DavHandler<Context>,
 }
 
@@ -51,13 +55,15 @@ pub(super) struct WebDav {
 }
 
 impl WebDav {
-    pub(super) fn new(roots: Roots, read_only: bool) -> Self {
+    pub(super) fn open(roots: Roots, store: Store, read_only: bool) -> Result<Self, StoreError> {
+        let locks = Locks::open(store)?;
+        let mount = |prefix, files| mount(prefix, files, locks.clone());
         let originals = ("originals", roots.originals.clone(), Some(roots.library_id));
         let import = roots.import.map(|tree| ("import", tree, None));
         let both: Vec<_> = std::iter::once(originals.clone()).chain(import.clone()).collect();
         let mut mounts = vec![mount("/originals", Files::single(originals)), mount("/webdav", Files::several(both))];
         mounts.extend(import.map(|import| mount("/import", Files::single(import))));
-        Self { mounts, read_only }
+        Ok(Self { mounts, read_only })
     }
 
     /// Whose path this is.
@@ -68,25 +74,36 @@ impl WebDav {
 
     pub(super) async fn handle(&self, mount: Mount, request: Request<Incoming>, login: Login) -> Response<Body> {
         if request.method().as_str() == "PROPFIND" {
-            return propfind::answer(mount.prefix, mount.files, request).await;
+            return propfind::answer(&mount, request).await;
+        }
+        if request.method().as_str() == "PROPPATCH" {
+            return proppatch::answer(&mount, request, login, self.read_only).await;
         }
         let path = request.uri().path().strip_prefix(mount.prefix).and_then(crate::dav::href::decode);
         let Some(path) = path.filter(|path| RelPath::parse_lenient(path).is_ok()) else {
             return text(StatusCode::BAD_REQUEST, "This path cannot be used: it is not UTF-8, too long, or has forbidden characters.\n");
         };
-        if request.method().as_str() == "MOVE" {
+        let mut replaced = None;
+        if let "MOVE" | "COPY" = request.method().as_str() {
             let header = request.headers().get("destination").and_then(|value| value.to_str().ok());
             let target = header.and_then(crate::dav::href::decode).and_then(|to| to.strip_prefix(mount.prefix).map(str::to_owned));
-            let files = mount.files.clone();
-            // Before dav-server clears the destination for a move that cannot succeed.
-            if let Some(to) = target
-                && file::blocking(move || files.moves_folder_across(&path, &to)).await.unwrap_or(false)
-            {
-                return text(StatusCode::FORBIDDEN, "A folder cannot be moved between import and library; copy it, then delete it.\n");
+            if let Some(to) = target {
+                let (files, is_move) = (mount.files.clone(), request.method().as_str() == "MOVE");
+                let looked = file::blocking(move || {
+                    (is_move && files.moves_folder_across(&path, &to), files.file_onto_file(&path, &to).then_some(to))
+                });
+                let Ok((across, onto)) = looked.await else {
+                    return text(StatusCode::INTERNAL_SERVER_ERROR, "The destination could not be looked at.\n");
+                };
+                if across {
+                    // Before dav-server clears the destination for a move that cannot succeed.
+                    return text(StatusCode::FORBIDDEN, "A folder cannot be moved between import and library; copy it, then delete it.\n");
+                }
+                replaced = onto;
             }
         }
         let context = match Context::of(request.headers()) {
-            Ok(context) => context.with_read_only(self.read_only),
+            Ok(context) => context.with_read_only(self.read_only).with_replaced(replaced),
             Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
         };
         let is_put = request.method() == Method::PUT;
@@ -111,14 +128,14 @@ impl WebDav {
     }
 }
 
-fn mount(prefix: &'static str, files: Files) -> Mount {
+fn mount(prefix: &'static str, files: Files, locks: Locks) -> Mount {
     let handler = DavConfig::new()
         .filesystem(Box::new(files.clone()))
-        .locksystem(MemLs::new())
+        .locksystem(Box::new(locks.clone()))
         .strip_prefix(prefix)
         .read_buf_size(READ_BUFFER)
         .build_handler();
-    Mount { prefix, files, handler }
+    Mount { prefix, files, locks, handler }
 }
 
 /// An HTTP date (RFC 9110 section 5.6.7).

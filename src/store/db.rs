@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use super::{baseline, documents, index, meta, remote};
+use super::{baseline, documents, index, meta, properties, remote};
 
 /// redb's page cache. The default of 1 GiB would be most of a small machine.
 const CACHE_BYTES: usize = 48 << 20;
@@ -90,6 +90,7 @@ impl Store {
         baseline::prepare(&begin)?;
         remote::prepare(&begin)?;
         documents::prepare(&begin)?;
+        properties::prepare(&begin)?;
         begin.commit()?;
         let database = Arc::new(database);
         let (jobs, queue) = mpsc::channel();

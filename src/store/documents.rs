@@ -16,11 +16,13 @@ pub struct Documents(TableDefinition<'static, &'static str, &'static str>);
 pub const SERVICES: Documents = Documents(TableDefinition::new("services"));
 /// People, by their names.
 pub const USERS: Documents = Documents(TableDefinition::new("users"));
+/// WebDAV locks, by their tokens.
+pub const LOCKS: Documents = Documents(TableDefinition::new("locks"));
 /// The report of each service's last run, by the service's id.
 pub const RUNS: Documents = Documents(TableDefinition::new("runs"));
 
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
-    for documents in [SERVICES, USERS, RUNS] {
+    for documents in [SERVICES, USERS, RUNS, LOCKS] {
         tx.open_table(documents.0)?;
     }
     Ok(())

@@ -15,7 +15,7 @@ fn litmus() {
     let sandbox = Sandbox::new();
     let mut node = sandbox.node("n");
     node.serve();
-    for (suite, tests) in [("basic", 16), ("copymove", 13), ("http", 4)] {
+    for (suite, tests) in [("basic", 16), ("copymove", 13), ("props", 30), ("locks", 41), ("http", 4)] {
         let output = Command::new("litmus")
             .env("TESTS", suite)
             .args([&node.originals(), "admin", PASSWORD])

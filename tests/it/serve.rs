@@ -235,3 +235,105 @@ fn a_killed_node_starts_again_with_everything() {
     assert_files(&node, &[("a.jpg", "a")]);
     assert!(node.left_behind().is_empty());
 }
+
+const LOCK: &str = "<?xml version='1.0'?><d:lockinfo xmlns:d='DAV:'><d:lockscope><d:exclusive/></d:lockscope><d:locktype><d:write/></d:locktype>\
+    <d:owner><d:href>mailto:me</d:href></d:owner></d:lockinfo>";
+
+#[test]
+fn locks_hold_at_every_mount_survive_a_restart_and_expire() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("a.jpg", "a");
+    node.serve();
+    let answer = http("LOCK", &format!("{}a.jpg", node.originals()), &[("Timeout", "Second-4"), ("Depth", "0")], LOCK.as_bytes());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let token = answer.headers["lock-token"].clone();
+    let elsewhere = |node: &crate::support::Node| format!("{}/webdav/originals/a.jpg", node.url());
+    assert_eq!(http("PUT", &elsewhere(&node), &[], b"b").status, 423);
+    node.signal("KILL");
+    node.serve();
+    assert_eq!(http("DELETE", &elsewhere(&node), &[], b"").status, 423);
+    assert_eq!(http("PUT", &elsewhere(&node), &[("If", &format!("({token})"))], b"b").status, 204);
+    let wanted = "<propfind xmlns='DAV:'><prop><lockdiscovery/></prop></propfind>";
+    let text = http("PROPFIND", &elsewhere(&node), &[("Depth", "0")], wanted.as_bytes()).text();
+    assert!(text.contains(token.trim_matches(['<', '>'])) && text.contains("mailto:me"), "{text}");
+    eventually("the lock's end", || http("PUT", &elsewhere(&node), &[], b"c").status == 204);
+}
+
+fn proppatch(url: &str, set: &str) -> String {
+    let body = format!("<d:propertyupdate xmlns:d='DAV:' xmlns:x='urn:x'><d:set><d:prop>{set}</d:prop></d:set></d:propertyupdate>");
+    let answer = http("PROPPATCH", url, &[], body.as_bytes());
+    assert_eq!(answer.status, 207, "{answer:?}");
+    answer.text()
+}
+
+#[test]
+fn properties_are_kept_copied_moved_and_forgotten_with_their_file() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("d/a.jpg", "a");
+    node.serve();
+    let url = |path: &str| format!("{}{path}", node.originals());
+    proppatch(&url("d/a.jpg"), "<x:note>keep <x:b>me</x:b> &amp; mine</x:note>");
+    let read = |path: &str| {
+        let wanted = "<propfind xmlns='DAV:'><prop><x:note xmlns:x='urn:x'/></prop></propfind>";
+        http("PROPFIND", &url(path), &[("Depth", "0")], wanted.as_bytes()).text().contains("keep <x:b>me</x:b> &amp; mine")
+    };
+    assert!(read("d/a.jpg"));
+    assert_eq!(http("COPY", &url("d/a.jpg"), &[("Destination", &url("d/b.jpg"))], b"").status, 201);
+    assert_eq!(http("MOVE", &url("d/"), &[("Destination", &url("e/"))], b"").status, 201);
+    assert!(read("e/a.jpg") && read("e/b.jpg"));
+    assert_eq!(http("DELETE", &url("e/a.jpg"), &[], b"").status, 204);
+    assert_eq!(http("PUT", &url("e/a.jpg"), &[], b"another").status, 201);
+    assert!(!read("e/a.jpg"), "a new file has inherited properties");
+    // One refusal and nothing is changed.
+    let text = proppatch(&url("e/b.jpg"), "<x:more>1</x:more><d:getetag>mine</d:getetag>");
+    assert!(text.contains("403 Forbidden") && text.contains("424 Failed Dependency"), "{text}");
+}
+
+#[test]
+fn times_can_be_set_in_every_dialect() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("a.jpg", "a");
+    node.serve();
+    let url = format!("{}a.jpg", node.originals());
+    let time =
+        || fs::metadata(node.library.join("a.jpg")).unwrap().modified().unwrap().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    proppatch(&url, "<d:lastmodified>1500000000</d:lastmodified>");
+    assert_eq!(time(), 1_500_000_000);
+    proppatch(&url, "<d:getlastmodified>Sun, 09 Sep 2001 01:46:40 GMT</d:getlastmodified>");
+    assert_eq!(time(), 1_000_000_000);
+    let windows = "<w:Win32LastModifiedTime xmlns:w='urn:schemas-microsoft-com:'>Fri, 14 Jul 2017 02:40:00 GMT</w:Win32LastModifiedTime>";
+    assert!(proppatch(&url, windows).contains("200 OK"));
+    assert_eq!(time(), 1_500_000_000);
+    assert!(proppatch(&url, "<d:lastmodified>soon</d:lastmodified>").contains("409 Conflict"));
+}
+
+#[test]
+fn a_move_onto_a_file_replaces_it_in_one_step_and_keeps_the_old_one() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("new.jpg", "new");
+    node.put("old.jpg", "old");
+    node.serve();
+    let url = |path: &str| format!("{}{path}", node.originals());
+    assert_eq!(http("MOVE", &url("new.jpg"), &[("Destination", &url("old.jpg")), ("Overwrite", "F")], b"").status, 412);
+    // Watched closely, the name is never without a file.
+    let (place, stop) = (node.library.join("old.jpg"), std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)));
+    let (watched, stopped) = (place.clone(), std::sync::Arc::clone(&stop));
+    let watcher = std::thread::spawn(move || {
+        while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+            assert!(watched.exists(), "there was a moment without a file");
+        }
+    });
+    assert_eq!(http("MOVE", &url("new.jpg"), &[("Destination", &url("old.jpg"))], b"").status, 204);
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    watcher.join().unwrap();
+    assert_files(&node, &[("old.jpg", "new")]);
+    assert_eq!(node.trashed(), ["old"]);
+    node.put("third.jpg", "third");
+    assert_eq!(http("COPY", &url("third.jpg"), &[("Destination", &url("old.jpg"))], b"").status, 204);
+    assert_files(&node, &[("old.jpg", "third"), ("third.jpg", "third")]);
+    assert_eq!(node.trashed().len(), 2);
+}

@@ -17,6 +17,7 @@ pub(super) struct Context {
     mtime: Option<Mtime>,
     checksum: KnownDigests,
     conditional: bool,
+    replaced: Option<Vec<u8>>,
     state: Shared<State>,
 }
 
@@ -42,6 +43,16 @@ impl Context {
 
     pub(super) fn with_read_only(self, read_only: bool) -> Self {
         Self { read_only, ..self }
+    }
+
+    /// This request moves or copies a file onto the one at this path below the mount.
+    pub(super) fn with_replaced(self, path: Option<String>) -> Self {
+        Self { replaced: path.map(String::into_bytes), ..self }
+    }
+
+    /// Whether the file at this path is about to be replaced in one step.
+    pub(super) fn replaces(&self, path: &[u8]) -> bool {
+        self.replaced.as_deref() == Some(path)
     }
 
     pub(super) fn mtime(&self) -> Option<Mtime> {

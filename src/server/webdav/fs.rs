@@ -63,6 +63,15 @@ impl Files {
         }
     }
 
+    /// Whether both paths are files: then one takes the place of the other in one step.
+    pub(super) fn file_onto_file(&self, from: &str, to: &str) -> bool {
+        let is_file = |path: &str| match self.place(path) {
+            Ok(Place::Inside((_, tree, _), path)) => tree.stat(&path).is_ok_and(|stat| stat.is_some_and(|stat| stat.kind == Kind::File)),
+            _ => false,
+        };
+        from != to && is_file(from) && is_file(to)
+    }
+
     /// Whether a MOVE would take a folder from one tree to another, which cannot be done in one step.
     pub(super) fn moves_folder_across(&self, from: &str, to: &str) -> bool {
         match (self.place(from), self.place(to)) {
@@ -211,6 +220,10 @@ impl GuardedFileSystem<Context> for Files {
 
     fn remove_file<'a>(&'a self, path: &'a DavPath, context: &'a Context) -> FsFuture<'a, ()> {
         Box::pin(async move {
+            if context.replaces(path.as_bytes()) {
+                // MOVE and COPY onto a file: what comes takes its place in one step, instead of dav-server's delete first.
+                return Ok(());
+            }
             let (tree, path) = self.inside(path)?;
             change(context, move || tree.remove_file(&path, &Expect::Anything)).await
         })
@@ -218,10 +231,11 @@ impl GuardedFileSystem<Context> for Files {
 
     fn rename<'a>(&'a self, from: &'a DavPath, to: &'a DavPath, context: &'a Context) -> FsFuture<'a, ()> {
         Box::pin(async move {
+            let replaces = context.replaces(to.as_bytes());
             let ((source, from), (target, to)) = (self.inside(from)?, self.inside(to)?);
             change(context, move || {
                 if source.root() == target.root() {
-                    return source.rename(&from, &to);
+                    return if replaces { source.replace(&from, &to) } else { source.rename(&from, &to) };
                 }
                 copy_file(&source, &from, &target, &to)?;
                 source.remove_file(&from, &Expect::Anything)
@@ -250,7 +264,8 @@ fn copy_file(source: &Tree, from: &RelPath, target: &Tree, to: &RelPath) -> Resu
             read => staged.write(&buffer[..read]).map_err(io)?,
         }
     }
-    staged.commit(to, &Expect::Anything, Some(stat.mtime)).map(drop)
+    staged.commit(to, &Expect::Anything, Some(stat.mtime))?;
+    source.copy_properties(from, target, to)
 }
 
 /// A member's name, and what it is or why that could not be found out.

@@ -11,13 +11,15 @@ use crate::dav::multistatus::{Document, Value};
 use crate::dav::names::{self, DAV, OC, PropName};
 use crate::dav::{checksum, etag, href, propfind};
 use crate::library::Kind;
+use crate::store::properties::Property;
 use crate::types::{LibraryId, RelPath};
 
 use super::super::http::{Body, text};
 use super::file::blocking;
 use super::fs::{Files, Place, TOP, look, members};
-use super::http_date;
+use super::locks::Locks;
 use super::meta::{Meta, fs_error};
+use super::{Mount, http_date};
 
 /// A request body larger than this is none that a client would send.
 const BODY_LIMIT: usize = 64 << 10;
@@ -45,9 +47,12 @@ struct Item {
     name: String,
     meta: Result<Meta, FsError>,
     library: Option<LibraryId>,
+    /// The tree's name and the path in it: what locks are kept by.
+    place: String,
+    properties: Vec<Property>,
 }
 
-pub(super) async fn answer(prefix: &str, files: Files, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(mount: &Mount, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let deep = match parts.headers.get("depth").map(HeaderValue::as_bytes) {
         Some(b"0") => false,
@@ -65,12 +70,13 @@ pub(super) async fn answer(prefix: &str, files: Files, request: Request<Incoming
         Ok(Err(error)) => return text(StatusCode::BAD_REQUEST, format!("The request body is no PROPFIND: {error}.\n")),
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
-    let path = parts.uri.path().strip_prefix(prefix).and_then(href::decode);
+    let path = parts.uri.path().strip_prefix(mount.prefix).and_then(href::decode);
     let Some(path) = path else { return text(StatusCode::BAD_REQUEST, "The path is not UTF-8.\n") };
-    let base = format!("{prefix}/");
+    let base = format!("{}/", mount.prefix);
+    let (files, locks) = (mount.files.clone(), mount.locks.clone());
     let document = blocking(move || {
         let items = collect(&base, &files, &path, deep)?;
-        write(&items, &wanted).map_err(|_| FsError::GeneralFailure)
+        write(&items, &wanted, &locks).map_err(|_| FsError::GeneralFailure)
     });
     match document.await.and_then(|document| document) {
         Ok(document) => {
@@ -95,29 +101,45 @@ fn finite_depth() -> Response<Body> {
 
 /// The target first, then its members.
 fn collect(base: &str, files: &Files, path: &str, deep: bool) -> Result<Vec<Item>, FsError> {
-    let item = |path: &RelPath, name: &str, meta: Result<Meta, FsError>, library| {
-        let folder = meta.as_ref().is_ok_and(|meta| meta.stat.kind == Kind::Folder);
-        Item { href: href::below(base, path, folder), name: name.to_owned(), meta, library }
-    };
     let unusable = |_| FsError::NotFound;
     match files.place(path)? {
         Place::Top => {
-            let mut items = vec![item(&RelPath::root(), "", Ok(TOP), None)];
+            let top = |path: &RelPath, name: &str, meta, library| Item {
+                href: href::below(base, path, true),
+                name: name.to_owned(),
+                meta,
+                library,
+                place: name.to_owned(),
+                properties: Vec::new(),
+            };
+            let mut items = vec![top(&RelPath::root(), "", Ok(TOP), None)];
             for (name, tree, library) in files.roots().iter().filter(|_| deep) {
                 let meta = look(tree, &RelPath::root()).map_err(|error| fs_error(&error));
-                items.push(item(&RelPath::parse(name).map_err(unusable)?, name, meta, *library));
+                items.push(top(&RelPath::parse(name).map_err(unusable)?, name, meta, *library));
             }
             Ok(items)
         }
-        Place::Inside((_, tree, library), inside) => {
+        Place::Inside((root, tree, library), inside) => {
+            let properties = tree.properties().map_err(|error| fs_error(&error))?;
+            let any_properties = !properties.is_empty().map_err(|error| fs_error(&error.into()))?;
             // Hrefs are built from the path as it was asked for, below the mount.
             let shown = RelPath::parse_lenient(path).map_err(unusable)?;
+            let item = |shown: &RelPath, inside: &RelPath, meta: Result<Meta, FsError>| {
+                let folder = meta.as_ref().is_ok_and(|meta| meta.stat.kind == Kind::Folder);
+                let properties = match any_properties {
+                    true => properties.of(inside).map_err(|error| fs_error(&error.into()))?,
+                    false => Vec::new(),
+                };
+                let place = format!("{root}/{inside}").trim_end_matches('/').to_owned();
+                let (href, name) = (href::below(base, shown, folder), shown.name().to_owned());
+                Ok::<_, FsError>(Item { href, name, meta, library: *library, place, properties })
+            };
             let meta = look(tree, &inside).map_err(|error| fs_error(&error))?;
             let is_folder = meta.stat.kind == Kind::Folder;
-            let mut items = vec![item(&shown, shown.name(), Ok(meta), *library)];
+            let mut items = vec![item(&shown, &inside, Ok(meta))?];
             if deep && is_folder {
                 for (name, meta) in members(tree, &inside).map_err(|error| fs_error(&error))? {
-                    items.push(item(&shown.join(&name).map_err(unusable)?, &name, meta, *library));
+                    items.push(item(&shown.join(&name).map_err(unusable)?, &inside.join(&name).map_err(unusable)?, meta)?);
                 }
             }
             Ok(items)
@@ -125,7 +147,7 @@ fn collect(base: &str, files: &Files, path: &str, deep: bool) -> Result<Vec<Item
     }
 }
 
-fn write(items: &[Item], wanted: &propfind::Request) -> std::io::Result<Vec<u8>> {
+fn write(items: &[Item], wanted: &propfind::Request, locks: &Locks) -> std::io::Result<Vec<u8>> {
     let mut document = Document::new()?;
     for item in items {
         let meta = match &item.meta {
@@ -136,7 +158,7 @@ fn write(items: &[Item], wanted: &propfind::Request) -> std::io::Result<Vec<u8>>
             }
         };
         let (mut found, mut missing) = (Vec::new(), Vec::new());
-        let mut tell = |name: &PropName, asked: bool| match value(item, meta, name) {
+        let mut tell = |name: &PropName, asked: bool| match value(item, meta, name, locks) {
             Some(value) => found.push((name.clone(), value)),
             None if asked => missing.push(name.clone()),
             None => {}
@@ -145,10 +167,12 @@ fn write(items: &[Item], wanted: &propfind::Request) -> std::io::Result<Vec<u8>>
             propfind::Request::Props(props) => props.iter().for_each(|name| tell(name, true)),
             propfind::Request::AllProp { include } => {
                 ALL.iter().for_each(|name| tell(name, false));
+                item.properties.iter().for_each(|property| tell(&property.name(), false));
                 include.iter().filter(|name| !ALL.contains(name)).for_each(|name| tell(name, true));
             }
             propfind::Request::PropName => {
                 ALL.iter().for_each(|name| tell(name, false));
+                item.properties.iter().for_each(|property| tell(&property.name(), false));
                 found.iter_mut().for_each(|(_, value)| *value = Value::Empty);
             }
         }
@@ -157,7 +181,10 @@ fn write(items: &[Item], wanted: &propfind::Request) -> std::io::Result<Vec<u8>>
     document.finish()
 }
 
-fn value(item: &Item, meta: &Meta, name: &PropName) -> Option<Value> {
+fn value(item: &Item, meta: &Meta, name: &PropName, locks: &Locks) -> Option<Value> {
+    if let Some(property) = item.properties.iter().find(|property| property.name() == *name) {
+        return Some(Value::Raw(property.xml.clone()));
+    }
     let folder = meta.stat.kind == Kind::Folder;
     let of_file = |value: String| (!folder).then_some(Value::Text(value));
     if *name == names::RESOURCETYPE {
@@ -175,7 +202,10 @@ fn value(item: &Item, meta: &Meta, name: &PropName) -> Option<Value> {
     } else if *name == names::SUPPORTEDLOCK {
         Some(Value::Raw(SUPPORTEDLOCK.to_owned()))
     } else if *name == names::LOCKDISCOVERY {
-        Some(Value::Empty)
+        match locks.active(&item.place) {
+            active if active.is_empty() => Some(Value::Empty),
+            active => Some(Value::Raw(format!("<d:lockdiscovery>{active}</d:lockdiscovery>"))),
+        }
     } else if *name == names::CHECKSUMS {
         meta.digests.map(|digests| Value::Texts(PropName::owned(OC, "checksum"), vec![checksum::oc_checksum(&digests.sha1)]))
     } else if *name == names::CONTENT_HASH {

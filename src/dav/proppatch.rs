@@ -1,0 +1,153 @@
+//! PROPPATCH requests (RFC 4918 section 9.2), read. Values are kept verbatim: they are the client's business.
+
+use quick_xml::events::Event;
+use quick_xml::reader::NsReader;
+
+use super::PropName;
+use super::names::DAV;
+use super::xml::{Reader, Token, XmlError};
+
+/// One instruction, in the order of the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch {
+    /// The property.
+    pub name: PropName,
+    /// What it is to be; none to remove it.
+    pub value: Option<Value>,
+}
+
+/// A property's new value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    /// The text directly in the element.
+    pub text: String,
+    /// The whole element, with every namespace in scope declared on it, so that it can stand anywhere.
+    pub xml: String,
+}
+
+/// Reads a body.
+pub fn parse(body: &str) -> Result<Vec<Patch>, XmlError> {
+    // A first pass checks depth, entities and the absence of a DTD, and finds the texts; a second one the verbatim elements.
+    let outline = outline(body)?;
+    let mut elements = verbatim(body)?.into_iter();
+    let mut patches = Vec::new();
+    for (set, name, text) in outline {
+        let xml = elements.next().ok_or(XmlError::Unexpected("propertyupdate"))?;
+        patches.push(Patch { name, value: set.then_some(Value { text, xml }) });
+    }
+    Ok(patches)
+}
+
+fn outline(body: &str) -> Result<Vec<(bool, PropName, String)>, XmlError> {
+    let mut reader = Reader::new(body);
+    let mut found = Vec::new();
+    let is = |name: &PropName, local: &str| name.namespace == DAV && name.local == local;
+    loop {
+        match reader.token()? {
+            Token::Start(name) if is(&name, "propertyupdate") => break,
+            Token::Text(text) if text.trim().is_empty() => {}
+            _ => return Err(XmlError::Unexpected("propertyupdate")),
+        }
+    }
+    let mut set = None;
+    let mut in_prop = false;
+    loop {
+        match reader.token()? {
+            Token::Start(name) => match (set, in_prop) {
+                (Some(set), true) => found.push((set, name, reader.text()?)),
+                (Some(_), false) if is(&name, "prop") => in_prop = true,
+                (None, _) if is(&name, "set") => set = Some(true),
+                (None, _) if is(&name, "remove") => set = Some(false),
+                _ => reader.skip()?,
+            },
+            Token::Text(_) => {}
+            Token::End if in_prop => in_prop = false,
+            Token::End if set.is_some() => set = None,
+            Token::End => break,
+            Token::Eof => return Err(XmlError::Malformed("it ends early".into())),
+        }
+    }
+    while reader.token()? != Token::Eof {}
+    Ok(found)
+}
+
+/// The property elements (those at the fourth level), as they were written, each with the namespaces in scope.
+fn verbatim(body: &str) -> Result<Vec<String>, XmlError> {
+    const LEVEL: usize = 3;
+    let malformed = |error: quick_xml::Error| XmlError::Malformed(error.to_string());
+    let mut reader = NsReader::from_str(body);
+    let mut found = Vec::new();
+    let mut depth = 0;
+    let mut open: Option<(String, String, usize)> = None;
+    loop {
+        let before = reader.buffer_position() as usize;
+        match reader.read_event().map_err(malformed)? {
+            Event::Start(start) => {
+                if depth == LEVEL {
+                    let name = start.name().as_ref().to_owned();
+                    let head = format!("<{}{}>", start.as_ref(), bindings(&reader, start.as_ref()));
+                    open = Some((name, head, reader.buffer_position() as usize));
+                }
+                depth += 1;
+            }
+            Event::Empty(start) if depth == LEVEL => {
+                found.push(format!("<{}{}/>", start.as_ref().trim_end(), bindings(&reader, start.as_ref())));
+            }
+            Event::End(_) => {
+                depth -= 1;
+                if depth == LEVEL
+                    && let Some((name, head, inner)) = open.take()
+                {
+                    let content = body.get(inner..before).unwrap_or_default();
+                    found.push(format!("{head}{content}</{name}>"));
+                }
+            }
+            Event::Eof => return Ok(found),
+            _ => {}
+        }
+    }
+}
+
+/// The declarations that are in scope and not on the element itself.
+fn bindings(reader: &NsReader<&[u8]>, start: &str) -> String {
+    let mut text = String::new();
+    for (prefix, namespace) in reader.resolver().bindings() {
+        let attribute = match prefix {
+            quick_xml::name::PrefixDeclaration::Default => "xmlns".to_owned(),
+            quick_xml::name::PrefixDeclaration::Named(prefix) => format!("xmlns:{prefix}"),
+        };
+        let declared = start.split_whitespace().any(|word| word.split('=').next() == Some(&attribute));
+        if !declared && attribute != "xmlns:xml" && attribute != "xmlns:xmlns" {
+            text.push_str(&format!(" {attribute}=\"{}\"", quick_xml::escape::escape(namespace.as_ref())));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stand_by_themselves() {
+        let body = "<?xml version='1.0'?><d:propertyupdate xmlns:d='DAV:' xmlns:n='urn:n'><d:set><d:prop><n:a xml:lang='de'>x &amp; <n:b/>\
+            </n:a><d:lastmodified>17</d:lastmodified></d:prop></d:set><d:remove><d:prop><c xmlns='urn:c'/></d:prop></d:remove></d:propertyupdate>";
+        let patches = parse(body).unwrap();
+        assert_eq!(patches.len(), 3);
+        assert_eq!(patches[0].name, PropName::owned("urn:n", "a"));
+        let xml = &patches[0].value.as_ref().unwrap().xml;
+        assert!(xml.contains("xml:lang='de'") && xml.contains("x &amp; <n:b/></n:a>") && xml.contains("xmlns:n=\"urn:n\""), "{xml}");
+        let mut alone = Reader::new(xml);
+        assert_eq!(alone.token(), Ok(Token::Start(PropName::owned("urn:n", "a"))));
+        assert_eq!(patches[1].value.as_ref().unwrap().text, "17");
+        assert_eq!(patches[2], Patch { name: PropName::owned("urn:c", "c"), value: None });
+    }
+
+    #[test]
+    fn refuses_what_is_not_one() {
+        assert!(parse("<d:propfind xmlns:d='DAV:'/>").is_err());
+        assert!(parse("<!DOCTYPE a><d:propertyupdate xmlns:d='DAV:'/>").is_err());
+        assert!(parse("<d:propertyupdate xmlns:d='DAV:'><d:set>").is_err());
+        assert_eq!(parse("<d:propertyupdate xmlns:d='DAV:'/>"), Ok(vec![]));
+    }
+}

@@ -1,0 +1,164 @@
+//! PROPPATCH: times become the file's time, everything else is kept as the client wrote it.
+
+use bytes::Bytes;
+use dav_server::fs::FsError;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+
+use crate::accounts::Login;
+use crate::dav::multistatus::{self, Document};
+use crate::dav::names::{DAV, OC};
+use crate::dav::proppatch::{self, Patch};
+use crate::dav::{PropName, href};
+use crate::library::{LibraryError, Tree};
+use crate::store::properties::Property;
+use crate::types::{Mtime, RelPath};
+
+use super::super::http::{Body, text};
+use super::Mount;
+use super::context::Context;
+use super::file::blocking;
+use super::fs::Place;
+use super::meta::fs_error;
+
+const BODY_LIMIT: usize = 64 << 10;
+/// What Windows calls its properties.
+const WINDOWS: &str = "urn:schemas-microsoft-com:";
+/// Asks dav-server for its judgement of conditions and locks, and changes nothing.
+const NOTHING: &str = "<d:propertyupdate xmlns:d=\"DAV:\"/>";
+
+/// What one instruction comes to.
+enum Effect {
+    /// The file's modification time.
+    Time(Mtime),
+    /// A dead property.
+    Keep(Property),
+    /// No dead property any more.
+    Drop,
+    /// Not allowed, for this reason.
+    Refused(StatusCode),
+}
+
+pub(super) async fn answer(mount: &Mount, request: Request<Incoming>, login: Login, read_only: bool) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    if read_only {
+        return text(StatusCode::FORBIDDEN, "This node is read-only.\n");
+    }
+    let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
+        return text(StatusCode::BAD_REQUEST, "The request body is too large or did not come.\n");
+    };
+    let body = body.to_bytes();
+    let patches = match str::from_utf8(&body).map(proppatch::parse) {
+        Ok(Ok(patches)) => patches,
+        Ok(Err(error)) => return text(StatusCode::BAD_REQUEST, format!("The request body is no PROPPATCH: {error}.\n")),
+        Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
+    };
+    let Some(path) = parts.uri.path().strip_prefix(mount.prefix).and_then(href::decode) else {
+        return text(StatusCode::BAD_REQUEST, "The path is not UTF-8.\n");
+    };
+    let href = parts.uri.path().to_owned();
+    let mut probe = Request::from_parts(parts, Full::new(Bytes::from_static(NOTHING.as_bytes())));
+    probe.headers_mut().insert(http::header::CONTENT_LENGTH, HeaderValue::from(NOTHING.len()));
+    let judged = mount.handler.handle_guarded(probe, login.user, Context::default()).await;
+    if judged.status() != StatusCode::MULTI_STATUS {
+        return judged.map(|body| body.boxed_unsync());
+    }
+    let files = mount.files.clone();
+    let document = blocking(move || match files.place(&path)? {
+        Place::Inside((_, tree, _), path) => apply(tree, &path, &href, patches),
+        Place::Top => Err(FsError::Forbidden),
+    });
+    match document.await.and_then(|document| document) {
+        Ok(document) => {
+            let mut response = Response::new(Full::new(Bytes::from(document)).map_err(|never| match never {}).boxed_unsync());
+            *response.status_mut() = StatusCode::MULTI_STATUS;
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
+            response
+        }
+        Err(FsError::NotFound) => text(StatusCode::NOT_FOUND, "There is no such file or folder.\n"),
+        Err(FsError::Forbidden) => text(StatusCode::FORBIDDEN, "This has no properties of its own.\n"),
+        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "The properties could not be changed; the log says why.\n"),
+    }
+}
+
+/// All or nothing, as section 9.2 wants it: one refusal makes the others fail with 424.
+fn apply(tree: &Tree, path: &RelPath, href: &str, patches: Vec<Patch>) -> Result<Vec<u8>, FsError> {
+    let effects: Vec<(PropName, Effect)> = patches.into_iter().map(|patch| (patch.name.clone(), effect(patch))).collect();
+    let refused = effects.iter().any(|(_, effect)| matches!(effect, Effect::Refused(_)));
+    let results: Vec<(PropName, StatusCode)> = effects
+        .iter()
+        .map(|(name, effect)| {
+            let status = match effect {
+                Effect::Refused(status) => *status,
+                _ if refused => StatusCode::FAILED_DEPENDENCY,
+                _ => StatusCode::OK,
+            };
+            (name.clone(), status)
+        })
+        .collect();
+    if !refused {
+        carry_out(tree, path, effects).map_err(|error| fs_error(&error))?;
+    }
+    let written = Document::new().and_then(|mut document| {
+        document.statuses(href, &results)?;
+        document.finish()
+    });
+    written.map_err(|_| FsError::GeneralFailure)
+}
+
+fn effect(patch: Patch) -> Effect {
+    let (namespace, local) = (patch.name.namespace.to_string(), patch.name.local.to_string());
+    let Some(value) = patch.value else {
+        return if is_protected(&namespace, &local) { Effect::Refused(StatusCode::FORBIDDEN) } else { Effect::Drop };
+    };
+    let time = match (namespace.as_str(), local.as_str()) {
+        // ownCloud's and Nextcloud's way: seconds since 1970.
+        (DAV, "lastmodified") => Some(Mtime::parse_oc_mtime(&value.text)),
+        (DAV, "getlastmodified") | (WINDOWS, "Win32LastModifiedTime") => {
+            Some(multistatus::parse_date(&value.text).map(Mtime::from_seconds))
+        }
+        _ => None,
+    };
+    match time {
+        Some(Some(time)) => Effect::Time(time),
+        Some(None) => Effect::Refused(StatusCode::CONFLICT),
+        None if is_protected(&namespace, &local) => Effect::Refused(StatusCode::FORBIDDEN),
+        None => Effect::Keep(Property { namespace, local, xml: value.xml }),
+    }
+}
+
+/// Live properties that tell what is, and cannot be told otherwise.
+fn is_protected(namespace: &str, local: &str) -> bool {
+    match namespace {
+        DAV => !matches!(local, "displayname" | "getcontentlanguage"),
+        OC => matches!(local, "id" | "fileid" | "size" | "permissions" | "checksums"),
+        crate::dav::names::TL => true,
+        _ => false,
+    }
+}
+
+/// In document order: the last word about a property counts.
+fn carry_out(tree: &Tree, path: &RelPath, effects: Vec<(PropName, Effect)>) -> Result<(), LibraryError> {
+    let mut time = None;
+    let mut last: Vec<(PropName, Option<Property>)> = Vec::new();
+    for (name, effect) in effects {
+        let kept = match effect {
+            Effect::Time(mtime) => {
+                time = Some(mtime);
+                continue;
+            }
+            Effect::Keep(property) => Some(property),
+            Effect::Drop => None,
+            Effect::Refused(_) => continue,
+        };
+        last.retain(|(other, _)| *other != name);
+        last.push((name, kept));
+    }
+    let removes = last.iter().filter(|(_, kept)| kept.is_none());
+    let removes = removes.map(|(name, _)| (name.namespace.to_string(), name.local.to_string())).collect();
+    let puts = last.iter().filter_map(|(_, kept)| kept.clone()).collect();
+    tree.patch_properties(path, puts, removes)?;
+    time.map_or(Ok(()), |mtime| tree.set_mtime(path, mtime))
+}
