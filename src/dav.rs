@@ -10,6 +10,7 @@ pub mod multistatus;
 pub mod names;
 pub mod propfind;
 pub mod proppatch;
+pub mod sync;
 pub mod xml;
 
 pub use names::PropName;

@@ -8,6 +8,7 @@ mod codec;
 mod db;
 
 pub mod baseline;
+pub mod changes;
 pub mod documents;
 pub mod index;
 pub mod meta;

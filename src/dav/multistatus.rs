@@ -253,6 +253,12 @@ impl Document {
         Ok(())
     }
 
+    /// Adds the token of a sync-collection answer (RFC 6578 section 6.2).
+    pub fn sync_token(&mut self, token: &str) -> io::Result<()> {
+        self.writer.create_element("d:sync-token").write_text_content(BytesText::new(token))?;
+        Ok(())
+    }
+
     /// Ends the document.
     pub fn finish(mut self) -> io::Result<Vec<u8>> {
         self.writer.write_event(Event::End(quick_xml::events::BytesEnd::new("d:multistatus")))?;

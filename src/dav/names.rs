@@ -60,6 +60,10 @@ pub const DISPLAYNAME: PropName = PropName::known(DAV, "displayname");
 pub const SUPPORTEDLOCK: PropName = PropName::known(DAV, "supportedlock");
 /// RFC 4918 section 15.8.
 pub const LOCKDISCOVERY: PropName = PropName::known(DAV, "lockdiscovery");
+/// RFC 6578 section 4.
+pub const SYNC_TOKEN: PropName = PropName::known(DAV, "sync-token");
+/// RFC 3253 section 3.1.5.
+pub const SUPPORTED_REPORT_SET: PropName = PropName::known(DAV, "supported-report-set");
 /// ownCloud: `SHA1:... MD5:...`, separated by spaces, in `oc:checksum` elements.
 pub const CHECKSUMS: PropName = PropName::known(OC, "checksums");
 /// The BLAKE3-256 of a file, in hexadecimal.

@@ -18,8 +18,9 @@ use crate::types::{Digests, Hasher, RelPath};
 use super::LibraryError;
 use super::tree::{Kind, Stat, Tree};
 
-/// Rows that are written in one transaction.
-const BATCH: usize = 1000;
+/// Rows that are written in one transaction. They touch pages all over the tables of digests, so that a few large ones cost far less than
+/// many small ones.
+const BATCH: usize = 4000;
 const READ_BUFFER: usize = 256 << 10;
 
 /// What a scan found.
@@ -74,6 +75,8 @@ struct Scan<'a> {
 
 #[derive(Default)]
 struct Found {
+    /// Read, but not yet written down.
+    rows: Vec<(RelPath, Stat, Digests)>,
     folders: HashSet<RelPath>,
     coverage: Coverage,
     failure: Option<LibraryError>,
@@ -134,7 +137,12 @@ impl<'a> Scan<'a> {
         self.forget(litter, true)?;
         for batch in changed.chunks(BATCH) {
             let rows: Vec<_> = batch.into_par_iter().filter_map(|path| self.read(path)).collect();
-            self.remember(rows)?;
+            let full = {
+                let mut found = self.lock();
+                found.rows.extend(rows);
+                if found.rows.len() >= BATCH { std::mem::take(&mut found.rows) } else { Vec::new() }
+            };
+            self.remember(full)?;
         }
         Ok(below)
     }
@@ -158,6 +166,9 @@ impl<'a> Scan<'a> {
     /// RACE: a file may have been replaced through the server since it was read here; then its row is newer than ours,
     /// and only a file that still looks as we read it may be written down.
     fn remember(&self, rows: Vec<(RelPath, Stat, Digests)>) -> Result<(), LibraryError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         let tree = self.tree.clone();
         self.store.write_soon(move |tx| {
             for (path, stat, digests) in rows {
@@ -194,6 +205,7 @@ impl<'a> Scan<'a> {
     /// Folders that the index knows and the disk no longer has lose their files.
     fn finish(self) -> Result<ScanReport, LibraryError> {
         let found = std::mem::take(&mut *self.lock());
+        self.remember(found.rows)?;
         if let Some(failure) = found.failure {
             return Err(failure);
         }

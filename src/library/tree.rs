@@ -7,9 +7,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::store::changes::Changes;
 use crate::store::index::{FileRow, Index};
 use crate::store::properties::{Area, Properties, Property};
-use crate::store::{Store, index, properties};
+use crate::store::{Store, changes, index, properties};
 use crate::types::media::{OWN_FOLDER, is_junk};
 use crate::types::{ContentHash, Digests, Expect, LocalVersion, Mtime, RelPath};
 
@@ -235,7 +236,8 @@ impl Tree {
             io::ErrorKind::NotFound => LibraryError::NoParent(path.clone()),
             _ => LibraryError::io(path, error),
         })?;
-        sync_parent(&place).map_err(|error| LibraryError::io(path, error))
+        sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
+        self.touch_parent(path)
     }
 
     /// Creates a folder and those above it, as far as they are missing.
@@ -311,7 +313,13 @@ impl Tree {
         let (area, from, to) = (self.inner.area, from.clone(), to.clone());
         self.inner.store.write_soon(move |tx| {
             properties::carry(tx, (area, &from), (area, &to), false)?;
-            if area == Area::Originals { index::rename(tx, &from, &to) } else { Ok(()) }
+            if area == Area::Originals {
+                index::rename(tx, &from, &to)?;
+                changes::forget_folder(tx, &from)?;
+                changes::touch(tx, &from.parent().unwrap_or_default())?;
+                changes::touch(tx, &to.parent().unwrap_or_default())?;
+            }
+            Ok(())
         })?;
         Ok(())
     }
@@ -352,8 +360,11 @@ impl Tree {
 
     /// Writes what is at a path into the index. Junk is stored and served, but not indexed.
     pub(super) fn remember(&self, path: &RelPath, stat: Stat, digests: Digests) -> Result<(), LibraryError> {
-        if self.inner.area != Area::Originals || path.segments().any(is_junk) {
+        if self.inner.area != Area::Originals {
             return Ok(());
+        }
+        if path.segments().any(is_junk) {
+            return self.touch_parent(path);
         }
         let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 };
         let path = path.clone();
@@ -364,9 +375,31 @@ impl Tree {
         let (area, path) = (self.inner.area, path.clone());
         self.inner.store.write_soon(move |tx| {
             properties::clear(tx, area, &path)?;
-            if area == Area::Originals { index::remove(tx, &path).map(drop) } else { Ok(()) }
+            if area == Area::Originals {
+                index::remove(tx, &path)?;
+                changes::forget_folder(tx, &path)?;
+                changes::touch(tx, &path.parent().unwrap_or_default())?;
+            }
+            Ok(())
         })?;
         Ok(())
+    }
+
+    /// Lets the entity tags of the folders above a path change, though the path is not in the index.
+    fn touch_parent(&self, path: &RelPath) -> Result<(), LibraryError> {
+        if self.inner.area == Area::Originals {
+            let parent = path.parent().unwrap_or_default();
+            self.inner.store.write_soon(move |tx| changes::touch(tx, &parent))?;
+        }
+        Ok(())
+    }
+
+    /// What changed; none for a tree without an index.
+    pub fn changes(&self) -> Result<Option<Changes>, LibraryError> {
+        match self.inner.area {
+            Area::Originals => Ok(Some(Changes::open(&self.inner.store.read()?)?)),
+            Area::Import => Ok(None),
+        }
     }
 
     /// The state that this tree writes to, when it has an index there.

@@ -103,7 +103,7 @@ fn credentials(header: &HeaderValue) -> Option<(String, String)> {
 }
 
 fn is_reading(method: &Method) -> bool {
-    matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "PROPFIND")
+    matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "PROPFIND" | "REPORT")
 }
 
 fn front_page(method: &Method) -> Response<Body> {

@@ -7,6 +7,7 @@ mod locks;
 mod meta;
 mod propfind;
 mod proppatch;
+mod report;
 
 use std::sync::Arc;
 
@@ -76,6 +77,9 @@ impl WebDav {
         if request.method().as_str() == "PROPFIND" {
             return propfind::answer(&mount, request).await;
         }
+        if request.method().as_str() == "REPORT" {
+            return report::answer(&mount, request).await;
+        }
         if request.method().as_str() == "PROPPATCH" {
             return proppatch::answer(&mount, request, login, self.read_only).await;
         }
@@ -125,6 +129,26 @@ impl WebDav {
             }
         }
         answer
+    }
+}
+
+/// Who is asking, where that makes a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Viewer {
+    /// Anybody.
+    Client,
+    /// A Nextcloud that mounts this node as external storage. With entity tags on folders it would scan each folder again whenever it is
+    /// looked at, and its own clients would never come to rest.
+    NextcloudStorage,
+}
+
+impl Viewer {
+    fn of(headers: &http::HeaderMap) -> Self {
+        let agent = headers.get(http::header::USER_AGENT).map_or(&b""[..], HeaderValue::as_bytes);
+        match agent.starts_with(b"sabre-dav/") || agent.starts_with(b"Nextcloud Server Crawler") {
+            true => Self::NextcloudStorage,
+            false => Self::Client,
+        }
     }
 }
 

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use super::{baseline, documents, index, meta, properties, remote};
+use super::{baseline, changes, documents, index, meta, properties, remote};
 
 /// redb's page cache. The default of 1 GiB would be most of a small machine.
 const CACHE_BYTES: usize = 48 << 20;
 /// How many waiting writes share one transaction.
 const BATCH: usize = 512;
+/// After so many commits that are not durable one is, so that the file does not grow: redb cannot use the room of replaced pages before.
+const OWED: u32 = 16;
 /// How long a write from `write_soon` may wait to become durable.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -86,6 +88,7 @@ impl Store {
         })?;
         let begin = database.begin_write()?;
         meta::prepare(&begin)?;
+        changes::prepare(&begin)?;
         index::prepare(&begin)?;
         baseline::prepare(&begin)?;
         remote::prepare(&begin)?;
@@ -168,25 +171,29 @@ impl Drop for Inner {
 }
 
 fn write_loop(database: &Database, queue: &Receiver<Job>) {
-    let mut owes_durability = false;
+    let mut owed = 0;
     loop {
-        let first = if owes_durability { queue.recv_timeout(SOON) } else { queue.recv().map_err(|_| RecvTimeoutError::Disconnected) };
+        let first = if owed > 0 { queue.recv_timeout(SOON) } else { queue.recv().map_err(|_| RecvTimeoutError::Disconnected) };
         let closing = matches!(first, Err(RecvTimeoutError::Disconnected));
         let mut jobs: Vec<Job> = first.into_iter().collect();
         jobs.extend(queue.try_iter().take(BATCH));
-        if jobs.is_empty() && owes_durability {
+        if jobs.is_empty() && owed > 0 {
             match commit(database, Vec::new(), true) {
-                Ok(()) => owes_durability = false,
+                Ok(()) => owed = 0,
                 Err(error) => tracing::error!(%error, "the state could not be made durable"),
             }
         }
         if closing {
+            let close: Work = Box::new(meta::set_closed);
+            if let Err(error) = commit(database, vec![close], true) {
+                tracing::error!(%error, "the state could not be closed properly");
+            }
             return;
         }
         if !jobs.is_empty() {
-            let durable = jobs.iter().any(|job| job.durable);
+            let durable = owed >= OWED || jobs.iter().any(|job| job.durable);
             run(database, jobs, durable);
-            owes_durability = !durable;
+            owed = if durable { 0 } else { owed + 1 };
         }
     }
 }

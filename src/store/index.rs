@@ -7,7 +7,7 @@ use crate::types::media::is_junk;
 use crate::types::{Digests, KnownDigests, LocalVersion, Mtime, RelPath};
 
 use super::codec::{decode, encode, member_range, path_key, path_of, successor};
-use super::{StoreError, meta};
+use super::{StoreError, changes};
 
 const FILES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("files");
 const BY_CONTENT: TableDefinition<&[u8], ()> = TableDefinition::new("files-by-content");
@@ -44,12 +44,14 @@ pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
 
 /// Sets what is at a path; `change` in the row is replaced by the next number.
 pub fn put(tx: &WriteTransaction, path: &RelPath, row: FileRow) -> Result<(), StoreError> {
-    let row = FileRow { change: meta::next_change(tx)?, ..row };
     let key = path_key(path);
-    let old = match tx.open_table(FILES)?.insert(key.as_slice(), encode(&row)?.as_slice())? {
-        Some(old) => Some(decode::<FileRow>(old.value())?.digests),
+    let old = match tx.open_table(FILES)?.get(key.as_slice())? {
+        Some(old) => Some(decode::<FileRow>(old.value())?),
         None => None,
     };
+    let row = FileRow { change: changes::record(tx, path, old.map(|old| old.change), false)?, ..row };
+    tx.open_table(FILES)?.insert(key.as_slice(), encode(&row)?.as_slice())?;
+    let old = old.map(|old| old.digests);
     if old == Some(row.digests) {
         return Ok(());
     }
@@ -68,12 +70,12 @@ pub fn put(tx: &WriteTransaction, path: &RelPath, row: FileRow) -> Result<(), St
 pub fn remove(tx: &WriteTransaction, path: &RelPath) -> Result<bool, StoreError> {
     let key = path_key(path);
     let old = match tx.open_table(FILES)?.remove(key.as_slice())? {
-        Some(old) => decode::<FileRow>(old.value())?.digests,
+        Some(old) => decode::<FileRow>(old.value())?,
         None => return Ok(false),
     };
-    tx.open_table(BY_CONTENT)?.remove([&old.content.0[..], &key].concat().as_slice())?;
-    tx.open_table(BY_SHA1)?.remove([&old.sha1.0[..], &key].concat().as_slice())?;
-    meta::next_change(tx)?;
+    tx.open_table(BY_CONTENT)?.remove([&old.digests.content.0[..], &key].concat().as_slice())?;
+    tx.open_table(BY_SHA1)?.remove([&old.digests.sha1.0[..], &key].concat().as_slice())?;
+    changes::record(tx, path, Some(old.change), true)?;
     Ok(true)
 }
 

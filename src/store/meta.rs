@@ -12,6 +12,7 @@ const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const FORMAT: u8 = 1;
 const FORMAT_KEY: &str = "format";
 const EPOCH_KEY: &str = "epoch";
+const CLOSED_KEY: &str = "closed";
 const CHANGE_KEY: &str = "change";
 const LIBRARY_KEY: &str = "library";
 const LIBRARY_PATH_KEY: &str = "library-path";
@@ -24,12 +25,30 @@ pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     match format.as_deref() {
         Some([FORMAT]) => {}
         Some(_) => return Err(StoreError::Newer),
-        None => {
-            table.insert(FORMAT_KEY, [FORMAT].as_slice())?;
-            table.insert(EPOCH_KEY, Uuid::new_v4().as_bytes().as_slice())?;
-        }
+        None => drop(table.insert(FORMAT_KEY, [FORMAT].as_slice())?),
+    }
+    // Taken out while the state is open: finding it here means that the last run closed it properly.
+    if table.remove(CLOSED_KEY)?.is_none() {
+        table.insert(EPOCH_KEY, Uuid::new_v4().as_bytes().as_slice())?;
     }
     Ok(())
+}
+
+/// Writes down that nothing is lost: the epoch goes on.
+pub(super) fn set_closed(tx: &WriteTransaction) -> Result<(), StoreError> {
+    tx.open_table(TABLE)?.insert(CLOSED_KEY, [1_u8].as_slice())?;
+    Ok(())
+}
+
+/// The epoch and the latest change number.
+pub(super) fn position(tx: &ReadTransaction) -> Result<(Uuid, u64), StoreError> {
+    let table = tx.open_table(TABLE)?;
+    let epoch = table.get(EPOCH_KEY)?.and_then(|value| Uuid::from_slice(value.value()).ok()).ok_or(StoreError::Damaged("the epoch"))?;
+    let latest = match table.get(CHANGE_KEY)? {
+        Some(value) => u64::from_be_bytes(value.value().try_into().map_err(|_| StoreError::Damaged("a counter"))?),
+        None => 0,
+    };
+    Ok((epoch, latest))
 }
 
 /// The places that a node serves, remembered so that commands need not be told again.

@@ -337,3 +337,81 @@ fn a_move_onto_a_file_replaces_it_in_one_step_and_keeps_the_old_one() {
     assert_files(&node, &[("old.jpg", "third"), ("third.jpg", "third")]);
     assert_eq!(node.trashed().len(), 2);
 }
+
+fn report(node: &crate::support::Node, path: &str, token: &str, limit: &str) -> (String, String) {
+    let body = format!(
+        "<d:sync-collection xmlns:d='DAV:'><d:sync-token>{token}</d:sync-token><d:sync-level>infinite</d:sync-level>{limit}<d:prop>\
+         <d:getetag/><h:content-hash xmlns:h='urn:twinlens:dav'/></d:prop></d:sync-collection>"
+    );
+    let answer = http("REPORT", &format!("{}{path}", node.originals()), &[], body.as_bytes());
+    assert_eq!(answer.status, 207, "{answer:?}");
+    let text = answer.text();
+    let token = text.split("<d:sync-token>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    (text, token)
+}
+
+#[test]
+fn what_changed_is_told_since_a_token() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("a/1.jpg", "1");
+    node.put("b/2.jpg", "2");
+    node.run(&["index"]);
+    node.serve();
+    let (text, token) = report(&node, "", "", "");
+    assert!(text.contains("/originals/a/1.jpg") && text.contains("/originals/b/2.jpg") && text.contains("<tl:content-hash>"), "{text}");
+    let (text, same) = report(&node, "", &token, "");
+    assert!(!text.contains("<d:response>") && same == token, "{text}");
+    http("PUT", &format!("{}a/3.jpg", node.originals()), &[], b"3");
+    http("DELETE", &format!("{}b/2.jpg", node.originals()), &[], b"");
+    let (text, later) = report(&node, "", &token, "");
+    assert!(text.contains("/originals/a/3.jpg") && !text.contains("1.jpg"), "{text}");
+    assert!(text.contains("<d:href>/originals/b/2.jpg</d:href><d:status>HTTP/1.1 404 Not Found"), "{text}");
+    // A folder tells what is below it only.
+    let (text, _) = report(&node, "a/", &token, "");
+    assert!(text.contains("/originals/a/3.jpg") && !text.contains("2.jpg"), "{text}");
+    // In pages.
+    let (first, next) = report(&node, "", &token, "<d:limit><d:nresults>1</d:nresults></d:limit>");
+    assert!(first.contains("507 Insufficient Storage") && first.matches("<d:response>").count() == 2, "{first}");
+    let (second, end) = report(&node, "", &next, "<d:limit><d:nresults>1</d:nresults></d:limit>");
+    assert!(second.matches("<d:response>").count() == 1 && end == later, "{second}");
+    // The token outlives a restart, but not a crash: the last numbers may come again then.
+    node.stop();
+    node.serve();
+    assert!(!report(&node, "", &later, "").0.contains("<d:response>"));
+    node.signal("KILL");
+    node.serve();
+    let body = format!(
+        "<d:sync-collection xmlns:d='DAV:'><d:sync-token>{later}</d:sync-token><d:sync-level>1</d:sync-level><d:prop/></d:sync-collection>"
+    );
+    let answer = http("REPORT", &node.originals(), &[], body.as_bytes());
+    assert!(answer.status == 403 && answer.text().contains("valid-sync-token"), "{answer:?}");
+}
+
+#[test]
+fn folders_have_entity_tags_that_change_with_everything_below() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("a/b/1.jpg", "1");
+    node.put("c/2.jpg", "2");
+    node.run(&["index"]);
+    node.serve();
+    let wanted = "<propfind xmlns='DAV:'><prop><getetag/></prop></propfind>";
+    let etag_as = |path: &str, agent: &str| {
+        let answer = http("PROPFIND", &format!("{}{path}", node.originals()), &[("Depth", "0"), ("User-Agent", agent)], wanted.as_bytes());
+        answer.text().split("<d:getetag>").nth(1).map(|rest| rest.split('<').next().unwrap().to_owned())
+    };
+    let etag = |path: &str| etag_as(path, "test").unwrap_or_default();
+    let all = || ["", "a/", "a/b/", "c/"].map(etag);
+    let before = all();
+    assert!(before.iter().all(|etag| etag.starts_with("&quot;") && etag.len() < 52), "{before:?}");
+    http("PUT", &format!("{}a/b/1.jpg", node.originals()), &[], b"changed");
+    let after = all();
+    assert!(before[..3].iter().zip(&after).all(|(then, now)| then != now) && before[3] == after[3], "{before:?} {after:?}");
+    http("MKCOL", &format!("{}c/new/", node.originals()), &[], b"");
+    assert_ne!(etag("c/"), after[3]);
+    http("MOVE", &format!("{}a/b/", node.originals()), &[("Destination", "/originals/c/b/")], b"");
+    assert_ne!(etag("a/"), after[1]);
+    // A Nextcloud that mounts the node would never come to rest.
+    assert_eq!(etag_as("a/", "sabre-dav/4.4.0 (http://sabre.io/)"), None);
+}

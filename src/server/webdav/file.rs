@@ -157,7 +157,7 @@ impl Writing {
                 tracing::warn!(%path, "an empty upload replaced a file; the file is in the trash");
             }
             let stat = Stat { kind: Kind::File, size: version.size, mtime: version.mtime, inode: 0 };
-            Ok(Some(Meta { stat, digests: Some(digests) }))
+            Ok(Some(Meta { stat, digests: Some(digests), folder_etag: None }))
         });
         match stored.await? {
             Ok(Some(meta)) => {

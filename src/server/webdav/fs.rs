@@ -10,6 +10,7 @@ use http::StatusCode;
 use crate::library::{Kind, LibraryError, Member, OnDisk, Stat, Tree};
 use crate::types::{Expect, LibraryId, Mtime, RelPath};
 
+use super::Viewer;
 use super::context::Context;
 use super::file::{Reading, Writing, blocking};
 use super::meta::{Meta, fs_error};
@@ -100,13 +101,18 @@ fn decoded(path: &DavPath) -> Result<&str, FsError> {
 }
 
 /// The top folder has no times of its own; the oldest says "unchanged" to every client.
-pub(super) const TOP: Meta = Meta { stat: Stat { kind: Kind::Folder, size: 0, mtime: Mtime(0), inode: 0 }, digests: None };
+pub(super) const TOP: Meta =
+    Meta { stat: Stat { kind: Kind::Folder, size: 0, mtime: Mtime(0), inode: 0 }, digests: None, folder_etag: None };
 
 /// A file or folder with what the index knows of it.
-pub(super) fn look(tree: &Tree, path: &RelPath) -> Result<Meta, LibraryError> {
+pub(super) fn look(tree: &Tree, path: &RelPath, viewer: Viewer) -> Result<Meta, LibraryError> {
     let stat = tree.stat(path)?.ok_or_else(|| LibraryError::NotFound(path.clone()))?;
     let digests = if stat.kind == Kind::File { tree.digests(path, &stat)? } else { None };
-    Ok(Meta { stat, digests })
+    let folder_etag = match tree.changes()?.filter(|_| stat.kind == Kind::Folder && viewer == Viewer::Client) {
+        Some(changes) => Some(changes.folder_etag(path)?),
+        None => None,
+    };
+    Ok(Meta { stat, digests, folder_etag })
 }
 
 struct Entry {
@@ -145,7 +151,7 @@ impl GuardedFileSystem<Context> for Files {
                 let opened = blocking(move || {
                     let (file, stat) = tree.open_file(&path)?;
                     let digests = tree.digests(&path, &stat)?;
-                    Ok::<_, LibraryError>(Reading::new(file, Meta { stat, digests }))
+                    Ok::<_, LibraryError>(Reading::new(file, Meta { stat, digests, folder_etag: None }))
                 });
                 let file = opened.await?.map_err(|error| fs_error(&error))?;
                 return Ok(Box::new(file) as Box<dyn DavFile>);
@@ -176,7 +182,7 @@ impl GuardedFileSystem<Context> for Files {
                 }
                 Place::Inside((_, tree, _), folder) => {
                     let tree = tree.clone();
-                    let members = blocking(move || members(&tree, &folder)).await?.map_err(|error| fs_error(&error))?;
+                    let members = blocking(move || members(&tree, &folder, Viewer::Client)).await?.map_err(|error| fs_error(&error))?;
                     let entry = |(name, meta)| Ok(Box::new(Entry { name, meta }) as _);
                     members.into_iter().map(entry).collect()
                 }
@@ -191,7 +197,7 @@ impl GuardedFileSystem<Context> for Files {
                 Place::Top => TOP,
                 Place::Inside((_, tree, _), path) => {
                     let tree = tree.clone();
-                    blocking(move || look(&tree, &path)).await?.map_err(|error| fs_error(&error))?
+                    blocking(move || look(&tree, &path, Viewer::Client)).await?.map_err(|error| fs_error(&error))?
                 }
             };
             Ok(Box::new(meta) as Box<dyn DavMetaData>)
@@ -272,7 +278,7 @@ fn copy_file(source: &Tree, from: &RelPath, target: &Tree, to: &RelPath) -> Resu
 type Named = (String, Result<Meta, FsError>);
 
 /// The members of a folder with what the index knows of them, by name. One that cannot be read is there, as an error.
-pub(super) fn members(tree: &Tree, folder: &RelPath) -> Result<Vec<Named>, LibraryError> {
+pub(super) fn members(tree: &Tree, folder: &RelPath, viewer: Viewer) -> Result<Vec<Named>, LibraryError> {
     let mut members = tree.list(folder)?;
     members.sort_by(|a, b| a.path.cmp(&b.path));
     let mut rows = std::collections::HashMap::new();
@@ -282,10 +288,13 @@ pub(super) fn members(tree: &Tree, folder: &RelPath) -> Result<Vec<Named>, Libra
             rows.insert(path, row);
         }
     }
+    let changes = tree.changes()?.filter(|_| viewer == Viewer::Client);
     let entry = |Member { path, stat }: Member| {
-        let meta = stat.map_err(|_| FsError::Forbidden).map(|stat| {
+        let meta = stat.map_err(|_| FsError::Forbidden).and_then(|stat| {
             let digests = rows.get(&path).filter(|row| stat.matches(row)).map(|row| row.digests);
-            Meta { stat, digests }
+            let changes = changes.as_ref().filter(|_| stat.kind == Kind::Folder);
+            let folder_etag = changes.map(|changes| changes.folder_etag(&path)).transpose().map_err(|error| fs_error(&error.into()))?;
+            Ok(Meta { stat, digests, folder_etag })
         });
         (path.name().to_owned(), meta)
     };

@@ -7,18 +7,20 @@ use dav_server::fs::{DavMetaData, FsError, FsResult};
 use crate::library::{Kind, LibraryError, Stat};
 use crate::types::Digests;
 
-/// A file or folder. Folders have no entity tag: theirs would have to change with everything below.
+/// A file or folder.
 #[derive(Debug, Clone)]
 pub(super) struct Meta {
     pub(super) stat: Stat,
     pub(super) digests: Option<Digests>,
+    /// A folder's entity tag, which changes with everything below; none where nobody should see one.
+    pub(super) folder_etag: Option<String>,
 }
 
 impl Meta {
     /// The opaque part of the entity tag: the content hash where the index knows it.
     pub(super) fn opaque_etag(&self) -> Option<String> {
         match (self.stat.kind, self.digests) {
-            (Kind::Folder, _) => None,
+            (Kind::Folder, _) => self.folder_etag.clone(),
             (Kind::File, Some(digests)) => Some(digests.content.etag()),
             // A name that is not indexed, or a file that another program has just written.
             (Kind::File, None) => {

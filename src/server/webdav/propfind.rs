@@ -19,7 +19,7 @@ use super::file::blocking;
 use super::fs::{Files, Place, TOP, look, members};
 use super::locks::Locks;
 use super::meta::{Meta, fs_error};
-use super::{Mount, http_date};
+use super::{Mount, Viewer, http_date};
 
 /// A request body larger than this is none that a client would send.
 const BODY_LIMIT: usize = 64 << 10;
@@ -29,6 +29,10 @@ const SUPPORTEDLOCK: &str = "<d:supportedlock>\
     <d:lockentry><d:lockscope><d:exclusive/></d:lockscope><d:locktype><d:write/></d:locktype></d:lockentry>\
     <d:lockentry><d:lockscope><d:shared/></d:lockscope><d:locktype><d:write/></d:locktype></d:lockentry>\
     </d:supportedlock>";
+
+/// The reports that a folder of the library answers (RFC 3253 section 3.1.5).
+const SUPPORTED_REPORT_SET: &str = "<d:supported-report-set><d:supported-report><d:report><d:sync-collection/></d:report></d:supported-report>\
+    </d:supported-report-set>";
 
 /// What `allprop` tells: what every resource may have.
 const ALL: [PropName; 7] = [
@@ -42,14 +46,14 @@ const ALL: [PropName; 7] = [
 ];
 
 /// One resource of the answer.
-struct Item {
-    href: String,
-    name: String,
-    meta: Result<Meta, FsError>,
-    library: Option<LibraryId>,
+pub(super) struct Item {
+    pub(super) href: String,
+    pub(super) name: String,
+    pub(super) meta: Result<Meta, FsError>,
+    pub(super) library: Option<LibraryId>,
     /// The tree's name and the path in it: what locks are kept by.
-    place: String,
-    properties: Vec<Property>,
+    pub(super) place: String,
+    pub(super) properties: Vec<Property>,
 }
 
 pub(super) async fn answer(mount: &Mount, request: Request<Incoming>) -> Response<Body> {
@@ -58,7 +62,7 @@ pub(super) async fn answer(mount: &Mount, request: Request<Incoming>) -> Respons
         Some(b"0") => false,
         Some(b"1") => true,
         // Without the header it is infinity too (RFC 4918 section 9.1).
-        None | Some(b"infinity" | b"Infinity") => return finite_depth(),
+        None | Some(b"infinity" | b"Infinity") => return error_document(StatusCode::FORBIDDEN, "propfind-finite-depth"),
         Some(_) => return text(StatusCode::BAD_REQUEST, "Depth is 0, 1 or infinity.\n"),
     };
     let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
@@ -73,34 +77,39 @@ pub(super) async fn answer(mount: &Mount, request: Request<Incoming>) -> Respons
     let path = parts.uri.path().strip_prefix(mount.prefix).and_then(href::decode);
     let Some(path) = path else { return text(StatusCode::BAD_REQUEST, "The path is not UTF-8.\n") };
     let base = format!("{}/", mount.prefix);
-    let (files, locks) = (mount.files.clone(), mount.locks.clone());
+    let (files, locks, viewer) = (mount.files.clone(), mount.locks.clone(), Viewer::of(&parts.headers));
     let document = blocking(move || {
-        let items = collect(&base, &files, &path, deep)?;
+        let items = collect(&base, &files, &path, deep, viewer)?;
         write(&items, &wanted, &locks).map_err(|_| FsError::GeneralFailure)
     });
     match document.await.and_then(|document| document) {
-        Ok(document) => {
-            let mut response = Response::new(Full::new(Bytes::from(document)).map_err(|never| match never {}).boxed_unsync());
-            *response.status_mut() = StatusCode::MULTI_STATUS;
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
-            response
-        }
+        Ok(document) => multistatus(document),
         Err(FsError::NotFound) => text(StatusCode::NOT_FOUND, "There is no such file or folder.\n"),
         Err(FsError::Forbidden) => text(StatusCode::FORBIDDEN, "This cannot be read.\n"),
         Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "This could not be read; the log says why.\n"),
     }
 }
 
-/// The answer of RFC 4918 section 9.1 to a listing without end.
-fn finite_depth() -> Response<Body> {
-    let xml = "<?xml version=\"1.0\" encoding=\"utf-8\"?><d:error xmlns:d=\"DAV:\"><d:propfind-finite-depth/></d:error>";
-    let mut response = text(StatusCode::FORBIDDEN, xml);
+/// A 207 with this document.
+pub(super) fn multistatus(document: Vec<u8>) -> Response<Body> {
+    xml(StatusCode::MULTI_STATUS, document)
+}
+
+/// An error with one of the condition codes of RFC 4918 section 16 and its kin.
+pub(super) fn error_document(status: StatusCode, condition: &str) -> Response<Body> {
+    let body = format!("<?xml version=\"1.0\" encoding=\"utf-8\"?><d:error xmlns:d=\"DAV:\"><d:{condition}/></d:error>");
+    xml(status, body.into_bytes())
+}
+
+fn xml(status: StatusCode, body: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
     response
 }
 
 /// The target first, then its members.
-fn collect(base: &str, files: &Files, path: &str, deep: bool) -> Result<Vec<Item>, FsError> {
+fn collect(base: &str, files: &Files, path: &str, deep: bool, viewer: Viewer) -> Result<Vec<Item>, FsError> {
     let unusable = |_| FsError::NotFound;
     match files.place(path)? {
         Place::Top => {
@@ -114,7 +123,7 @@ fn collect(base: &str, files: &Files, path: &str, deep: bool) -> Result<Vec<Item
             };
             let mut items = vec![top(&RelPath::root(), "", Ok(TOP), None)];
             for (name, tree, library) in files.roots().iter().filter(|_| deep) {
-                let meta = look(tree, &RelPath::root()).map_err(|error| fs_error(&error));
+                let meta = look(tree, &RelPath::root(), viewer).map_err(|error| fs_error(&error));
                 items.push(top(&RelPath::parse(name).map_err(unusable)?, name, meta, *library));
             }
             Ok(items)
@@ -134,11 +143,11 @@ fn collect(base: &str, files: &Files, path: &str, deep: bool) -> Result<Vec<Item
                 let (href, name) = (href::below(base, shown, folder), shown.name().to_owned());
                 Ok::<_, FsError>(Item { href, name, meta, library: *library, place, properties })
             };
-            let meta = look(tree, &inside).map_err(|error| fs_error(&error))?;
+            let meta = look(tree, &inside, viewer).map_err(|error| fs_error(&error))?;
             let is_folder = meta.stat.kind == Kind::Folder;
             let mut items = vec![item(&shown, &inside, Ok(meta))?];
             if deep && is_folder {
-                for (name, meta) in members(tree, &inside).map_err(|error| fs_error(&error))? {
+                for (name, meta) in members(tree, &inside, viewer).map_err(|error| fs_error(&error))? {
                     items.push(item(&shown.join(&name).map_err(unusable)?, &inside.join(&name).map_err(unusable)?, meta)?);
                 }
             }
@@ -149,36 +158,33 @@ fn collect(base: &str, files: &Files, path: &str, deep: bool) -> Result<Vec<Item
 
 fn write(items: &[Item], wanted: &propfind::Request, locks: &Locks) -> std::io::Result<Vec<u8>> {
     let mut document = Document::new()?;
-    for item in items {
-        let meta = match &item.meta {
-            Ok(meta) => meta,
-            Err(_) => {
-                document.failure(&item.href, StatusCode::FORBIDDEN)?;
-                continue;
-            }
-        };
-        let (mut found, mut missing) = (Vec::new(), Vec::new());
-        let mut tell = |name: &PropName, asked: bool| match value(item, meta, name, locks) {
-            Some(value) => found.push((name.clone(), value)),
-            None if asked => missing.push(name.clone()),
-            None => {}
-        };
-        match wanted {
-            propfind::Request::Props(props) => props.iter().for_each(|name| tell(name, true)),
-            propfind::Request::AllProp { include } => {
-                ALL.iter().for_each(|name| tell(name, false));
-                item.properties.iter().for_each(|property| tell(&property.name(), false));
-                include.iter().filter(|name| !ALL.contains(name)).for_each(|name| tell(name, true));
-            }
-            propfind::Request::PropName => {
-                ALL.iter().for_each(|name| tell(name, false));
-                item.properties.iter().for_each(|property| tell(&property.name(), false));
-                found.iter_mut().for_each(|(_, value)| *value = Value::Empty);
-            }
-        }
-        document.resource(&item.href, &found, &missing)?;
-    }
+    items.iter().try_for_each(|item| write_item(&mut document, item, wanted, locks))?;
     document.finish()
+}
+
+/// Writes what is wanted of one resource.
+pub(super) fn write_item(document: &mut Document, item: &Item, wanted: &propfind::Request, locks: &Locks) -> std::io::Result<()> {
+    let Ok(meta) = &item.meta else { return document.failure(&item.href, StatusCode::FORBIDDEN) };
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    let mut tell = |name: &PropName, asked: bool| match value(item, meta, name, locks) {
+        Some(value) => found.push((name.clone(), value)),
+        None if asked => missing.push(name.clone()),
+        None => {}
+    };
+    match wanted {
+        propfind::Request::Props(props) => props.iter().for_each(|name| tell(name, true)),
+        propfind::Request::AllProp { include } => {
+            ALL.iter().for_each(|name| tell(name, false));
+            item.properties.iter().for_each(|property| tell(&property.name(), false));
+            include.iter().filter(|name| !ALL.contains(name)).for_each(|name| tell(name, true));
+        }
+        propfind::Request::PropName => {
+            ALL.iter().for_each(|name| tell(name, false));
+            item.properties.iter().for_each(|property| tell(&property.name(), false));
+            found.iter_mut().for_each(|(_, value)| *value = Value::Empty);
+        }
+    }
+    document.resource(&item.href, &found, &missing)
 }
 
 fn value(item: &Item, meta: &Meta, name: &PropName, locks: &Locks) -> Option<Value> {
@@ -210,6 +216,8 @@ fn value(item: &Item, meta: &Meta, name: &PropName, locks: &Locks) -> Option<Val
         meta.digests.map(|digests| Value::Texts(PropName::owned(OC, "checksum"), vec![checksum::oc_checksum(&digests.sha1)]))
     } else if *name == names::CONTENT_HASH {
         meta.digests.map(|digests| Value::Text(digests.content.to_string()))
+    } else if *name == names::SUPPORTED_REPORT_SET {
+        item.library.filter(|_| folder).map(|_| Value::Raw(SUPPORTED_REPORT_SET.to_owned()))
     } else if *name == names::LIBRARY_ID {
         item.library.filter(|_| folder).map(|id| Value::Text(id.to_string()))
     } else {

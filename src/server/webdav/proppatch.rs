@@ -2,13 +2,12 @@
 
 use bytes::Bytes;
 use dav_server::fs::FsError;
-use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 
 use crate::accounts::Login;
-use crate::dav::multistatus::{self, Document};
+use crate::dav::multistatus::{Document, parse_date};
 use crate::dav::names::{DAV, OC};
 use crate::dav::proppatch::{self, Patch};
 use crate::dav::{PropName, href};
@@ -22,6 +21,7 @@ use super::context::Context;
 use super::file::blocking;
 use super::fs::Place;
 use super::meta::fs_error;
+use super::propfind::multistatus;
 
 const BODY_LIMIT: usize = 64 << 10;
 /// What Windows calls its properties.
@@ -71,12 +71,7 @@ pub(super) async fn answer(mount: &Mount, request: Request<Incoming>, login: Log
         Place::Top => Err(FsError::Forbidden),
     });
     match document.await.and_then(|document| document) {
-        Ok(document) => {
-            let mut response = Response::new(Full::new(Bytes::from(document)).map_err(|never| match never {}).boxed_unsync());
-            *response.status_mut() = StatusCode::MULTI_STATUS;
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
-            response
-        }
+        Ok(document) => multistatus(document),
         Err(FsError::NotFound) => text(StatusCode::NOT_FOUND, "There is no such file or folder.\n"),
         Err(FsError::Forbidden) => text(StatusCode::FORBIDDEN, "This has no properties of its own.\n"),
         Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "The properties could not be changed; the log says why.\n"),
@@ -116,9 +111,7 @@ fn effect(patch: Patch) -> Effect {
     let time = match (namespace.as_str(), local.as_str()) {
         // ownCloud's and Nextcloud's way: seconds since 1970.
         (DAV, "lastmodified") => Some(Mtime::parse_oc_mtime(&value.text)),
-        (DAV, "getlastmodified") | (WINDOWS, "Win32LastModifiedTime") => {
-            Some(multistatus::parse_date(&value.text).map(Mtime::from_seconds))
-        }
+        (DAV, "getlastmodified") | (WINDOWS, "Win32LastModifiedTime") => Some(parse_date(&value.text).map(Mtime::from_seconds)),
         _ => None,
     };
     match time {

@@ -1,0 +1,106 @@
+//! sync-collection requests (RFC 6578), and the tokens that nodes give.
+
+use uuid::Uuid;
+
+use super::PropName;
+use super::names::DAV;
+use super::xml::{Reader, Token, XmlError};
+
+/// What a client wants to know has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The token of an earlier answer; none at the first time.
+    pub token: Option<String>,
+    /// `infinite` rather than `1`.
+    pub deep: bool,
+    /// At most so many members in one answer.
+    pub limit: Option<u64>,
+    /// What to tell of each.
+    pub props: Vec<PropName>,
+}
+
+impl Request {
+    /// Reads a body.
+    pub fn parse(body: &str) -> Result<Self, XmlError> {
+        let mut reader = Reader::new(body);
+        let is = |name: &PropName, local: &str| name.namespace == DAV && name.local == local;
+        loop {
+            match reader.token()? {
+                Token::Start(name) if is(&name, "sync-collection") => break,
+                Token::Text(text) if text.trim().is_empty() => {}
+                _ => return Err(XmlError::Unexpected("sync-collection")),
+            }
+        }
+        let mut request = Self { token: None, deep: false, limit: None, props: Vec::new() };
+        loop {
+            match reader.token()? {
+                Token::Start(name) if is(&name, "sync-token") => request.token = Some(reader.text()?).filter(|token| !token.is_empty()),
+                Token::Start(name) if is(&name, "sync-level") => request.deep = matches!(reader.text()?.as_str(), "infinite" | "infinity"),
+                Token::Start(name) if is(&name, "limit") => loop {
+                    match reader.token()? {
+                        Token::Start(name) if is(&name, "nresults") => {
+                            request.limit = Some(reader.text()?.parse().map_err(|_| XmlError::Unexpected("sync-collection"))?);
+                        }
+                        Token::Start(_) => reader.skip()?,
+                        Token::Text(_) => {}
+                        Token::End | Token::Eof => break,
+                    }
+                },
+                Token::Start(name) if is(&name, "prop") => loop {
+                    match reader.token()? {
+                        Token::Start(name) => {
+                            reader.skip()?;
+                            request.props.push(name);
+                        }
+                        Token::Text(_) => {}
+                        Token::End | Token::Eof => break,
+                    }
+                },
+                Token::Start(_) => reader.skip()?,
+                Token::Text(_) => {}
+                Token::End => break,
+                Token::Eof => return Err(XmlError::Malformed("it ends early".into())),
+            }
+        }
+        while reader.token()? != Token::Eof {}
+        Ok(request)
+    }
+}
+
+const PREFIX: &str = "urn:twinlens:sync:";
+
+/// The token of a position in the changes of a node: a URI, as section 3.2 wants it.
+pub fn token(epoch: Uuid, number: u64) -> String {
+    format!("{PREFIX}{epoch}:{number}")
+}
+
+/// The change number of a token of this epoch; none for another's.
+pub fn position(token: &str, epoch: Uuid) -> Option<u64> {
+    let (found, number) = token.strip_prefix(PREFIX)?.split_once(':')?;
+    (Uuid::parse_str(found).ok()? == epoch).then(|| number.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read() {
+        let body = "<d:sync-collection xmlns:d='DAV:'><d:sync-token>t</d:sync-token><d:sync-level>infinite</d:sync-level>\
+            <d:limit><d:nresults>5</d:nresults></d:limit><d:prop><d:getetag/></d:prop></d:sync-collection>";
+        let expected = Request { token: Some("t".into()), deep: true, limit: Some(5), props: vec![super::super::names::GETETAG] };
+        assert_eq!(Request::parse(body), Ok(expected));
+        let first =
+            Request::parse("<sync-collection xmlns='DAV:'><sync-token/><sync-level>1</sync-level><prop/></sync-collection>").unwrap();
+        assert_eq!((first.token, first.deep, first.limit), (None, false, None));
+        assert!(Request::parse("<x xmlns='DAV:'/>").is_err());
+    }
+
+    #[test]
+    fn a_token_of_another_epoch_is_none() {
+        let (epoch, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        assert_eq!(position(&token(epoch, 7), epoch), Some(7));
+        assert_eq!(position(&token(epoch, 7), other), None);
+        assert_eq!(position("7", epoch), None);
+    }
+}
