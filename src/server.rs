@@ -4,7 +4,9 @@
 //! trace. Unknown places answer 404, never 200: a client that uploads to the wrong path must notice.
 
 mod http;
+mod tls;
 mod webdav;
 
-pub use http::{App, Running, start};
+pub use http::{App, Running, StartError, start};
+pub use tls::{TlsError, TlsFiles};
 pub use webdav::Roots;

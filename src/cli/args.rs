@@ -78,6 +78,15 @@ pub(super) struct ServeArgs {
     /// Refuse every change through the server
     #[arg(long, env = "TWINLENS_READ_ONLY")]
     pub read_only: bool,
+    /// Serve TLS with this certificate (PEM, with its chain); read again when it changes
+    #[arg(long, env = "TWINLENS_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, env = "TWINLENS_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Serve TLS with a certificate of our own, which clients pin by its fingerprint
+    #[arg(long, env = "TWINLENS_TLS_SELF_SIGNED", conflicts_with_all = ["tls_cert", "tls_key"])]
+    pub tls_self_signed: bool,
 }
 
 #[derive(Subcommand)]

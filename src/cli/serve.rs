@@ -6,6 +6,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::node::{ExitCode, Failure, Node};
+use crate::server::TlsFiles;
 
 use super::args::{Global, ServeArgs};
 use super::run::{data_folder, print};
@@ -15,7 +16,13 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
     if Node::control(&data).await?.is_some() {
         return Err(Failure::unreachable(format!("a node is running already with the data folder {}", data.display())));
     }
+    let tls = match (args.tls_cert, args.tls_key, args.tls_self_signed) {
+        (Some(certificate), Some(key), _) => Some(TlsFiles::Given { certificate, key }),
+        (_, _, true) => Some(TlsFiles::SelfSigned { data: data.clone() }),
+        _ => None,
+    };
     let node = Node::builder(&data)
+        .tls(tls)
         .library(global.library.clone())
         .import(args.import)
         .admin_password(std::env::var("TWINLENS_ADMIN_PASSWORD").ok())
@@ -34,9 +41,12 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
     let library = node.library()?.0.root().display().to_string();
     let password = first.and_then(|admin| admin.password);
     if global.json {
-        print(&format!("{}\n", json!({ "url": url, "library": library, "admin_password": password })));
+        print(&format!("{}\n", json!({ "url": url, "library": library, "admin_password": password, "fingerprint": node.fingerprint() })));
     } else {
         print(&format!("Serving {library}\n  {url}/originals/  the library\n  {url}/import/     drop box\n  {url}/webdav/     both\n"));
+        if let Some(fingerprint) = node.fingerprint() {
+            print(&format!("  certificate SHA-256 {fingerprint}\n"));
+        }
         if let Some(password) = password {
             print(&format!("First user: admin, password {password} (shown this once)\n"));
         }

@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::net::TcpListener;
 
 use crate::accounts::{Logins, Role, Users, random_password};
+use crate::client::Fingerprint;
 use crate::events::Events;
 use crate::library::{Tree, open_library};
-use crate::server::{self, App, Roots, Running};
+use crate::server::{self, App, Roots, Running, TlsFiles};
 use crate::services::{SecretKey, Service, Services};
 use crate::store::meta::{self, Places};
 use crate::store::properties::Area;
@@ -34,6 +34,7 @@ pub struct Builder {
     admin_password: Option<String>,
     read_only: bool,
     parallel: Option<usize>,
+    tls: Option<TlsFiles>,
 }
 
 impl Builder {
@@ -58,6 +59,12 @@ impl Builder {
     /// Refuse every change through the server.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
+        self
+    }
+
+    /// Serve TLS with this certificate.
+    pub fn tls(mut self, tls: Option<TlsFiles>) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -92,6 +99,7 @@ impl Builder {
             events: Events::default(),
             parallel: self.parallel.unwrap_or(8),
             read_only: self.read_only,
+            tls: self.tls,
             admin_password: self.admin_password,
             syncing: Arc::default(),
             serving: OnceLock::new(),
@@ -113,9 +121,10 @@ pub struct Node {
     pub(super) events: Events,
     pub(super) parallel: usize,
     read_only: bool,
+    tls: Option<TlsFiles>,
     admin_password: Option<String>,
     syncing: Arc<Mutex<HashSet<ServiceId>>>,
-    serving: OnceLock<SocketAddr>,
+    serving: OnceLock<(String, Option<Fingerprint>)>,
     running: Mutex<Option<(Running, ControlServer)>>,
 }
 
@@ -167,8 +176,8 @@ impl Node {
         .await?;
         let control = ControlServer::start(&self.data, Arc::clone(self))?;
         let app = App::open(self.logins.clone(), roots, self.store.clone(), self.read_only)?;
-        let running = server::start(listener, app).map_err(|error| Failure::unreachable(format!("the server cannot start: {error}")))?;
-        let _ = self.serving.set(running.address());
+        let running = server::start(listener, app, self.tls.as_ref()).map_err(|error| Failure::unreachable(error.to_string()))?;
+        let _ = self.serving.set((running.url(), running.fingerprint()));
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control));
         let node = Arc::downgrade(self);
         tokio::spawn(async move {
@@ -231,7 +240,12 @@ impl Node {
 
     /// The address that the node serves on, if it does.
     pub fn url(&self) -> Option<String> {
-        self.serving.get().map(|address| format!("http://{address}"))
+        self.serving.get().map(|(url, _)| url.clone())
+    }
+
+    /// The fingerprint of the certificate that the node serves with, if it does.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.serving.get().and_then(|(_, fingerprint)| *fingerprint)
     }
 
     /// What happens, from now on.

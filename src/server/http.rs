@@ -13,17 +13,21 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
 
 use crate::accounts::{Login, Logins, Role};
+use crate::client::Fingerprint;
 use crate::store::{Store, StoreError};
 
+use super::tls::{self, TlsError, TlsFiles};
 use super::webdav::{Roots, WebDav};
 
 /// A client must send its headers within this time.
@@ -118,14 +122,21 @@ fn front_page(method: &Method) -> Response<Body> {
 /// A server at work. Dropping it does not stop it; [`Running::stop`] does.
 pub struct Running {
     address: SocketAddr,
+    fingerprint: Option<Fingerprint>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it listens, as a URL without a path.
+    pub fn url(&self) -> String {
+        let scheme = if self.fingerprint.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// Of its certificate, when it serves TLS.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
     }
 
     /// Takes no new connections, lets requests under way end, and returns when all is quiet.
@@ -138,15 +149,29 @@ impl Running {
     }
 }
 
-/// Serves on a listener until it is stopped.
-pub fn start(listener: TcpListener, app: App) -> io::Result<Running> {
-    let address = listener.local_addr()?;
-    let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(accept(listener, app, stopped));
-    Ok(Running { address, stop, task })
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The listener.
+    #[error("the server cannot start: {0}")]
+    Listener(#[from] io::Error),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
-async fn accept(listener: TcpListener, app: App, mut stopped: watch::Receiver<bool>) {
+/// Serves on a listener until it is stopped; with TLS when files for it are given.
+pub fn start(listener: TcpListener, app: App, tls: Option<&TlsFiles>) -> Result<Running, StartError> {
+    let address = listener.local_addr()?;
+    let tls = tls.map(tls::open).transpose()?;
+    let fingerprint = tls.as_ref().map(|tls| tls.fingerprint);
+    let acceptor = tls.map(|tls| TlsAcceptor::from(tls.config));
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(accept(listener, app, acceptor, stopped));
+    Ok(Running { address, fingerprint, stop, task })
+}
+
+async fn accept(listener: TcpListener, app: App, acceptor: Option<TlsAcceptor>, mut stopped: watch::Receiver<bool>) {
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -164,22 +189,35 @@ async fn accept(listener: TcpListener, app: App, mut stopped: watch::Receiver<bo
         };
         // Without it small answers wait for acknowledgements; failing to set it costs only speed.
         let _ = stream.set_nodelay(true);
-        let app = app.clone();
-        let service = service_fn(move |request| {
-            let app = app.clone();
-            async move { Ok::<_, Infallible>(app.answer(request).await) }
-        });
-        let connection =
-            http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEADERS).serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
+        let (app, acceptor, watcher) = (app.clone(), acceptor.clone(), graceful.watcher());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended");
+            match acceptor {
+                None => serve(stream, app, watcher).await,
+                Some(acceptor) => match tokio::time::timeout(HEADERS, acceptor.accept(stream)).await {
+                    Ok(Ok(stream)) => serve(stream, app, watcher).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                    Err(_) => tracing::debug!("a TLS handshake took too long"),
+                },
             }
         });
     }
     drop(listener);
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not end in time and were broken off");
+    }
+}
+
+/// One connection, HTTP/1.1 or HTTP/2.
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: App, watcher: Watcher) {
+    let service = service_fn(move |request| {
+        let app = app.clone();
+        async move { Ok::<_, Infallible>(app.answer(request).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(connection.into_owned()).await {
+        tracing::debug!(%error, "a connection ended");
     }
 }

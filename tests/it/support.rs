@@ -38,7 +38,7 @@ impl Sandbox {
 pub struct Node {
     pub library: PathBuf,
     pub data: PathBuf,
-    serving: Option<(Child, String)>,
+    serving: Option<(Child, Value)>,
 }
 
 impl Node {
@@ -54,13 +54,24 @@ impl Node {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let started: Value = serde_json::from_str(&line).expect("the node did not start");
-        let url = started["url"].as_str().unwrap().to_owned();
-        self.serving = Some((child, url));
+        assert!(started["url"].is_string(), "{started:#}");
+        self.serving = Some((child, started));
         self
     }
 
     pub fn url(&self) -> String {
-        self.serving.as_ref().expect("the node does not serve").1.clone()
+        self.started("url")
+    }
+
+    /// The fingerprint of its certificate.
+    pub fn fingerprint(&self) -> String {
+        self.started("fingerprint")
+    }
+
+    /// What the node told when it began to serve.
+    fn started(&self, key: &str) -> String {
+        let (_, started) = self.serving.as_ref().expect("the node does not serve");
+        started[key].as_str().unwrap_or_else(|| panic!("no {key} in {started:#}")).to_owned()
     }
 
     pub fn originals(&self) -> String {

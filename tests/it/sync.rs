@@ -451,3 +451,62 @@ fn a_rename_to_a_name_that_is_not_synced_is_no_deletion() {
     assert_eq!(b.files()["1.jpg.part"], "1");
     assert_eq!(b.run(&["index"])["files"], 2);
 }
+
+#[test]
+fn over_tls_with_a_pinned_certificate_that_stays_the_same() {
+    let sandbox = Sandbox::new();
+    let (a, mut b) = (sandbox.node("a"), sandbox.node("b"));
+    b.serve_with(&["--tls-self-signed"]);
+    let refused = a.add_service("peer", &b.originals());
+    let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(3) && text.contains("is not trusted"), "{text}");
+    let fingerprint = text.split_whitespace().skip_while(|word| *word != "--fingerprint").nth(1).unwrap().to_owned();
+    assert_eq!(b.fingerprint(), fingerprint);
+    let url = b.originals();
+    let add = ["service", "add", "peer", &url, "--user", "admin", "--password-stdin", "--fingerprint", &fingerprint];
+    let added = a.run_with_password(&add, crate::support::PASSWORD);
+    assert!(added.status.success(), "{}", crate::support::show(&added));
+    a.run(&["service", "sync", "peer", "--upload", "yes"]);
+    a.put("x.jpg", "x");
+    assert_counts(&a.sync(), &[("uploaded", 1)]);
+    // The same certificate after a restart, at whatever port.
+    b.stop();
+    b.serve_with(&["--tls-self-signed"]);
+    assert_eq!(b.fingerprint(), fingerprint);
+}
+
+#[test]
+fn a_changed_certificate_file_is_used_without_a_restart() {
+    let sandbox = Sandbox::new();
+    let (certificate, key) = (sandbox.path().join("cert.pem"), sandbox.path().join("key.pem"));
+    let make = || {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&certificate, made.cert.pem()).unwrap();
+    };
+    make();
+    let (a, mut b) = (sandbox.node("a"), sandbox.node("b"));
+    b.serve_with(&["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()]);
+    let first = b.fingerprint();
+    make();
+    let shown = || String::from_utf8_lossy(&a.add_service("peer", &b.originals()).stderr).into_owned();
+    crate::support::eventually("the new certificate", || !shown().contains(&first));
+    assert!(shown().contains("is not trusted"));
+    // A broken file changes nothing.
+    std::fs::write(&certificate, "not a certificate").unwrap();
+    assert!(shown().contains("is not trusted"));
+    let broken = sandbox
+        .node("c")
+        .command(&["serve", "--listen", "127.0.0.1:0"])
+        .arg("--tls-cert")
+        .arg(&certificate)
+        .arg("--tls-key")
+        .arg(&key)
+        .output();
+    let broken = broken.unwrap();
+    assert!(
+        broken.status.code() == Some(3) && crate::support::show(&broken).contains("cert.pem cannot be used"),
+        "{}",
+        crate::support::show(&broken)
+    );
+}
