@@ -6,5 +6,5 @@
 mod login;
 mod users;
 
-pub use login::{Login, Logins};
+pub use login::{Checked, Login, Logins};
 pub use users::{AccountError, Role, User, Users, random_password};

@@ -1,7 +1,8 @@
 //! Checking logins.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::users::matches;
@@ -9,6 +10,10 @@ use super::{AccountError, Role, Users};
 
 /// How long a verified login is remembered.
 const REMEMBER: Duration = Duration::from_secs(300);
+/// So many wrong passwords are answered at once.
+const FREE: u32 = 5;
+/// After so long without another one, failures are forgotten.
+const FORGIVE: Duration = Duration::from_secs(900);
 /// How many at the most; beyond that the table is emptied, which only costs time.
 const ENTRIES: usize = 4096;
 
@@ -21,6 +26,24 @@ pub struct Login {
     pub role: Role,
 }
 
+/// What a login came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// The password is right.
+    Welcome(Login),
+    /// The password is wrong or the user unknown.
+    Wrong,
+    /// Wrong, and not for the first time: so long the next answer will take.
+    TooOften(Duration),
+}
+
+/// Failed logins of one user from one address.
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    last: Instant,
+}
+
 /// Checks logins against the users. Cheap to clone.
 #[derive(Clone)]
 pub struct Logins {
@@ -28,6 +51,7 @@ pub struct Logins {
     /// Made anew at each start: what is remembered is worth nothing outside this process.
     key: [u8; 32],
     remembered: Arc<Mutex<HashMap<[u8; 32], Instant>>>,
+    failures: Arc<Mutex<HashMap<(String, IpAddr), Failures>>>,
     /// argon2 needs 19 MiB each time; more at once than cores would only cost memory.
     turns: Arc<tokio::sync::Semaphore>,
     /// Verified against when the user is unknown, so that the answer takes as long.
@@ -43,11 +67,12 @@ impl Logins {
         // The hash of no password: its salt and output are valid, but nothing hashes to it.
         let decoy = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
         let turns = Arc::new(tokio::sync::Semaphore::new(turns));
-        Ok(Self { users, key, remembered: Arc::default(), turns, decoy: decoy.into() })
+        Ok(Self { users, key, remembered: Arc::default(), failures: Arc::default(), turns, decoy: decoy.into() })
     }
 
-    /// Who this is; none when the password is wrong or the user unknown.
-    pub async fn check(&self, user: &str, password: &str) -> Result<Option<Login>, AccountError> {
+    /// Who this is. Wrong passwords of one user from one address are answered more and more slowly; a right one is welcome at any time,
+    /// and at once when it was right lately.
+    pub async fn check(&self, user: &str, password: &str, from: IpAddr) -> Result<Checked, AccountError> {
         let known = self.users.credentials(user)?;
         // The stored hash is part of the key: a changed password makes what was remembered worthless.
         let stored = known.as_ref().map_or(&*self.decoy, |(_, hash)| hash.as_str());
@@ -56,27 +81,63 @@ impl Logins {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
         }
         let ticket = *hasher.finalize().as_bytes();
-        let remembered = self.lock().get(&ticket).is_some_and(|since| since.elapsed() < REMEMBER);
+        let remembered = lock(&self.remembered).get(&ticket).is_some_and(|since| since.elapsed() < REMEMBER);
         if !remembered {
+            let who = (user.to_owned(), from);
+            self.wait_after_failures(&who).await;
             let (password, stored) = (password.to_owned(), stored.to_owned());
             let turn = self.turns.acquire().await;
             let right = tokio::task::spawn_blocking(move || matches(&password, &stored)).await.unwrap_or(false);
             drop(turn);
             if !right || known.is_none() {
-                return Ok(None);
+                return Ok(self.failed(who));
             }
-            let mut table = self.lock();
+            lock(&self.failures).remove(&who);
+            let mut table = lock(&self.remembered);
             if table.len() >= ENTRIES {
                 table.clear();
             }
             table.insert(ticket, Instant::now());
         }
-        Ok(known.map(|(role, _)| Login { user: user.to_owned(), role }))
+        let login = known.map(|(role, _)| Login { user: user.to_owned(), role });
+        Ok(login.map_or(Checked::Wrong, Checked::Welcome))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Instant>> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    /// After several failures the next check waits. Whoever knows the password gets in all the same, only later.
+    async fn wait_after_failures(&self, who: &(String, IpAddr)) {
+        let failures = lock(&self.failures).get(who).copied();
+        if let Some(Failures { count, last }) = failures {
+            tokio::time::sleep_until((last + pause(count)).into()).await;
+        }
     }
+
+    fn failed(&self, who: (String, IpAddr)) -> Checked {
+        let mut table = lock(&self.failures);
+        table.retain(|_, failures| failures.last.elapsed() < FORGIVE);
+        if table.len() >= ENTRIES {
+            table.clear();
+        }
+        let failures = table.entry(who).or_insert(Failures { count: 0, last: Instant::now() });
+        failures.count += 1;
+        failures.last = Instant::now();
+        match pause(failures.count) {
+            Duration::ZERO => Checked::Wrong,
+            pause => Checked::TooOften(pause),
+        }
+    }
+}
+
+/// How long the check after so many failures waits: the first few are typing errors, then it doubles.
+fn pause(failures: u32) -> Duration {
+    match failures.checked_sub(FREE) {
+        None => Duration::ZERO,
+        Some(over) => Duration::from_millis(500 * (1 << over.min(6))),
+    }
+}
+
+/// What these guard is whole even when a thread panicked while it held them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -90,15 +151,41 @@ mod tests {
         let users = Users::new(Store::open(&folder.path().join("s.redb")).unwrap());
         users.add("anna", Role::User, "first password").unwrap();
         let logins = Logins::new(users.clone()).unwrap();
-        let login = Some(Login { user: "anna".into(), role: Role::User });
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let login = Checked::Welcome(Login { user: "anna".into(), role: Role::User });
         for _ in 0..2 {
-            assert_eq!(logins.check("anna", "first password").await.unwrap(), login);
+            assert_eq!(logins.check("anna", "first password", here).await.unwrap(), login);
         }
-        assert_eq!(logins.lock().len(), 1);
-        assert_eq!(logins.check("anna", "wrong password").await.unwrap(), None);
-        assert_eq!(logins.check("nobody", "first password").await.unwrap(), None);
+        assert_eq!(lock(&logins.remembered).len(), 1);
+        assert_eq!(logins.check("anna", "wrong password", here).await.unwrap(), Checked::Wrong);
+        assert_eq!(logins.check("nobody", "first password", here).await.unwrap(), Checked::Wrong);
         users.set_password("anna", "second password").unwrap();
-        assert_eq!(logins.check("anna", "first password").await.unwrap(), None);
-        assert_eq!(logins.check("anna", "second password").await.unwrap(), login);
+        assert_eq!(logins.check("anna", "first password", here).await.unwrap(), Checked::Wrong);
+        assert_eq!(logins.check("anna", "second password", here).await.unwrap(), login);
+    }
+
+    #[tokio::test]
+    async fn failures_are_slowed_down_and_a_right_password_is_welcome() {
+        let folder = tempfile::tempdir().unwrap();
+        let users = Users::new(Store::open(&folder.path().join("s.redb")).unwrap());
+        users.add("anna", Role::User, "first password").unwrap();
+        let logins = Logins::new(users).unwrap();
+        let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        for _ in 1..FREE {
+            assert_eq!(logins.check("anna", "guess", here).await.unwrap(), Checked::Wrong);
+        }
+        assert!(matches!(logins.check("anna", "guess", here).await.unwrap(), Checked::TooOften(_)));
+        // Another address is not concerned, and the right password gets in and clears the slate.
+        assert_eq!(logins.check("anna", "guess", there).await.unwrap(), Checked::Wrong);
+        assert!(matches!(logins.check("anna", "first password", here).await.unwrap(), Checked::Welcome(_)));
+        assert_eq!(logins.check("anna", "guess", here).await.unwrap(), Checked::Wrong);
+    }
+
+    #[test]
+    fn the_pause_doubles_and_ends() {
+        assert_eq!(pause(4), Duration::ZERO);
+        assert_eq!(pause(5), Duration::from_millis(500));
+        assert_eq!(pause(6), Duration::from_secs(1));
+        assert_eq!(pause(1000), Duration::from_secs(32));
     }
 }

@@ -2,13 +2,13 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
@@ -23,17 +23,20 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::accounts::{Login, Logins, Role};
+use crate::accounts::{AccountError, Checked, Login, Logins, Role};
 use crate::client::Fingerprint;
 use crate::store::{Store, StoreError};
 
 use super::tls::{self, TlsError, TlsFiles};
-use super::webdav::{Roots, WebDav};
+use super::webdav::{Mount, Roots, WebDav};
 
 /// A client must send its headers within this time.
 const HEADERS: Duration = Duration::from_secs(30);
 /// How long requests that are under way may take when the node stops.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// How many bytes of a refused body are read, so that the client hears the refusal.
+const DISCARD: usize = 16 << 20;
 
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -59,39 +62,69 @@ impl App {
         Ok(Self { logins, webdav: Arc::new(WebDav::open(roots, store, read_only)?) })
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        let path = request.uri().path();
-        match path {
-            "/livez" | "/readyz" => return text(StatusCode::OK, "ok\n"),
-            "/" => return front_page(request.method()),
-            _ => {}
-        }
-        let Some(mount) = self.webdav.mount_of(path) else {
-            return text(StatusCode::NOT_FOUND, "There is nothing here. WebDAV is at /originals/, /import/ and /webdav/.\n");
-        };
-        match self.login(&request).await {
-            Ok(Some(login)) if login.role == Role::Viewer && !is_reading(request.method()) => {
-                text(StatusCode::FORBIDDEN, "This user may look at the library, but not change it.\n")
-            }
-            Ok(Some(login)) => self.webdav.handle(mount, request, login).await,
-            Ok(None) => {
-                let mut response = text(StatusCode::UNAUTHORIZED, "Please log in.\n");
-                let challenge = HeaderValue::from_static("Basic realm=\"Twinlens\", charset=\"UTF-8\"");
-                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-                response
-            }
-            Err(error) => {
-                tracing::error!(%error, "a login could not be checked");
-                text(StatusCode::INTERNAL_SERVER_ERROR, "The login could not be checked; the log says why.\n")
+    async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
+        match self.admit(&request, from).await {
+            Ok((mount, login)) => self.webdav.handle(mount, request, login).await,
+            Err(refusal) => {
+                // A client that is still sending would see a broken stream instead of the answer.
+                discard(request.into_body()).await;
+                refusal
             }
         }
     }
 
-    async fn login(&self, request: &Request<Incoming>) -> Result<Option<Login>, crate::accounts::AccountError> {
+    /// Where a request goes and who asks; or the answer that it gets without that.
+    async fn admit(&self, request: &Request<Incoming>, from: IpAddr) -> Result<(Mount, Login), Response<Body>> {
+        let path = request.uri().path();
+        match path {
+            "/livez" | "/readyz" => return Err(text(StatusCode::OK, "ok\n")),
+            "/" => return Err(front_page(request.method())),
+            _ => {}
+        }
+        let Some(mount) = self.webdav.mount_of(path) else {
+            return Err(text(StatusCode::NOT_FOUND, "There is nothing here. WebDAV is at /originals/, /import/ and /webdav/.\n"));
+        };
+        match self.login(request, from).await {
+            Ok(Some(Checked::Welcome(login))) if login.role == Role::Viewer && !is_reading(request.method()) => {
+                Err(text(StatusCode::FORBIDDEN, "This user may look at the library, but not change it.\n"))
+            }
+            Ok(Some(Checked::Welcome(login))) => Ok((mount, login)),
+            Ok(Some(Checked::TooOften(pause))) => {
+                let mut response = text(StatusCode::TOO_MANY_REQUESTS, "Wrong too often; please wait, and check user and password.\n");
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
+                Err(response)
+            }
+            Ok(None | Some(Checked::Wrong)) => {
+                let mut response = text(StatusCode::UNAUTHORIZED, "Please log in.\n");
+                let challenge = HeaderValue::from_static("Basic realm=\"Twinlens\", charset=\"UTF-8\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                Err(response)
+            }
+            Err(error) => {
+                tracing::error!(%error, "a login could not be checked");
+                Err(text(StatusCode::INTERNAL_SERVER_ERROR, "The login could not be checked; the log says why.\n"))
+            }
+        }
+    }
+
+    /// None when there are no credentials.
+    async fn login(&self, request: &Request<Incoming>, from: IpAddr) -> Result<Option<Checked>, AccountError> {
         match request.headers().get(AUTHORIZATION).and_then(credentials) {
-            Some((user, password)) => self.logins.check(&user, &password).await,
+            Some((user, password)) => self.logins.check(&user, &password, from).await.map(Some),
             None => Ok(None),
         }
+    }
+}
+
+/// Reads the rest of a body that nobody wants, as far as that is not too much.
+async fn discard(mut body: Incoming) {
+    let mut left = DISCARD;
+    while let Some(Ok(frame)) = body.frame().await {
+        let size = frame.data_ref().map_or(0, Bytes::len);
+        if size > left {
+            return;
+        }
+        left -= size;
     }
 }
 
@@ -178,8 +211,8 @@ async fn accept(listener: TcpListener, app: App, acceptor: Option<TlsAcceptor>, 
             accepted = listener.accept() => accepted,
             _ = stopped.changed() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: pausing gives others time to end.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -192,9 +225,9 @@ async fn accept(listener: TcpListener, app: App, acceptor: Option<TlsAcceptor>, 
         let (app, acceptor, watcher) = (app.clone(), acceptor.clone(), graceful.watcher());
         tokio::spawn(async move {
             match acceptor {
-                None => serve(stream, app, watcher).await,
+                None => serve(stream, app, from.ip(), watcher).await,
                 Some(acceptor) => match tokio::time::timeout(HEADERS, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => serve(stream, app, watcher).await,
+                    Ok(Ok(stream)) => serve(stream, app, from.ip(), watcher).await,
                     Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                     Err(_) => tracing::debug!("a TLS handshake took too long"),
                 },
@@ -208,10 +241,10 @@ async fn accept(listener: TcpListener, app: App, acceptor: Option<TlsAcceptor>, 
 }
 
 /// One connection, HTTP/1.1 or HTTP/2.
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: App, watcher: Watcher) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: App, from: IpAddr, watcher: Watcher) {
     let service = service_fn(move |request| {
         let app = app.clone();
-        async move { Ok::<_, Infallible>(app.answer(request).await) }
+        async move { Ok::<_, Infallible>(app.answer(request, from).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);

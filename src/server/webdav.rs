@@ -5,6 +5,7 @@ mod file;
 mod fs;
 mod locks;
 mod meta;
+mod promised;
 mod propfind;
 mod proppatch;
 mod report;

@@ -415,3 +415,33 @@ fn folders_have_entity_tags_that_change_with_everything_below() {
     // A Nextcloud that mounts the node would never come to rest.
     assert_eq!(etag_as("a/", "sabre-dav/4.4.0 (http://sabre.io/)"), None);
 }
+
+#[test]
+fn wrong_passwords_are_slowed_down() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.serve();
+    let statuses: Vec<_> = (0..6).map(|_| http_as("admin", "a wrong guess", "GET", &node.originals(), &[], b"")).collect();
+    assert!(statuses[..4].iter().all(|answer| answer.status == 401), "{statuses:?}");
+    assert!(statuses[5].status == 429 && statuses[5].headers.contains_key("retry-after"), "{statuses:?}");
+    assert_eq!(http("PROPFIND", &node.originals(), &[("Depth", "0")], b"").status, 207);
+}
+
+#[test]
+fn promised_checksums_of_every_kind_are_checked() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.serve();
+    let url = format!("{}a.jpg", node.originals());
+    for (header, right, wrong) in [
+        ("OC-Checksum", "MD5:900150983cd24fb0d6963f7d28e17f72", "MD5:00000000000000000000000000000000"),
+        ("OC-Checksum", "ADLER32:024d0127", "ADLER32:00000000"),
+        ("Content-MD5", "kAFQmDzST7DWlj99KOF/cg==", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ] {
+        assert_eq!(http("PUT", &url, &[(header, wrong)], b"abc").status, 400, "{header}");
+        assert_files(&node, &[]);
+        assert_eq!(http("PUT", &url, &[(header, right)], b"abc").status, 201, "{header}");
+        http("DELETE", &url, &[], b"");
+    }
+    assert_eq!(http("PUT", &url, &[("OC-Checksum", "SHA1:nonsense")], b"abc").status, 400);
+}

@@ -4,18 +4,18 @@ use std::sync::PoisonError;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::dav::checksum::{self, OC_CHECKSUM};
 use crate::library::LibraryError;
-use crate::types::{Digests, KnownDigests, Mtime};
+use crate::types::{Digests, Mtime};
 
 use super::Shared;
+use super::promised::Promises;
 
 /// Travels with one request as dav-server's credentials.
 #[derive(Clone, Default)]
 pub(super) struct Context {
     read_only: bool,
     mtime: Option<Mtime>,
-    checksum: KnownDigests,
+    promises: Promises,
     conditional: bool,
     replaced: Option<Vec<u8>>,
     state: Shared<State>,
@@ -35,10 +35,10 @@ impl Context {
             Some(value) => Some(Mtime::parse_oc_mtime(value).ok_or("X-OC-MTime is no number of seconds.\n")?),
             None => None,
         };
-        let checksum = text(OC_CHECKSUM).map(checksum::parse).unwrap_or_default();
+        let promises = Promises::of(headers)?;
         let conditions = ["if-match", "if-none-match", "if-unmodified-since", "if"];
         let conditional = conditions.iter().any(|name| headers.contains_key(*name));
-        Ok(Self { mtime, checksum, conditional, ..Self::default() })
+        Ok(Self { mtime, promises, conditional, ..Self::default() })
     }
 
     pub(super) fn with_read_only(self, read_only: bool) -> Self {
@@ -59,9 +59,9 @@ impl Context {
         self.mtime
     }
 
-    /// What the client says the body's digests are.
-    pub(super) fn checksum(&self) -> KnownDigests {
-        self.checksum
+    /// The checksums that the client promises for the body.
+    pub(super) fn promises(&self) -> Promises {
+        self.promises.clone()
     }
 
     /// True when the client set a condition: what was checked before the body came must still be so after it.

@@ -15,6 +15,7 @@ use crate::types::{Expect, RelPath};
 
 use super::context::Context;
 use super::meta::{Meta, fs_error};
+use super::promised::Promises;
 
 /// Bytes that are gathered before they are written and hashed on a blocking thread. A smaller file is written in one go.
 const GATHER: usize = 1 << 20;
@@ -96,8 +97,15 @@ pub(super) struct Writing {
     announced: Option<u64>,
     gathered: Vec<u8>,
     received: u64,
-    staged: Option<Staged>,
+    arrived: Arrived,
     stored: Option<Meta>,
+}
+
+/// What has been written so far; goes to a blocking thread and comes back.
+#[derive(Default)]
+struct Arrived {
+    staged: Option<Staged>,
+    promises: Promises,
 }
 
 impl fmt::Debug for Writing {
@@ -109,7 +117,8 @@ impl fmt::Debug for Writing {
 impl Writing {
     pub(super) fn new(tree: Tree, path: RelPath, context: Context, expect: Expect<OnDisk>, announced: Option<u64>) -> Self {
         let gathered = Vec::with_capacity(announced.map_or(64 << 10, |size| size.min(GATHER as u64)) as usize);
-        Self { tree, path, context, expect, announced, gathered, received: 0, staged: None, stored: None }
+        let arrived = Arrived { staged: None, promises: context.promises() };
+        Self { tree, path, context, expect, announced, gathered, received: 0, arrived, stored: None }
     }
 
     async fn take(&mut self, bytes: &[u8]) -> Result<(), FsError> {
@@ -118,12 +127,11 @@ impl Writing {
         if self.gathered.len() < GATHER {
             return Ok(());
         }
-        let (tree, bytes, staged) = (self.tree.clone(), std::mem::take(&mut self.gathered), self.staged.take());
-        let path = self.path.clone();
-        let (staged, bytes) = blocking(move || append(&tree, staged, &path, &bytes).map(|staged| (staged, bytes)))
-            .await?
-            .map_err(|error| self.fail(&error))?;
-        self.staged = Some(staged);
+        let (tree, path, bytes) = (self.tree.clone(), self.path.clone(), std::mem::take(&mut self.gathered));
+        let arrived = std::mem::take(&mut self.arrived);
+        let appended = blocking(move || append(&tree, arrived, &path, &bytes).map(|arrived| (arrived, bytes))).await?;
+        let (arrived, bytes) = appended.map_err(|error| self.fail(&error))?;
+        self.arrived = arrived;
         self.gathered = bytes;
         self.gathered.clear();
         Ok(())
@@ -141,12 +149,13 @@ impl Writing {
             return Err(FsError::GeneralFailure);
         }
         let (tree, path, expect, context) = (self.tree.clone(), self.path.clone(), self.expect.clone(), self.context.clone());
-        let (bytes, staged) = (std::mem::take(&mut self.gathered), self.staged.take());
+        let (bytes, arrived) = (std::mem::take(&mut self.gathered), std::mem::take(&mut self.arrived));
         let stored = blocking(move || {
-            let staged = append(&tree, staged, &path, &bytes)?;
+            let Arrived { staged, promises } = append(&tree, arrived, &path, &bytes)?;
+            let Some(staged) = staged else { return Ok(None) };
             let digests = staged.digests();
-            if context.checksum().agree(&digests.into()) == Some(false) {
-                let reason = "What came has another checksum than OC-Checksum says; nothing was changed.\n";
+            if let Some(kind) = promises.broken(&digests.sha1) {
+                let reason = format!("What came has another {kind} checksum than was promised; nothing was changed.\n");
                 context.refuse(StatusCode::BAD_REQUEST, reason);
                 return Ok(None);
             }
@@ -170,16 +179,18 @@ impl Writing {
     }
 }
 
-fn append(tree: &Tree, staged: Option<Staged>, path: &RelPath, bytes: &[u8]) -> Result<Staged, LibraryError> {
+fn append(tree: &Tree, arrived: Arrived, path: &RelPath, bytes: &[u8]) -> Result<Arrived, LibraryError> {
+    let Arrived { staged, mut promises } = arrived;
     let mut staged = match staged {
         Some(staged) => staged,
         None => tree.stage()?,
     };
+    promises.update(bytes);
     staged.write(bytes).map_err(|error| match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => LibraryError::Full(path.clone()),
         _ => LibraryError::Io { path: path.to_string(), source: error },
     })?;
-    Ok(staged)
+    Ok(Arrived { staged: Some(staged), promises })
 }
 
 impl DavFile for Writing {
