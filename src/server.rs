@@ -9,4 +9,4 @@ mod webdav;
 
 pub use http::{App, Running, StartError, start};
 pub use tls::{TlsError, TlsFiles};
-pub use webdav::Roots;
+pub use webdav::{Roots, Rules};

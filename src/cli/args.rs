@@ -78,6 +78,9 @@ pub(super) struct ServeArgs {
     /// Refuse every change through the server
     #[arg(long, env = "TWINLENS_READ_ONLY")]
     pub read_only: bool,
+    /// Refuse to list everything at once (PROPFIND with Depth: infinity)
+    #[arg(long, env = "TWINLENS_FINITE_DEPTH")]
+    pub finite_depth: bool,
     /// Serve TLS with this certificate (PEM, with its chain); read again when it changes
     #[arg(long, env = "TWINLENS_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::node::{ExitCode, Failure, Node};
-use crate::server::TlsFiles;
+use crate::server::{Rules, TlsFiles};
 
 use super::args::{Global, ServeArgs};
 use super::run::{data_folder, print};
@@ -26,7 +26,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
         .library(global.library.clone())
         .import(args.import)
         .admin_password(std::env::var("TWINLENS_ADMIN_PASSWORD").ok())
-        .read_only(args.read_only)
+        .rules(Rules { read_only: args.read_only, finite_depth: args.finite_depth })
         .open()
         .await?;
     let node = Arc::new(node);

@@ -259,6 +259,11 @@ impl Document {
         Ok(())
     }
 
+    /// What has been written since the last call: for an answer that is sent while it is made.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(self.writer.get_mut())
+    }
+
     /// Ends the document.
     pub fn finish(mut self) -> io::Result<Vec<u8>> {
         self.writer.write_event(Event::End(quick_xml::events::BytesEnd::new("d:multistatus")))?;

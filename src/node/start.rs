@@ -11,7 +11,7 @@ use crate::accounts::{Logins, Role, Users, random_password};
 use crate::client::Fingerprint;
 use crate::events::Events;
 use crate::library::{Tree, open_library};
-use crate::server::{self, App, Roots, Running, TlsFiles};
+use crate::server::{self, App, Roots, Rules, Running, TlsFiles};
 use crate::services::{SecretKey, Service, Services};
 use crate::store::meta::{self, Places};
 use crate::store::properties::Area;
@@ -32,7 +32,7 @@ pub struct Builder {
     library: Option<PathBuf>,
     import: Option<PathBuf>,
     admin_password: Option<String>,
-    read_only: bool,
+    rules: Rules,
     parallel: Option<usize>,
     tls: Option<TlsFiles>,
 }
@@ -56,9 +56,9 @@ impl Builder {
         self
     }
 
-    /// Refuse every change through the server.
-    pub fn read_only(mut self, read_only: bool) -> Self {
-        self.read_only = read_only;
+    /// What the server does not do.
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
         self
     }
 
@@ -98,7 +98,7 @@ impl Builder {
             store,
             events: Events::default(),
             parallel: self.parallel.unwrap_or(8),
-            read_only: self.read_only,
+            rules: self.rules,
             tls: self.tls,
             admin_password: self.admin_password,
             syncing: Arc::default(),
@@ -120,7 +120,7 @@ pub struct Node {
     pub(super) services: Services,
     pub(super) events: Events,
     pub(super) parallel: usize,
-    read_only: bool,
+    rules: Rules,
     tls: Option<TlsFiles>,
     admin_password: Option<String>,
     syncing: Arc<Mutex<HashSet<ServiceId>>>,
@@ -175,7 +175,7 @@ impl Node {
         })
         .await?;
         let control = ControlServer::start(&self.data, Arc::clone(self))?;
-        let app = App::open(self.logins.clone(), roots, self.store.clone(), self.read_only)?;
+        let app = App::open(self.logins.clone(), roots, self.store.clone(), self.rules)?;
         let running = server::start(listener, app, self.tls.as_ref()).map_err(|error| Failure::unreachable(error.to_string()))?;
         let _ = self.serving.set((running.url(), running.fingerprint()));
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control));

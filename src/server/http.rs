@@ -28,7 +28,7 @@ use crate::client::Fingerprint;
 use crate::store::{Store, StoreError};
 
 use super::tls::{self, TlsError, TlsFiles};
-use super::webdav::{Mount, Roots, WebDav};
+use super::webdav::{Mount, Roots, Rules, WebDav};
 
 /// A client must send its headers within this time.
 const HEADERS: Duration = Duration::from_secs(30);
@@ -57,9 +57,9 @@ pub struct App {
 }
 
 impl App {
-    /// Serves these roots to these people; `read_only` refuses every change. Locks are kept in the store.
-    pub fn open(logins: Logins, roots: Roots, store: Store, read_only: bool) -> Result<Self, StoreError> {
-        Ok(Self { logins, webdav: Arc::new(WebDav::open(roots, store, read_only)?) })
+    /// Serves these roots to these people; Locks are kept in the store.
+    pub fn open(logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
+        Ok(Self { logins, webdav: Arc::new(WebDav::open(roots, store, rules)?) })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {

@@ -30,6 +30,15 @@ use super::http::{Body, text};
 /// What dav-server reads from a file at a time.
 const READ_BUFFER: usize = 256 << 10;
 
+/// What a node does not do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Change anything.
+    pub read_only: bool,
+    /// List everything at once (PROPFIND with Depth: infinity).
+    pub finite_depth: bool,
+}
+
 /// The folder trees that a node serves.
 #[derive(Clone)]
 pub struct Roots {
@@ -47,6 +56,8 @@ pub(super) struct Mount {
     prefix: &'static str,
     files: Files,
     locks: Locks,
+    /// Answers PROPFIND with Depth: infinity.
+    endless: bool,
     handler: DavHandler<Context>,
 }
 
@@ -57,15 +68,15 @@ pub(super) struct WebDav {
 }
 
 impl WebDav {
-    pub(super) fn open(roots: Roots, store: Store, read_only: bool) -> Result<Self, StoreError> {
+    pub(super) fn open(roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
         let locks = Locks::open(store)?;
-        let mount = |prefix, files| mount(prefix, files, locks.clone());
+        let mount = |prefix, files| mount(prefix, files, locks.clone(), !rules.finite_depth);
         let originals = ("originals", roots.originals.clone(), Some(roots.library_id));
         let import = roots.import.map(|tree| ("import", tree, None));
         let both: Vec<_> = std::iter::once(originals.clone()).chain(import.clone()).collect();
         let mut mounts = vec![mount("/originals", Files::single(originals)), mount("/webdav", Files::several(both))];
         mounts.extend(import.map(|import| mount("/import", Files::single(import))));
-        Ok(Self { mounts, read_only })
+        Ok(Self { mounts, read_only: rules.read_only })
     }
 
     /// Whose path this is.
@@ -153,14 +164,14 @@ impl Viewer {
     }
 }
 
-fn mount(prefix: &'static str, files: Files, locks: Locks) -> Mount {
+fn mount(prefix: &'static str, files: Files, locks: Locks, endless: bool) -> Mount {
     let handler = DavConfig::new()
         .filesystem(Box::new(files.clone()))
         .locksystem(Box::new(locks.clone()))
         .strip_prefix(prefix)
         .read_buf_size(READ_BUFFER)
         .build_handler();
-    Mount { prefix, files, locks, handler }
+    Mount { prefix, files, locks, endless, handler }
 }
 
 /// An HTTP date (RFC 9110 section 5.6.7).

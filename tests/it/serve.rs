@@ -46,8 +46,29 @@ fn listings_tell_content_hash_checksum_and_quoted_etags() {
     assert!(text.contains("<oc:checksum>SHA1:a9993e364706816aba3e25717850c26c9cd0d89d</oc:checksum>"), "{text}");
     assert!(text.contains("<tl:content-hash>6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85</tl:content-hash>"), "{text}");
     assert!(text.contains("<d:nonsense/></d:prop><d:status>HTTP/1.1 404 Not Found"), "{text}");
-    let answer = http("PROPFIND", &node.originals(), &[("Depth", "infinity")], b"");
-    assert!(answer.status == 403 && answer.text().contains("propfind-finite-depth"));
+}
+
+#[test]
+fn a_listing_without_end_tells_everything_once_or_is_refused() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    let paths = ["a.jpg", "d/b.jpg", "d/e/c ü+.jpg", "d/e/f/d.jpg", "g/e.jpg"];
+    paths.iter().for_each(|path| node.put(path, path));
+    node.serve();
+    for root in ["/originals/", "/webdav/"] {
+        let answer = http("PROPFIND", &format!("{}{root}", node.url()), &[("Depth", "infinity")], b"");
+        let text = answer.text();
+        assert!(answer.status == 207 && text.ends_with("</d:multistatus>"), "{answer:?}");
+        let folders = if root == "/webdav/" { 3 } else { 1 };
+        assert_eq!(text.matches("<d:response>").count(), paths.len() + 4 + folders, "{text}");
+        assert_eq!(text.matches("d/e/c%20%C3%BC%2B.jpg</d:href>").count(), 1, "{text}");
+    }
+    node.stop();
+    node.serve_with(&["--finite-depth"]);
+    for headers in [&[("Depth", "infinity")][..], &[]] {
+        let answer = http("PROPFIND", &node.originals(), headers, b"");
+        assert!(answer.status == 403 && answer.text().contains("propfind-finite-depth"), "{answer:?}");
+    }
 }
 
 #[test]

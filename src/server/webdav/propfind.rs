@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 use dav_server::fs::FsError;
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
+use tokio::sync::mpsc;
 
 use crate::dav::multistatus::{Document, Value};
 use crate::dav::names::{self, DAV, OC, PropName};
@@ -54,14 +57,23 @@ pub(super) struct Item {
     /// The tree's name and the path in it: what locks are kept by.
     pub(super) place: String,
     pub(super) properties: Vec<Property>,
+    /// It was told before, as a member of its parent.
+    pub(super) told: bool,
+}
+
+impl Item {
+    fn is_folder(&self) -> bool {
+        self.meta.as_ref().is_ok_and(|meta| meta.stat.kind == Kind::Folder)
+    }
 }
 
 pub(super) async fn answer(mount: &Mount, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let deep = match parts.headers.get("depth").map(HeaderValue::as_bytes) {
-        Some(b"0") => false,
-        Some(b"1") => true,
+    let depth = match parts.headers.get("depth").map(HeaderValue::as_bytes) {
+        Some(b"0") => Depth::Zero,
+        Some(b"1") => Depth::One,
         // Without the header it is infinity too (RFC 4918 section 9.1).
+        None | Some(b"infinity" | b"Infinity") if mount.endless => Depth::Infinity,
         None | Some(b"infinity" | b"Infinity") => return error_document(StatusCode::FORBIDDEN, "propfind-finite-depth"),
         Some(_) => return text(StatusCode::BAD_REQUEST, "Depth is 0, 1 or infinity.\n"),
     };
@@ -76,13 +88,15 @@ pub(super) async fn answer(mount: &Mount, request: Request<Incoming>) -> Respons
     };
     let path = parts.uri.path().strip_prefix(mount.prefix).and_then(href::decode);
     let Some(path) = path else { return text(StatusCode::BAD_REQUEST, "The path is not UTF-8.\n") };
-    let base = format!("{}/", mount.prefix);
     let (files, locks, viewer) = (mount.files.clone(), mount.locks.clone(), Viewer::of(&parts.headers));
-    let document = blocking(move || {
-        let items = collect(&base, &files, &path, deep, viewer)?;
-        write(&items, &wanted, &locks).map_err(|_| FsError::GeneralFailure)
-    });
-    match document.await.and_then(|document| document) {
+    let look = Look { base: format!("{}/", mount.prefix), files, viewer };
+    let first = blocking(move || look.collect(&path, depth != Depth::Zero).map(|items| (look, items)));
+    let written = match first.await.and_then(|first| first) {
+        Ok((look, items)) if depth == Depth::Infinity => return endless(look, items, wanted, locks),
+        Ok((_, items)) => blocking(move || write(&items, &wanted, &locks).map_err(|_| FsError::GeneralFailure)).await.and_then(|done| done),
+        Err(error) => Err(error),
+    };
+    match written {
         Ok(document) => multistatus(document),
         Err(FsError::NotFound) => text(StatusCode::NOT_FOUND, "There is no such file or folder.\n"),
         Err(FsError::Forbidden) => text(StatusCode::FORBIDDEN, "This cannot be read.\n"),
@@ -90,68 +104,146 @@ pub(super) async fn answer(mount: &Mount, request: Request<Incoming>) -> Respons
     }
 }
 
+/// How far a request looks (RFC 4918 section 10.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Zero,
+    One,
+    Infinity,
+}
+
+/// Sends everything below a folder while it is read, one folder at a time: memory does not grow with the library.
+fn endless(look: Look, first: Vec<Item>, wanted: propfind::Request, locks: Locks) -> Response<Body> {
+    let (sender, receiver) = mpsc::channel(4);
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = walk(&look, first, &wanted, &locks, &sender) {
+            // The answer breaks off, so that no client takes it for complete. Nobody may be there to hear it.
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    let pieces = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|piece| (piece, receiver)) });
+    let body = StreamBody::new(pieces.map(|piece| piece.map(|bytes| Frame::data(Bytes::from(bytes)))));
+    xml(StatusCode::MULTI_STATUS, body.boxed_unsync())
+}
+
+fn walk(
+    look: &Look,
+    first: Vec<Item>,
+    wanted: &propfind::Request,
+    locks: &Locks,
+    sender: &mpsc::Sender<std::io::Result<Vec<u8>>>,
+) -> std::io::Result<()> {
+    let mut document = Document::new()?;
+    let mut folders = Vec::new();
+    let mut items = first;
+    loop {
+        let below: Vec<String> = items.iter().skip(1).filter(|item| item.is_folder()).map(|item| item.href.clone()).collect();
+        folders.extend(below.into_iter().rev());
+        items.iter().try_for_each(|item| write_item(&mut document, item, wanted, locks))?;
+        if sender.blocking_send(Ok(document.take())).is_err() {
+            // The client has gone away.
+            return Ok(());
+        }
+        let Some(href) = folders.pop() else { break };
+        let path = href::decode(&href).unwrap_or_default();
+        let path = path.strip_prefix(look.base.trim_end_matches('/')).unwrap_or_default();
+        items = match look.collect(path, true) {
+            // Its own line came with its parent; an empty item keeps the place that is skipped above.
+            Ok(mut found) => {
+                found.first_mut().into_iter().for_each(|item| item.told = true);
+                found
+            }
+            Err(FsError::NotFound) => Vec::new(),
+            Err(_) => {
+                document.failure(&href, StatusCode::FORBIDDEN)?;
+                Vec::new()
+            }
+        };
+    }
+    // An error means that the client has gone away.
+    let _ = sender.blocking_send(Ok(document.finish()?));
+    Ok(())
+}
+
 /// A 207 with this document.
 pub(super) fn multistatus(document: Vec<u8>) -> Response<Body> {
-    xml(StatusCode::MULTI_STATUS, document)
+    xml(StatusCode::MULTI_STATUS, whole(document))
+}
+
+fn whole(document: Vec<u8>) -> Body {
+    Full::new(Bytes::from(document)).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// An error with one of the condition codes of RFC 4918 section 16 and its kin.
 pub(super) fn error_document(status: StatusCode, condition: &str) -> Response<Body> {
     let body = format!("<?xml version=\"1.0\" encoding=\"utf-8\"?><d:error xmlns:d=\"DAV:\"><d:{condition}/></d:error>");
-    xml(status, body.into_bytes())
+    xml(status, whole(body.into_bytes()))
 }
 
-fn xml(status: StatusCode, body: Vec<u8>) -> Response<Body> {
-    let mut response = Response::new(Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync());
+fn xml(status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
     response
 }
 
-/// The target first, then its members.
-fn collect(base: &str, files: &Files, path: &str, deep: bool, viewer: Viewer) -> Result<Vec<Item>, FsError> {
-    let unusable = |_| FsError::NotFound;
-    match files.place(path)? {
-        Place::Top => {
-            let top = |path: &RelPath, name: &str, meta, library| Item {
-                href: href::below(base, path, true),
-                name: name.to_owned(),
-                meta,
-                library,
-                place: name.to_owned(),
-                properties: Vec::new(),
-            };
-            let mut items = vec![top(&RelPath::root(), "", Ok(TOP), None)];
-            for (name, tree, library) in files.roots().iter().filter(|_| deep) {
-                let meta = look(tree, &RelPath::root(), viewer).map_err(|error| fs_error(&error));
-                items.push(top(&RelPath::parse(name).map_err(unusable)?, name, meta, *library));
-            }
-            Ok(items)
-        }
-        Place::Inside((root, tree, library), inside) => {
-            let properties = tree.properties().map_err(|error| fs_error(&error))?;
-            let any_properties = !properties.is_empty().map_err(|error| fs_error(&error.into()))?;
-            // Hrefs are built from the path as it was asked for, below the mount.
-            let shown = RelPath::parse_lenient(path).map_err(unusable)?;
-            let item = |shown: &RelPath, inside: &RelPath, meta: Result<Meta, FsError>| {
-                let folder = meta.as_ref().is_ok_and(|meta| meta.stat.kind == Kind::Folder);
-                let properties = match any_properties {
-                    true => properties.of(inside).map_err(|error| fs_error(&error.into()))?,
-                    false => Vec::new(),
+/// Where and for whom.
+struct Look {
+    /// The mount's prefix with a slash.
+    base: String,
+    files: Files,
+    viewer: Viewer,
+}
+
+impl Look {
+    /// The target first, then its members.
+    fn collect(&self, path: &str, deep: bool) -> Result<Vec<Item>, FsError> {
+        let Self { base, files, viewer } = self;
+        let viewer = *viewer;
+        let unusable = |_| FsError::NotFound;
+        match files.place(path)? {
+            Place::Top => {
+                let top = |path: &RelPath, name: &str, meta, library| Item {
+                    href: href::below(base, path, true),
+                    name: name.to_owned(),
+                    meta,
+                    library,
+                    place: name.to_owned(),
+                    properties: Vec::new(),
+                    told: false,
                 };
-                let place = format!("{root}/{inside}").trim_end_matches('/').to_owned();
-                let (href, name) = (href::below(base, shown, folder), shown.name().to_owned());
-                Ok::<_, FsError>(Item { href, name, meta, library: *library, place, properties })
-            };
-            let meta = look(tree, &inside, viewer).map_err(|error| fs_error(&error))?;
-            let is_folder = meta.stat.kind == Kind::Folder;
-            let mut items = vec![item(&shown, &inside, Ok(meta))?];
-            if deep && is_folder {
-                for (name, meta) in members(tree, &inside, viewer).map_err(|error| fs_error(&error))? {
-                    items.push(item(&shown.join(&name).map_err(unusable)?, &inside.join(&name).map_err(unusable)?, meta)?);
+                let mut items = vec![top(&RelPath::root(), "", Ok(TOP), None)];
+                for (name, tree, library) in files.roots().iter().filter(|_| deep) {
+                    let meta = look(tree, &RelPath::root(), viewer).map_err(|error| fs_error(&error));
+                    items.push(top(&RelPath::parse(name).map_err(unusable)?, name, meta, *library));
                 }
+                Ok(items)
             }
-            Ok(items)
+            Place::Inside((root, tree, library), inside) => {
+                let properties = tree.properties().map_err(|error| fs_error(&error))?;
+                let any_properties = !properties.is_empty().map_err(|error| fs_error(&error.into()))?;
+                // Hrefs are built from the path as it was asked for, below the mount.
+                let shown = RelPath::parse_lenient(path).map_err(unusable)?;
+                let item = |shown: &RelPath, inside: &RelPath, meta: Result<Meta, FsError>| {
+                    let folder = meta.as_ref().is_ok_and(|meta| meta.stat.kind == Kind::Folder);
+                    let properties = match any_properties {
+                        true => properties.of(inside).map_err(|error| fs_error(&error.into()))?,
+                        false => Vec::new(),
+                    };
+                    let place = format!("{root}/{inside}").trim_end_matches('/').to_owned();
+                    let (href, name) = (href::below(base, shown, folder), shown.name().to_owned());
+                    Ok::<_, FsError>(Item { href, name, meta, library: *library, place, properties, told: false })
+                };
+                let meta = look(tree, &inside, viewer).map_err(|error| fs_error(&error))?;
+                let is_folder = meta.stat.kind == Kind::Folder;
+                let mut items = vec![item(&shown, &inside, Ok(meta))?];
+                if deep && is_folder {
+                    for (name, meta) in members(tree, &inside, viewer).map_err(|error| fs_error(&error))? {
+                        items.push(item(&shown.join(&name).map_err(unusable)?, &inside.join(&name).map_err(unusable)?, meta)?);
+                    }
+                }
+                Ok(items)
+            }
         }
     }
 }
@@ -164,6 +256,9 @@ fn write(items: &[Item], wanted: &propfind::Request, locks: &Locks) -> std::io::
 
 /// Writes what is wanted of one resource.
 pub(super) fn write_item(document: &mut Document, item: &Item, wanted: &propfind::Request, locks: &Locks) -> std::io::Result<()> {
+    if item.told {
+        return Ok(());
+    }
     let Ok(meta) = &item.meta else { return document.failure(&item.href, StatusCode::FORBIDDEN) };
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     let mut tell = |name: &PropName, asked: bool| match value(item, meta, name, locks) {

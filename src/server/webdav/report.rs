@@ -119,7 +119,7 @@ impl Page<'_> {
                 Some(meta) => {
                     let (href, name) = (href::below(self.base, &shown, false), shown.name().to_owned());
                     let place = format!("{}/{}", self.root, change.path);
-                    let item = Item { href, name, meta: Ok(meta), library: None, place, properties: Vec::new() };
+                    let item = Item { href, name, meta: Ok(meta), library: None, place, properties: Vec::new(), told: false };
                     write_item(&mut document, &item, &props, self.locks).map_err(broken)?;
                 }
                 None => document.failure(&href::below(self.base, &shown, false), StatusCode::NOT_FOUND).map_err(broken)?,
