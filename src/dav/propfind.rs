@@ -4,6 +4,10 @@ use super::PropName;
 use super::names::{self, DAV};
 use super::xml::{Reader, Token, XmlError};
 
+/// The most properties that a request may name, and the longest namespace, in bytes.
+pub(super) const PROPERTIES: usize = 200;
+pub(super) const NAMESPACE: usize = 512;
+
 /// What a client wants to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
@@ -34,17 +38,9 @@ impl Request {
         }
         while let Some(name) = next_element(&mut reader)? {
             if is(&name, "prop") {
-                let mut props = Vec::new();
-                while let Some(prop) = next_element(&mut reader)? {
-                    reader.skip()?;
-                    props.push(prop);
-                }
-                request = Some(Self::Props(props));
+                request = Some(Self::Props(names_of(&mut reader)?));
             } else if is(&name, "include") {
-                while let Some(prop) = next_element(&mut reader)? {
-                    reader.skip()?;
-                    include.push(prop);
-                }
+                include = names_of(&mut reader)?;
             } else {
                 if is(&name, "allprop") {
                     request = Some(Self::AllProp { include: Vec::new() });
@@ -61,6 +57,21 @@ impl Request {
             None => Err(XmlError::Unexpected("propfind")),
         }
     }
+}
+
+/// The properties named in the current element, each once; a small request must not make a large answer.
+pub(super) fn names_of(reader: &mut Reader<'_>) -> Result<Vec<PropName>, XmlError> {
+    let mut names: Vec<PropName> = Vec::new();
+    while let Some(name) = next_element(reader)? {
+        reader.skip()?;
+        if names.len() >= PROPERTIES || name.namespace.len() > NAMESPACE {
+            return Err(XmlError::TooMuch);
+        }
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 /// The next element inside the current one; none at its end.

@@ -1,11 +1,16 @@
 //! PROPPATCH requests (RFC 4918 section 9.2), read. Values are kept verbatim: they are the client's business.
 
 use quick_xml::events::Event;
+use quick_xml::name::ResolveResult;
 use quick_xml::reader::NsReader;
 
 use super::PropName;
 use super::names::DAV;
+use super::propfind::{NAMESPACE, PROPERTIES};
 use super::xml::{Reader, Token, XmlError};
+
+/// The longest property value, in bytes.
+const VALUE: usize = 16 << 10;
 
 /// One instruction, in the order of the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +38,10 @@ pub fn parse(body: &str) -> Result<Vec<Patch>, XmlError> {
     let mut patches = Vec::new();
     for (set, name, text) in outline {
         let xml = elements.next().ok_or(XmlError::Unexpected("propertyupdate"))?;
+        if patches.len() >= PROPERTIES || name.namespace.len() > NAMESPACE || xml.len() > VALUE {
+            return Err(XmlError::TooMuch);
+        }
+        check(&xml, &name)?;
         patches.push(Patch { name, value: set.then_some(Value { text, xml }) });
     }
     Ok(patches)
@@ -108,7 +117,59 @@ fn verbatim(body: &str) -> Result<Vec<String>, XmlError> {
     }
 }
 
-/// The declarations that are in scope and not on the element itself.
+/// Makes sure that an element can stand in every later answer: alone it is well-formed down to its attributes, it is the property that it
+/// is kept for, and nothing in it needs what stood around it.
+fn check(xml: &str, name: &PropName) -> Result<(), XmlError> {
+    let malformed = |reason: String| XmlError::Malformed(reason);
+    let mut reader = NsReader::from_str(xml);
+    let mut first = true;
+    loop {
+        let (namespace, event) = reader.read_resolved_event().map_err(|error| malformed(error.to_string()))?;
+        match event {
+            Event::Start(start) | Event::Empty(start) => {
+                let namespace = match namespace {
+                    ResolveResult::Bound(namespace) => namespace.as_ref().to_owned(),
+                    ResolveResult::Unbound => String::new(),
+                    ResolveResult::Unknown(_) => return Err(malformed("a namespace prefix is not declared".into())),
+                };
+                if std::mem::take(&mut first) && PropName::owned(&namespace, start.local_name().as_ref()) != *name {
+                    return Err(XmlError::Unexpected("propertyupdate"));
+                }
+                for attribute in start.attributes() {
+                    let attribute = attribute.map_err(|error| malformed(error.to_string()))?;
+                    let (resolved, _) = reader.resolver().resolve_attribute(attribute.key);
+                    let is_xml = attribute.key.as_ref().starts_with("xml");
+                    if matches!(resolved, ResolveResult::Unknown(_)) && !is_xml
+                        || attribute.value.contains(['<', '&']) && !is_clean(&attribute.value)
+                    {
+                        return Err(malformed("an attribute is not well-formed".into()));
+                    }
+                }
+            }
+            Event::Text(text) if text.as_ref().contains("]]>") || text.as_ref().chars().any(is_forbidden) => {
+                return Err(malformed("a text is not well-formed".into()));
+            }
+            Event::GeneralRef(reference) if matches!(reference.resolve_char_ref(), Ok(Some(c)) if is_forbidden(c)) => {
+                return Err(malformed("a character that XML does not have".into()));
+            }
+            Event::PI(_) | Event::Decl(_) | Event::DocType(_) => return Err(malformed("an instruction inside a property".into())),
+            Event::Eof => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+/// An attribute's value without `<` and with known entities only.
+fn is_clean(value: &str) -> bool {
+    !value.contains('<') && quick_xml::escape::unescape(value).is_ok_and(|text| !text.chars().any(is_forbidden))
+}
+
+/// XML 1.0 section 2.2.
+fn is_forbidden(c: char) -> bool {
+    (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
+/// The declarations that are in scope, needed, and not on the element itself.
 fn bindings(reader: &NsReader<&[u8]>, start: &str) -> String {
     let mut text = String::new();
     for (prefix, namespace) in reader.resolver().bindings() {
@@ -117,8 +178,9 @@ fn bindings(reader: &NsReader<&[u8]>, start: &str) -> String {
             quick_xml::name::PrefixDeclaration::Named(prefix) => format!("xmlns:{prefix}"),
         };
         let declared = start.split_whitespace().any(|word| word.split('=').next() == Some(&attribute));
-        if !declared && attribute != "xmlns:xml" && attribute != "xmlns:xmlns" {
-            text.push_str(&format!(" {attribute}=\"{}\"", quick_xml::escape::escape(namespace.as_ref())));
+        if !declared && attribute != "xmlns:xml" && attribute != "xmlns:xmlns" && namespace.as_ref().len() <= NAMESPACE {
+            // As it was written: its entities are still in it.
+            text.push_str(&format!(" {attribute}=\"{}\"", namespace.as_ref().replace('"', "&quot;").replace('<', "&lt;")));
         }
     }
     text
@@ -141,6 +203,31 @@ mod tests {
         assert_eq!(alone.token(), Ok(Token::Start(PropName::owned("urn:n", "a"))));
         assert_eq!(patches[1].value.as_ref().unwrap().text, "17");
         assert_eq!(patches[2], Patch { name: PropName::owned("urn:c", "c"), value: None });
+    }
+
+    #[test]
+    fn what_would_break_a_later_answer_is_refused() {
+        let patch = |inner: &str| {
+            parse(&format!("<d:propertyupdate xmlns:d='DAV:' xmlns:n='urn:n'><d:set><d:prop>{inner}</d:prop></d:set></d:propertyupdate>"))
+        };
+        assert!(patch("<n:a x='1'>good</n:a>").is_ok());
+        for bad in [
+            "<n:a x=1 y/>",
+            "<n:a x='<'/>",
+            "<n:a z:q='1'/>",
+            "<n:a><?xml version='1.0'?></n:a>",
+            "<n:a>&#1;</n:a>",
+            "<n:a>]]></n:a>",
+            "<n:a x='1' x='2'/>",
+        ] {
+            assert!(patch(bad).is_err(), "{bad} was accepted");
+        }
+        // An element that only looks like a property by its depth does not stand in for one.
+        let spoof = "<d:propertyupdate xmlns:d='DAV:' xmlns:n='urn:n'><n:ext><n:e><d:resourcetype/></n:e></n:ext><d:set><d:prop><n:good/></d:prop>\
+            </d:set></d:propertyupdate>";
+        assert!(parse(spoof).is_err());
+        let many: String = (0..1000).map(|n| format!("<n:p{n}/>")).collect();
+        assert_eq!(patch(&many), Err(XmlError::TooMuch));
     }
 
     #[test]

@@ -46,16 +46,7 @@ impl Request {
                         Token::End | Token::Eof => break,
                     }
                 },
-                Token::Start(name) if is(&name, "prop") => loop {
-                    match reader.token()? {
-                        Token::Start(name) => {
-                            reader.skip()?;
-                            request.props.push(name);
-                        }
-                        Token::Text(_) => {}
-                        Token::End | Token::Eof => break,
-                    }
-                },
+                Token::Start(name) if is(&name, "prop") => request.props = super::propfind::names_of(&mut reader)?,
                 Token::Start(_) => reader.skip()?,
                 Token::Text(_) => {}
                 Token::End => break,

@@ -25,6 +25,9 @@ pub enum XmlError {
     /// Nested too deeply.
     #[error("it is nested deeper than {DEPTH_LIMIT} elements")]
     TooDeep,
+    /// More properties, or longer names, than any client needs.
+    #[error("it names too many properties, or too long ones")]
+    TooMuch,
     /// Well-formed, but not the document that was expected.
     #[error("it is not a {0} document")]
     Unexpected(&'static str),

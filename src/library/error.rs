@@ -27,6 +27,9 @@ pub enum LibraryError {
     /// A symbolic link leads out of the library, or the path is Twinlens's own.
     #[error("{0} does not lie inside the library")]
     Outside(RelPath),
+    /// The new path, or one below it, would be longer than 4000 bytes.
+    #[error("{0} would be too long, or a path below it")]
+    TooLong(RelPath),
     /// The disk or the quota is full.
     #[error("there is no room left on the disk for {0}")]
     Full(RelPath),

@@ -230,7 +230,7 @@ impl<'a> Scan<'a> {
 }
 
 /// Reads a file once for both digests. A file that changes while it is read is an error: its bytes belong to no moment.
-fn hash_file(tree: &Tree, path: &RelPath) -> Result<(Stat, Digests), LibraryError> {
+pub(super) fn hash_file(tree: &Tree, path: &RelPath) -> Result<(Stat, Digests), LibraryError> {
     let (mut file, before) = tree.open_file(path)?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; READ_BUFFER.min(before.size as usize + 1)];

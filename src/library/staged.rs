@@ -26,6 +26,7 @@ pub struct Staged {
 pub struct Committed {
     path: RelPath,
     version: LocalVersion,
+    stat: Stat,
     replaced: bool,
 }
 
@@ -38,6 +39,11 @@ impl Committed {
     /// What it is.
     pub fn version(&self) -> LocalVersion {
         self.version
+    }
+
+    /// What the file system says of it.
+    pub fn stat(&self) -> Stat {
+        self.stat
     }
 
     /// Whether an earlier file went to the trash for it.
@@ -112,7 +118,7 @@ impl Staged {
         let digests = self.digests();
         tree.remember(path, stat, digests)?;
         let version = LocalVersion { size: self.size, mtime: stat.mtime, digests };
-        Ok(Committed { path: path.clone(), version, replaced: replaces })
+        Ok(Committed { path: path.clone(), version, stat, replaced: replaces })
     }
 
     /// Gives the file a name that nothing has. A hard link fails when something appeared there since we looked;

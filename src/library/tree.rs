@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use crate::store::changes::Changes;
 use crate::store::index::{FileRow, Index};
 use crate::store::properties::{Area, Properties, Property};
-use crate::store::{Store, changes, index, properties};
+use crate::store::{Store, StoreError, changes, index, properties};
 use crate::types::media::{OWN_FOLDER, is_junk};
 use crate::types::{ContentHash, Digests, Expect, LocalVersion, Mtime, RelPath};
+use redb::WriteTransaction;
 
 use super::{LibraryError, Staged, trash};
 
@@ -97,6 +98,8 @@ pub struct Tree {
 
 struct Inner {
     root: PathBuf,
+    /// Device and inode of the root when it was opened.
+    identity: (u64, u64),
     own: PathBuf,
     store: Store,
     area: Area,
@@ -116,6 +119,8 @@ impl Tree {
     /// Opens the tree at `root`; only the originals have an index. What an earlier run left unfinished is swept.
     pub fn open(root: &Path, store: Store, area: Area) -> io::Result<Self> {
         let root = fs::canonicalize(root)?;
+        let metadata = fs::metadata(&root)?;
+        let identity = (metadata.dev(), metadata.ino());
         let own = root.join(OWN_FOLDER);
         let incoming = own.join(INCOMING);
         fs::create_dir_all(&incoming)?;
@@ -123,7 +128,7 @@ impl Tree {
             fs::remove_file(entry?.path())?;
         }
         let (structure, stripes) = (RwLock::new(()), [const { Mutex::new(()) }; STRIPES]);
-        Ok(Self { inner: Arc::new(Inner { root, own, store, area, structure, stripes }) })
+        Ok(Self { inner: Arc::new(Inner { root, identity, own, store, area, structure, stripes }) })
     }
 
     /// Where it is.
@@ -237,7 +242,7 @@ impl Tree {
             _ => LibraryError::io(path, error),
         })?;
         sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
-        self.touch_parent(path)
+        self.touch(path.clone())
     }
 
     /// Creates a folder and those above it, as far as they are missing.
@@ -304,23 +309,54 @@ impl Tree {
                 false => return Err(LibraryError::Exists(to.clone())),
             }
         }
+        let index = self.index()?;
+        let mut known = index.is_none();
+        if let Some(index) = &index {
+            for item in index.subtree(from)? {
+                let (path, row) = item?;
+                known |= path == *from && stat.matches(&row);
+                if path.strip_prefix(from).is_some_and(|below| !RelPath::fits_below(to, &below)) {
+                    return Err(LibraryError::TooLong(to.clone()));
+                }
+            }
+        }
         fs::rename(&source, &target).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => LibraryError::NoParent(to.clone()),
             _ => LibraryError::io(to, error),
         })?;
         sync_parent(&target).map_err(|error| LibraryError::io(to, error))?;
         sync_parent(&source).map_err(|error| LibraryError::io(from, error))?;
-        let (area, from, to) = (self.inner.area, from.clone(), to.clone());
-        self.inner.store.write_soon(move |tx| {
-            properties::carry(tx, (area, &from), (area, &to), false)?;
+        let (area, old, new) = (self.inner.area, from.clone(), to.clone());
+        self.write_with_properties(move |tx| {
+            properties::carry(tx, (area, &old), (area, &new), false)?;
             if area == Area::Originals {
-                index::rename(tx, &from, &to)?;
-                changes::forget_folder(tx, &from)?;
-                changes::touch(tx, &from.parent().unwrap_or_default())?;
-                changes::touch(tx, &to.parent().unwrap_or_default())?;
+                index::rename(tx, &old, &new)?;
+                changes::forget_folder(tx, &old)?;
+                changes::touch(tx, &old.parent().unwrap_or_default())?;
+                changes::touch(tx, &if stat.kind == Kind::Folder { new } else { new.parent().unwrap_or_default() })?;
             }
             Ok(())
         })?;
+        if stat.kind == Kind::File && !known && !to.segments().any(is_junk) {
+            // It had a name that is not indexed: an upload under a temporary name that takes its own now.
+            let (stat, digests) = super::scan::hash_file(self, to)?;
+            self.remember(to, stat, digests)?;
+        }
+        Ok(())
+    }
+
+    /// Writes to the state: durably when there are properties, which no scan could find again.
+    fn write_with_properties(
+        &self,
+        work: impl FnOnce(&WriteTransaction) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), LibraryError> {
+        let store = &self.inner.store;
+        let none = self.properties()?.is_empty()?;
+        if none {
+            store.write_soon(work)?
+        } else {
+            store.write(work)?
+        };
         Ok(())
     }
 
@@ -360,11 +396,8 @@ impl Tree {
 
     /// Writes what is at a path into the index. Junk is stored and served, but not indexed.
     pub(super) fn remember(&self, path: &RelPath, stat: Stat, digests: Digests) -> Result<(), LibraryError> {
-        if self.inner.area != Area::Originals {
-            return Ok(());
-        }
-        if path.segments().any(is_junk) {
-            return self.touch_parent(path);
+        if !self.indexes(path) {
+            return self.touch(path.parent().unwrap_or_default());
         }
         let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 };
         let path = path.clone();
@@ -373,7 +406,7 @@ impl Tree {
 
     fn forget(&self, path: &RelPath) -> Result<(), LibraryError> {
         let (area, path) = (self.inner.area, path.clone());
-        self.inner.store.write_soon(move |tx| {
+        self.write_with_properties(move |tx| {
             properties::clear(tx, area, &path)?;
             if area == Area::Originals {
                 index::remove(tx, &path)?;
@@ -381,17 +414,25 @@ impl Tree {
                 changes::touch(tx, &path.parent().unwrap_or_default())?;
             }
             Ok(())
-        })?;
+        })
+    }
+
+    /// Lets the entity tags of a folder and of those above it change, though nothing in the index does.
+    fn touch(&self, folder: RelPath) -> Result<(), LibraryError> {
+        if self.inner.area == Area::Originals {
+            self.inner.store.write_soon(move |tx| changes::touch(tx, &folder))?;
+        }
         Ok(())
     }
 
-    /// Lets the entity tags of the folders above a path change, though the path is not in the index.
-    fn touch_parent(&self, path: &RelPath) -> Result<(), LibraryError> {
-        if self.inner.area == Area::Originals {
-            let parent = path.parent().unwrap_or_default();
-            self.inner.store.write_soon(move |tx| changes::touch(tx, &parent))?;
-        }
-        Ok(())
+    /// Whether the folder that was opened is still the one at its place: a disk that was taken away leaves another behind.
+    pub fn is_there(&self) -> bool {
+        fs::metadata(&self.inner.root).is_ok_and(|now| (now.dev(), now.ino()) == self.inner.identity)
+    }
+
+    /// Whether the index keeps track of a path.
+    pub fn indexes(&self, path: &RelPath) -> bool {
+        self.inner.area == Area::Originals && !path.segments().any(is_junk)
     }
 
     /// What changed; none for a tree without an index.

@@ -12,12 +12,14 @@ mod report;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use dav_server::{DavConfig, DavHandler};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 
-use crate::accounts::Login;
+use crate::accounts::{Login, Role};
+use crate::dav::xml::{Reader, Token};
 use crate::library::Tree;
 use crate::store::{Store, StoreError};
 use crate::types::{LibraryId, Mtime, RelPath};
@@ -85,45 +87,77 @@ impl WebDav {
         self.mounts.iter().find(inside).cloned()
     }
 
+    /// Refuses a MOVE or COPY that could not end well, before dav-server clears its destination; otherwise says which file it replaces.
+    async fn check_move(&self, mount: &Mount, request: &Request<Incoming>, from: String) -> Result<Option<String>, Response<Body>> {
+        let refused = |reason| text(StatusCode::FORBIDDEN, reason);
+        let header = request.headers().get("destination").and_then(|value| value.to_str().ok());
+        let Some(target) = header.and_then(crate::dav::href::decode) else {
+            return Err(text(StatusCode::BAD_REQUEST, "There is no usable Destination.\n"));
+        };
+        let Some(to) = target.strip_prefix(mount.prefix).filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
+            return Err(text(StatusCode::BAD_GATEWAY, "The Destination lies elsewhere.\n"));
+        };
+        let (Ok(source), Ok(goal)) = (RelPath::parse_lenient(&from), RelPath::parse_lenient(to)) else {
+            return Err(text(StatusCode::BAD_REQUEST, "The Destination cannot be used.\n"));
+        };
+        if mount.files.is_root(to) || mount.files.is_root(&from) && request.method().as_str() == "MOVE" {
+            return Err(refused("This folder itself cannot be moved or replaced.\n"));
+        }
+        if source != goal && (source.strip_prefix(&goal).is_some() || goal.strip_prefix(&source).is_some()) {
+            return Err(refused("A folder cannot be moved or copied into itself, or take the place of one that it lies in.\n"));
+        }
+        let (files, to, is_move) = (mount.files.clone(), to.to_owned(), request.method().as_str() == "MOVE");
+        let looked = file::blocking(move || {
+            let onto = files.file_onto_file(&from, &to);
+            (is_move && files.moves_folder_across(&from, &to), onto.then_some(to))
+        });
+        match looked.await {
+            Ok((false, onto)) => Ok(onto),
+            Ok((true, _)) => Err(refused("A folder cannot be moved between import and library; copy it, then delete it.\n")),
+            Err(_) => Err(text(StatusCode::INTERNAL_SERVER_ERROR, "The destination could not be looked at.\n")),
+        }
+    }
+
     pub(super) async fn handle(&self, mount: Mount, request: Request<Incoming>, login: Login) -> Response<Body> {
-        if request.method().as_str() == "PROPFIND" {
-            return propfind::answer(&mount, request).await;
-        }
-        if request.method().as_str() == "REPORT" {
-            return report::answer(&mount, request).await;
-        }
-        if request.method().as_str() == "PROPPATCH" {
-            return proppatch::answer(&mount, request, login, self.read_only).await;
+        if !mount.files.is_there() {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "The library is not there; its disk is probably not mounted.\n");
         }
         let path = request.uri().path().strip_prefix(mount.prefix).and_then(crate::dav::href::decode);
         let Some(path) = path.filter(|path| RelPath::parse_lenient(path).is_ok()) else {
             return text(StatusCode::BAD_REQUEST, "This path cannot be used: it is not UTF-8, too long, or has forbidden characters.\n");
         };
         let mut replaced = None;
-        if let "MOVE" | "COPY" = request.method().as_str() {
-            let header = request.headers().get("destination").and_then(|value| value.to_str().ok());
-            let target = header.and_then(crate::dav::href::decode).and_then(|to| to.strip_prefix(mount.prefix).map(str::to_owned));
-            if let Some(to) = target {
-                let (files, is_move) = (mount.files.clone(), request.method().as_str() == "MOVE");
-                let looked = file::blocking(move || {
-                    (is_move && files.moves_folder_across(&path, &to), files.file_onto_file(&path, &to).then_some(to))
-                });
-                let Ok((across, onto)) = looked.await else {
-                    return text(StatusCode::INTERNAL_SERVER_ERROR, "The destination could not be looked at.\n");
-                };
-                if across {
-                    // Before dav-server clears the destination for a move that cannot succeed.
-                    return text(StatusCode::FORBIDDEN, "A folder cannot be moved between import and library; copy it, then delete it.\n");
-                }
-                replaced = onto;
+        match request.method().as_str() {
+            "PROPFIND" => return propfind::answer(&mount, request).await,
+            "REPORT" => return report::answer(&mount, request).await,
+            "PROPPATCH" => return proppatch::answer(&mount, request, login, self.read_only).await,
+            "UNLOCK" if login.role != Role::Admin && mount.locks.is_anothers(&request, &login.user) => {
+                return text(StatusCode::FORBIDDEN, "This lock is somebody else's.\n");
             }
+            "DELETE" if mount.files.is_root(&path) => return text(StatusCode::FORBIDDEN, "This folder itself cannot be deleted.\n"),
+            "MOVE" | "COPY" => match self.check_move(&mount, &request, path).await {
+                Ok(onto) => replaced = onto,
+                Err(refusal) => return refusal,
+            },
+            _ => {}
         }
         let context = match Context::of(request.headers()) {
             Ok(context) => context.with_read_only(self.read_only).with_replaced(replaced),
             Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
         };
         let is_put = request.method() == Method::PUT;
-        let answer = mount.handler.handle_guarded(request, login.user, context.clone()).await;
+        let answer = if request.method().as_str() == "LOCK" {
+            let (parts, body) = request.into_parts();
+            // dav-server reads XML by recursion: what it gets has been checked for depth.
+            match checked_xml(body).await {
+                Some(body) => mount.handler.handle_guarded(Request::from_parts(parts, body), login.user, context.clone()).await,
+                None => return text(StatusCode::BAD_REQUEST, "The request body is no lock request.\n"),
+            }
+        } else {
+            let mut request = request;
+            request.headers_mut().remove(context::EXPECTED_LENGTH);
+            mount.handler.handle_guarded(request, login.user, context.clone()).await
+        };
         let mut answer = match context.verdict() {
             Some((status, reason)) => text(status, reason),
             None => answer.map(|body| body.boxed_unsync()),
@@ -142,6 +176,16 @@ impl WebDav {
         }
         answer
     }
+}
+
+/// A small body of well-formed XML, or an empty one.
+async fn checked_xml(body: Incoming) -> Option<Full<Bytes>> {
+    let bytes = Limited::new(body, 64 << 10).collect().await.ok()?.to_bytes();
+    if !bytes.is_empty() {
+        let mut reader = Reader::new(str::from_utf8(&bytes).ok()?);
+        while reader.token().ok()? != Token::Eof {}
+    }
+    Some(Full::new(bytes))
 }
 
 /// Who is asking, where that makes a difference.

@@ -79,6 +79,11 @@ impl RelPath {
         }
     }
 
+    /// Whether the path of `below` would still be one if this folder were called `to`.
+    pub fn fits_below(to: &RelPath, below: &RelPath) -> bool {
+        to.as_str().len() + below.as_str().len() < PATH_LIMIT
+    }
+
     /// What is left of this path below `folder`; none when it does not lie there.
     pub fn strip_prefix(&self, folder: &RelPath) -> Option<RelPath> {
         if folder.is_root() {

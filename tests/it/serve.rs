@@ -466,3 +466,80 @@ fn promised_checksums_of_every_kind_are_checked() {
     }
     assert_eq!(http("PUT", &url, &[("OC-Checksum", "SHA1:nonsense")], b"abc").status, 400);
 }
+
+#[test]
+fn moves_that_cannot_end_well_change_nothing() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("m/n/a.jpg", "a");
+    node.put("m/b.jpg", "b");
+    node.serve();
+    let (root, before) = (node.url(), node.files());
+    for (method, from, to) in [
+        ("MOVE", "/originals/m/n/", "/originals/m/"),
+        ("MOVE", "/originals/m/", "/originals/m/n/"),
+        ("COPY", "/originals/m/", "/originals/m/n/"),
+        ("MOVE", "/originals/m/", "/originals/"),
+        ("COPY", "/webdav/originals/m/b.jpg", "/webdav/import"),
+        ("MOVE", "/webdav/originals/", "/webdav/import/x/"),
+        ("MOVE", "/originals/m/b.jpg", "/originalsX/y.jpg"),
+        ("DELETE", "/originals/", ""),
+        ("DELETE", "/webdav/originals", ""),
+    ] {
+        let answer = http(method, &format!("{root}{from}"), &[("Destination", to)], b"");
+        assert!(matches!(answer.status, 400 | 403 | 409 | 502), "{method} {from} {to}: {answer:?}");
+        assert_eq!(node.files(), before, "{method} {from} {to}");
+    }
+    assert!(node.trashed().is_empty());
+}
+
+#[test]
+fn odd_files_and_hostile_bodies_do_no_harm() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("old.jpg", "old");
+    let ancient = std::time::UNIX_EPOCH - Duration::from_secs(400_000_000);
+    fs::File::options().write(true).open(node.library.join("old.jpg")).unwrap().set_modified(ancient).unwrap();
+    node.serve();
+    let url = |path: &str| format!("{}{path}", node.originals());
+    assert_eq!(http("GET", &url("old.jpg"), &[], b"").text(), "old");
+    assert_eq!(http("PUT", &url("older.jpg"), &[("X-OC-MTime", "-5")], b"x").status, 201);
+    let deep = format!("<d:lockinfo xmlns:d='DAV:'>{}", "<d:owner>".repeat(6000));
+    assert_eq!(http("LOCK", &url("old.jpg"), &[], deep.as_bytes()).status, 400);
+    let greedy: String = (0..5000).map(|n| format!("<n:p{n}/>")).collect();
+    let greedy = format!("<d:propfind xmlns:d='DAV:' xmlns:n='urn:n'><d:prop>{greedy}</d:prop></d:propfind>");
+    assert_eq!(http("PROPFIND", &url(""), &[("Depth", "0")], greedy.as_bytes()).status, 400);
+    let mut stream =
+        send_head("admin", PASSWORD, "PUT", &url("old.jpg"), &[("Transfer-Encoding", "chunked"), ("X-Expected-Entity-Length", "4")]);
+    stream.write_all(b"4\r\nABCD\r\n4\r\nEFGH\r\n0\r\n\r\n").unwrap();
+    assert_eq!(read_answer(&mut stream).status, 400);
+    assert_eq!(http("GET", &url("old.jpg"), &[], b"").text(), "old");
+}
+
+#[test]
+fn an_upload_under_a_temporary_name_is_known_once_it_has_its_own() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.serve();
+    let url = |path: &str| format!("{}{path}", node.originals());
+    let (_, token) = report(&node, "", "", "");
+    let put = http("PUT", &url("a.jpg.filepart"), &[], b"abc");
+    assert_eq!(http("HEAD", &url("a.jpg.filepart"), &[], b"").headers["etag"], put.headers["etag"]);
+    assert_eq!(http("MOVE", &url("a.jpg.filepart"), &[("Destination", &url("a.jpg"))], b"").status, 201);
+    let (text, _) = report(&node, "", &token, "");
+    assert!(text.contains("/originals/a.jpg") && text.contains("<tl:content-hash>6437b3ac"), "{text}");
+}
+
+#[test]
+fn a_library_that_went_away_is_not_an_empty_one() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("a.jpg", "a");
+    node.serve();
+    let away = sandbox.path().join("away");
+    fs::rename(&node.library, &away).unwrap();
+    fs::create_dir(&node.library).unwrap();
+    assert_eq!(http("PROPFIND", &node.originals(), &[("Depth", "1")], b"").status, 503);
+    assert_eq!(http("PUT", &format!("{}b.jpg", node.originals()), &[], b"b").status, 503);
+    assert_eq!(fs::read_dir(&node.library).unwrap().count(), 0);
+}

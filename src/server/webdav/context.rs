@@ -10,6 +10,9 @@ use crate::types::{Digests, Mtime};
 use super::Shared;
 use super::promised::Promises;
 
+/// Finder's way to announce the length of a chunked body. dav-server is not shown it: of a longer body it would store the beginning.
+pub(super) const EXPECTED_LENGTH: &str = "x-expected-entity-length";
+
 /// Travels with one request as dav-server's credentials.
 #[derive(Clone, Default)]
 pub(super) struct Context {
@@ -17,6 +20,7 @@ pub(super) struct Context {
     mtime: Option<Mtime>,
     promises: Promises,
     conditional: bool,
+    expected_length: Option<u64>,
     replaced: Option<Vec<u8>>,
     state: Shared<State>,
 }
@@ -36,9 +40,10 @@ impl Context {
             None => None,
         };
         let promises = Promises::of(headers)?;
+        let expected_length = text(EXPECTED_LENGTH).and_then(|value| value.trim().parse().ok());
         let conditions = ["if-match", "if-none-match", "if-unmodified-since", "if"];
         let conditional = conditions.iter().any(|name| headers.contains_key(*name));
-        Ok(Self { mtime, promises, conditional, ..Self::default() })
+        Ok(Self { mtime, promises, conditional, expected_length, ..Self::default() })
     }
 
     pub(super) fn with_read_only(self, read_only: bool) -> Self {
@@ -62,6 +67,11 @@ impl Context {
     /// The checksums that the client promises for the body.
     pub(super) fn promises(&self) -> Promises {
         self.promises.clone()
+    }
+
+    /// The length that Finder announces for a body without Content-Length.
+    pub(super) fn expected_length(&self) -> Option<u64> {
+        self.expected_length
     }
 
     /// True when the client set a condition: what was checked before the body came must still be so after it.

@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use dav_server::fs::{DavFile, DavMetaData, FsError, FsFuture};
 use http::StatusCode;
 
-use crate::library::{Kind, LibraryError, OnDisk, Staged, Stat, Tree};
+use crate::library::{LibraryError, OnDisk, Staged, Tree};
 use crate::types::{Expect, RelPath};
 
 use super::context::Context;
@@ -116,6 +116,7 @@ impl fmt::Debug for Writing {
 
 impl Writing {
     pub(super) fn new(tree: Tree, path: RelPath, context: Context, expect: Expect<OnDisk>, announced: Option<u64>) -> Self {
+        let announced = announced.or(context.expected_length());
         let gathered = Vec::with_capacity(announced.map_or(64 << 10, |size| size.min(GATHER as u64)) as usize);
         let arrived = Arrived { staged: None, promises: context.promises() };
         Self { tree, path, context, expect, announced, gathered, received: 0, arrived, stored: None }
@@ -165,8 +166,9 @@ impl Writing {
             if version.size == 0 && committed.replaced() {
                 tracing::warn!(%path, "an empty upload replaced a file; the file is in the trash");
             }
-            let stat = Stat { kind: Kind::File, size: version.size, mtime: version.mtime, inode: 0 };
-            Ok(Some(Meta { stat, digests: Some(digests), folder_etag: None }))
+            // The same tag that a look at the file will tell.
+            let known = tree.indexes(&path).then_some(digests);
+            Ok(Some(Meta { stat: committed.stat(), digests: known, folder_etag: None }))
         });
         match stored.await? {
             Ok(Some(meta)) => {

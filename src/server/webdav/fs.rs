@@ -64,6 +64,20 @@ impl Files {
         }
     }
 
+    /// Whether the trees are where they were when they were opened.
+    pub(super) fn is_there(&self) -> bool {
+        self.roots().iter().all(|(_, tree, _)| tree.is_there())
+    }
+
+    /// Whether a path is the folder that a tree or all trees are mounted at.
+    pub(super) fn is_root(&self, path: &str) -> bool {
+        match self.place(path) {
+            Ok(Place::Top) => true,
+            Ok(Place::Inside(_, inside)) => inside.is_root(),
+            Err(_) => false,
+        }
+    }
+
     /// Whether both paths are files: then one takes the place of the other in one step.
     pub(super) fn file_onto_file(&self, from: &str, to: &str) -> bool {
         let is_file = |path: &str| match self.place(path) {

@@ -19,18 +19,18 @@ use crate::store::{Store, StoreError};
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Without a Timeout header.
 const DEFAULT: Duration = Duration::from_secs(600);
-/// More locks than this at once are refused.
+/// More locks than this at once are refused; and more than this of one user.
 const LIMIT: usize = 10_000;
+const LIMIT_OF_USER: usize = 1_000;
 
 /// A lock as it is kept.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Lock {
     token: String,
     /// The tree's name and the path in it, without slashes at the ends.
     place: String,
-    /// The path as it was asked for: mount and rest.
-    prefix: String,
-    path: String,
+    /// The path as it was asked for, encoded, with its mount.
+    root: String,
     principal: Option<String>,
     owner: Option<String>,
     /// Seconds since 1970.
@@ -77,12 +77,11 @@ impl Lock {
     }
 
     fn as_dav(&self) -> DavLock {
-        let path = DavPath::new(&self.path).and_then(|mut path| path.set_prefix(&self.prefix).map(|()| path));
-        let root = || DavPath::new("/").unwrap_or_else(|_| unreachable!("the root is a path"));
+        let path = DavPath::new(&self.root).or_else(|_| DavPath::new("/")).unwrap_or_else(|_| unreachable!("`/` is a path"));
         let owner = self.owner.as_deref().and_then(|owner| Element::parse(owner.as_bytes()).ok());
         DavLock {
             token: self.token.clone(),
-            path: Box::new(path.unwrap_or_else(|_| root())),
+            path: Box::new(path),
             principal: self.principal.clone(),
             owner: owner.map(Box::new),
             timeout_at: Some(UNIX_EPOCH + Duration::from_secs(self.expires)),
@@ -96,7 +95,11 @@ impl Lock {
 impl Locks {
     /// The locks that an earlier run left, as far as they have not expired.
     pub(super) fn open(store: Store) -> Result<Self, StoreError> {
-        let held = LOCKS.all::<Lock>(&store.read()?)?.into_iter().map(|(_, lock)| lock).collect();
+        let all = LOCKS.all::<Lock>(&store.read()?)?.into_iter().map(|(_, lock)| lock);
+        let (held, expired): (Vec<_>, Vec<_>) = all.partition(|lock| lock.expires > now());
+        if !expired.is_empty() {
+            store.write(move |tx| expired.iter().try_for_each(|lock| LOCKS.remove(tx, &lock.token).map(drop)))?;
+        }
         Ok(Self { store, held: Arc::new(Mutex::new(held)) })
     }
 
@@ -104,9 +107,8 @@ impl Locks {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let now = now();
         if held.iter().any(|lock| lock.expires <= now) {
-            let (live, dead): (Vec<_>, Vec<_>) = std::mem::take(&mut *held).into_iter().partition(|lock| lock.expires > now);
-            *held = live;
-            self.forget(dead);
+            // They are forgotten in the store when it is opened next.
+            held.retain(|lock| lock.expires > now);
         }
         held
     }
@@ -117,16 +119,23 @@ impl Locks {
         self.lock().iter().filter(concerns).cloned().collect()
     }
 
-    fn remember(&self, lock: Lock) {
+    async fn remember(&self, lock: Lock) {
         let store = self.store.clone();
-        write_down(move || store.write(move |tx| LOCKS.put(tx, &lock.token.clone(), &lock)));
+        write_down(move || store.write(move |tx| LOCKS.put(tx, &lock.token.clone(), &lock))).await;
     }
 
-    fn forget(&self, locks: Vec<Lock>) {
+    async fn forget(&self, locks: Vec<Lock>) {
         if !locks.is_empty() {
             let store = self.store.clone();
-            write_down(move || store.write_soon(move |tx| locks.iter().try_for_each(|lock| LOCKS.remove(tx, &lock.token).map(drop))));
+            write_down(move || store.write(move |tx| locks.iter().try_for_each(|lock| LOCKS.remove(tx, &lock.token).map(drop)))).await;
         }
+    }
+
+    /// Whether an UNLOCK is for the lock of another user.
+    pub(super) fn is_anothers<B>(&self, request: &http::Request<B>, user: &str) -> bool {
+        let token = request.headers().get("lock-token").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let token = token.trim().trim_matches(['<', '>']);
+        self.lock().iter().any(|lock| lock.token == token && lock.principal.as_deref() != Some(user))
     }
 }
 
@@ -142,12 +151,12 @@ fn self_contained(owner: &Element) -> Option<String> {
 }
 
 /// Writes on a blocking thread. A lock that could not be written down still holds until the next start.
-fn write_down(work: impl FnOnce() -> Result<(), StoreError> + Send + 'static) {
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = work() {
-            tracing::error!(%error, "a lock could not be written down");
-        }
-    });
+async fn write_down(work: impl FnOnce() -> Result<(), StoreError> + Send + 'static) {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "a lock could not be written down"),
+        Err(error) => tracing::error!(%error, "a lock could not be written down"),
+    }
 }
 
 fn ready<'a, T: Send + 'a>(value: T) -> LsFuture<'a, T> {
@@ -169,8 +178,7 @@ impl DavLockSystem for Locks {
         let owner = owner.and_then(self_contained);
         let lock = Lock {
             token: Uuid::new_v4().urn().to_string(),
-            prefix: path.prefix().to_owned(),
-            path: path.as_url_string(),
+            root: path.with_prefix().as_url_string(),
             principal: principal.map(str::to_owned),
             owner,
             expires: now() + timeout,
@@ -187,15 +195,18 @@ impl DavLockSystem for Locks {
         if let Some(other) = held.iter().find(in_the_way) {
             return ready(Err(other.as_dav()));
         }
-        if held.len() >= LIMIT {
+        let own = held.iter().filter(|other| other.principal == lock.principal).count();
+        if held.len() >= LIMIT || own >= LIMIT_OF_USER {
             tracing::warn!(locks = held.len(), "no more locks are given");
             return ready(Err(lock.as_dav()));
         }
         held.push(lock.clone());
         drop(held);
         let given = lock.as_dav();
-        self.remember(lock);
-        ready(Ok(given))
+        Box::pin(async move {
+            self.remember(lock).await;
+            Ok(given)
+        })
     }
 
     fn unlock(&self, path: &DavPath, token: &str) -> LsFuture<'_, Result<(), ()>> {
@@ -204,7 +215,10 @@ impl DavLockSystem for Locks {
         let found = held.iter().position(|lock| lock.token == token && lock.covers(&place));
         let removed = found.map(|at| held.swap_remove(at));
         drop(held);
-        ready(removed.map(|lock| self.forget(vec![lock])).ok_or(()))
+        Box::pin(async move {
+            self.forget(vec![removed.ok_or(())?]).await;
+            Ok(())
+        })
     }
 
     fn refresh(&self, path: &DavPath, token: &str, timeout: Option<Duration>) -> LsFuture<'_, Result<DavLock, ()>> {
@@ -217,11 +231,12 @@ impl DavLockSystem for Locks {
             lock.clone()
         });
         drop(held);
-        ready(refreshed.ok_or(()).map(|lock| {
+        Box::pin(async move {
+            let lock = refreshed.ok_or(())?;
             let dav = lock.as_dav();
-            self.remember(lock);
-            dav
-        }))
+            self.remember(lock).await;
+            Ok(dav)
+        })
     }
 
     fn check(
@@ -232,13 +247,19 @@ impl DavLockSystem for Locks {
         deep: bool,
         submitted_tokens: &[String],
     ) -> LsFuture<'_, Result<(), DavLock>> {
-        let held = self.concerning(&place_of(path), deep);
+        let place = place_of(path);
+        let held = self.concerning(&place, deep);
+        if ignore_principal && let [token] = submitted_tokens {
+            // An If header asks whether the resource is locked with this very token.
+            let matches = held.iter().any(|lock| lock.token == *token);
+            let no_such = || Lock { token: token.clone(), place: place.clone(), ..Lock::default() }.as_dav();
+            return ready(if matches { Ok(()) } else { Err(held.first().map_or_else(no_such, Lock::as_dav)) });
+        }
         let is_ours = |lock: &Lock| submitted_tokens.contains(&lock.token) && (ignore_principal || lock.principal.as_deref() == principal);
-        let others: Vec<&Lock> = held.iter().filter(|lock| !is_ours(lock)).collect();
-        // Whoever holds one of several shared locks may write; an exclusive lock of somebody else forbids it.
-        let holds_one = others.len() < held.len();
-        let forbidding = others.iter().find(|lock| !lock.shared || !holds_one);
-        ready(forbidding.map_or(Ok(()), |lock| Err(lock.as_dav())))
+        let (ours, others): (Vec<&Lock>, Vec<&Lock>) = held.iter().partition(|lock| is_ours(lock));
+        // Of several shared locks on one resource holding one is enough; an exclusive lock of somebody else forbids the write.
+        let forbids = |other: &&&Lock| !other.shared || !ours.iter().any(|own| own.covers(&other.place));
+        ready(others.iter().find(forbids).map_or(Ok(()), |lock| Err(lock.as_dav())))
     }
 
     fn discover(&self, path: &DavPath) -> LsFuture<'_, Vec<DavLock>> {
@@ -251,8 +272,10 @@ impl DavLockSystem for Locks {
         let (gone, live): (Vec<_>, Vec<_>) = std::mem::take(&mut *held).into_iter().partition(|lock| is_within(&lock.place, &place));
         *held = live;
         drop(held);
-        self.forget(gone);
-        ready(Ok(()))
+        Box::pin(async move {
+            self.forget(gone).await;
+            Ok(())
+        })
     }
 }
 

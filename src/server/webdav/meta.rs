@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use dav_server::fs::{DavMetaData, FsError, FsResult};
 
 use crate::library::{Kind, LibraryError, Stat};
-use crate::types::Digests;
+use crate::types::{Digests, Mtime};
 
 /// A file or folder.
 #[derive(Debug, Clone)]
@@ -38,7 +38,8 @@ impl DavMetaData for Meta {
     }
 
     fn modified(&self) -> FsResult<SystemTime> {
-        Ok(self.stat.mtime.into())
+        // HTTP has no dates before 1970, and dav-server panics on one.
+        Ok(self.stat.mtime.max(Mtime(0)).into())
     }
 
     fn is_dir(&self) -> bool {
@@ -57,6 +58,7 @@ pub(super) fn fs_error(error: &LibraryError) -> FsError {
         LibraryError::Exists(_) => FsError::Exists,
         LibraryError::Outside(_) | LibraryError::WrongKind(_) => FsError::Forbidden,
         LibraryError::Full(_) => FsError::InsufficientStorage,
+        LibraryError::TooLong(_) => FsError::PathTooLong,
         other => {
             tracing::error!(error = %other, "a request failed");
             FsError::GeneralFailure

@@ -2,13 +2,11 @@
 
 use bytes::Bytes;
 use dav_server::fs::FsError;
-use futures_util::StreamExt as _;
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
-use tokio::sync::mpsc;
 
 use crate::dav::multistatus::{Document, Value};
 use crate::dav::names::{self, DAV, OC, PropName};
@@ -112,57 +110,60 @@ enum Depth {
     Infinity,
 }
 
-/// Sends everything below a folder while it is read, one folder at a time: memory does not grow with the library.
+/// Sends everything below a folder while it is read, one folder at a time: memory does not grow with the library, and a client that does not
+/// read holds no thread.
 fn endless(look: Look, first: Vec<Item>, wanted: propfind::Request, locks: Locks) -> Response<Body> {
-    let (sender, receiver) = mpsc::channel(4);
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = walk(&look, first, &wanted, &locks, &sender) {
-            // The answer breaks off, so that no client takes it for complete. Nobody may be there to hear it.
-            let _ = sender.blocking_send(Err(error));
-        }
+    let walk = Document::new().map(|document| Walk { look, wanted, locks, document, folders: Vec::new(), next: Some(first) });
+    let pieces = stream::try_unfold(walk.ok(), |walk| async {
+        let Some(walk) = walk else { return Ok(None) };
+        // An error breaks the answer off, so that no client takes it for complete.
+        let piece = blocking(move || walk.piece()).await.map_err(std::io::Error::other)??;
+        Ok::<_, std::io::Error>(Some((Frame::data(Bytes::from(piece.0)), piece.1)))
     });
-    let pieces = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|piece| (piece, receiver)) });
-    let body = StreamBody::new(pieces.map(|piece| piece.map(|bytes| Frame::data(Bytes::from(bytes)))));
-    xml(StatusCode::MULTI_STATUS, body.boxed_unsync())
+    xml(StatusCode::MULTI_STATUS, StreamBody::new(pieces).boxed_unsync())
 }
 
-fn walk(
-    look: &Look,
-    first: Vec<Item>,
-    wanted: &propfind::Request,
-    locks: &Locks,
-    sender: &mpsc::Sender<std::io::Result<Vec<u8>>>,
-) -> std::io::Result<()> {
-    let mut document = Document::new()?;
-    let mut folders = Vec::new();
-    let mut items = first;
-    loop {
-        let below: Vec<String> = items.iter().skip(1).filter(|item| item.is_folder()).map(|item| item.href.clone()).collect();
-        folders.extend(below.into_iter().rev());
-        items.iter().try_for_each(|item| write_item(&mut document, item, wanted, locks))?;
-        if sender.blocking_send(Ok(document.take())).is_err() {
-            // The client has gone away.
-            return Ok(());
-        }
-        let Some(href) = folders.pop() else { break };
-        let path = href::decode(&href).unwrap_or_default();
-        let path = path.strip_prefix(look.base.trim_end_matches('/')).unwrap_or_default();
-        items = match look.collect(path, true) {
-            // Its own line came with its parent; an empty item keeps the place that is skipped above.
+/// A listing without end, as far as it has come.
+struct Walk {
+    look: Look,
+    wanted: propfind::Request,
+    locks: Locks,
+    document: Document,
+    /// The hrefs of folders that are still to be read.
+    folders: Vec<String>,
+    /// What is to be told next.
+    next: Option<Vec<Item>>,
+}
+
+impl Walk {
+    /// The next piece of the answer, and what is left to do.
+    fn piece(mut self) -> std::io::Result<(Vec<u8>, Option<Self>)> {
+        let items = match self.next.take() {
+            Some(items) => items,
+            None => match self.folders.pop() {
+                Some(href) => self.read(&href)?,
+                None => return Ok((self.document.finish()?, None)),
+            },
+        };
+        let below = items.iter().skip(1).filter(|item| item.is_folder()).map(|item| item.href.clone());
+        self.folders.extend(below.collect::<Vec<_>>().into_iter().rev());
+        items.iter().try_for_each(|item| write_item(&mut self.document, item, &self.wanted, &self.locks))?;
+        Ok((self.document.take(), Some(self)))
+    }
+
+    /// The members of a folder, after the folder itself, whose own line came with its parent.
+    fn read(&mut self, href: &str) -> std::io::Result<Vec<Item>> {
+        let path = href::decode(href).unwrap_or_default();
+        let path = path.strip_prefix(self.look.base.trim_end_matches('/')).unwrap_or_default();
+        match self.look.collect(path, true) {
             Ok(mut found) => {
                 found.first_mut().into_iter().for_each(|item| item.told = true);
-                found
+                Ok(found)
             }
-            Err(FsError::NotFound) => Vec::new(),
-            Err(_) => {
-                document.failure(&href, StatusCode::FORBIDDEN)?;
-                Vec::new()
-            }
-        };
+            Err(FsError::NotFound) => Ok(Vec::new()),
+            Err(_) => self.document.failure(href, StatusCode::FORBIDDEN).map(|()| Vec::new()),
+        }
     }
-    // An error means that the client has gone away.
-    let _ = sender.blocking_send(Ok(document.finish()?));
-    Ok(())
 }
 
 /// A 207 with this document.

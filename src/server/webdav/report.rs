@@ -98,7 +98,7 @@ impl Page<'_> {
         let props = propfind::Request::Props(wanted.props.clone());
         let limit = wanted.limit.unwrap_or(PAGE).min(PAGE);
         let mut document = Document::new().map_err(broken)?;
-        let (mut told, mut position, mut cut) = (0, 0, false);
+        let (mut told, mut position, mut cut) = (0, since.unwrap_or(0), false);
         for change in changes.since(since.unwrap_or(0)).map_err(LibraryError::from)? {
             let change = change.map_err(LibraryError::from)?;
             let Some(below) = change.path.strip_prefix(self.folder) else { continue };
@@ -114,7 +114,13 @@ impl Page<'_> {
             told += 1;
             position = change.number;
             let shown = self.shown.join_path(&below);
-            let member = if change.gone { None } else { look(self.tree, &change.path, self.viewer).ok() };
+            let member = match look(self.tree, &change.path, self.viewer) {
+                _ if change.gone => None,
+                Ok(meta) => Some(meta),
+                Err(LibraryError::NotFound(_)) => None,
+                // An error while reading is never a deletion.
+                Err(error) => return Err(error.into()),
+            };
             match member {
                 Some(meta) => {
                     let (href, name) = (href::below(self.base, &shown, false), shown.name().to_owned());
