@@ -78,7 +78,11 @@ impl Builder {
     pub async fn open(self) -> Result<Node, Failure> {
         let data = self.data.clone();
         let (store, key) = blocking(move || {
-            fs::create_dir_all(&data)
+            // Hashes of passwords and the key are in it: for nobody else to read.
+            let mut private = fs::DirBuilder::new();
+            std::os::unix::fs::DirBuilderExt::mode(private.recursive(true), 0o700);
+            private
+                .create(&data)
                 .map_err(|error| Failure::unreachable(format!("the data folder {} cannot be created: {error}", data.display())))?;
             let store = Store::open(&data.join("state.redb"))?;
             Ok((store, SecretKey::open(&data.join("secret.key"))?))

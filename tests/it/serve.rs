@@ -266,7 +266,7 @@ fn locks_hold_at_every_mount_survive_a_restart_and_expire() {
     let mut node = sandbox.node("n");
     node.put("a.jpg", "a");
     node.serve();
-    let answer = http("LOCK", &format!("{}a.jpg", node.originals()), &[("Timeout", "Second-4"), ("Depth", "0")], LOCK.as_bytes());
+    let answer = http("LOCK", &format!("{}a.jpg", node.originals()), &[("Timeout", "Second-500"), ("Depth", "0")], LOCK.as_bytes());
     assert_eq!(answer.status, 200, "{answer:?}");
     let token = answer.headers["lock-token"].clone();
     let elsewhere = |node: &crate::support::Node| format!("{}/webdav/originals/a.jpg", node.url());
@@ -278,7 +278,27 @@ fn locks_hold_at_every_mount_survive_a_restart_and_expire() {
     let wanted = "<propfind xmlns='DAV:'><prop><lockdiscovery/></prop></propfind>";
     let text = http("PROPFIND", &elsewhere(&node), &[("Depth", "0")], wanted.as_bytes()).text();
     assert!(text.contains(token.trim_matches(['<', '>'])) && text.contains("mailto:me"), "{text}");
-    eventually("the lock's end", || http("PUT", &elsewhere(&node), &[], b"c").status == 204);
+    assert_eq!(http("UNLOCK", &elsewhere(&node), &[("Lock-Token", &token)], b"").status, 204);
+    assert_eq!(http("PUT", &elsewhere(&node), &[], b"c").status, 204);
+    let brief = http("LOCK", &elsewhere(&node), &[("Timeout", "Second-1"), ("Depth", "0")], LOCK.as_bytes());
+    assert_eq!(brief.status, 200);
+    eventually("the lock's end", || http("PUT", &elsewhere(&node), &[], b"d").status == 204);
+}
+
+#[test]
+fn nobody_unlocks_what_another_has_locked() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("a.jpg", "a");
+    node.serve();
+    assert!(node.run_with_password(&["user", "add", "bob", "--password-stdin"], "bob's password").status.success());
+    let url = format!("{}a.jpg", node.originals());
+    let token = http("LOCK", &url, &[("Depth", "0")], LOCK.as_bytes()).headers["lock-token"].clone();
+    let bob = |method: &str, headers: &[(&str, &str)]| http_as("bob", "bob's password", method, &url, headers, b"").status;
+    assert_eq!(bob("UNLOCK", &[("Lock-Token", &token)]), 403);
+    assert_eq!(bob("DELETE", &[("If", &format!("({token})"))]), 423);
+    assert_eq!(bob("PUT", &[("If", "(<urn:uuid:none>)")]), 412);
+    assert_files(&node, &[("a.jpg", "a")]);
 }
 
 fn proppatch(url: &str, set: &str) -> String {
