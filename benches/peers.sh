@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 files=${1:-5000} bytes=${2:-20480} transfers=${3:-8}
-twinlens=$PWD/target/release/twinlens
+twinlens=${CARGO_TARGET_DIR:-$PWD/target}/release/twinlens
 work=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
@@ -23,7 +23,10 @@ done
 
 "$twinlens" serve --json --library "$work/b/library" --data "$work/b/data" --listen 127.0.0.1:0 >"$work/started" &
 server=$!
-while [ ! -s "$work/started" ]; do sleep 0.05; done
+while [ ! -s "$work/started" ]; do
+  kill -0 "$server" || { echo "the node did not start; is there a release build?" >&2; exit 1; }
+  sleep 0.05
+done
 url=$(sed 's/.*"url":"\([^"]*\)".*/\1/' "$work/started")/originals/
 export TWINLENS_DATA=$work/a/data TWINLENS_LIBRARY=$work/a/library
 echo "$TWINLENS_ADMIN_PASSWORD" | "$twinlens" service add peer "$url" --user admin --password-stdin >/dev/null
