@@ -39,17 +39,11 @@ pub struct Resource {
 /// Reads a 207 body. Every `response` is there, or it is an error.
 pub fn parse(body: &str) -> Result<Vec<Resource>, XmlError> {
     let mut reader = Reader::new(body);
-    loop {
-        match reader.token()? {
-            Token::Start(name) if is(&name, "multistatus") => break,
-            Token::Text(text) if text.trim().is_empty() => {}
-            _ => return Err(XmlError::Unexpected("multistatus")),
-        }
-    }
+    reader.enter_root("multistatus")?;
     let mut resources = Vec::new();
     loop {
         match reader.token()? {
-            Token::Start(name) if is(&name, "response") => resources.push(response(&mut reader)?),
+            Token::Start(name) if name.is_dav("response") => resources.push(response(&mut reader)?),
             Token::Start(_) => reader.skip()?,
             Token::Text(_) => {}
             Token::End => break,
@@ -60,17 +54,13 @@ pub fn parse(body: &str) -> Result<Vec<Resource>, XmlError> {
     Ok(resources)
 }
 
-fn is(name: &PropName, local: &str) -> bool {
-    name.namespace == DAV && name.local == local
-}
-
 fn response(reader: &mut Reader<'_>) -> Result<Resource, XmlError> {
     let mut resource = Resource::default();
     loop {
         match reader.token()? {
-            Token::Start(name) if is(&name, "href") => resource.href = reader.text()?,
-            Token::Start(name) if is(&name, "status") => resource.status = status(&reader.text()?),
-            Token::Start(name) if is(&name, "propstat") => propstat(reader, &mut resource)?,
+            Token::Start(name) if name.is_dav("href") => resource.href = reader.text()?,
+            Token::Start(name) if name.is_dav("status") => resource.status = status(&reader.text()?),
+            Token::Start(name) if name.is_dav("propstat") => propstat(reader, &mut resource)?,
             Token::Start(_) => reader.skip()?,
             Token::Text(_) => {}
             Token::End => return Ok(resource),
@@ -85,8 +75,8 @@ fn propstat(reader: &mut Reader<'_>, resource: &mut Resource) -> Result<(), XmlE
     let mut ok = true;
     loop {
         match reader.token()? {
-            Token::Start(name) if is(&name, "prop") => props(reader, &mut with_props)?,
-            Token::Start(name) if is(&name, "status") => {
+            Token::Start(name) if name.is_dav("prop") => props(reader, &mut with_props)?,
+            Token::Start(name) if name.is_dav("status") => {
                 ok = status(&reader.text()?).is_some_and(|code| (200..300).contains(&code));
             }
             Token::Start(_) => reader.skip()?,
@@ -142,7 +132,7 @@ fn contains_collection(reader: &mut Reader<'_>) -> Result<bool, XmlError> {
     loop {
         match reader.token()? {
             Token::Start(name) => {
-                found |= is(&name, "collection");
+                found |= name.is_dav("collection");
                 reader.skip()?;
             }
             Token::Text(_) => {}

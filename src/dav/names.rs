@@ -30,6 +30,11 @@ impl PropName {
         Self { namespace: Cow::Owned(namespace.to_owned()), local: Cow::Owned(local.to_owned()) }
     }
 
+    /// Whether this is the DAV: name `local`.
+    pub(super) fn is_dav(&self, local: &str) -> bool {
+        self.namespace == DAV && self.local == local
+    }
+
     /// The prefix that our documents bind to the namespace; none for a foreign one.
     pub fn prefix(&self) -> Option<&'static str> {
         match &*self.namespace {
@@ -52,16 +57,12 @@ pub const GETCONTENTTYPE: PropName = PropName::known(DAV, "getcontenttype");
 pub const GETETAG: PropName = PropName::known(DAV, "getetag");
 /// RFC 4918 section 15.7.
 pub const GETLASTMODIFIED: PropName = PropName::known(DAV, "getlastmodified");
-/// RFC 4918 section 15.1.
-pub const CREATIONDATE: PropName = PropName::known(DAV, "creationdate");
 /// RFC 4918 section 15.2.
 pub const DISPLAYNAME: PropName = PropName::known(DAV, "displayname");
 /// RFC 4918 section 15.10.
 pub const SUPPORTEDLOCK: PropName = PropName::known(DAV, "supportedlock");
 /// RFC 4918 section 15.8.
 pub const LOCKDISCOVERY: PropName = PropName::known(DAV, "lockdiscovery");
-/// RFC 6578 section 4.
-pub const SYNC_TOKEN: PropName = PropName::known(DAV, "sync-token");
 /// RFC 3253 section 3.1.5.
 pub const SUPPORTED_REPORT_SET: PropName = PropName::known(DAV, "supported-report-set");
 /// ownCloud: `SHA1:... MD5:...`, separated by spaces, in `oc:checksum` elements.

@@ -1,7 +1,7 @@
 //! PROPFIND requests (RFC 4918 section 9.1), read and written.
 
 use super::PropName;
-use super::names::{self, DAV};
+use super::names;
 use super::xml::{Reader, Token, XmlError};
 
 /// The most properties that a request may name, and the longest namespace, in bytes.
@@ -31,20 +31,16 @@ impl Request {
         let mut reader = Reader::new(body);
         let mut request = None;
         let mut include = Vec::new();
-        let is = |name: &PropName, local: &str| name.namespace == DAV && name.local == local;
-        match next_element(&mut reader)? {
-            Some(root) if is(&root, "propfind") => {}
-            _ => return Err(XmlError::Unexpected("propfind")),
-        }
+        reader.enter_root("propfind")?;
         while let Some(name) = next_element(&mut reader)? {
-            if is(&name, "prop") {
+            if name.is_dav("prop") {
                 request = Some(Self::Props(names_of(&mut reader)?));
-            } else if is(&name, "include") {
+            } else if name.is_dav("include") {
                 include = names_of(&mut reader)?;
             } else {
-                if is(&name, "allprop") {
+                if name.is_dav("allprop") {
                     request = Some(Self::AllProp { include: Vec::new() });
-                } else if is(&name, "propname") {
+                } else if name.is_dav("propname") {
                     request = Some(Self::PropName);
                 }
                 reader.skip()?;

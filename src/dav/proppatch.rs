@@ -5,7 +5,6 @@ use quick_xml::name::ResolveResult;
 use quick_xml::reader::NsReader;
 
 use super::PropName;
-use super::names::DAV;
 use super::propfind::{NAMESPACE, PROPERTIES};
 use super::xml::{Reader, Token, XmlError};
 
@@ -50,23 +49,16 @@ pub fn parse(body: &str) -> Result<Vec<Patch>, XmlError> {
 fn outline(body: &str) -> Result<Vec<(bool, PropName, String)>, XmlError> {
     let mut reader = Reader::new(body);
     let mut found = Vec::new();
-    let is = |name: &PropName, local: &str| name.namespace == DAV && name.local == local;
-    loop {
-        match reader.token()? {
-            Token::Start(name) if is(&name, "propertyupdate") => break,
-            Token::Text(text) if text.trim().is_empty() => {}
-            _ => return Err(XmlError::Unexpected("propertyupdate")),
-        }
-    }
+    reader.enter_root("propertyupdate")?;
     let mut set = None;
     let mut in_prop = false;
     loop {
         match reader.token()? {
             Token::Start(name) => match (set, in_prop) {
                 (Some(set), true) => found.push((set, name, reader.text()?)),
-                (Some(_), false) if is(&name, "prop") => in_prop = true,
-                (None, _) if is(&name, "set") => set = Some(true),
-                (None, _) if is(&name, "remove") => set = Some(false),
+                (Some(_), false) if name.is_dav("prop") => in_prop = true,
+                (None, _) if name.is_dav("set") => set = Some(true),
+                (None, _) if name.is_dav("remove") => set = Some(false),
                 _ => reader.skip()?,
             },
             Token::Text(_) => {}

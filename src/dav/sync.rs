@@ -3,7 +3,6 @@
 use uuid::Uuid;
 
 use super::PropName;
-use super::names::DAV;
 use super::xml::{Reader, Token, XmlError};
 
 /// What a client wants to know has changed.
@@ -23,22 +22,17 @@ impl Request {
     /// Reads a body.
     pub fn parse(body: &str) -> Result<Self, XmlError> {
         let mut reader = Reader::new(body);
-        let is = |name: &PropName, local: &str| name.namespace == DAV && name.local == local;
-        loop {
-            match reader.token()? {
-                Token::Start(name) if is(&name, "sync-collection") => break,
-                Token::Text(text) if text.trim().is_empty() => {}
-                _ => return Err(XmlError::Unexpected("sync-collection")),
-            }
-        }
+        reader.enter_root("sync-collection")?;
         let mut request = Self { token: None, deep: false, limit: None, props: Vec::new() };
         loop {
             match reader.token()? {
-                Token::Start(name) if is(&name, "sync-token") => request.token = Some(reader.text()?).filter(|token| !token.is_empty()),
-                Token::Start(name) if is(&name, "sync-level") => request.deep = matches!(reader.text()?.as_str(), "infinite" | "infinity"),
-                Token::Start(name) if is(&name, "limit") => loop {
+                Token::Start(name) if name.is_dav("sync-token") => request.token = Some(reader.text()?).filter(|token| !token.is_empty()),
+                Token::Start(name) if name.is_dav("sync-level") => {
+                    request.deep = matches!(reader.text()?.as_str(), "infinite" | "infinity")
+                }
+                Token::Start(name) if name.is_dav("limit") => loop {
                     match reader.token()? {
-                        Token::Start(name) if is(&name, "nresults") => {
+                        Token::Start(name) if name.is_dav("nresults") => {
                             request.limit = Some(reader.text()?.parse().map_err(|_| XmlError::Unexpected("sync-collection"))?);
                         }
                         Token::Start(_) => reader.skip()?,
@@ -46,7 +40,7 @@ impl Request {
                         Token::End | Token::Eof => break,
                     }
                 },
-                Token::Start(name) if is(&name, "prop") => request.props = super::propfind::names_of(&mut reader)?,
+                Token::Start(name) if name.is_dav("prop") => request.props = super::propfind::names_of(&mut reader)?,
                 Token::Start(_) => reader.skip()?,
                 Token::Text(_) => {}
                 Token::End => break,

@@ -114,6 +114,17 @@ impl<'a> Reader<'a> {
         Ok(Token::Start(name))
     }
 
+    /// Enters the document's outermost element, which must be the DAV: one of this name.
+    pub fn enter_root(&mut self, local: &'static str) -> Result<(), XmlError> {
+        loop {
+            match self.token()? {
+                Token::Start(name) if name.is_dav(local) => return Ok(()),
+                Token::Text(text) if text.trim().is_empty() => {}
+                _ => return Err(XmlError::Unexpected(local)),
+            }
+        }
+    }
+
     /// The text of the element that was just entered, up to and including its end; elements inside are an empty text.
     pub fn text(&mut self) -> Result<String, XmlError> {
         let mut text = String::new();
