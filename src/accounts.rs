@@ -4,7 +4,9 @@
 //! so that not every request pays for argon2; a changed password is noticed at once.
 
 mod login;
+mod rights;
 mod users;
 
 pub use login::{Checked, Login, Logins};
+pub use rights::Rights;
 pub use users::{AccountError, Role, User, Users, random_password};

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::users::matches;
-use super::{AccountError, Role, Users};
+use super::{AccountError, Rights, Role, Users};
+use crate::types::RelPath;
 
 /// How long a verified login is remembered.
 const REMEMBER: Duration = Duration::from_secs(300);
@@ -24,6 +25,20 @@ pub struct Login {
     pub user: String,
     /// What they may do.
     pub role: Role,
+    /// The folder of the library that is their root; the library's own root for most.
+    pub folder: RelPath,
+    /// What they may do in the library.
+    pub originals: Rights,
+    /// What they may do in the import folder.
+    pub import: Rights,
+}
+
+impl Login {
+    /// Somebody with the rights that a role has by itself.
+    pub fn of(user: impl Into<String>, role: Role) -> Self {
+        let rights = if role == Role::Viewer { Rights::READ } else { Rights::ALL };
+        Self { user: user.into(), role, folder: RelPath::root(), originals: rights, import: rights }
+    }
 }
 
 /// What a login came to.
@@ -99,7 +114,7 @@ impl Logins {
             }
             table.insert(ticket, Instant::now());
         }
-        let login = known.map(|(role, _)| Login { user: user.to_owned(), role });
+        let login = known.map(|(role, _)| Login::of(user, role));
         Ok(login.map_or(Checked::Wrong, Checked::Welcome))
     }
 
@@ -152,7 +167,7 @@ mod tests {
         users.add("anna", Role::User, "first password").unwrap();
         let logins = Logins::new(users.clone()).unwrap();
         let here = IpAddr::from([127, 0, 0, 1]);
-        let login = Checked::Welcome(Login { user: "anna".into(), role: Role::User });
+        let login = Checked::Welcome(Login::of("anna", Role::User));
         for _ in 0..2 {
             assert_eq!(logins.check("anna", "first password", here).await.unwrap(), login);
         }
