@@ -9,6 +9,8 @@
 //!
 //! All calls block; asynchronous callers run them on a blocking thread.
 
+mod change;
+mod copy;
 mod error;
 mod marker;
 mod naming;
@@ -17,6 +19,7 @@ mod staged;
 mod trash;
 mod tree;
 
+pub use copy::Extent;
 pub use error::LibraryError;
 pub use marker::{check_marker, open_library};
 pub use naming::capture_name;

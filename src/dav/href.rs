@@ -9,7 +9,12 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// The path percent-encoded, without slashes at its ends.
 pub fn encode(path: &RelPath) -> String {
-    utf8_percent_encode(path.as_str(), ESCAPED).to_string()
+    encode_text(path.as_str())
+}
+
+/// Any text as part of a path, `/` left as it is.
+pub fn encode_text(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 /// The path below `base` (which is encoded and ends with `/`), as an absolute href; folders end with `/`.
@@ -20,7 +25,8 @@ pub fn below(base: &str, path: &RelPath, folder: bool) -> String {
 
 /// The decoded path of an href: absolute (`/a/b`) or a whole URL. None when it is not UTF-8 once decoded.
 pub fn decode(href: &str) -> Option<String> {
-    let path = match href.split_once("://") {
+    // A path may have `://` in it too.
+    let path = match href.split_once("://").filter(|_| !href.starts_with('/')) {
         Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
         None => href,
     };

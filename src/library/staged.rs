@@ -145,3 +145,18 @@ impl Drop for Staged {
         }
     }
 }
+
+/// Copies one file into another and hashes what was copied.
+pub(super) fn copy_hashed(source: &mut File, target: &mut File) -> io::Result<Digests> {
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match io::Read::read(source, &mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            read => {
+                target.write_all(&buffer[..read])?;
+                hasher.update(&buffer[..read]);
+            }
+        }
+    }
+}

@@ -14,8 +14,9 @@ use crate::store::{Store, StoreError, changes, index, properties};
 use crate::types::media::{OWN_FOLDER, is_junk};
 use crate::types::{ContentHash, Digests, Expect, LocalVersion, Mtime, RelPath};
 use redb::WriteTransaction;
+use unicode_normalization::UnicodeNormalization as _;
 
-use super::{LibraryError, Staged, trash};
+use super::{LibraryError, Staged};
 
 const INCOMING: &str = "incoming";
 const STRIPES: usize = 64;
@@ -125,7 +126,8 @@ impl Tree {
         let incoming = own.join(INCOMING);
         fs::create_dir_all(&incoming)?;
         for entry in fs::read_dir(&incoming)? {
-            fs::remove_file(entry?.path())?;
+            let entry = entry?;
+            if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
         }
         let (structure, stripes) = (RwLock::new(()), [const { Mutex::new(()) }; STRIPES]);
         Ok(Self { inner: Arc::new(Inner { root, identity, own, store, area, structure, stripes }) })
@@ -134,6 +136,10 @@ impl Tree {
     /// Where it is.
     pub fn root(&self) -> &Path {
         &self.inner.root
+    }
+
+    pub(super) fn area(&self) -> Area {
+        self.inner.area
     }
 
     pub(super) fn own(&self) -> &Path {
@@ -160,6 +166,23 @@ impl Tree {
             }
         }
         Ok(place)
+    }
+
+    /// The path in the spelling that its names have on disk. A name that is there in another Unicode normalization form is the same name;
+    /// a new one gets the composed form (NFC), as most systems write it.
+    pub fn spelled(&self, path: &RelPath) -> RelPath {
+        if path.as_str().is_ascii() || matches!(self.stat(path), Ok(Some(_))) {
+            return path.clone();
+        }
+        let mut found = RelPath::root();
+        for name in path.segments() {
+            let forms = [name.to_owned(), name.nfc().collect(), name.nfd().collect::<String>()];
+            let mut there = forms.iter().filter_map(|form| found.join(form).ok()).filter(|path| matches!(self.stat(path), Ok(Some(_))));
+            let spelled = there.next().or_else(|| found.join(&forms[1]).ok());
+            let Some(spelled) = spelled else { return path.clone() };
+            found = spelled;
+        }
+        found
     }
 
     /// What is at a path; none when nothing is, or nothing that is ever served (a link, a device).
@@ -233,120 +256,8 @@ impl Tree {
         Staged::new(self.clone())
     }
 
-    /// Creates a folder; its parent must be there.
-    pub fn create_folder(&self, path: &RelPath) -> Result<(), LibraryError> {
-        let place = self.locate(path)?;
-        let _shared = self.share();
-        fs::create_dir(&place).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => LibraryError::NoParent(path.clone()),
-            _ => LibraryError::io(path, error),
-        })?;
-        sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
-        self.touch(path.clone())
-    }
-
-    /// Creates a folder and those above it, as far as they are missing.
-    pub fn create_folders(&self, path: &RelPath) -> Result<(), LibraryError> {
-        match self.stat(path)? {
-            Some(stat) if stat.kind == Kind::Folder => return Ok(()),
-            Some(_) => return Err(LibraryError::WrongKind(path.clone())),
-            None => {}
-        }
-        if let Some(parent) = path.parent() {
-            self.create_folders(&parent)?;
-        }
-        match self.create_folder(path) {
-            // Another transfer into the same folder was faster.
-            Err(LibraryError::Exists(_)) => Ok(()),
-            other => other,
-        }
-    }
-
-    /// Puts a file into the trash.
-    pub fn remove_file(&self, path: &RelPath, expect: &Expect<OnDisk>) -> Result<(), LibraryError> {
-        let place = self.locate(path)?;
-        let _locks = self.lock_file(path);
-        self.check(path, &place, expect)?;
-        trash::take(self, path, &place)?;
-        sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
-        self.forget(path)
-    }
-
-    /// Removes an empty folder; with other people's litter in it, it is not empty.
-    pub fn remove_folder(&self, path: &RelPath) -> Result<(), LibraryError> {
-        if path.is_root() {
-            return Err(LibraryError::Outside(path.clone()));
-        }
-        let place = self.locate(path)?;
-        let _alone = self.alone();
-        fs::remove_dir(&place).map_err(|error| LibraryError::io(path, error))?;
-        sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
-        self.forget(path)
-    }
-
-    /// Renames a file or a whole folder. Nothing may be at the new place.
-    pub fn rename(&self, from: &RelPath, to: &RelPath) -> Result<(), LibraryError> {
-        self.rename_onto(from, to, false)
-    }
-
-    /// Renames a file onto another, which goes to the trash: there is no moment without a file under the name.
-    pub fn replace(&self, from: &RelPath, to: &RelPath) -> Result<(), LibraryError> {
-        self.rename_onto(from, to, true)
-    }
-
-    fn rename_onto(&self, from: &RelPath, to: &RelPath, replace: bool) -> Result<(), LibraryError> {
-        let (source, target) = (self.locate(from)?, self.locate(to)?);
-        if from.is_root() || to.is_root() || to.strip_prefix(from).is_some_and(|below| !below.is_root()) {
-            return Err(LibraryError::WrongKind(to.clone()));
-        }
-        let _alone = self.alone();
-        let stat = self.stat(from)?.ok_or_else(|| LibraryError::NotFound(from.clone()))?;
-        if let Some(there) = self.stat(to)? {
-            // On a file system that ignores case both names may be one file: then only its spelling changes.
-            match there.inode == stat.inode {
-                true => {}
-                false if replace && there.kind == Kind::File && stat.kind == Kind::File => trash::keep(self, to, &target)?,
-                false => return Err(LibraryError::Exists(to.clone())),
-            }
-        }
-        let index = self.index()?;
-        let mut known = index.is_none();
-        if let Some(index) = &index {
-            for item in index.subtree(from)? {
-                let (path, row) = item?;
-                known |= path == *from && stat.matches(&row);
-                if path.strip_prefix(from).is_some_and(|below| !RelPath::fits_below(to, &below)) {
-                    return Err(LibraryError::TooLong(to.clone()));
-                }
-            }
-        }
-        fs::rename(&source, &target).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => LibraryError::NoParent(to.clone()),
-            _ => LibraryError::io(to, error),
-        })?;
-        sync_parent(&target).map_err(|error| LibraryError::io(to, error))?;
-        sync_parent(&source).map_err(|error| LibraryError::io(from, error))?;
-        let (area, old, new) = (self.inner.area, from.clone(), to.clone());
-        self.write_with_properties(move |tx| {
-            properties::carry(tx, (area, &old), (area, &new), false)?;
-            if area == Area::Originals {
-                index::rename(tx, &old, &new)?;
-                changes::forget_folder(tx, &old)?;
-                changes::touch(tx, &old.parent().unwrap_or_default())?;
-                changes::touch(tx, &if stat.kind == Kind::Folder { new } else { new.parent().unwrap_or_default() })?;
-            }
-            Ok(())
-        })?;
-        if stat.kind == Kind::File && !known && !to.segments().any(is_junk) {
-            // It had a name that is not indexed: an upload under a temporary name that takes its own now.
-            let (stat, digests) = super::scan::hash_file(self, to)?;
-            self.remember(to, stat, digests)?;
-        }
-        Ok(())
-    }
-
     /// Writes to the state: durably when there are properties, which no scan could find again.
-    fn write_with_properties(
+    pub(super) fn write_with_properties(
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), LibraryError> {
@@ -404,21 +315,8 @@ impl Tree {
         Ok(self.inner.store.write_soon(move |tx| index::put(tx, &path, row))?)
     }
 
-    fn forget(&self, path: &RelPath) -> Result<(), LibraryError> {
-        let (area, path) = (self.inner.area, path.clone());
-        self.write_with_properties(move |tx| {
-            properties::clear(tx, area, &path)?;
-            if area == Area::Originals {
-                index::remove(tx, &path)?;
-                changes::forget_folder(tx, &path)?;
-                changes::touch(tx, &path.parent().unwrap_or_default())?;
-            }
-            Ok(())
-        })
-    }
-
     /// Lets the entity tags of a folder and of those above it change, though nothing in the index does.
-    fn touch(&self, folder: RelPath) -> Result<(), LibraryError> {
+    pub(super) fn touch(&self, folder: RelPath) -> Result<(), LibraryError> {
         if self.inner.area == Area::Originals {
             self.inner.store.write_soon(move |tx| changes::touch(tx, &folder))?;
         }
@@ -476,11 +374,11 @@ impl Tree {
         (self.share(), stripe.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn share(&self) -> RwLockReadGuard<'_, ()> {
+    pub(super) fn share(&self) -> RwLockReadGuard<'_, ()> {
         self.inner.structure.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+    pub(super) fn alone(&self) -> RwLockWriteGuard<'_, ()> {
         self.inner.structure.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

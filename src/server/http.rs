@@ -23,12 +23,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::accounts::{AccountError, Checked, Login, Logins, Role};
+use crate::accounts::{AccountError, Checked, Login, Logins};
 use crate::client::Fingerprint;
 use crate::store::{Store, StoreError};
 
 use super::tls::{self, TlsError, TlsFiles};
-use super::webdav::{Mount, Roots, Rules, WebDav};
+use super::webdav::{Roots, Rules, WebDav};
 
 /// A client must send its headers within this time.
 const HEADERS: Duration = Duration::from_secs(30);
@@ -64,7 +64,7 @@ impl App {
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
         match self.admit(&request, from).await {
-            Ok((mount, login)) => self.webdav.handle(mount, request, login).await,
+            Ok(login) => self.webdav.handle(request, login).await,
             Err(refusal) => {
                 // A client that is still sending would see a broken stream instead of the answer.
                 discard(request.into_body()).await;
@@ -74,21 +74,18 @@ impl App {
     }
 
     /// Where a request goes and who asks; or the answer that it gets without that.
-    async fn admit(&self, request: &Request<Incoming>, from: IpAddr) -> Result<(Mount, Login), Response<Body>> {
+    async fn admit(&self, request: &Request<Incoming>, from: IpAddr) -> Result<Login, Response<Body>> {
         let path = request.uri().path();
         match path {
             "/livez" | "/readyz" => return Err(text(StatusCode::OK, "ok\n")),
             "/" => return Err(front_page(request.method())),
             _ => {}
         }
-        let Some(mount) = self.webdav.mount_of(path) else {
+        if !self.webdav.covers(path) {
             return Err(text(StatusCode::NOT_FOUND, "There is nothing here. WebDAV is at /originals/, /import/ and /webdav/.\n"));
-        };
+        }
         match self.login(request, from).await {
-            Ok(Some(Checked::Welcome(login))) if login.role == Role::Viewer && !is_reading(request.method()) => {
-                Err(text(StatusCode::FORBIDDEN, "This user may look at the library, but not change it.\n"))
-            }
-            Ok(Some(Checked::Welcome(login))) => Ok((mount, login)),
+            Ok(Some(Checked::Welcome(login))) => Ok(login),
             Ok(Some(Checked::TooOften(pause))) => {
                 let mut response = text(StatusCode::TOO_MANY_REQUESTS, "Wrong too often; please wait, and check user and password.\n");
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
@@ -137,10 +134,6 @@ fn credentials(header: &HeaderValue) -> Option<(String, String)> {
     let decoded = base64::engine::general_purpose::STANDARD.decode(encoded.trim()).ok()?;
     let (user, password) = str::from_utf8(&decoded).ok()?.split_once(':')?;
     Some((user.to_owned(), password.to_owned()))
-}
-
-fn is_reading(method: &Method) -> bool {
-    matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "PROPFIND" | "REPORT")
 }
 
 fn front_page(method: &Method) -> Response<Body> {

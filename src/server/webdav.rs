@@ -5,6 +5,8 @@ mod file;
 mod fs;
 mod locks;
 mod meta;
+mod mount;
+mod moves;
 mod promised;
 mod propfind;
 mod proppatch;
@@ -13,24 +15,21 @@ mod report;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dav_server::{DavConfig, DavHandler};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 
 use crate::accounts::{Login, Role};
 use crate::dav::xml::{Reader, Token};
-use crate::library::Tree;
+use crate::library::{Extent, Tree};
 use crate::store::{Store, StoreError};
-use crate::types::{LibraryId, Mtime, RelPath};
+use crate::types::{LibraryId, Mtime};
 
 use self::context::Context;
-use self::fs::Files;
-use self::locks::Locks;
+use self::fs::Place;
+use self::mount::{Below, Mount, Mounts, NoMount};
+use self::moves::Prepared;
 use super::http::{Body, text};
-
-/// What dav-server reads from a file at a time.
-const READ_BUFFER: usize = 256 << 10;
 
 /// What a node does not do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,129 +51,131 @@ pub struct Roots {
     pub import: Option<Tree>,
 }
 
-/// One place where a tree, or the folder of both, is served.
-#[derive(Clone)]
-pub(super) struct Mount {
-    prefix: &'static str,
-    files: Files,
-    locks: Locks,
-    /// Answers PROPFIND with Depth: infinity.
-    endless: bool,
-    handler: DavHandler<Context>,
-}
-
-/// All mounts.
+/// WebDAV at all its paths.
 pub(super) struct WebDav {
-    mounts: Vec<Mount>,
-    read_only: bool,
+    mounts: Mounts,
+    rules: Rules,
 }
 
 impl WebDav {
     pub(super) fn open(roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
-        let locks = Locks::open(store)?;
-        let mount = |prefix, files| mount(prefix, files, locks.clone(), !rules.finite_depth);
-        let originals = ("originals", roots.originals.clone(), Some(roots.library_id));
-        let import = roots.import.map(|tree| ("import", tree, None));
-        let both: Vec<_> = std::iter::once(originals.clone()).chain(import.clone()).collect();
-        let mut mounts = vec![mount("/originals", Files::single(originals)), mount("/webdav", Files::several(both))];
-        mounts.extend(import.map(|import| mount("/import", Files::single(import))));
-        Ok(Self { mounts, read_only: rules.read_only })
+        Ok(Self { mounts: Mounts::open(roots, store, rules)?, rules })
     }
 
-    /// Whose path this is.
-    pub(super) fn mount_of(&self, path: &str) -> Option<Mount> {
-        let inside = |mount: &&Mount| path.strip_prefix(mount.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        self.mounts.iter().find(inside).cloned()
+    /// Whether WebDAV answers at a path, whoever asks.
+    pub(super) fn covers(&self, path: &str) -> bool {
+        self.mounts.covers(path)
     }
 
-    /// Refuses a MOVE or COPY that could not end well, before dav-server clears its destination; otherwise says which file it replaces.
-    async fn check_move(&self, mount: &Mount, request: &Request<Incoming>, from: String) -> Result<Option<String>, Response<Body>> {
-        let refused = |reason| text(StatusCode::FORBIDDEN, reason);
-        let header = request.headers().get("destination").and_then(|value| value.to_str().ok());
-        let Some(target) = header.and_then(crate::dav::href::decode) else {
-            return Err(text(StatusCode::BAD_REQUEST, "There is no usable Destination.\n"));
+    /// Answers a request of somebody who is logged in.
+    pub(super) async fn handle(&self, mut request: Request<Incoming>, login: Login) -> Response<Body> {
+        let (mount, below) = match self.mounts.find(request.uri().path(), &login) {
+            Ok(found) => found,
+            Err(NoMount::Nothing) => return text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
+            Err(NoMount::Anothers) => return text(StatusCode::FORBIDDEN, "This is the home of another user.\n"),
+            Err(NoMount::BadPath) => {
+                let reason = "This path cannot be used: it is not UTF-8, too long, or has forbidden characters.\n";
+                return text(StatusCode::BAD_REQUEST, reason);
+            }
         };
-        let Some(to) = target.strip_prefix(mount.prefix).filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
-            return Err(text(StatusCode::BAD_GATEWAY, "The Destination lies elsewhere.\n"));
-        };
-        let (Ok(source), Ok(goal)) = (RelPath::parse_lenient(&from), RelPath::parse_lenient(to)) else {
-            return Err(text(StatusCode::BAD_REQUEST, "The Destination cannot be used.\n"));
-        };
-        if mount.files.is_root(to) || mount.files.is_root(&from) && request.method().as_str() == "MOVE" {
-            return Err(refused("This folder itself cannot be moved or replaced.\n"));
-        }
-        if source != goal && (source.strip_prefix(&goal).is_some() || goal.strip_prefix(&source).is_some()) {
-            return Err(refused("A folder cannot be moved or copied into itself, or take the place of one that it lies in.\n"));
-        }
-        let (files, to, is_move) = (mount.files.clone(), to.to_owned(), request.method().as_str() == "MOVE");
-        let looked = file::blocking(move || {
-            let onto = files.file_onto_file(&from, &to);
-            (is_move && files.moves_folder_across(&from, &to), onto.then_some(to))
-        });
-        match looked.await {
-            Ok((false, onto)) => Ok(onto),
-            Ok((true, _)) => Err(refused("A folder cannot be moved between import and library; copy it, then delete it.\n")),
-            Err(_) => Err(text(StatusCode::INTERNAL_SERVER_ERROR, "The destination could not be looked at.\n")),
-        }
-    }
-
-    pub(super) async fn handle(&self, mount: Mount, request: Request<Incoming>, login: Login) -> Response<Body> {
         if !mount.files.is_there() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "The library is not there; its disk is probably not mounted.\n");
         }
-        let path = request.uri().path().strip_prefix(mount.prefix).and_then(crate::dav::href::decode);
-        let Some(path) = path.filter(|path| RelPath::parse_lenient(path).is_ok()) else {
-            return text(StatusCode::BAD_REQUEST, "This path cannot be used: it is not UTF-8, too long, or has forbidden characters.\n");
+        let below = match below.path.as_str().is_ascii() {
+            true => below,
+            false => Below { path: mount.files.spelled(&below.path), ..below },
         };
-        let mut replaced = None;
+        let Some(uri) = mount::with_path(request.uri(), &mount.url(&below)) else {
+            return text(StatusCode::BAD_REQUEST, "This path cannot be used.\n");
+        };
+        *request.uri_mut() = uri;
+        let rights = mount.files.rights(&below.path);
         match request.method().as_str() {
-            "PROPFIND" => return propfind::answer(&mount, request).await,
-            "REPORT" => return report::answer(&mount, request).await,
-            "PROPPATCH" => return proppatch::answer(&mount, request, login, self.read_only).await,
-            "UNLOCK" if login.role != Role::Admin && mount.locks.is_anothers(&request, &login.user) => {
-                return text(StatusCode::FORBIDDEN, "This lock is somebody else's.\n");
+            "GET" | "HEAD" | "PROPFIND" | "REPORT" | "COPY" if !rights.read => {
+                text(StatusCode::FORBIDDEN, "You have no right to read this.\n")
             }
-            "DELETE" if mount.files.is_root(&path) => return text(StatusCode::FORBIDDEN, "This folder itself cannot be deleted.\n"),
-            "MOVE" | "COPY" => match self.check_move(&mount, &request, path).await {
-                Ok(onto) => replaced = onto,
-                Err(refusal) => return refusal,
-            },
-            _ => {}
+            "PROPFIND" => propfind::answer(&mount, &below, request, !self.rules.finite_depth).await,
+            "REPORT" => report::answer(&mount, &below, request).await,
+            "PROPPATCH" | "LOCK" if !rights.may_write() => text(StatusCode::FORBIDDEN, "You have no right to change this.\n"),
+            "PROPPATCH" => proppatch::answer(&mount, &below, request, login).await,
+            "UNLOCK" if login.role != Role::Admin && mount.locks.all().is_anothers(&request, &login.user) => {
+                text(StatusCode::FORBIDDEN, "This lock is somebody else's.\n")
+            }
+            "DELETE" if mount.files.is_root(below.path.as_str()) => text(StatusCode::FORBIDDEN, "This folder itself cannot be deleted.\n"),
+            _ => self.pass_on(mount, below, request, login).await,
         }
+    }
+
+    /// What dav-server answers, over the tree.
+    async fn pass_on(&self, mount: Mount, below: Below, request: Request<Incoming>, login: Login) -> Response<Body> {
         let context = match Context::of(request.headers()) {
-            Ok(context) => context.with_read_only(self.read_only).with_replaced(replaced),
+            Ok(context) => context,
             Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
         };
+        let itself = || vec![below.path.as_str().to_owned()];
+        let prepared = match request.method().as_str() {
+            "MOVE" | "COPY" => moves::prepare(&self.mounts, (mount, below), request, context, &login).await,
+            "DELETE" => Ok(Prepared { context: context.with_whole(itself(), None, Extent::Everything), mount, request }),
+            "LOCK" => Ok(Prepared { context: context.with_locked_name(), mount, request }),
+            _ => Ok(Prepared { context, mount, request }),
+        };
+        let Prepared { mut mount, mut request, context } = match prepared {
+            Ok(prepared) => prepared,
+            Err(refusal) => return refusal,
+        };
+        if changes_membership(&mount, &request).await {
+            mount.locks = mount.locks.with_membership();
+        }
         let is_put = request.method() == Method::PUT;
         let answer = if request.method().as_str() == "LOCK" {
             let (parts, body) = request.into_parts();
             // dav-server reads XML by recursion: what it gets has been checked for depth.
             match checked_xml(body).await {
-                Some(body) => mount.handler.handle_guarded(Request::from_parts(parts, body), login.user, context.clone()).await,
+                Some(body) => mount.handler().handle_guarded(Request::from_parts(parts, body), login.user, context.clone()).await,
                 None => return text(StatusCode::BAD_REQUEST, "The request body is no lock request.\n"),
             }
         } else {
-            let mut request = request;
             request.headers_mut().remove(context::EXPECTED_LENGTH);
-            mount.handler.handle_guarded(request, login.user, context.clone()).await
+            mount.handler().handle_guarded(request, login.user, context.clone()).await
         };
         let mut answer = match context.verdict() {
             Some((status, reason)) => text(status, reason),
             None => answer.map(|body| body.boxed_unsync()),
         };
         if is_put && answer.status().is_success() {
-            let headers = answer.headers_mut();
-            if context.mtime().is_some() {
-                headers.insert("x-oc-mtime", HeaderValue::from_static("accepted"));
-            }
-            if let Some(etag) = headers.get(http::header::ETAG).cloned() {
-                headers.insert("oc-etag", etag);
-            }
-            if let Some(sha1) = context.received().and_then(|digests| HeaderValue::from_str(&digests.sha1.to_string()).ok()) {
-                headers.insert("x-hash-sha1", sha1);
-            }
+            told_of_upload(answer.headers_mut(), &context);
         }
         answer
+    }
+}
+
+/// Whether a request adds something to a folder or takes it away.
+async fn changes_membership(mount: &Mount, request: &Request<Incoming>) -> bool {
+    match request.method().as_str() {
+        "DELETE" | "MOVE" | "COPY" | "MKCOL" => true,
+        "PUT" => {
+            let below = request.uri().path().strip_prefix(mount.base().trim_end_matches('/')).and_then(crate::dav::href::decode);
+            let files = mount.files.clone();
+            let exists = file::blocking(move || match files.place(&below.unwrap_or_default()) {
+                Ok(Place::Inside(root, inside)) => root.tree.stat(&inside).is_ok_and(|stat| stat.is_some()),
+                _ => true,
+            });
+            !exists.await.unwrap_or(false)
+        }
+        _ => false,
+    }
+}
+
+/// What the answer to an upload tells besides dav-server's own.
+fn told_of_upload(headers: &mut http::HeaderMap, context: &Context) {
+    if context.mtime().is_some() {
+        headers.insert("x-oc-mtime", HeaderValue::from_static("accepted"));
+    }
+    if let Some(etag) = headers.get(http::header::ETAG).cloned() {
+        headers.insert("oc-etag", etag);
+    }
+    if let Some(sha1) = context.received().and_then(|digests| HeaderValue::from_str(&digests.sha1.to_string()).ok()) {
+        headers.insert("x-hash-sha1", sha1);
     }
 }
 
@@ -206,16 +207,6 @@ impl Viewer {
             false => Self::Client,
         }
     }
-}
-
-fn mount(prefix: &'static str, files: Files, locks: Locks, endless: bool) -> Mount {
-    let handler = DavConfig::new()
-        .filesystem(Box::new(files.clone()))
-        .locksystem(Box::new(locks.clone()))
-        .strip_prefix(prefix)
-        .read_buf_size(READ_BUFFER)
-        .build_handler();
-    Mount { prefix, files, locks, endless, handler }
 }
 
 /// An HTTP date (RFC 9110 section 5.6.7).

@@ -79,28 +79,39 @@ pub fn remove(tx: &WriteTransaction, path: &RelPath) -> Result<bool, StoreError>
     Ok(true)
 }
 
+/// Forgets a path and everything below it.
+pub fn remove_all(tx: &WriteTransaction, path: &RelPath) -> Result<(), StoreError> {
+    for (path, _) in at_or_below(tx, path)? {
+        remove(tx, &path)?;
+    }
+    Ok(())
+}
+
 /// Everything at or below `from` now lies at or below `to`: what a rename on disk does. Under a junk name it is not indexed any more.
 pub fn rename(tx: &WriteTransaction, from: &RelPath, to: &RelPath) -> Result<(), StoreError> {
-    let mut moved = Vec::new();
-    {
-        let files = tx.open_table(FILES)?;
-        if let Some(row) = files.get(path_key(from).as_slice())? {
-            moved.push((from.clone(), decode::<FileRow>(row.value())?));
-        }
-        for (start, end) in subtree_ranges(from) {
-            for item in files.range(start.as_slice()..end.as_slice())? {
-                let (key, row) = item?;
-                moved.push((path_of(key.value())?, decode(row.value())?));
-            }
-        }
-    }
-    for (path, row) in moved {
+    for (path, row) in at_or_below(tx, from)? {
         remove(tx, &path)?;
         if let Some(below) = path.strip_prefix(from).filter(|below| !to.join_path(below).segments().any(is_junk)) {
             put(tx, &to.join_path(&below), row)?;
         }
     }
     Ok(())
+}
+
+/// The rows of a path and of everything below it.
+fn at_or_below(tx: &WriteTransaction, path: &RelPath) -> Result<Vec<(RelPath, FileRow)>, StoreError> {
+    let files = tx.open_table(FILES)?;
+    let mut found = Vec::new();
+    if let Some(row) = files.get(path_key(path).as_slice())? {
+        found.push((path.clone(), decode::<FileRow>(row.value())?));
+    }
+    for (start, end) in subtree_ranges(path) {
+        for item in files.range(start.as_slice()..end.as_slice())? {
+            let (key, row) = item?;
+            found.push((path_of(key.value())?, decode(row.value())?));
+        }
+    }
+    Ok(found)
 }
 
 /// The keys below a folder: its members, and those of the folders in it.

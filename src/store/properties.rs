@@ -118,6 +118,23 @@ pub fn carry(
     Ok(())
 }
 
+/// Copies the properties of one path, and none of those below it, to another. What the target had is gone.
+pub fn copy_one(tx: &WriteTransaction, (from_area, from): (Area, &RelPath), (to_area, to): (Area, &RelPath)) -> Result<(), StoreError> {
+    clear(tx, to_area, to)?;
+    let mut table = tx.open_table(TABLE)?;
+    let (start, goal) = (resource_key(from_area, from), resource_key(to_area, to));
+    let end = successor(&start);
+    let mut found = Vec::new();
+    for item in table.range(start.as_slice()..end.as_slice())? {
+        let (key, xml) = item?;
+        found.push(([&goal[..], &key.value()[start.len()..]].concat(), xml.value().to_owned()));
+    }
+    for (key, xml) in found {
+        table.insert(key.as_slice(), xml.as_str())?;
+    }
+    Ok(())
+}
+
 /// Forgets the properties of a path and of everything below it.
 pub fn clear(tx: &WriteTransaction, area: Area, path: &RelPath) -> Result<(), StoreError> {
     let mut table = tx.open_table(TABLE)?;

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::library::LibraryError;
+use crate::library::{Extent, LibraryError};
 use crate::types::{Digests, Mtime};
 
 use super::Shared;
@@ -16,12 +16,14 @@ pub(super) const EXPECTED_LENGTH: &str = "x-expected-entity-length";
 /// Travels with one request as dav-server's credentials.
 #[derive(Clone, Default)]
 pub(super) struct Context {
-    read_only: bool,
     mtime: Option<Mtime>,
     promises: Promises,
     conditional: bool,
     expected_length: Option<u64>,
-    replaced: Option<Vec<u8>>,
+    whole: Vec<String>,
+    replaced: Option<String>,
+    extent: Option<Extent>,
+    locks_name: bool,
     state: Shared<State>,
 }
 
@@ -46,18 +48,33 @@ impl Context {
         Ok(Self { mtime, promises, conditional, expected_length, ..Self::default() })
     }
 
-    pub(super) fn with_read_only(self, read_only: bool) -> Self {
-        Self { read_only, ..self }
+    /// This request is about these paths below the mount, each as one thing; what is at `replaced` is replaced in one step.
+    pub(super) fn with_whole(self, whole: Vec<String>, replaced: Option<String>, extent: Extent) -> Self {
+        Self { whole, replaced, extent: Some(extent), ..self }
     }
 
-    /// This request moves or copies a file onto the one at this path below the mount.
-    pub(super) fn with_replaced(self, path: Option<String>) -> Self {
-        Self { replaced: path.map(String::into_bytes), ..self }
+    /// This request locks a name, and makes a file of it when it is free.
+    pub(super) fn with_locked_name(self) -> Self {
+        Self { locks_name: true, ..self }
     }
 
-    /// Whether the file at this path is about to be replaced in one step.
+    pub(super) fn locks_name(&self) -> bool {
+        self.locks_name
+    }
+
+    /// Whether the path is one that the request moves, copies or removes in one step.
+    pub(super) fn is_whole(&self, path: &[u8]) -> bool {
+        self.whole.iter().any(|own| own.as_bytes() == trimmed(path))
+    }
+
+    /// Whether what is at this path is about to be replaced in one step.
     pub(super) fn replaces(&self, path: &[u8]) -> bool {
-        self.replaced.as_deref() == Some(path)
+        self.replaced.as_ref().is_some_and(|own| own.as_bytes() == trimmed(path))
+    }
+
+    /// How much a COPY of a folder copies.
+    pub(super) fn extent(&self) -> Extent {
+        self.extent.unwrap_or(Extent::Everything)
     }
 
     pub(super) fn mtime(&self) -> Option<Mtime> {
@@ -77,11 +94,6 @@ impl Context {
     /// True when the client set a condition: what was checked before the body came must still be so after it.
     pub(super) fn conditional(&self) -> bool {
         self.conditional
-    }
-
-    /// True when nothing may change.
-    pub(super) fn read_only(&self) -> bool {
-        self.read_only
     }
 
     /// Answers with this instead of what dav-server makes of the error.
@@ -116,4 +128,10 @@ impl Context {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A path of dav-server's without the slashes at its ends.
+fn trimmed(path: &[u8]) -> &[u8] {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    path.strip_suffix(b"/").unwrap_or(path)
 }

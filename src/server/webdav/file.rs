@@ -168,7 +168,7 @@ impl Writing {
             }
             // The same tag that a look at the file will tell.
             let known = tree.indexes(&path).then_some(digests);
-            Ok(Some(Meta { stat: committed.stat(), digests: known, folder_etag: None }))
+            Ok(Some(Meta::of(committed.stat(), known)))
         });
         match stored.await? {
             Ok(Some(meta)) => {

@@ -1,4 +1,9 @@
 //! The library as a file system for dav-server.
+//!
+//! What a DELETE, MOVE or COPY is about is shown to dav-server as one opaque thing, also when it is a folder: it judges conditions and locks,
+//! and the tree then does it in one step, seen whole or not at all.
+
+use std::sync::Arc;
 
 use dav_server::davpath::DavPath;
 use dav_server::fs::{
@@ -7,22 +12,34 @@ use dav_server::fs::{
 use futures_util::stream;
 use http::StatusCode;
 
-use crate::library::{Kind, LibraryError, Member, OnDisk, Stat, Tree};
-use crate::types::{Expect, LibraryId, Mtime, RelPath};
+use crate::accounts::Rights;
+use crate::library::{Extent, Kind, LibraryError, Member, OnDisk, Tree};
+use crate::types::media::is_junk;
+use crate::types::{Expect, LibraryId, RelPath};
 
 use super::Viewer;
 use super::context::Context;
 use super::file::{Reading, Writing, blocking};
 use super::meta::{Meta, fs_error};
 
-/// A tree's name, the tree, and the library's id if it is one.
-type Root = (&'static str, Tree, Option<LibraryId>);
+/// A tree as it is served to somebody.
+#[derive(Clone)]
+pub(super) struct Root {
+    /// Its name in URLs, and in the places that locks are kept by.
+    pub(super) name: &'static str,
+    pub(super) tree: Tree,
+    /// The library's id, if it is one.
+    pub(super) library: Option<LibraryId>,
+    /// The folder of the tree that is served.
+    pub(super) base: RelPath,
+    pub(super) rights: Rights,
+}
 
 /// What one mount shows: a tree, or a folder that holds several.
 #[derive(Clone)]
 pub(super) enum Files {
     Single(Root),
-    Several(Vec<Root>),
+    Several(Arc<[Root]>),
 }
 
 /// Where a path leads.
@@ -39,21 +56,40 @@ impl Files {
     }
 
     pub(super) fn several(roots: Vec<Root>) -> Self {
-        Self::Several(roots)
+        Self::Several(roots.into())
     }
 
     /// Finds the place of a decoded path, which may begin and end with a slash.
     pub(super) fn place(&self, path: &str) -> Result<Place<'_>, FsError> {
         let path = path.trim_matches('/');
         match self {
-            Self::Single(root) => Ok(Place::Inside(root, parse(path)?)),
+            Self::Single(root) => Ok(Place::Inside(root, root.base.join_path(&parse(path)?))),
             Self::Several(_) if path.is_empty() => Ok(Place::Top),
             Self::Several(roots) => {
                 let (name, rest) = path.split_once('/').unwrap_or((path, ""));
-                let root = roots.iter().find(|(own, ..)| *own == name).ok_or(FsError::NotFound)?;
-                Ok(Place::Inside(root, parse(rest)?))
+                let root = roots.iter().find(|root| root.name == name).ok_or(FsError::NotFound)?;
+                Ok(Place::Inside(root, root.base.join_path(&parse(rest)?)))
             }
         }
+    }
+
+    /// The path below this mount of a place in a tree; none when the mount does not show it.
+    pub(super) fn path_of(&self, name: &str, inside: &RelPath) -> Option<RelPath> {
+        let root = self.roots().iter().find(|root| root.name == name)?;
+        let below = inside.strip_prefix(&root.base)?;
+        match self {
+            Self::Single(_) => Some(below),
+            Self::Several(_) => Some(RelPath::parse(root.name).ok()?.join_path(&below)),
+        }
+    }
+
+    /// The same path in the spelling that its names have on disk.
+    pub(super) fn spelled(&self, path: &RelPath) -> RelPath {
+        let place = match self.place(path.as_str()) {
+            Ok(Place::Inside(root, inside)) => self.path_of(root.name, &root.tree.spelled(&inside)),
+            _ => None,
+        };
+        place.unwrap_or_else(|| path.clone())
     }
 
     /// The trees of the top folder.
@@ -64,42 +100,32 @@ impl Files {
         }
     }
 
+    /// What may be done at a path; at the top folder, as far as it goes for every tree.
+    pub(super) fn rights(&self, path: &RelPath) -> Rights {
+        match self.place(path.as_str()) {
+            Ok(Place::Inside(root, _)) => root.rights,
+            _ if self.roots().iter().any(|root| root.rights.read) => Rights::READ,
+            _ => Rights::NONE,
+        }
+    }
+
     /// Whether the trees are where they were when they were opened.
     pub(super) fn is_there(&self) -> bool {
-        self.roots().iter().all(|(_, tree, _)| tree.is_there())
+        self.roots().iter().all(|root| root.tree.is_there())
     }
 
     /// Whether a path is the folder that a tree or all trees are mounted at.
     pub(super) fn is_root(&self, path: &str) -> bool {
         match self.place(path) {
             Ok(Place::Top) => true,
-            Ok(Place::Inside(_, inside)) => inside.is_root(),
+            Ok(Place::Inside(root, inside)) => inside == root.base,
             Err(_) => false,
         }
     }
 
-    /// Whether both paths are files: then one takes the place of the other in one step.
-    pub(super) fn file_onto_file(&self, from: &str, to: &str) -> bool {
-        let is_file = |path: &str| match self.place(path) {
-            Ok(Place::Inside((_, tree, _), path)) => tree.stat(&path).is_ok_and(|stat| stat.is_some_and(|stat| stat.kind == Kind::File)),
-            _ => false,
-        };
-        from != to && is_file(from) && is_file(to)
-    }
-
-    /// Whether a MOVE would take a folder from one tree to another, which cannot be done in one step.
-    pub(super) fn moves_folder_across(&self, from: &str, to: &str) -> bool {
-        match (self.place(from), self.place(to)) {
-            (Ok(Place::Inside((source, tree, _), path)), Ok(Place::Inside((target, ..), _))) => {
-                source != target && tree.stat(&path).is_ok_and(|stat| stat.is_some_and(|stat| stat.kind == Kind::Folder))
-            }
-            _ => false,
-        }
-    }
-
-    fn inside(&self, path: &DavPath) -> Result<(Tree, RelPath), FsError> {
+    fn inside(&self, path: &DavPath) -> Result<(&Root, RelPath), FsError> {
         match self.place(decoded(path)?)? {
-            Place::Inside((_, tree, _), path) => Ok((tree.clone(), path)),
+            Place::Inside(root, path) => Ok((root, path)),
             Place::Top => Err(FsError::Forbidden),
         }
     }
@@ -114,10 +140,6 @@ fn decoded(path: &DavPath) -> Result<&str, FsError> {
     str::from_utf8(path.as_bytes()).map_err(|_| FsError::NotFound)
 }
 
-/// The top folder has no times of its own; the oldest says "unchanged" to every client.
-pub(super) const TOP: Meta =
-    Meta { stat: Stat { kind: Kind::Folder, size: 0, mtime: Mtime(0), inode: 0 }, digests: None, folder_etag: None };
-
 /// A file or folder with what the index knows of it.
 pub(super) fn look(tree: &Tree, path: &RelPath, viewer: Viewer) -> Result<Meta, LibraryError> {
     let stat = tree.stat(path)?.ok_or_else(|| LibraryError::NotFound(path.clone()))?;
@@ -126,7 +148,7 @@ pub(super) fn look(tree: &Tree, path: &RelPath, viewer: Viewer) -> Result<Meta, 
         Some(changes) => Some(changes.folder_etag(path)?),
         None => None,
     };
-    Ok(Meta { stat, digests, folder_etag })
+    Ok(Meta { folder_etag, ..Meta::of(stat, digests) })
 }
 
 struct Entry {
@@ -145,10 +167,14 @@ impl DavDirEntry for Entry {
     }
 }
 
-/// Runs a change to a tree where it may block, unless nothing may change.
-async fn change<R: Send + 'static>(context: &Context, work: impl FnOnce() -> Result<R, LibraryError> + Send + 'static) -> FsResult<R> {
-    if context.read_only() {
-        context.refuse(StatusCode::FORBIDDEN, "This node is read-only.\n");
+/// Runs a change to a tree where it may block, if it is allowed.
+async fn change<R: Send + 'static>(
+    context: &Context,
+    allowed: bool,
+    work: impl FnOnce() -> Result<R, LibraryError> + Send + 'static,
+) -> FsResult<R> {
+    if !allowed {
+        context.refuse(StatusCode::FORBIDDEN, "This is not allowed here: the node is read-only, or your rights do not go so far.\n");
         return Err(FsError::Forbidden);
     }
     blocking(work).await?.map_err(|error| {
@@ -157,32 +183,54 @@ async fn change<R: Send + 'static>(context: &Context, work: impl FnOnce() -> Res
     })
 }
 
+impl Files {
+    /// Whether a file or folder may be moved: within a tree that is a change. Taking its own name is the end of an upload under a
+    /// temporary one.
+    async fn may_move(&self, from: (&Root, &RelPath), to: (&Root, &RelPath)) -> FsResult<bool> {
+        let ((source, from), (target, to)) = (from, to);
+        let (tree, at) = (target.tree.clone(), to.clone());
+        let exists = blocking(move || tree.stat(&at)).await?.map_err(|error| fs_error(&error))?.is_some();
+        if source.name != target.name {
+            return Ok(source.rights.delete && if exists { target.rights.change } else { target.rights.add });
+        }
+        let ends_upload = is_junk(from.name()) && !exists;
+        Ok(source.rights.change || ends_upload && source.rights.add)
+    }
+}
+
 impl GuardedFileSystem<Context> for Files {
     fn open<'a>(&'a self, path: &'a DavPath, options: OpenOptions, context: &'a Context) -> FsFuture<'a, Box<dyn DavFile>> {
         Box::pin(async move {
-            let (tree, path) = self.inside(path)?;
+            let (root, path) = self.inside(path)?;
+            let (tree, rights) = (root.tree.clone(), root.rights);
             if !options.write {
                 let opened = blocking(move || {
                     let (file, stat) = tree.open_file(&path)?;
                     let digests = tree.digests(&path, &stat)?;
-                    Ok::<_, LibraryError>(Reading::new(file, Meta { stat, digests, folder_etag: None }))
+                    Ok::<_, LibraryError>(Reading::new(file, Meta::of(stat, digests)))
                 });
                 let file = opened.await?.map_err(|error| fs_error(&error))?;
                 return Ok(Box::new(file) as Box<dyn DavFile>);
             }
             let (at, target, conditional) = (tree.clone(), path.clone(), context.conditional());
             // Found out before the body comes, so that a large one is not sent in vain.
-            let expect = change(context, move || match (at.stat(&target)?, target.parent()) {
+            let (expect, allowed) = change(context, true, move || match (at.stat(&target)?, target.parent()) {
                 (Some(stat), _) if stat.kind == Kind::Folder => Err(LibraryError::WrongKind(target)),
                 (None, Some(folder)) if at.stat(&folder)?.is_none_or(|stat| stat.kind != Kind::Folder) => {
                     Err(LibraryError::NoParent(target))
                 }
-                _ if !conditional => Ok(Expect::Anything),
-                (Some(stat), _) => Ok(Expect::Version(OnDisk::new(&stat, at.digests(&target, &stat)?))),
-                (None, _) => Ok(Expect::Absent),
+                (Some(_), _) if !conditional => Ok((Expect::Anything, rights.change)),
+                (None, _) if !conditional => Ok((Expect::Anything, rights.add)),
+                (Some(stat), _) => Ok((Expect::Version(OnDisk::new(&stat, at.digests(&target, &stat)?)), rights.change)),
+                (None, _) => Ok((Expect::Absent, rights.add)),
             })
             .await?;
-            let file = Writing::new(tree, path, context.clone(), expect, options.size);
+            let mut file = Writing::new(tree, path, context.clone(), expect, options.size);
+            change(context, allowed, || Ok(())).await?;
+            if context.locks_name() {
+                // A lock on a free name makes an empty file (RFC 4918 section 7.3); dav-server writes nothing.
+                file.flush().await?;
+            }
             Ok(Box::new(file) as Box<dyn DavFile>)
         })
     }
@@ -191,11 +239,11 @@ impl GuardedFileSystem<Context> for Files {
         Box::pin(async move {
             let entries: Vec<FsResult<Box<dyn DavDirEntry>>> = match self.place(decoded(path)?)? {
                 Place::Top => {
-                    let entry = |(name, ..): &Root| Ok(Box::new(Entry { name: (*name).to_owned(), meta: Ok(TOP) }) as _);
+                    let entry = |root: &Root| Ok(Box::new(Entry { name: root.name.to_owned(), meta: Ok(Meta::TOP) }) as _);
                     self.roots().iter().map(entry).collect()
                 }
-                Place::Inside((_, tree, _), folder) => {
-                    let tree = tree.clone();
+                Place::Inside(root, folder) => {
+                    let tree = root.tree.clone();
                     let members = blocking(move || members(&tree, &folder, Viewer::Client)).await?.map_err(|error| fs_error(&error))?;
                     let entry = |(name, meta)| Ok(Box::new(Entry { name, meta }) as _);
                     members.into_iter().map(entry).collect()
@@ -205,23 +253,25 @@ impl GuardedFileSystem<Context> for Files {
         })
     }
 
-    fn metadata<'a>(&'a self, path: &'a DavPath, _: &'a Context) -> FsFuture<'a, Box<dyn DavMetaData>> {
+    fn metadata<'a>(&'a self, path: &'a DavPath, context: &'a Context) -> FsFuture<'a, Box<dyn DavMetaData>> {
         Box::pin(async move {
             let meta = match self.place(decoded(path)?)? {
-                Place::Top => TOP,
-                Place::Inside((_, tree, _), path) => {
-                    let tree = tree.clone();
-                    blocking(move || look(&tree, &path, Viewer::Client)).await?.map_err(|error| fs_error(&error))?
+                Place::Top => Meta::TOP,
+                Place::Inside(root, place) => {
+                    let tree = root.tree.clone();
+                    blocking(move || look(&tree, &place, Viewer::Client)).await?.map_err(|error| fs_error(&error))?
                 }
             };
+            let meta = if context.is_whole(path.as_bytes()) { meta.opaque() } else { meta };
             Ok(Box::new(meta) as Box<dyn DavMetaData>)
         })
     }
 
     fn create_dir<'a>(&'a self, path: &'a DavPath, context: &'a Context) -> FsFuture<'a, ()> {
         Box::pin(async move {
-            let (tree, path) = self.inside(path)?;
-            change(context, move || {
+            let (root, path) = self.inside(path)?;
+            let tree = root.tree.clone();
+            change(context, root.rights.add, move || {
                 if tree.stat(&path)?.is_some() {
                     return Err(LibraryError::Exists(path));
                 }
@@ -231,34 +281,31 @@ impl GuardedFileSystem<Context> for Files {
         })
     }
 
-    fn remove_dir<'a>(&'a self, path: &'a DavPath, context: &'a Context) -> FsFuture<'a, ()> {
-        Box::pin(async move {
-            let (tree, path) = self.inside(path)?;
-            change(context, move || tree.remove_folder(&path)).await
-        })
-    }
-
+    /// A file, or a whole folder: to dav-server what a request is about is one opaque thing.
     fn remove_file<'a>(&'a self, path: &'a DavPath, context: &'a Context) -> FsFuture<'a, ()> {
         Box::pin(async move {
             if context.replaces(path.as_bytes()) {
-                // MOVE and COPY onto a file: what comes takes its place in one step, instead of dav-server's delete first.
+                // MOVE and COPY onto something: what comes takes its place in one step, instead of dav-server's delete first.
                 return Ok(());
             }
-            let (tree, path) = self.inside(path)?;
-            change(context, move || tree.remove_file(&path, &Expect::Anything)).await
+            let (root, path) = self.inside(path)?;
+            let tree = root.tree.clone();
+            change(context, root.rights.delete, move || tree.remove(&path)).await
         })
     }
 
     fn rename<'a>(&'a self, from: &'a DavPath, to: &'a DavPath, context: &'a Context) -> FsFuture<'a, ()> {
         Box::pin(async move {
-            let replaces = context.replaces(to.as_bytes());
             let ((source, from), (target, to)) = (self.inside(from)?, self.inside(to)?);
-            change(context, move || {
-                if source.root() == target.root() {
-                    return if replaces { source.replace(&from, &to) } else { source.rename(&from, &to) };
+            let allowed = self.may_move((source, &from), (target, &to)).await?;
+            let within = source.name == target.name;
+            let (source, target) = (source.tree.clone(), target.tree.clone());
+            change(context, allowed, move || {
+                if within {
+                    return source.replace(&from, &to);
                 }
-                copy_file(&source, &from, &target, &to)?;
-                source.remove_file(&from, &Expect::Anything)
+                source.copy(&from, &target, &to, Extent::Everything)?;
+                source.remove(&from)
             })
             .await
         })
@@ -267,25 +314,14 @@ impl GuardedFileSystem<Context> for Files {
     fn copy<'a>(&'a self, from: &'a DavPath, to: &'a DavPath, context: &'a Context) -> FsFuture<'a, ()> {
         Box::pin(async move {
             let ((source, from), (target, to)) = (self.inside(from)?, self.inside(to)?);
-            change(context, move || copy_file(&source, &from, &target, &to)).await
+            let (rights, extent) = (target.rights, context.extent());
+            let readable = source.rights.read;
+            let (source, target, at, goal) = (source.tree.clone(), target.tree.clone(), target.tree.clone(), to.clone());
+            let exists = blocking(move || at.stat(&goal)).await?.map_err(|error| fs_error(&error))?.is_some();
+            let allowed = readable && if exists { rights.change } else { rights.add };
+            change(context, allowed, move || source.copy(&from, &target, &to, extent)).await
         })
     }
-}
-
-/// A copy keeps its time, and appears whole.
-fn copy_file(source: &Tree, from: &RelPath, target: &Tree, to: &RelPath) -> Result<(), LibraryError> {
-    let io = |source| LibraryError::Io { path: from.to_string(), source };
-    let (mut file, stat) = source.open_file(from)?;
-    let mut staged = target.stage()?;
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match std::io::Read::read(&mut file, &mut buffer).map_err(io)? {
-            0 => break,
-            read => staged.write(&buffer[..read]).map_err(io)?,
-        }
-    }
-    staged.commit(to, &Expect::Anything, Some(stat.mtime))?;
-    source.copy_properties(from, target, to)
 }
 
 /// A member's name, and what it is or why that could not be found out.
@@ -308,7 +344,7 @@ pub(super) fn members(tree: &Tree, folder: &RelPath, viewer: Viewer) -> Result<V
             let digests = rows.get(&path).filter(|row| stat.matches(row)).map(|row| row.digests);
             let changes = changes.as_ref().filter(|_| stat.kind == Kind::Folder);
             let folder_etag = changes.map(|changes| changes.folder_etag(&path)).transpose().map_err(|error| fs_error(&error.into()))?;
-            Ok(Meta { stat, digests, folder_etag })
+            Ok(Meta { folder_etag, ..Meta::of(stat, digests) })
         });
         (path.name().to_owned(), meta)
     };

@@ -14,6 +14,9 @@ use xmltree::Element;
 
 use crate::store::documents::LOCKS;
 use crate::store::{Store, StoreError};
+use crate::types::RelPath;
+
+use super::fs::{Files, Place};
 
 /// A lock that nobody refreshes ends after this time, if the client did not ask for less.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -47,23 +50,53 @@ pub(super) struct Locks {
     held: Arc<Mutex<Vec<Lock>>>,
 }
 
-impl fmt::Debug for Locks {
+/// The locks as they are seen through one mount.
+#[derive(Clone)]
+pub(super) struct LockView {
+    locks: Locks,
+    files: Files,
+    /// The request makes or removes the thing that it is about: then a lock on the folder that holds it counts (RFC 4918 section 7.4).
+    membership: bool,
+}
+
+impl fmt::Debug for LockView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Locks")
+        f.write_str("LockView")
+    }
+}
+
+/// The place of a path in a tree, as locks are kept by it: the tree's name and the path.
+pub(super) fn place_in(root: &str, inside: &RelPath) -> String {
+    format!("{root}/{inside}").trim_end_matches('/').to_owned()
+}
+
+impl LockView {
+    pub(super) fn new(locks: Locks, files: Files) -> Self {
+        Self { locks, files, membership: false }
+    }
+
+    pub(super) fn with_membership(self) -> Self {
+        Self { membership: true, ..self }
+    }
+
+    /// All locks, without a mount.
+    pub(super) fn all(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// Where a path is, whatever mount it was asked for at. The folder above all trees has a place of its own that holds them all.
+    fn place_of(&self, path: &DavPath) -> String {
+        match str::from_utf8(path.as_bytes()).map(|path| self.files.place(path)) {
+            Ok(Ok(Place::Inside(root, inside))) => place_in(root.name, &inside),
+            Ok(Ok(Place::Top)) => String::new(),
+            // Nothing can be locked there.
+            _ => "?".to_owned(),
+        }
     }
 }
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-/// Where a path is, whatever mount it was asked for at.
-fn place_of(path: &DavPath) -> String {
-    let rest = String::from_utf8_lossy(path.as_bytes()).trim_matches('/').to_owned();
-    match path.prefix().trim_matches('/') {
-        "webdav" => rest,
-        mount => format!("{mount}/{rest}").trim_matches('/').to_owned(),
-    }
 }
 
 /// Whether `place` is `folder` or lies below it.
@@ -163,7 +196,7 @@ fn ready<'a, T: Send + 'a>(value: T) -> LsFuture<'a, T> {
     Box::pin(std::future::ready(value))
 }
 
-impl DavLockSystem for Locks {
+impl DavLockSystem for LockView {
     fn lock(
         &self,
         path: &DavPath,
@@ -173,7 +206,7 @@ impl DavLockSystem for Locks {
         shared: bool,
         deep: bool,
     ) -> LsFuture<'_, Result<DavLock, DavLock>> {
-        let place = place_of(path);
+        let place = self.place_of(path);
         let timeout = timeout.unwrap_or(DEFAULT).min(LONGEST).as_secs();
         let owner = owner.and_then(self_contained);
         let lock = Lock {
@@ -187,7 +220,7 @@ impl DavLockSystem for Locks {
             deep,
             place,
         };
-        let mut held = self.lock();
+        let mut held = self.locks.lock();
         let in_the_way = |other: &&Lock| {
             let meets = other.covers(&lock.place) || deep && is_within(&other.place, &lock.place);
             meets && !(shared && other.shared)
@@ -204,26 +237,26 @@ impl DavLockSystem for Locks {
         drop(held);
         let given = lock.as_dav();
         Box::pin(async move {
-            self.remember(lock).await;
+            self.locks.remember(lock).await;
             Ok(given)
         })
     }
 
     fn unlock(&self, path: &DavPath, token: &str) -> LsFuture<'_, Result<(), ()>> {
-        let place = place_of(path);
-        let mut held = self.lock();
+        let place = self.place_of(path);
+        let mut held = self.locks.lock();
         let found = held.iter().position(|lock| lock.token == token && lock.covers(&place));
         let removed = found.map(|at| held.swap_remove(at));
         drop(held);
         Box::pin(async move {
-            self.forget(vec![removed.ok_or(())?]).await;
+            self.locks.forget(vec![removed.ok_or(())?]).await;
             Ok(())
         })
     }
 
     fn refresh(&self, path: &DavPath, token: &str, timeout: Option<Duration>) -> LsFuture<'_, Result<DavLock, ()>> {
-        let place = place_of(path);
-        let mut held = self.lock();
+        let place = self.place_of(path);
+        let mut held = self.locks.lock();
         let found = held.iter_mut().find(|lock| lock.token == token && lock.covers(&place));
         let refreshed = found.map(|lock| {
             lock.timeout = timeout.map_or(lock.timeout, |timeout| timeout.min(LONGEST).as_secs());
@@ -234,7 +267,7 @@ impl DavLockSystem for Locks {
         Box::pin(async move {
             let lock = refreshed.ok_or(())?;
             let dav = lock.as_dav();
-            self.remember(lock).await;
+            self.locks.remember(lock).await;
             Ok(dav)
         })
     }
@@ -247,8 +280,15 @@ impl DavLockSystem for Locks {
         deep: bool,
         submitted_tokens: &[String],
     ) -> LsFuture<'_, Result<(), DavLock>> {
-        let place = place_of(path);
-        let held = self.concerning(&place, deep);
+        let place = self.place_of(path);
+        let mut held = self.locks.concerning(&place, deep);
+        if self.membership
+            && !ignore_principal
+            && let Some((folder, _)) = place.rsplit_once('/')
+        {
+            let above = self.locks.concerning(folder, false);
+            held.extend(above.into_iter().filter(|lock| lock.place == folder && !lock.deep));
+        }
         if ignore_principal && let [token] = submitted_tokens {
             // An If header asks whether the resource is locked with this very token.
             let matches = held.iter().any(|lock| lock.token == *token);
@@ -263,17 +303,17 @@ impl DavLockSystem for Locks {
     }
 
     fn discover(&self, path: &DavPath) -> LsFuture<'_, Vec<DavLock>> {
-        ready(self.concerning(&place_of(path), false).iter().map(Lock::as_dav).collect())
+        ready(self.locks.concerning(&self.place_of(path), false).iter().map(Lock::as_dav).collect())
     }
 
     fn delete(&self, path: &DavPath) -> LsFuture<'_, Result<(), ()>> {
-        let place = place_of(path);
-        let mut held = self.lock();
+        let place = self.place_of(path);
+        let mut held = self.locks.lock();
         let (gone, live): (Vec<_>, Vec<_>) = std::mem::take(&mut *held).into_iter().partition(|lock| is_within(&lock.place, &place));
         *held = live;
         drop(held);
         Box::pin(async move {
-            self.forget(gone).await;
+            self.locks.forget(gone).await;
             Ok(())
         })
     }

@@ -14,9 +14,25 @@ pub(super) struct Meta {
     pub(super) digests: Option<Digests>,
     /// A folder's entity tag, which changes with everything below; none where nobody should see one.
     pub(super) folder_etag: Option<String>,
+    /// Shown to dav-server as if it were a file.
+    pub(super) opaque: bool,
 }
 
 impl Meta {
+    /// The top folder has no times of its own; the oldest says "unchanged" to every client.
+    pub(super) const TOP: Self =
+        Self { stat: Stat { kind: Kind::Folder, size: 0, mtime: Mtime(0), inode: 0 }, digests: None, folder_etag: None, opaque: false };
+
+    /// Something with the digests that the index knows of it.
+    pub(super) fn of(stat: Stat, digests: Option<Digests>) -> Self {
+        Self { stat, digests, folder_etag: None, opaque: false }
+    }
+
+    /// The same, as one thing without an inside.
+    pub(super) fn opaque(self) -> Self {
+        Self { opaque: true, ..self }
+    }
+
     /// The opaque part of the entity tag: the content hash where the index knows it.
     pub(super) fn opaque_etag(&self) -> Option<String> {
         match (self.stat.kind, self.digests) {
@@ -43,7 +59,7 @@ impl DavMetaData for Meta {
     }
 
     fn is_dir(&self) -> bool {
-        self.stat.kind == Kind::Folder
+        self.stat.kind == Kind::Folder && !self.opaque
     }
 
     fn etag(&self) -> Option<String> {

@@ -17,10 +17,11 @@ use crate::types::{LibraryId, RelPath};
 
 use super::super::http::{Body, text};
 use super::file::blocking;
-use super::fs::{Files, Place, TOP, look, members};
-use super::locks::Locks;
+use super::fs::{Files, Place, look, members};
+use super::locks::{Locks, place_in};
 use super::meta::{Meta, fs_error};
-use super::{Mount, Viewer, http_date};
+use super::mount::{Below, Mount};
+use super::{Viewer, http_date};
 
 /// A request body larger than this is none that a client would send.
 const BODY_LIMIT: usize = 64 << 10;
@@ -65,13 +66,13 @@ impl Item {
     }
 }
 
-pub(super) async fn answer(mount: &Mount, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incoming>, endless: bool) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let depth = match parts.headers.get("depth").map(HeaderValue::as_bytes) {
         Some(b"0") => Depth::Zero,
         Some(b"1") => Depth::One,
         // Without the header it is infinity too (RFC 4918 section 9.1).
-        None | Some(b"infinity" | b"Infinity") if mount.endless => Depth::Infinity,
+        None | Some(b"infinity" | b"Infinity") if endless => Depth::Infinity,
         None | Some(b"infinity" | b"Infinity") => return error_document(StatusCode::FORBIDDEN, "propfind-finite-depth"),
         Some(_) => return text(StatusCode::BAD_REQUEST, "Depth is 0, 1 or infinity.\n"),
     };
@@ -84,13 +85,11 @@ pub(super) async fn answer(mount: &Mount, request: Request<Incoming>) -> Respons
         Ok(Err(error)) => return text(StatusCode::BAD_REQUEST, format!("The request body is no PROPFIND: {error}.\n")),
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
-    let path = parts.uri.path().strip_prefix(mount.prefix).and_then(href::decode);
-    let Some(path) = path else { return text(StatusCode::BAD_REQUEST, "The path is not UTF-8.\n") };
-    let (files, locks, viewer) = (mount.files.clone(), mount.locks.clone(), Viewer::of(&parts.headers));
-    let look = Look { base: format!("{}/", mount.prefix), files, viewer };
+    let (path, files, locks, viewer) = (below.path.clone(), mount.files.clone(), mount.locks.all().clone(), Viewer::of(&parts.headers));
+    let look = Look { base: mount.base(), files, viewer };
     let first = blocking(move || look.collect(&path, depth != Depth::Zero).map(|items| (look, items)));
     let written = match first.await.and_then(|first| first) {
-        Ok((look, items)) if depth == Depth::Infinity => return endless(look, items, wanted, locks),
+        Ok((look, items)) if depth == Depth::Infinity => return stream_all(look, items, wanted, locks),
         Ok((_, items)) => blocking(move || write(&items, &wanted, &locks).map_err(|_| FsError::GeneralFailure)).await.and_then(|done| done),
         Err(error) => Err(error),
     };
@@ -112,7 +111,7 @@ enum Depth {
 
 /// Sends everything below a folder while it is read, one folder at a time: memory does not grow with the library, and a client that does not
 /// read holds no thread.
-fn endless(look: Look, first: Vec<Item>, wanted: propfind::Request, locks: Locks) -> Response<Body> {
+fn stream_all(look: Look, first: Vec<Item>, wanted: propfind::Request, locks: Locks) -> Response<Body> {
     let walk = Document::new().map(|document| Walk { look, wanted, locks, document, folders: Vec::new(), next: Some(first) });
     let pieces = stream::try_unfold(walk.ok(), |walk| async {
         let Some(walk) = walk else { return Ok(None) };
@@ -153,9 +152,9 @@ impl Walk {
 
     /// The members of a folder, after the folder itself, whose own line came with its parent.
     fn read(&mut self, href: &str) -> std::io::Result<Vec<Item>> {
-        let path = href::decode(href).unwrap_or_default();
-        let path = path.strip_prefix(self.look.base.trim_end_matches('/')).unwrap_or_default();
-        match self.look.collect(path, true) {
+        let path = href.strip_prefix(&self.look.base).and_then(href::decode).unwrap_or_default();
+        let path = RelPath::parse_lenient(&path).map_err(std::io::Error::other)?;
+        match self.look.collect(&path, true) {
             Ok(mut found) => {
                 found.first_mut().into_iter().for_each(|item| item.told = true);
                 Ok(found)
@@ -198,11 +197,11 @@ struct Look {
 
 impl Look {
     /// The target first, then its members.
-    fn collect(&self, path: &str, deep: bool) -> Result<Vec<Item>, FsError> {
+    fn collect(&self, path: &RelPath, deep: bool) -> Result<Vec<Item>, FsError> {
         let Self { base, files, viewer } = self;
         let viewer = *viewer;
         let unusable = |_| FsError::NotFound;
-        match files.place(path)? {
+        match files.place(path.as_str())? {
             Place::Top => {
                 let top = |path: &RelPath, name: &str, meta, library| Item {
                     href: href::below(base, path, true),
@@ -213,34 +212,33 @@ impl Look {
                     properties: Vec::new(),
                     told: false,
                 };
-                let mut items = vec![top(&RelPath::root(), "", Ok(TOP), None)];
-                for (name, tree, library) in files.roots().iter().filter(|_| deep) {
-                    let meta = look(tree, &RelPath::root(), viewer).map_err(|error| fs_error(&error));
-                    items.push(top(&RelPath::parse(name).map_err(unusable)?, name, meta, *library));
+                let mut items = vec![top(&RelPath::root(), "", Ok(Meta::TOP), None)];
+                for root in files.roots().iter().filter(|root| deep && root.rights.read) {
+                    let meta = look(&root.tree, &root.base, viewer).map_err(|error| fs_error(&error));
+                    items.push(top(&RelPath::parse(root.name).map_err(unusable)?, root.name, meta, root.library));
                 }
                 Ok(items)
             }
-            Place::Inside((root, tree, library), inside) => {
+            Place::Inside(root, inside) => {
+                let tree = &root.tree;
                 let properties = tree.properties().map_err(|error| fs_error(&error))?;
                 let any_properties = !properties.is_empty().map_err(|error| fs_error(&error.into()))?;
-                // Hrefs are built from the path as it was asked for, below the mount.
-                let shown = RelPath::parse_lenient(path).map_err(unusable)?;
                 let item = |shown: &RelPath, inside: &RelPath, meta: Result<Meta, FsError>| {
                     let folder = meta.as_ref().is_ok_and(|meta| meta.stat.kind == Kind::Folder);
                     let properties = match any_properties {
                         true => properties.of(inside).map_err(|error| fs_error(&error.into()))?,
                         false => Vec::new(),
                     };
-                    let place = format!("{root}/{inside}").trim_end_matches('/').to_owned();
+                    let place = place_in(root.name, inside);
                     let (href, name) = (href::below(base, shown, folder), shown.name().to_owned());
-                    Ok::<_, FsError>(Item { href, name, meta, library: *library, place, properties, told: false })
+                    Ok::<_, FsError>(Item { href, name, meta, library: root.library, place, properties, told: false })
                 };
                 let meta = look(tree, &inside, viewer).map_err(|error| fs_error(&error))?;
                 let is_folder = meta.stat.kind == Kind::Folder;
-                let mut items = vec![item(&shown, &inside, Ok(meta))?];
+                let mut items = vec![item(path, &inside, Ok(meta))?];
                 if deep && is_folder {
                     for (name, meta) in members(tree, &inside, viewer).map_err(|error| fs_error(&error))? {
-                        items.push(item(&shown.join(&name).map_err(unusable)?, &inside.join(&name).map_err(unusable)?, meta)?);
+                        items.push(item(&path.join(&name).map_err(unusable)?, &inside.join(&name).map_err(unusable)?, meta)?);
                     }
                 }
                 Ok(items)

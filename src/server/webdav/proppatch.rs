@@ -7,20 +7,20 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 
 use crate::accounts::Login;
+use crate::dav::PropName;
 use crate::dav::multistatus::{Document, parse_date};
 use crate::dav::names::{DAV, OC};
 use crate::dav::proppatch::{self, Patch};
-use crate::dav::{PropName, href};
 use crate::library::{LibraryError, Tree};
 use crate::store::properties::Property;
 use crate::types::{Mtime, RelPath};
 
 use super::super::http::{Body, text};
-use super::Mount;
 use super::context::Context;
 use super::file::blocking;
 use super::fs::Place;
 use super::meta::fs_error;
+use super::mount::{Below, Mount};
 use super::propfind::multistatus;
 
 const BODY_LIMIT: usize = 64 << 10;
@@ -41,10 +41,10 @@ enum Effect {
     Refused(StatusCode),
 }
 
-pub(super) async fn answer(mount: &Mount, request: Request<Incoming>, login: Login, read_only: bool) -> Response<Body> {
+pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incoming>, login: Login) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    if read_only {
-        return text(StatusCode::FORBIDDEN, "This node is read-only.\n");
+    if !mount.files.rights(&below.path).change {
+        return text(StatusCode::FORBIDDEN, "You have no right to change this.\n");
     }
     let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
         return text(StatusCode::BAD_REQUEST, "The request body is too large or did not come.\n");
@@ -55,19 +55,16 @@ pub(super) async fn answer(mount: &Mount, request: Request<Incoming>, login: Log
         Ok(Err(error)) => return text(StatusCode::BAD_REQUEST, format!("The request body is no PROPPATCH: {error}.\n")),
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
-    let Some(path) = parts.uri.path().strip_prefix(mount.prefix).and_then(href::decode) else {
-        return text(StatusCode::BAD_REQUEST, "The path is not UTF-8.\n");
-    };
     let href = parts.uri.path().to_owned();
     let mut probe = Request::from_parts(parts, Full::new(Bytes::from_static(NOTHING.as_bytes())));
     probe.headers_mut().insert(http::header::CONTENT_LENGTH, HeaderValue::from(NOTHING.len()));
-    let judged = mount.handler.handle_guarded(probe, login.user, Context::default()).await;
+    let judged = mount.handler().handle_guarded(probe, login.user, Context::default()).await;
     if judged.status() != StatusCode::MULTI_STATUS {
         return judged.map(|body| body.boxed_unsync());
     }
-    let files = mount.files.clone();
-    let document = blocking(move || match files.place(&path)? {
-        Place::Inside((_, tree, _), path) => apply(tree, &path, &href, patches),
+    let (files, path) = (mount.files.clone(), below.path.clone());
+    let document = blocking(move || match files.place(path.as_str())? {
+        Place::Inside(root, inside) => apply(&root.tree, &inside, &href, patches),
         Place::Top => Err(FsError::Forbidden),
     });
     match document.await.and_then(|document| document) {

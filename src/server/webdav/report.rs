@@ -13,12 +13,13 @@ use crate::library::{Kind, LibraryError, Tree};
 use crate::types::RelPath;
 
 use super::super::http::{Body, text};
+use super::Viewer;
 use super::file::blocking;
 use super::fs::{Place, look};
-use super::locks::Locks;
+use super::locks::{Locks, place_in};
 use super::meta::fs_error;
+use super::mount::{Below, Mount};
 use super::propfind::{Item, error_document, multistatus, write_item};
-use super::{Mount, Viewer};
 
 const BODY_LIMIT: usize = 64 << 10;
 /// The most members in one answer, whatever the client asks for; the rest comes with the next token.
@@ -39,7 +40,7 @@ impl From<LibraryError> for Failure {
     }
 }
 
-pub(super) async fn answer(mount: &Mount, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
         return text(StatusCode::BAD_REQUEST, "The request body is too large or did not come.\n");
@@ -50,15 +51,11 @@ pub(super) async fn answer(mount: &Mount, request: Request<Incoming>) -> Respons
         Ok(Err(_)) => return error_document(StatusCode::FORBIDDEN, "supported-report"),
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
-    let Some(path) = parts.uri.path().strip_prefix(mount.prefix).and_then(href::decode) else {
-        return text(StatusCode::BAD_REQUEST, "The path is not UTF-8.\n");
-    };
-    let base = format!("{}/", mount.prefix);
-    let (files, locks, viewer) = (mount.files.clone(), mount.locks.clone(), Viewer::of(&parts.headers));
-    let document = blocking(move || match files.place(&path).map_err(Failure::Fs)? {
-        Place::Inside((root, tree, _), inside) => {
-            let shown = RelPath::parse_lenient(&path).map_err(|_| Failure::Fs(FsError::NotFound))?;
-            Page { tree, root, base: &base, folder: &inside, shown: &shown, locks: &locks, viewer }.write(&wanted)
+    let (base, shown, viewer) = (mount.base(), below.path.clone(), Viewer::of(&parts.headers));
+    let (files, locks) = (mount.files.clone(), mount.locks.all().clone());
+    let document = blocking(move || match files.place(shown.as_str()).map_err(Failure::Fs)? {
+        Place::Inside(root, folder) => {
+            Page { tree: &root.tree, root: root.name, base: &base, folder: &folder, shown: &shown, locks: &locks, viewer }.write(&wanted)
         }
         Place::Top => Err(Failure::NoChanges),
     });
@@ -124,7 +121,7 @@ impl Page<'_> {
             match member {
                 Some(meta) => {
                     let (href, name) = (href::below(self.base, &shown, false), shown.name().to_owned());
-                    let place = format!("{}/{}", self.root, change.path);
+                    let place = place_in(self.root, &change.path);
                     let item = Item { href, name, meta: Ok(meta), library: None, place, properties: Vec::new(), told: false };
                     write_item(&mut document, &item, &props, self.locks).map_err(broken)?;
                 }

@@ -1,0 +1,202 @@
+//! Folders made, files and whole folders moved and removed: each in one step that other people see whole or not at all.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use crate::store::properties::Area;
+use crate::store::{changes, index, properties};
+use crate::types::media::is_junk;
+use crate::types::{Expect, RelPath};
+
+use super::tree::{Kind, OnDisk, Stat, Tree, sync_parent};
+use super::{LibraryError, trash};
+
+impl Tree {
+    /// Creates a folder; its parent must be there.
+    pub fn create_folder(&self, path: &RelPath) -> Result<(), LibraryError> {
+        let place = self.locate(path)?;
+        let _shared = self.share();
+        fs::create_dir(&place).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => LibraryError::NoParent(path.clone()),
+            _ => LibraryError::io(path, error),
+        })?;
+        sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
+        self.touch(path.clone())
+    }
+
+    /// Creates a folder and those above it, as far as they are missing.
+    pub fn create_folders(&self, path: &RelPath) -> Result<(), LibraryError> {
+        match self.stat(path)? {
+            Some(stat) if stat.kind == Kind::Folder => return Ok(()),
+            Some(_) => return Err(LibraryError::WrongKind(path.clone())),
+            None => {}
+        }
+        if let Some(parent) = path.parent() {
+            self.create_folders(&parent)?;
+        }
+        match self.create_folder(path) {
+            // Another transfer into the same folder was faster.
+            Err(LibraryError::Exists(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Puts a file into the trash.
+    pub fn remove_file(&self, path: &RelPath, expect: &Expect<OnDisk>) -> Result<(), LibraryError> {
+        let place = self.locate(path)?;
+        let _locks = self.lock_file(path);
+        self.check(path, &place, expect)?;
+        trash::take(self, path, &place)?;
+        sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
+        self.forget(path)
+    }
+
+    /// Puts a file, or a folder with everything in it, into the trash in one step. An empty folder leaves nothing to keep.
+    pub fn remove(&self, path: &RelPath) -> Result<(), LibraryError> {
+        let stat = self.stat(path)?.ok_or_else(|| LibraryError::NotFound(path.clone()))?;
+        if stat.kind == Kind::File {
+            return self.remove_file(path, &Expect::Anything);
+        }
+        if path.is_root() {
+            return Err(LibraryError::Outside(path.clone()));
+        }
+        let place = self.locate(path)?;
+        let _alone = self.alone();
+        // Litter counts: with anything in it, the folder goes to the trash whole.
+        match fs::remove_dir(&place) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => trash::take(self, path, &place)?,
+            Err(error) => return Err(LibraryError::io(path, error)),
+        }
+        sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
+        self.forget(path)
+    }
+
+    /// Renames a file or a whole folder. Nothing may be at the new place.
+    pub fn rename(&self, from: &RelPath, to: &RelPath) -> Result<(), LibraryError> {
+        self.rename_onto(from, to, false)
+    }
+
+    /// Renames a file or folder onto another, which goes to the trash: there is no moment with nothing under the name.
+    pub fn replace(&self, from: &RelPath, to: &RelPath) -> Result<(), LibraryError> {
+        self.rename_onto(from, to, true)
+    }
+
+    fn rename_onto(&self, from: &RelPath, to: &RelPath, replace: bool) -> Result<(), LibraryError> {
+        let (source, target) = (self.locate(from)?, self.locate(to)?);
+        let inside = |outer: &RelPath, inner: &RelPath| inner.strip_prefix(outer).is_some_and(|below| !below.is_root());
+        if from.is_root() || to.is_root() || inside(from, to) || inside(to, from) {
+            return Err(LibraryError::WrongKind(to.clone()));
+        }
+        let _alone = self.alone();
+        let stat = self.stat(from)?.ok_or_else(|| LibraryError::NotFound(from.clone()))?;
+        // On a file system that ignores case both names may be one file: then only its spelling changes.
+        let there = self.stat(to)?.filter(|there| there.inode != stat.inode);
+        if there.is_some() && !replace {
+            return Err(LibraryError::Exists(to.clone()));
+        }
+        let known = self.fits(from, to, &stat)?;
+        self.put_in_place(to, &source, &target, there)?;
+        sync_parent(&source).map_err(|error| LibraryError::io(from, error))?;
+        let (area, old, new) = (self.area(), from.clone(), to.clone());
+        self.write_with_properties(move |tx| {
+            properties::carry(tx, (area, &old), (area, &new), false)?;
+            if area == Area::Originals {
+                if there.is_some() {
+                    index::remove_all(tx, &new)?;
+                    changes::forget_folder(tx, &new)?;
+                }
+                index::rename(tx, &old, &new)?;
+                changes::forget_folder(tx, &old)?;
+                changes::touch(tx, &old.parent().unwrap_or_default())?;
+                changes::touch(tx, &if stat.kind == Kind::Folder { new } else { new.parent().unwrap_or_default() })?;
+            }
+            Ok(())
+        })?;
+        match stat.kind {
+            _ if known || to.segments().any(is_junk) => Ok(()),
+            // It had a name that is not indexed: an upload under a temporary name that takes its own now.
+            Kind::File => {
+                let (stat, digests) = super::scan::hash_file(self, to)?;
+                self.remember(to, stat, digests)
+            }
+            Kind::Folder => self.remember_below(to),
+        }
+    }
+
+    /// Indexes what lies in a folder that had a name which is not indexed.
+    fn remember_below(&self, folder: &RelPath) -> Result<(), LibraryError> {
+        for member in self.list(folder)?.into_iter().filter(|member| !is_junk(member.path.name())) {
+            match member.stat {
+                Ok(stat) if stat.kind == Kind::Folder => self.remember_below(&member.path)?,
+                Ok(_) => {
+                    let (stat, digests) = super::scan::hash_file(self, &member.path)?;
+                    self.remember(&member.path, stat, digests)?;
+                }
+                // The next scan says what is wrong with it.
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every path below `from` is short enough below `to`, and then whether the index knows what is there.
+    fn fits(&self, from: &RelPath, to: &RelPath, stat: &Stat) -> Result<bool, LibraryError> {
+        let Some(index) = self.index()? else { return Ok(true) };
+        let junk = from.segments().any(is_junk);
+        let mut known = stat.kind == Kind::Folder && !junk;
+        for item in index.subtree(from)? {
+            let (path, row) = item?;
+            known |= path == *from && stat.matches(&row);
+            if path.strip_prefix(from).is_some_and(|below| !RelPath::fits_below(to, &below)) {
+                return Err(LibraryError::TooLong(to.clone()));
+            }
+        }
+        Ok(known)
+    }
+
+    /// Gives what is at `source` the name `target`; what is `there` goes to the trash, with no moment without one of both under the name.
+    /// The structure must be locked.
+    pub(super) fn put_in_place(&self, to: &RelPath, source: &Path, target: &Path, there: Option<Stat>) -> Result<(), LibraryError> {
+        let renamed = || {
+            fs::rename(source, target).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => LibraryError::NoParent(to.clone()),
+                _ => LibraryError::io(to, error),
+            })
+        };
+        let files = fs::symlink_metadata(source).is_ok_and(|metadata| metadata.is_file());
+        match there {
+            None => renamed()?,
+            Some(there) if there.kind == Kind::File && files => {
+                trash::keep(self, to, target)?;
+                renamed()?;
+            }
+            Some(_) => match renameat_with(CWD, source, CWD, target, RenameFlags::EXCHANGE) {
+                Ok(()) => trash::take(self, to, source)?,
+                // Not every file system can exchange two names.
+                Err(_) => {
+                    trash::take(self, to, target)?;
+                    renamed()?;
+                }
+            },
+        }
+        sync_parent(target).map_err(|error| LibraryError::io(to, error))
+    }
+
+    /// Takes a path and everything below it out of the index.
+    fn forget(&self, path: &RelPath) -> Result<(), LibraryError> {
+        let (area, path) = (self.area(), path.clone());
+        self.write_with_properties(move |tx| {
+            properties::clear(tx, area, &path)?;
+            if area == Area::Originals {
+                index::remove_all(tx, &path)?;
+                changes::forget_folder(tx, &path)?;
+                changes::touch(tx, &path.parent().unwrap_or_default())?;
+            }
+            Ok(())
+        })
+    }
+}
