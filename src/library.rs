@@ -9,6 +9,7 @@
 //!
 //! All calls block; asynchronous callers run them on a blocking thread.
 
+mod beneath;
 mod change;
 mod copy;
 mod error;
@@ -18,6 +19,7 @@ mod scan;
 mod staged;
 mod trash;
 mod tree;
+mod view;
 
 pub use copy::Extent;
 pub use error::LibraryError;
@@ -26,6 +28,7 @@ pub use naming::capture_name;
 pub use scan::{ScanReport, scan};
 pub use staged::{Committed, Staged};
 pub use tree::{Kind, Member, OnDisk, Stat, Tree};
+pub use view::View;
 
 #[cfg(test)]
 mod tests;
