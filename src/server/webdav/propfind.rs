@@ -1,7 +1,6 @@
 //! PROPFIND, answered from the index where it knows the file as it is.
 
 use bytes::Bytes;
-use dav_server::fs::FsError;
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -19,7 +18,7 @@ use super::super::http::{Body, text};
 use super::file::blocking;
 use super::fs::{Files, Place, look, members};
 use super::locks::{Locks, place_in};
-use super::meta::{Meta, fs_error};
+use super::meta::{FsError, Meta, fs_error};
 use super::mount::{Below, Mount};
 use super::{Viewer, http_date};
 
@@ -85,7 +84,7 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
         Ok(Err(error)) => return text(StatusCode::BAD_REQUEST, format!("The request body is no PROPFIND: {error}.\n")),
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
-    let (path, files, locks, viewer) = (below.path.clone(), mount.files.clone(), mount.locks.all().clone(), Viewer::of(&parts.headers));
+    let (path, files, locks, viewer) = (below.path.clone(), mount.files.clone(), mount.locks.clone(), Viewer::of(&parts.headers));
     let look = Look { base: mount.base(), files, viewer };
     let first = blocking(move || look.collect(&path, depth != Depth::Zero).map(|items| (look, items)));
     let written = match first.await.and_then(|first| first) {

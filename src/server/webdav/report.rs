@@ -2,7 +2,6 @@
 //!
 //! It tells files. A folder is told by its files: an empty one is seen by PROPFIND only.
 
-use dav_server::fs::FsError;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -17,7 +16,7 @@ use super::Viewer;
 use super::file::blocking;
 use super::fs::{Place, look};
 use super::locks::{Locks, place_in};
-use super::meta::fs_error;
+use super::meta::{FsError, fs_error};
 use super::mount::{Below, Mount};
 use super::propfind::{Item, error_document, multistatus, write_item};
 
@@ -52,7 +51,7 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
     let (base, shown, viewer) = (mount.base(), below.path.clone(), Viewer::of(&parts.headers));
-    let (files, locks) = (mount.files.clone(), mount.locks.all().clone());
+    let (files, locks) = (mount.files.clone(), mount.locks.clone());
     let document = blocking(move || match files.place(shown.as_str()).map_err(Failure::Fs)? {
         Place::Inside(root, folder) => {
             Page { tree: &root.tree, root: root.name, base: &base, folder: &folder, shown: &shown, locks: &locks, viewer }.write(&wanted)
