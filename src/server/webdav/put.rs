@@ -54,10 +54,10 @@ where
     // A large body is not taken in vain. A small one is here sooner than an answer could be, and one look at the disk is enough then.
     let mut target = Some((claim, target));
     let mut expect = None;
-    if asks_first || !intake.is_small() {
-        if let Some((claim, target)) = target.take() {
-            expect = Some(blocking(move || may_put(&claim, &target)).await.map_err(broken)??);
-        }
+    if (asks_first || !intake.is_small())
+        && let Some((claim, target)) = target.take()
+    {
+        expect = Some(blocking(move || may_put(&claim, &target)).await.map_err(broken)??);
     }
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
