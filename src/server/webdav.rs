@@ -9,6 +9,7 @@ mod fs;
 mod get;
 mod index;
 mod judge;
+mod live;
 mod lock;
 mod locks;
 mod meta;
@@ -28,7 +29,7 @@ use hyper::body::Incoming;
 use crate::accounts::Login;
 use crate::library::Tree;
 use crate::store::{Store, StoreError};
-use crate::types::{LibraryId, Mtime};
+use crate::types::LibraryId;
 
 use self::judge::Claim;
 use self::mount::{Below, Mount, Mounts, NoMount};
@@ -152,10 +153,4 @@ impl Viewer {
             false => Self::Client,
         }
     }
-}
-
-/// An HTTP date (RFC 9110 section 5.6.7).
-fn http_date(mtime: Mtime) -> String {
-    // The format has no years before 1970; what is older counts as that.
-    httpdate::fmt_http_date(std::time::SystemTime::from(mtime.max(Mtime(0))))
 }

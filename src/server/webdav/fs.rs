@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::accounts::Rights;
-use crate::library::{Kind, LibraryError, Member, Tree};
+use crate::library::{Kind, LibraryError, Tree};
 use crate::types::media::is_own;
 use crate::types::{LibraryId, RelPath};
 
 use super::Viewer;
-use super::meta::{FsError, Meta, fs_error};
+use super::meta::{FsError, Meta};
 
 /// A tree as it is served to somebody.
 #[derive(Clone)]
@@ -127,32 +127,4 @@ pub(super) fn look(tree: &Tree, path: &RelPath, viewer: Viewer) -> Result<Meta, 
         None => None,
     };
     Ok(Meta { folder_etag, ..Meta::of(stat, digests) })
-}
-
-/// A member's name, and what it is or why that could not be found out.
-type Named = (String, Result<Meta, FsError>);
-
-/// The members of a folder with what the index knows of them, by name. One that cannot be read is there, as an error.
-pub(super) fn members(tree: &Tree, folder: &RelPath, viewer: Viewer) -> Result<Vec<Named>, LibraryError> {
-    let mut members = tree.list(folder)?;
-    members.sort_by(|a, b| a.path.cmp(&b.path));
-    let mut rows = std::collections::HashMap::new();
-    let view = tree.view()?;
-    if let Some(index) = view.index() {
-        for item in index.members(folder, "")? {
-            let (path, row) = item?;
-            rows.insert(path, row);
-        }
-    }
-    let changes = view.changes().filter(|_| viewer == Viewer::Client);
-    let entry = |Member { path, stat }: Member| {
-        let meta = stat.map_err(|_| FsError::Forbidden).and_then(|stat| {
-            let digests = rows.get(&path).filter(|row| stat.matches(row)).map(|row| row.digests);
-            let changes = changes.filter(|_| stat.kind == Kind::Folder);
-            let folder_etag = changes.map(|changes| changes.folder_etag(&path)).transpose().map_err(|error| fs_error(&error.into()))?;
-            Ok(Meta { folder_etag, ..Meta::of(stat, digests) })
-        });
-        (path.name().to_owned(), meta)
-    };
-    Ok(members.into_iter().map(entry).collect())
 }

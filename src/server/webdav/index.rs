@@ -5,13 +5,12 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use quick_xml::escape::escape;
 
 use crate::dav::href;
-use crate::library::{Kind, LibraryError};
+use crate::library::{Kind, LibraryError, Stat};
 use crate::types::RelPath;
 
 use super::super::http::{Body, text};
-use super::Viewer;
 use super::file::blocking;
-use super::fs::{Files, Place, members};
+use super::fs::{Files, Place};
 use super::lock::empty;
 use super::mount::{Below, Mount};
 use super::refusal::{Answered, broken, failed, refuse};
@@ -43,8 +42,10 @@ fn page(files: &Files, base: &str, path: &RelPath) -> Answered<String> {
                 }
                 None => return Err(missing()),
             }
-            let members = members(&root.tree, &inside, Viewer::Client).map_err(|error| failed(&error))?;
-            members.into_iter().map(|(name, meta)| (name, meta.is_ok_and(|meta| meta.stat.kind == Kind::Folder))).collect()
+            let mut members = root.tree.list(&inside).map_err(|error| failed(&error))?;
+            members.sort_by(|a, b| a.path.cmp(&b.path));
+            let is_folder = |stat: Result<Stat, String>| stat.is_ok_and(|stat| stat.kind == Kind::Folder);
+            members.into_iter().map(|member| (member.path.name().to_owned(), is_folder(member.stat))).collect()
         }
     };
     let title = format!("{base}{path}");

@@ -13,8 +13,8 @@ use crate::types::Expect;
 use super::super::http::{Body, text};
 use super::context::Context;
 use super::file::{Intake, Stored, blocking};
-use super::http_date;
 use super::judge::{Claim, Target, may_add};
+use super::live::HttpDate;
 use super::lock::empty;
 use super::locks::Touch;
 use super::meta::Meta;
@@ -129,7 +129,7 @@ pub(super) fn tell_version(headers: &mut HeaderMap, meta: &Meta) {
         headers.insert("oc-etag", tag.clone());
         headers.insert(ETAG, tag);
     }
-    if let Ok(date) = HeaderValue::from_str(&http_date(meta.stat.mtime)) {
+    if let Ok(date) = HeaderValue::from_str(&HttpDate(meta.stat.mtime).to_string()) {
         headers.insert(LAST_MODIFIED, date);
     }
 }
