@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::library::{Kind, LibraryError, Stat};
-use crate::types::{ContentHash, Digests, Mtime};
+use crate::types::{ContentHash, Digests};
 
 /// A file or folder.
 #[derive(Debug, Clone)]
