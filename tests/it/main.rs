@@ -3,11 +3,13 @@
 #![allow(unreachable_pub, reason = "a test binary has no users outside")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod atomic;
 mod bad_input;
 mod demo;
 mod faulty;
 mod layers;
 mod peers;
+mod rfc4918;
 mod serve;
 mod support;
 mod sync;
