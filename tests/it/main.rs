@@ -8,6 +8,7 @@ mod bad_input;
 mod demo;
 mod faulty;
 mod layers;
+mod paths;
 mod peers;
 mod rfc4918;
 mod serve;
