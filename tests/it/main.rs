@@ -7,6 +7,7 @@ mod atomic;
 mod bad_input;
 mod demo;
 mod faulty;
+mod habits;
 mod layers;
 mod paths;
 mod peers;
