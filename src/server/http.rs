@@ -27,6 +27,7 @@ use crate::accounts::{AccountError, Checked, Login, Logins};
 use crate::client::Fingerprint;
 use crate::store::{Store, StoreError};
 
+use super::fragment::Watched;
 use super::tls::{self, TlsError, TlsFiles};
 use super::webdav::{Roots, Rules, WebDav};
 
@@ -236,9 +237,15 @@ async fn accept(listener: TcpListener, app: App, acceptor: Option<TlsAcceptor>, 
 
 /// One connection, HTTP/1.1 or HTTP/2.
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: App, from: IpAddr, watcher: Watcher) {
+    let (stream, fragment) = Watched::new(stream);
     let service = service_fn(move |request| {
-        let app = app.clone();
-        async move { Ok::<_, Infallible>(app.answer(request, from).await) }
+        let (app, cut) = (app.clone(), fragment.take());
+        async move {
+            Ok::<_, Infallible>(match cut {
+                true => text(StatusCode::BAD_REQUEST, "A request is not about a fragment; write # as %23.\n"),
+                false => app.answer(request, from).await,
+            })
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);

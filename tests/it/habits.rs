@@ -277,13 +277,17 @@ impl Drop for Mounted {
 
 fn mount_davfs(node: &Node, folder: &Path) -> Option<Mounted> {
     let (point, conf, secrets) = (folder.join("mnt"), folder.join("davfs2.conf"), folder.join("secrets"));
+    let cache = folder.join("cache");
     std::fs::create_dir_all(&point).unwrap();
-    let settings =
-        format!("ask_auth 0\nuse_locks 1\ndelay_upload 0\ncache_dir {}\nsecrets {}\n", folder.join("cache").display(), secrets.display());
+    std::fs::create_dir_all(&cache).unwrap();
+    // It becomes a user of its own, who must get there.
+    let mode = |path: &Path, mode: u32| std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    mode(folder.parent().unwrap(), 0o755);
+    mode(&cache, 0o777);
+    let settings = format!("ask_auth 0\nuse_locks 1\ndelay_upload 0\ncache_dir {}\nsecrets {}\n", cache.display(), secrets.display());
     std::fs::write(&conf, settings).unwrap();
     std::fs::write(&secrets, format!("{} admin \"{PASSWORD}\"\n", node.originals())).unwrap();
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(&secrets, private).unwrap();
+    mode(&secrets, 0o600);
     let mut command = Command::new("mount.davfs");
     command.arg(node.originals()).arg(&point).args(["-o", &format!("conf={}", conf.display())]).stdin(Stdio::null());
     let output = command.output().unwrap();

@@ -363,6 +363,16 @@ fn ranges() {
 }
 
 #[test]
+fn a_fragment_does_not_stand_for_the_whole() {
+    let sandbox = Sandbox::new();
+    let served = serving(&sandbox, &["album/a.jpg"]);
+    assert_eq!(served.status("DELETE", "album/#a.jpg", &[]), 400);
+    assert_eq!(served.status("GET", "album/a.jpg#x", &[]), 400);
+    assert_eq!(served.status("GET", "album/a.jpg", &[("Referer", "/#x")]), 200);
+    assert_files(&served.node, &[("album/a.jpg", "album/a.jpg")]);
+}
+
+#[test]
 fn making_folders() {
     let sandbox = Sandbox::new();
     let served = serving(&sandbox, &["a.jpg", "d/b.jpg"]);
