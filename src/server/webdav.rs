@@ -14,6 +14,7 @@ mod promised;
 mod propfind;
 mod proppatch;
 mod report;
+mod warm;
 
 use std::sync::Arc;
 
