@@ -79,6 +79,8 @@ pub struct Logins {
     remembered: Remembered,
     throttle: Throttle,
     turns: Turns,
+    /// Nobody gets in, whatever the password: what else forgets to look whether the node is public has no login to go by.
+    closed: bool,
 }
 
 /// Somebody's try.
@@ -95,7 +97,12 @@ impl Logins {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| AccountError::Hash(error.to_string()))?;
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Ok(Self { users, key, remembered: Remembered::new(), throttle: Throttle::new(), turns: Turns::new(cores) })
+        Ok(Self { users, key, remembered: Remembered::new(), throttle: Throttle::new(), turns: Turns::new(cores), closed: false })
+    }
+
+    /// The same, but nobody gets in if `closed`: for a node in public mode.
+    pub fn closed(self, closed: bool) -> Self {
+        Self { closed, ..self }
     }
 
     /// The users that logins are checked against.
@@ -111,6 +118,9 @@ impl Logins {
     /// Who this is: by their own password or by one of their app passwords. A right one is welcome at once, at any time; wrong ones of one
     /// user from one address are answered more and more slowly.
     pub async fn check(&self, user: &str, password: &str, from: IpAddr) -> Result<Checked, AccountError> {
+        if self.closed {
+            return Ok(Checked::Wrong);
+        }
         let network = Network::of(from);
         let ticket = self.keyed(&[user.as_bytes(), password.as_bytes(), &network.bytes()]);
         let attempt = Try { user, password, network, ticket };

@@ -96,7 +96,7 @@ impl Builder {
             import_path: pick(self.import, remembered.import),
             data: self.data,
             library: OnceLock::new(),
-            logins: Logins::new(users.clone())?,
+            logins: Logins::new(users.clone())?.closed(self.rules.public),
             users,
             services: Services::new(store.clone(), key),
             store,
