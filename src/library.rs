@@ -13,6 +13,7 @@ mod beneath;
 mod change;
 mod copy;
 mod error;
+mod folder;
 mod marker;
 mod naming;
 mod scan;
@@ -23,6 +24,7 @@ mod view;
 
 pub use copy::Extent;
 pub use error::LibraryError;
+pub use folder::Folder;
 pub use marker::{check_marker, open_library};
 pub use naming::capture_name;
 pub use scan::{ScanReport, scan};
