@@ -38,6 +38,9 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How many bytes of a refused body are read, so that the client hears the refusal.
 const DISCARD: usize = 16 << 20;
 
+/// Why WebDAV is off in public mode.
+const PUBLIC: &str = "This node runs in public mode, without a login: WebDAV is off, because everybody could change the library.\n";
+
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// An answer of plain text.
@@ -54,12 +57,13 @@ pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body
 pub struct App {
     logins: Logins,
     webdav: Arc<WebDav>,
+    public: bool,
 }
 
 impl App {
     /// Serves these roots to these people; Locks are kept in the store.
     pub fn open(logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
-        Ok(Self { logins, webdav: Arc::new(WebDav::open(roots, store, rules)?) })
+        Ok(Self { logins, public: rules.public, webdav: Arc::new(WebDav::open(roots, store, rules)?) })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
@@ -83,6 +87,9 @@ impl App {
         }
         if !self.webdav.covers(path) {
             return Err(text(StatusCode::NOT_FOUND, "There is nothing here. WebDAV is at /originals/, /import/ and /webdav/.\n"));
+        }
+        if self.public {
+            return Err(text(StatusCode::FORBIDDEN, PUBLIC));
         }
         match self.login(request, from).await {
             Ok(Some(Checked::Welcome(login))) => Ok(login),

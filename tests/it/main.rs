@@ -9,6 +9,7 @@ mod demo;
 mod faulty;
 mod layers;
 mod peers;
+mod rights;
 mod serve;
 mod support;
 mod sync;
