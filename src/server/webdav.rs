@@ -20,7 +20,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
 
 use crate::accounts::{Login, Role};
 use crate::dav::xml::{Reader, Token};
@@ -32,7 +31,7 @@ use self::context::Context;
 use self::fs::Place;
 use self::mount::{Below, Mount, Mounts, NoMount};
 use self::moves::Prepared;
-use super::http::{Body, text};
+use super::http::{Body, Incoming, text};
 
 /// What a node does not do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

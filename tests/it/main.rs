@@ -6,6 +6,7 @@
 mod bad_input;
 mod demo;
 mod faulty;
+mod front;
 mod layers;
 mod peers;
 mod serve;

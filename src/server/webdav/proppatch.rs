@@ -4,7 +4,6 @@ use bytes::Bytes;
 use dav_server::fs::FsError;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
 
 use crate::accounts::Login;
 use crate::dav::PropName;
@@ -15,7 +14,7 @@ use crate::library::{LibraryError, Tree};
 use crate::store::properties::Property;
 use crate::types::{Mtime, RelPath};
 
-use super::super::http::{Body, text};
+use super::super::http::{Body, Incoming, text};
 use super::context::Context;
 use super::file::blocking;
 use super::fs::Place;
