@@ -25,7 +25,6 @@ mod report;
 mod warm;
 
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::accounts::Login;
 use crate::library::Tree;
@@ -35,7 +34,7 @@ use crate::types::LibraryId;
 use self::judge::Claim;
 use self::mount::{Below, Mount, Mounts, NoMount};
 use self::refusal::{Answered, broken, forbidden, refuse, settle};
-use super::http::{Body, text};
+use super::http::{Body, Incoming, text};
 
 pub(super) use self::options::of_server;
 

@@ -7,6 +7,7 @@ mod accounts;
 mod bad_input;
 mod demo;
 mod faulty;
+mod front;
 mod layers;
 mod peers;
 mod rights;
