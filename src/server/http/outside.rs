@@ -149,7 +149,7 @@ impl Outside {
     }
 
     /// Makes a request a local one: its path, its Destination and the URLs in its If lose the prefix. A Destination that is ours becomes
-    /// an absolute path, one on another server `http://elsewhere.invalid/`. Who asks stands in the extensions from then on.
+    /// an absolute path, one on another server `http://elsewhere.invalid/elsewhere`. Who asks stands in the extensions from then on.
     pub(super) fn arrive(&self, parts: &mut Parts, nearest: IpAddr, secure: bool) -> Peer {
         let nearest = nearest.to_canonical();
         let trusted = self.trusts(nearest);
