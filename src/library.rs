@@ -12,20 +12,24 @@
 mod change;
 mod copy;
 mod error;
+mod group;
 mod marker;
 mod naming;
 mod scan;
 mod staged;
 mod trash;
 mod tree;
+mod uploads;
 
 pub use copy::Extent;
 pub use error::LibraryError;
+pub use group::{Ready, commit_all};
 pub use marker::{check_marker, open_library};
 pub use naming::capture_name;
 pub use scan::{ScanReport, scan};
 pub use staged::{Committed, Staged};
 pub use tree::{Kind, Member, OnDisk, Stat, Tree};
+pub use uploads::{Assembly, Chunk, IncomingChunk, UploadError, Uploads};
 
 #[cfg(test)]
 mod tests;
