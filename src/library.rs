@@ -9,6 +9,7 @@
 //!
 //! All calls block; asynchronous callers run them on a blocking thread.
 
+mod beneath;
 mod change;
 mod copy;
 mod error;
@@ -20,6 +21,7 @@ mod staged;
 mod trash;
 mod tree;
 mod uploads;
+mod view;
 
 pub use copy::Extent;
 pub use error::LibraryError;
@@ -30,6 +32,7 @@ pub use scan::{ScanReport, scan};
 pub use staged::{Committed, Staged};
 pub use tree::{Kind, Member, OnDisk, Stat, Tree};
 pub use uploads::{Assembly, Chunk, IncomingChunk, UploadError, Uploads};
+pub use view::View;
 
 #[cfg(test)]
 mod tests;

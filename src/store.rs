@@ -14,5 +14,6 @@ pub mod index;
 pub mod meta;
 pub mod properties;
 pub mod remote;
+pub mod snapshot;
 
 pub use db::{Store, StoreError};

@@ -145,7 +145,8 @@ impl Tree {
 
     /// Whether every path below `from` is short enough below `to`, and then whether the index knows what is there.
     fn fits(&self, from: &RelPath, to: &RelPath, stat: &Stat) -> Result<bool, LibraryError> {
-        let Some(index) = self.index()? else { return Ok(true) };
+        let view = self.view()?;
+        let Some(index) = view.index() else { return Ok(true) };
         let junk = from.segments().any(is_junk);
         let mut known = stat.kind == Kind::Folder && !junk;
         for item in index.subtree(from)? {

@@ -65,7 +65,7 @@ fn a_commit_is_seen_whole_and_indexed_at_once() {
     let f = fixture();
     let receipt = f.put("a.jpg", b"one", &Expect::Absent).unwrap();
     assert!(!receipt.replaced());
-    let row = f.tree.index().unwrap().unwrap().get(&path("a.jpg")).unwrap().unwrap();
+    let row = f.tree.view().unwrap().index().unwrap().get(&path("a.jpg")).unwrap().unwrap();
     assert_eq!(row.digests, Digests::of(b"one"));
     assert_eq!(f.scan().hashed, 0, "the scan need not read what a commit has hashed");
     assert_eq!(f.incoming(), 0);
@@ -79,7 +79,7 @@ fn what_is_replaced_or_removed_is_in_the_trash() {
     assert_eq!(f.trashed(), [b"one".to_vec()]);
     f.tree.remove_file(&path("a.jpg"), &Expect::Anything).unwrap();
     assert_eq!(f.trashed().len(), 2);
-    assert!(f.tree.index().unwrap().unwrap().is_empty().unwrap());
+    assert!(f.tree.view().unwrap().index().unwrap().is_empty().unwrap());
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_scan_finds_what_changed_and_only_reads_that() {
     fs::remove_dir_all(f.tree.root().join("2020/deep")).unwrap();
     let third = f.scan();
     assert_eq!((third.files, third.hashed, third.removed), (1, 0, 1));
-    let holding = f.tree.index().unwrap().unwrap().holding(&Digests::of(b"changed").into()).unwrap();
+    let holding = f.tree.view().unwrap().index().unwrap().holding(&Digests::of(b"changed").into()).unwrap();
     assert_eq!(holding, Some(path("2020/a.jpg")));
 }
 

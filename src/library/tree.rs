@@ -7,15 +7,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::store::changes::Changes;
-use crate::store::index::{FileRow, Index};
-use crate::store::properties::{Area, Properties, Property};
+use crate::store::index::FileRow;
+use crate::store::properties::{Area, Property};
 use crate::store::{Store, StoreError, changes, index, properties};
 use crate::types::media::{OWN_FOLDER, is_junk};
 use crate::types::{ContentHash, Digests, Expect, LocalVersion, Mtime, RelPath};
 use redb::WriteTransaction;
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::beneath::{self, Way};
 use super::{LibraryError, Staged};
 
 const INCOMING: &str = "incoming";
@@ -138,6 +138,10 @@ impl Tree {
         &self.inner.root
     }
 
+    pub(super) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
     pub(super) fn area(&self) -> Area {
         self.inner.area
     }
@@ -187,6 +191,15 @@ impl Tree {
 
     /// What is at a path; none when nothing is, or nothing that is ever served (a link, a device).
     pub fn stat(&self, path: &RelPath) -> Result<Option<Stat>, LibraryError> {
+        let io = |error| LibraryError::io(path, error);
+        if path.segments().next() == Some(OWN_FOLDER) {
+            return Err(LibraryError::NotFound(path.clone()));
+        }
+        match beneath::handle(&self.inner.root, path).map_err(io)? {
+            Way::Found(handle) => return Ok(Stat::of(&handle.metadata().map_err(io)?)),
+            Way::Missing => return Ok(None),
+            Way::Longer => {}
+        }
         match fs::symlink_metadata(self.locate(path)?) {
             Ok(metadata) => Ok(Stat::of(&metadata)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
@@ -224,11 +237,20 @@ impl Tree {
 
     /// Opens a file for reading, with what it is.
     pub fn open_file(&self, path: &RelPath) -> Result<(File, Stat), LibraryError> {
-        let place = self.locate(path)?;
-        if fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_symlink()) {
+        if path.segments().next() == Some(OWN_FOLDER) {
             return Err(LibraryError::NotFound(path.clone()));
         }
-        let file = File::open(place).map_err(|error| LibraryError::io(path, error))?;
+        let file = match beneath::open(&self.inner.root, path).map_err(|error| LibraryError::io(path, error))? {
+            Way::Found(file) => file,
+            Way::Missing => return Err(LibraryError::NotFound(path.clone())),
+            Way::Longer => {
+                let place = self.locate(path)?;
+                if fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_symlink()) {
+                    return Err(LibraryError::NotFound(path.clone()));
+                }
+                File::open(place).map_err(|error| LibraryError::io(path, error))?
+            }
+        };
         let metadata = file.metadata().map_err(|error| LibraryError::io(path, error))?;
         match Stat::of(&metadata) {
             Some(stat) if stat.kind == Kind::File => Ok((file, stat)),
@@ -239,16 +261,7 @@ impl Tree {
 
     /// The digests of a file, when the index knows it as it is now.
     pub fn digests(&self, path: &RelPath, stat: &Stat) -> Result<Option<Digests>, LibraryError> {
-        let Some(index) = self.index()? else { return Ok(None) };
-        Ok(index.get(path)?.filter(|row| stat.matches(row)).map(|row| row.digests))
-    }
-
-    /// The index as it is now; none for a tree without one.
-    pub fn index(&self) -> Result<Option<Index>, LibraryError> {
-        match self.inner.area {
-            Area::Originals => Ok(Some(Index::open(&self.inner.store.read()?)?)),
-            Area::Import => Ok(None),
-        }
+        self.view()?.digests(path, stat)
     }
 
     /// Begins a file whose name comes later.
@@ -262,7 +275,7 @@ impl Tree {
         work: impl FnOnce(&WriteTransaction) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), LibraryError> {
         let store = &self.inner.store;
-        let none = self.properties()?.is_empty()?;
+        let none = self.view()?.properties().is_empty()?;
         if none {
             store.write_soon(work)?
         } else {
@@ -361,22 +374,9 @@ impl Tree {
         self.inner.area == Area::Originals && !path.segments().any(is_junk)
     }
 
-    /// What changed; none for a tree without an index.
-    pub fn changes(&self) -> Result<Option<Changes>, LibraryError> {
-        match self.inner.area {
-            Area::Originals => Ok(Some(Changes::open(&self.inner.store.read()?)?)),
-            Area::Import => Ok(None),
-        }
-    }
-
     /// The state that this tree writes to, when it has an index there.
     pub(super) fn indexed_in(&self) -> Option<&Store> {
         (self.inner.area == Area::Originals).then_some(&self.inner.store)
-    }
-
-    /// The dead properties of this tree as they are now.
-    pub fn properties(&self) -> Result<Properties, LibraryError> {
-        Ok(Properties::open(&self.inner.store.read()?, self.inner.area)?)
     }
 
     /// Sets and removes dead properties of a path, all or none, durably.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
+use super::snapshot::{Shared, Snapshot};
 use super::{baseline, changes, documents, index, meta, properties, remote};
 
 /// redb's page cache. The default of 1 GiB would be most of a small machine.
@@ -75,6 +76,7 @@ pub struct Store {
 
 struct Inner {
     database: Arc<Database>,
+    shared: Arc<Shared>,
     jobs: Mutex<Option<Sender<Job>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -97,18 +99,24 @@ impl Store {
         begin.commit()?;
         let database = Arc::new(database);
         let (jobs, queue) = mpsc::channel();
-        let for_writer = Arc::clone(&database);
+        let shared = Arc::<Shared>::default();
+        let writer = Writer { database: Arc::clone(&database), shared: Arc::clone(&shared) };
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || write_loop(&for_writer, &queue))
+            .spawn(move || writer.work(&queue))
             .map_err(|error| StoreError::Open { path: path.to_owned(), reason: error.to_string() })?;
-        let inner = Inner { database, jobs: Mutex::new(Some(jobs)), writer: Mutex::new(Some(writer)) };
+        let inner = Inner { database, shared, jobs: Mutex::new(Some(jobs)), writer: Mutex::new(Some(writer)) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// One consistent state to read from.
     pub fn read(&self) -> Result<ReadTransaction, StoreError> {
         Ok(self.inner.database.begin_read()?)
+    }
+
+    /// The index, the changes and the properties as they are now.
+    pub fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
+        self.inner.shared.get(&self.inner.database)
     }
 
     /// Runs `work` in a transaction and waits until it is durable. Blocks. `work` must check what it needs before it
@@ -170,60 +178,69 @@ impl Drop for Inner {
     }
 }
 
-fn write_loop(database: &Database, queue: &Receiver<Job>) {
-    let mut owed = 0;
-    loop {
-        let first = if owed > 0 { queue.recv_timeout(SOON) } else { queue.recv().map_err(|_| RecvTimeoutError::Disconnected) };
-        let closing = matches!(first, Err(RecvTimeoutError::Disconnected));
-        let mut jobs: Vec<Job> = first.into_iter().collect();
-        jobs.extend(queue.try_iter().take(BATCH));
-        if jobs.is_empty() && owed > 0 {
-            match commit(database, Vec::new(), true) {
-                Ok(()) => owed = 0,
-                Err(error) => tracing::error!(%error, "the state could not be made durable"),
-            }
-        }
-        if closing {
-            let close: Work = Box::new(meta::set_closed);
-            if let Err(error) = commit(database, vec![close], true) {
-                tracing::error!(%error, "the state could not be closed properly");
-            }
-            return;
-        }
-        if !jobs.is_empty() {
-            let durable = owed >= OWED || jobs.iter().any(|job| job.durable);
-            run(database, jobs, durable);
-            owed = if durable { 0 } else { owed + 1 };
-        }
-    }
+/// The one thread that writes.
+struct Writer {
+    database: Arc<Database>,
+    shared: Arc<Shared>,
 }
 
-/// Runs a batch and tells every waiting writer. They share one fate: an error means that none of them was written.
-fn run(database: &Database, jobs: Vec<Job>, durable: bool) {
-    let (works, dones): (Vec<Work>, Vec<_>) = jobs.into_iter().map(|job| (job.work, job.done)).unzip();
-    match commit(database, works, durable) {
-        Ok(()) => dones.into_iter().for_each(|done| drop(done.send(Ok(())))),
-        Err(error) => {
-            let reason = error.to_string();
-            tracing::error!(%error, writes = dones.len(), "a write to the state failed");
-            let mut first = Some(error);
-            for done in dones {
-                let io = || redb::Error::Io(std::io::Error::other(reason.clone()));
-                let error = first.take().unwrap_or_else(|| StoreError::Database(io()));
-                drop(done.send(Err(error)));
+impl Writer {
+    fn work(&self, queue: &Receiver<Job>) {
+        let mut owed = 0;
+        loop {
+            let first = if owed > 0 { queue.recv_timeout(SOON) } else { queue.recv().map_err(|_| RecvTimeoutError::Disconnected) };
+            let closing = matches!(first, Err(RecvTimeoutError::Disconnected));
+            let mut jobs: Vec<Job> = first.into_iter().collect();
+            jobs.extend(queue.try_iter().take(BATCH));
+            if jobs.is_empty() && owed > 0 {
+                match self.commit(Vec::new(), true) {
+                    Ok(()) => owed = 0,
+                    Err(error) => tracing::error!(%error, "the state could not be made durable"),
+                }
+            }
+            if closing {
+                let close: Work = Box::new(meta::set_closed);
+                if let Err(error) = self.commit(vec![close], true) {
+                    tracing::error!(%error, "the state could not be closed properly");
+                }
+                return;
+            }
+            if !jobs.is_empty() {
+                let durable = owed >= OWED || jobs.iter().any(|job| job.durable);
+                self.run(jobs, durable);
+                owed = if durable { 0 } else { owed + 1 };
             }
         }
     }
-}
 
-fn commit(database: &Database, works: Vec<Work>, durable: bool) -> Result<(), StoreError> {
-    let mut transaction = database.begin_write()?;
-    if !durable {
-        transaction.set_durability(Durability::None)?;
+    /// Runs a batch and tells every waiting writer. They share one fate: an error means that none of them was written.
+    fn run(&self, jobs: Vec<Job>, durable: bool) {
+        let (works, dones): (Vec<Work>, Vec<_>) = jobs.into_iter().map(|job| (job.work, job.done)).unzip();
+        match self.commit(works, durable) {
+            Ok(()) => dones.into_iter().for_each(|done| drop(done.send(Ok(())))),
+            Err(error) => {
+                let reason = error.to_string();
+                tracing::error!(%error, writes = dones.len(), "a write to the state failed");
+                let mut first = Some(error);
+                for done in dones {
+                    let io = || redb::Error::Io(std::io::Error::other(reason.clone()));
+                    let error = first.take().unwrap_or_else(|| StoreError::Database(io()));
+                    drop(done.send(Err(error)));
+                }
+            }
+        }
     }
-    for work in works {
-        work(&transaction)?;
+
+    fn commit(&self, works: Vec<Work>, durable: bool) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin_write()?;
+        if !durable {
+            transaction.set_durability(Durability::None)?;
+        }
+        for work in works {
+            work(&transaction)?;
+        }
+        transaction.commit()?;
+        self.shared.committed();
+        Ok(())
     }
-    transaction.commit()?;
-    Ok(())
 }

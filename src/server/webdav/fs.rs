@@ -143,8 +143,9 @@ fn decoded(path: &DavPath) -> Result<&str, FsError> {
 /// A file or folder with what the index knows of it.
 pub(super) fn look(tree: &Tree, path: &RelPath, viewer: Viewer) -> Result<Meta, LibraryError> {
     let stat = tree.stat(path)?.ok_or_else(|| LibraryError::NotFound(path.clone()))?;
-    let digests = if stat.kind == Kind::File { tree.digests(path, &stat)? } else { None };
-    let folder_etag = match tree.changes()?.filter(|_| stat.kind == Kind::Folder && viewer == Viewer::Client) {
+    let view = tree.view()?;
+    let digests = if stat.kind == Kind::File { view.digests(path, &stat)? } else { None };
+    let folder_etag = match view.changes().filter(|_| stat.kind == Kind::Folder && viewer == Viewer::Client) {
         Some(changes) => Some(changes.folder_etag(path)?),
         None => None,
     };
@@ -332,17 +333,18 @@ pub(super) fn members(tree: &Tree, folder: &RelPath, viewer: Viewer) -> Result<V
     let mut members = tree.list(folder)?;
     members.sort_by(|a, b| a.path.cmp(&b.path));
     let mut rows = std::collections::HashMap::new();
-    if let Some(index) = tree.index()? {
+    let view = tree.view()?;
+    if let Some(index) = view.index() {
         for item in index.members(folder, "")? {
             let (path, row) = item?;
             rows.insert(path, row);
         }
     }
-    let changes = tree.changes()?.filter(|_| viewer == Viewer::Client);
+    let changes = view.changes().filter(|_| viewer == Viewer::Client);
     let entry = |Member { path, stat }: Member| {
         let meta = stat.map_err(|_| FsError::Forbidden).and_then(|stat| {
             let digests = rows.get(&path).filter(|row| stat.matches(row)).map(|row| row.digests);
-            let changes = changes.as_ref().filter(|_| stat.kind == Kind::Folder);
+            let changes = changes.filter(|_| stat.kind == Kind::Folder);
             let folder_etag = changes.map(|changes| changes.folder_etag(&path)).transpose().map_err(|error| fs_error(&error.into()))?;
             Ok(Meta { folder_etag, ..Meta::of(stat, digests) })
         });

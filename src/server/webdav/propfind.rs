@@ -221,7 +221,8 @@ impl Look {
             }
             Place::Inside(root, inside) => {
                 let tree = &root.tree;
-                let properties = tree.properties().map_err(|error| fs_error(&error))?;
+                let view = tree.view().map_err(|error| fs_error(&error))?;
+                let properties = view.properties();
                 let any_properties = !properties.is_empty().map_err(|error| fs_error(&error.into()))?;
                 let item = |shown: &RelPath, inside: &RelPath, meta: Result<Meta, FsError>| {
                     let folder = meta.as_ref().is_ok_and(|meta| meta.stat.kind == Kind::Folder);

@@ -87,7 +87,8 @@ impl Page<'_> {
         if meta.stat.kind != Kind::Folder {
             return Err(Failure::NoChanges);
         }
-        let changes = self.tree.changes()?.ok_or(Failure::NoChanges)?;
+        let view = self.tree.view()?;
+        let changes = view.changes().ok_or(Failure::NoChanges)?;
         let since = match &wanted.token {
             Some(token) => Some(sync::position(token, changes.epoch()).filter(|number| *number <= changes.latest()).ok_or(Failure::Token)?),
             None => None,

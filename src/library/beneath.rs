@@ -1,0 +1,57 @@
+//! The short and safe way to a path: one call of the system that cannot be led out of the root, not even by a link that is put on the way
+//! at the same moment (openat2 with RESOLVE_BENEATH). Where a link is on the way, or the system has no such call, the caller goes the long one.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use crate::types::RelPath;
+
+/// What came of it.
+pub(super) enum Way<T> {
+    /// It is there.
+    Found(T),
+    /// Nothing is there.
+    Missing,
+    /// Not to be had this way.
+    Longer,
+}
+
+/// Opens what is at a path for reading.
+pub(super) fn open(root: &Path, path: &RelPath) -> io::Result<Way<File>> {
+    // Without NONBLOCK a pipe would be waited for.
+    resolve(root, path, OFlags::RDONLY | OFlags::NONBLOCK)
+}
+
+/// A handle of what is at a path, good for looking at it.
+pub(super) fn handle(root: &Path, path: &RelPath) -> io::Result<Way<File>> {
+    resolve(root, path, OFlags::PATH)
+}
+
+#[cfg(target_os = "linux")]
+fn resolve(root: &Path, path: &RelPath, flags: OFlags) -> io::Result<Way<File>> {
+    use rustix::fs::{CWD, Mode, ResolveFlags, openat, openat2};
+    use rustix::io::Errno;
+
+    // Opened each time: held open, it would keep a disk from being unmounted.
+    let root = openat(CWD, root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    if path.is_root() && flags.contains(OFlags::PATH) {
+        return Ok(Way::Found(root.into()));
+    }
+    let name = if path.is_root() { "." } else { path.as_str() };
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    match openat2(root, name, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty(), resolve) {
+        Ok(found) => Ok(Way::Found(found.into())),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(Way::Missing),
+        // A link; an old kernel; a sandbox that does not know the call.
+        Err(Errno::LOOP | Errno::XDEV | Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::AGAIN) => Ok(Way::Longer),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn resolve(_: &Path, _: &RelPath, _: OFlags) -> io::Result<Way<File>> {
+    Ok(Way::Longer)
+}

@@ -1,0 +1,48 @@
+//! What the state knows of a tree at one moment.
+
+use std::sync::Arc;
+
+use crate::store::changes::Changes;
+use crate::store::index::Index;
+use crate::store::properties::{Area, Properties};
+use crate::store::snapshot::Snapshot;
+use crate::types::{Digests, RelPath};
+
+use super::tree::Stat;
+use super::{LibraryError, Tree};
+
+/// The index, the changes and the dead properties of a tree, all of the same moment. For one request: what it was made from stays as it was.
+pub struct View {
+    snapshot: Arc<Snapshot>,
+    area: Area,
+}
+
+impl View {
+    /// The index; none for a tree without one.
+    pub fn index(&self) -> Option<&Index> {
+        (self.area == Area::Originals).then_some(&self.snapshot.index)
+    }
+
+    /// What changed; none for a tree without an index.
+    pub fn changes(&self) -> Option<&Changes> {
+        (self.area == Area::Originals).then_some(&self.snapshot.changes)
+    }
+
+    /// The dead properties.
+    pub fn properties(&self) -> &Properties {
+        self.snapshot.properties(self.area)
+    }
+
+    /// The digests of a file, when the index knows it as it is now.
+    pub fn digests(&self, path: &RelPath, stat: &Stat) -> Result<Option<Digests>, LibraryError> {
+        let Some(index) = self.index() else { return Ok(None) };
+        Ok(index.get(path)?.filter(|row| stat.matches(row)).map(|row| row.digests))
+    }
+}
+
+impl Tree {
+    /// What the state knows of this tree now.
+    pub fn view(&self) -> Result<View, LibraryError> {
+        Ok(View { snapshot: self.store().snapshot()?, area: self.area() })
+    }
+}
