@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use crate::types::{Digests, Mtime};
@@ -75,6 +75,16 @@ pub struct Chunk {
     pub mtime: Mtime,
 }
 
+/// The unfinished uploads of a library, as long as somebody else has them open.
+pub struct WeakUploads(Weak<Inner>);
+
+impl WeakUploads {
+    /// The uploads, if they are still open.
+    pub fn upgrade(&self) -> Option<Uploads> {
+        self.0.upgrade().map(|inner| Uploads { inner })
+    }
+}
+
 /// The unfinished uploads of a library. Cheap to clone.
 #[derive(Clone)]
 pub struct Uploads {
@@ -102,6 +112,11 @@ impl Uploads {
         let uploads = Self { inner: Arc::new(Inner { tree, root, state: Mutex::default() }) };
         uploads.sweep();
         uploads
+    }
+
+    /// For who must not keep them open.
+    pub fn downgrade(&self) -> WeakUploads {
+        WeakUploads(Arc::downgrade(&self.inner))
     }
 
     /// Removes every session that has expired. What cannot be removed is logged.

@@ -27,6 +27,7 @@ use crate::accounts::{AccountError, Checked, Login, Logins};
 use crate::client::Fingerprint;
 use crate::store::{Store, StoreError};
 
+use super::cloud::{Base, Cloud, Route};
 use super::tls::{self, TlsError, TlsFiles};
 use super::webdav::{Roots, Rules, WebDav};
 
@@ -54,18 +55,33 @@ pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body
 pub struct App {
     logins: Logins,
     webdav: Arc<WebDav>,
+    cloud: Arc<Cloud>,
+    /// Whether connections are over TLS.
+    secure: bool,
 }
 
 impl App {
     /// Serves these roots to these people; Locks are kept in the store.
     pub fn open(logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
-        Ok(Self { logins, webdav: Arc::new(WebDav::open(roots, store, rules)?) })
+        let webdav = Arc::new(WebDav::open(roots, store, rules)?);
+        let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone()));
+        Ok(Self { logins, webdav, cloud, secure: false })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
-        match self.admit(&request, from).await {
-            Ok(login) => self.webdav.handle(request, login).await,
-            Err(refusal) => {
+        let route = Route::of(request.uri().path());
+        let base = || Base::of(request.uri(), request.headers(), self.secure);
+        if let Some(route) = route.clone().filter(|route| route.is_public(request.headers())) {
+            let base = base();
+            return self.cloud.answer_anybody(route, request, from, base).await;
+        }
+        match (self.admit(&request, from, route.is_some()).await, route) {
+            (Ok(login), Some(route)) => {
+                let base = base();
+                self.cloud.answer(route, request, login, base).await
+            }
+            (Ok(login), None) => self.webdav.handle(request, login).await,
+            (Err(refusal), _) => {
                 // A client that is still sending would see a broken stream instead of the answer.
                 discard(request.into_body()).await;
                 refusal
@@ -74,14 +90,14 @@ impl App {
     }
 
     /// Where a request goes and who asks; or the answer that it gets without that.
-    async fn admit(&self, request: &Request<Incoming>, from: IpAddr) -> Result<Login, Response<Body>> {
+    async fn admit(&self, request: &Request<Incoming>, from: IpAddr, known: bool) -> Result<Login, Response<Body>> {
         let path = request.uri().path();
         match path {
             "/livez" | "/readyz" => return Err(text(StatusCode::OK, "ok\n")),
             "/" => return Err(front_page(request.method())),
             _ => {}
         }
-        if !self.webdav.covers(path) {
+        if !known && !self.webdav.covers(path) {
             return Err(text(StatusCode::NOT_FOUND, "There is nothing here. WebDAV is at /originals/, /import/ and /webdav/.\n"));
         }
         match self.login(request, from).await {
@@ -114,7 +130,7 @@ impl App {
 }
 
 /// Reads the rest of a body that nobody wants, as far as that is not too much.
-async fn discard(mut body: Incoming) {
+pub(super) async fn discard(mut body: Incoming) {
     let mut left = DISCARD;
     while let Some(Ok(frame)) = body.frame().await {
         let size = frame.data_ref().map_or(0, Bytes::len);
@@ -126,7 +142,7 @@ async fn discard(mut body: Incoming) {
 }
 
 /// User and password of a Basic Authorization header (RFC 7617).
-fn credentials(header: &HeaderValue) -> Option<(String, String)> {
+pub(super) fn credentials(header: &HeaderValue) -> Option<(String, String)> {
     let (scheme, encoded) = header.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
@@ -192,6 +208,7 @@ pub fn start(listener: TcpListener, app: App, tls: Option<&TlsFiles>) -> Result<
     let tls = tls.map(tls::open).transpose()?;
     let fingerprint = tls.as_ref().map(|tls| tls.fingerprint);
     let acceptor = tls.map(|tls| TlsAcceptor::from(tls.config));
+    let app = App { secure: acceptor.is_some(), ..app };
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(accept(listener, app, acceptor, stopped));
     Ok(Running { address, fingerprint, stop, task })

@@ -3,6 +3,7 @@
 mod context;
 mod file;
 mod fs;
+mod given;
 mod locks;
 mod meta;
 mod mount;
@@ -30,6 +31,10 @@ use self::fs::Place;
 use self::mount::{Below, Mount, Mounts, NoMount};
 use self::moves::Prepared;
 use super::http::{Body, text};
+
+pub(super) use self::given::{Given, Refused, Target, etag_of, status_of};
+pub(super) use self::mount::destination;
+pub(super) use self::promised::Promises;
 
 /// What a node does not do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,21 +74,9 @@ impl WebDav {
 
     /// Answers a request of somebody who is logged in.
     pub(super) async fn handle(&self, mut request: Request<Incoming>, login: Login) -> Response<Body> {
-        let (mount, below) = match self.mounts.find(request.uri().path(), &login) {
+        let (mount, below) = match self.find(request.uri().path(), &login) {
             Ok(found) => found,
-            Err(NoMount::Nothing) => return text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
-            Err(NoMount::Anothers) => return text(StatusCode::FORBIDDEN, "This is the home of another user.\n"),
-            Err(NoMount::BadPath) => {
-                let reason = "This path cannot be used: it is not UTF-8, too long, or has forbidden characters.\n";
-                return text(StatusCode::BAD_REQUEST, reason);
-            }
-        };
-        if !mount.files.is_there() {
-            return text(StatusCode::SERVICE_UNAVAILABLE, "The library is not there; its disk is probably not mounted.\n");
-        }
-        let below = match below.path.as_str().is_ascii() {
-            true => below,
-            false => Below { path: mount.files.spelled(&below.path), ..below },
+            Err(refusal) => return refusal,
         };
         let Some(uri) = mount::with_path(request.uri(), &mount.url(&below)) else {
             return text(StatusCode::BAD_REQUEST, "This path cannot be used.\n");
@@ -104,6 +97,26 @@ impl WebDav {
             "DELETE" if mount.files.is_root(below.path.as_str()) => text(StatusCode::FORBIDDEN, "This folder itself cannot be deleted.\n"),
             _ => self.pass_on(mount, below, request, login).await,
         }
+    }
+
+    /// The mount at an encoded path and the path below it, spelled as on disk; or the answer when there is none.
+    fn find(&self, path: &str, login: &Login) -> Result<(Mount, Below), Response<Body>> {
+        let (mount, below) = self.mounts.find(path, login).map_err(|reason| match reason {
+            NoMount::Nothing => text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
+            NoMount::Anothers => text(StatusCode::FORBIDDEN, "This is the home of another user.\n"),
+            NoMount::BadPath => {
+                let reason = "This path cannot be used: it is not UTF-8, too long, or has forbidden characters.\n";
+                text(StatusCode::BAD_REQUEST, reason)
+            }
+        })?;
+        if !mount.files.is_there() {
+            return Err(text(StatusCode::SERVICE_UNAVAILABLE, "The library is not there; its disk is probably not mounted.\n"));
+        }
+        let below = match below.path.as_str().is_ascii() {
+            true => below,
+            false => Below { path: mount.files.spelled(&below.path), ..below },
+        };
+        Ok((mount, below))
     }
 
     /// What dav-server answers, over the tree.
@@ -127,6 +140,13 @@ impl WebDav {
             mount.locks = mount.locks.with_membership();
         }
         let is_put = request.method() == Method::PUT;
+        if is_put && request.headers().contains_key("oc-chunked") {
+            // The pieces of ownCloud's first way would be stored as files of their own.
+            return text(StatusCode::NOT_IMPLEMENTED, "Uploads with OC-Chunked are not taken; use /remote.php/dav/uploads/.\n");
+        }
+        if is_put && wants_folders(request.headers()) {
+            given::make_folders(&mount, &request).await;
+        }
         let answer = if request.method().as_str() == "LOCK" {
             let (parts, body) = request.into_parts();
             // dav-server reads XML by recursion: what it gets has been checked for depth.
@@ -138,19 +158,29 @@ impl WebDav {
             request.headers_mut().remove(context::EXPECTED_LENGTH);
             mount.handler().handle_guarded(request, login.user, context.clone()).await
         };
-        let mut answer = match context.verdict() {
-            Some((status, reason)) => text(status, reason),
-            None => answer.map(|body| body.boxed_unsync()),
-        };
-        if is_put && answer.status().is_success() {
-            told_of_upload(answer.headers_mut(), &context);
-        }
-        answer
+        finished(answer, &context, is_put)
     }
 }
 
+/// dav-server's answer, or the verdict that was reached meanwhile.
+fn finished(answer: Response<dav_server::body::Body>, context: &Context, is_put: bool) -> Response<Body> {
+    let mut answer = match context.verdict() {
+        Some((status, reason)) => text(status, reason),
+        None => answer.map(|body| body.boxed_unsync()),
+    };
+    if is_put && answer.status().is_success() {
+        told_of_upload(answer.headers_mut(), context);
+    }
+    answer
+}
+
+/// Nextcloud's wish that missing folders above an upload be made.
+fn wants_folders(headers: &http::HeaderMap) -> bool {
+    headers.get("x-nc-webdav-auto-mkcol").is_some_and(|value| value == "1")
+}
+
 /// Whether a request adds something to a folder or takes it away.
-async fn changes_membership(mount: &Mount, request: &Request<Incoming>) -> bool {
+async fn changes_membership<B>(mount: &Mount, request: &Request<B>) -> bool {
     match request.method().as_str() {
         "DELETE" | "MOVE" | "COPY" | "MKCOL" => true,
         "PUT" => {

@@ -8,6 +8,7 @@ use crate::library::{Extent, LibraryError};
 use crate::types::{Digests, Mtime};
 
 use super::Shared;
+use super::given::Given;
 use super::promised::Promises;
 
 /// Finder's way to announce the length of a chunked body. dav-server is not shown it: of a longer body it would store the beginning.
@@ -24,6 +25,7 @@ pub(super) struct Context {
     replaced: Option<String>,
     extent: Option<Extent>,
     locks_name: bool,
+    given: Shared<Option<Given>>,
     state: Shared<State>,
 }
 
@@ -56,6 +58,16 @@ impl Context {
     /// This request locks a name, and makes a file of it when it is free.
     pub(super) fn with_locked_name(self) -> Self {
         Self { locks_name: true, ..self }
+    }
+
+    /// The body of this PUT does not come from the client: it is here already.
+    pub(super) fn with_given(self, given: Given) -> Self {
+        Self { given: std::sync::Arc::new(std::sync::Mutex::new(Some(given))), ..self }
+    }
+
+    /// The body that is here already, once.
+    pub(super) fn take_given(&self) -> Option<Given> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) fn locks_name(&self) -> bool {

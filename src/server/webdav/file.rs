@@ -14,6 +14,7 @@ use crate::library::{LibraryError, OnDisk, Staged, Tree};
 use crate::types::{Expect, RelPath};
 
 use super::context::Context;
+use super::given::Given;
 use super::meta::{Meta, fs_error};
 use super::promised::Promises;
 
@@ -151,8 +152,13 @@ impl Writing {
         }
         let (tree, path, expect, context) = (self.tree.clone(), self.path.clone(), self.expect.clone(), self.context.clone());
         let (bytes, arrived) = (std::mem::take(&mut self.gathered), std::mem::take(&mut self.arrived));
+        let given = context.take_given();
         let stored = blocking(move || {
-            let Arrived { staged, promises } = append(&tree, arrived, &path, &bytes)?;
+            let arrived = append(&tree, arrived, &path, &bytes)?;
+            let Arrived { staged, promises } = match given {
+                Some(given) => append_given(&tree, arrived, &path, given)?,
+                None => arrived,
+            };
             let Some(staged) = staged else { return Ok(None) };
             let digests = staged.digests();
             if let Some(kind) = promises.broken(&digests.sha1) {
@@ -193,6 +199,25 @@ fn append(tree: &Tree, arrived: Arrived, path: &RelPath, bytes: &[u8]) -> Result
         _ => LibraryError::Io { path: path.to_string(), source: error },
     })?;
     Ok(Arrived { staged: Some(staged), promises })
+}
+
+/// Appends a body that is here already.
+fn append_given(tree: &Tree, mut arrived: Arrived, path: &RelPath, mut given: Given) -> Result<Arrived, LibraryError> {
+    let failed = |source| LibraryError::Io { path: path.to_string(), source };
+    let mut buffer = vec![0; GATHER];
+    let mut left = given.size;
+    loop {
+        match given.bytes.read(&mut buffer).map_err(failed)? {
+            0 if left == 0 => return Ok(arrived),
+            read if read == 0 || read as u64 > left => {
+                return Err(failed(std::io::Error::other("what was uploaded in pieces changed while it was put together")));
+            }
+            read => {
+                left -= read as u64;
+                arrived = append(tree, arrived, path, &buffer[..read])?;
+            }
+        }
+    }
 }
 
 impl DavFile for Writing {

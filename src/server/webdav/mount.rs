@@ -116,6 +116,17 @@ impl Mounts {
         Ok((Mount { prefix, files, locks }, Below { path: below, slash }))
     }
 
+    /// The library as the home of somebody who is logged in.
+    pub(super) fn home(&self, login: &Login) -> Mount {
+        let files = Files::single(self.originals(login));
+        let locks = LockView::new(self.locks.clone(), files.clone());
+        Mount { prefix: format!("/remote.php/dav/files/{}", login.user), files, locks }
+    }
+
+    pub(super) fn originals_tree(&self) -> &crate::library::Tree {
+        &self.roots.originals
+    }
+
     /// The mount that holds everything, for what goes from one tree to another.
     pub(super) fn both(&self, login: &Login) -> Result<Mount, NoMount> {
         self.find("/webdav/", login).map(|(mount, _)| mount)
@@ -177,7 +188,7 @@ pub(super) fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
 }
 
 /// The encoded path that a Destination names, whatever host it names it at.
-pub(super) fn destination(value: &HeaderValue) -> Option<String> {
+pub(in crate::server) fn destination(value: &HeaderValue) -> Option<String> {
     let text = value.to_str().ok()?;
     let path = match text.split_once("://").filter(|_| !text.starts_with('/')) {
         Some((_, rest)) => &rest[rest.find('/')?..],
