@@ -4,6 +4,7 @@
 //! XML's own five, bounded depth, and a document that ends early is an error, never a shorter list.
 
 pub mod checksum;
+pub mod conditions;
 pub mod etag;
 pub mod href;
 pub mod multistatus;

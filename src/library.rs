@@ -30,8 +30,8 @@ pub use marker::{check_marker, open_library};
 pub use naming::capture_name;
 pub use scan::{ScanReport, scan};
 pub use staged::{Committed, Staged};
-pub use tree::{Kind, Member, OnDisk, Stat, Tree};
-pub use uploads::{Assembly, Chunk, IncomingChunk, UploadError, Uploads};
+pub use tree::{Kind, Member, OnDisk, Open, Stat, Tree};
+pub use uploads::{Assembly, Chunk, IncomingChunk, UploadError, Uploads, WeakUploads};
 pub use view::View;
 
 #[cfg(test)]

@@ -22,16 +22,21 @@ pub(super) enum Way<T> {
 /// Opens what is at a path for reading.
 pub(super) fn open(root: &Path, path: &RelPath) -> io::Result<Way<File>> {
     // Without NONBLOCK a pipe would be waited for.
-    resolve(root, path, OFlags::RDONLY | OFlags::NONBLOCK)
+    resolve(root, path, OFlags::RDONLY | OFlags::NONBLOCK, false)
+}
+
+/// The same, as far as the system knows the way by heart and need not ask a disk.
+pub(super) fn open_cached(root: &Path, path: &RelPath) -> io::Result<Way<File>> {
+    resolve(root, path, OFlags::RDONLY | OFlags::NONBLOCK, true)
 }
 
 /// A handle of what is at a path, good for looking at it.
 pub(super) fn handle(root: &Path, path: &RelPath) -> io::Result<Way<File>> {
-    resolve(root, path, OFlags::PATH)
+    resolve(root, path, OFlags::PATH, false)
 }
 
 #[cfg(target_os = "linux")]
-fn resolve(root: &Path, path: &RelPath, flags: OFlags) -> io::Result<Way<File>> {
+fn resolve(root: &Path, path: &RelPath, flags: OFlags, cached: bool) -> io::Result<Way<File>> {
     use rustix::fs::{CWD, Mode, ResolveFlags, openat, openat2};
     use rustix::io::Errno;
 
@@ -42,6 +47,7 @@ fn resolve(root: &Path, path: &RelPath, flags: OFlags) -> io::Result<Way<File>> 
     }
     let name = if path.is_root() { "." } else { path.as_str() };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let resolve = if cached { resolve | ResolveFlags::CACHED } else { resolve };
     match openat2(root, name, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty(), resolve) {
         Ok(found) => Ok(Way::Found(found.into())),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(Way::Missing),
@@ -52,6 +58,6 @@ fn resolve(root: &Path, path: &RelPath, flags: OFlags) -> io::Result<Way<File>> 
 }
 
 #[cfg(not(target_os = "linux"))]
-fn resolve(_: &Path, _: &RelPath, _: OFlags) -> io::Result<Way<File>> {
+fn resolve(_: &Path, _: &RelPath, _: OFlags, _: bool) -> io::Result<Way<File>> {
     Ok(Way::Longer)
 }

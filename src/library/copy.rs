@@ -12,7 +12,7 @@ use crate::store::{changes, index, properties};
 use crate::types::media::is_junk;
 use crate::types::{Digests, Expect, RelPath};
 
-use super::tree::{Kind, Stat, Tree, sync_parent};
+use super::tree::{Kind, Open, Stat, Tree, sync_parent};
 use super::{LibraryError, Staged};
 
 /// How much of a folder is copied (the Depth of a COPY, RFC 4918 section 9.8.3).
@@ -69,7 +69,7 @@ impl Tree {
     }
 
     fn copy_file(&self, from: &RelPath, target: &Tree, to: &RelPath) -> Result<(), LibraryError> {
-        let (mut source, stat) = self.open_file(from)?;
+        let Open { file: mut source, stat } = self.open_file(from)?;
         let mut staged = target.stage()?;
         staged.fill(&mut source).map_err(|error| LibraryError::io(to, error))?;
         staged.commit(to, &Expect::Anything, Some(stat.mtime))?;
@@ -88,7 +88,7 @@ impl Tree {
         let io = |error| LibraryError::io(to, error);
         let stat = self.stat(from)?.ok_or_else(|| LibraryError::NotFound(from.clone()))?;
         if stat.kind == Kind::File {
-            let (mut source, stat) = self.open_file(from)?;
+            let Open { file: mut source, stat } = self.open_file(from)?;
             let mut file = File::options().write(true).create_new(true).open(place).map_err(io)?;
             let digests = super::staged::copy_hashed(&mut source, &mut file).map_err(io)?;
             file.set_modified(stat.mtime.into()).map_err(io)?;

@@ -16,7 +16,7 @@ use crate::types::media::is_junk;
 use crate::types::{Digests, Hasher, RelPath};
 
 use super::LibraryError;
-use super::tree::{Kind, Stat, Tree};
+use super::tree::{Kind, Open, Stat, Tree};
 
 /// Rows that are written in one transaction. They touch pages all over the tables of digests, so that a few large ones cost far less than
 /// many small ones.
@@ -231,7 +231,7 @@ impl<'a> Scan<'a> {
 
 /// Reads a file once for both digests. A file that changes while it is read is an error: its bytes belong to no moment.
 pub(super) fn hash_file(tree: &Tree, path: &RelPath) -> Result<(Stat, Digests), LibraryError> {
-    let (mut file, before) = tree.open_file(path)?;
+    let Open { mut file, stat: before } = tree.open_file(path)?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; READ_BUFFER.min(before.size as usize + 1)];
     loop {

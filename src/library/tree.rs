@@ -82,6 +82,26 @@ impl From<LocalVersion> for OnDisk {
     }
 }
 
+/// An open file, and what it was when it was opened.
+#[derive(Debug)]
+pub struct Open {
+    /// The file.
+    pub file: File,
+    /// What it is.
+    pub stat: Stat,
+}
+
+impl Open {
+    fn of(path: &RelPath, file: File) -> Result<Self, LibraryError> {
+        let metadata = file.metadata().map_err(|error| LibraryError::io(path, error))?;
+        match Stat::of(&metadata) {
+            Some(stat) if stat.kind == Kind::File => Ok(Self { file, stat }),
+            Some(_) => Err(LibraryError::WrongKind(path.clone())),
+            None => Err(LibraryError::NotFound(path.clone())),
+        }
+    }
+}
+
 /// One member of a folder.
 #[derive(Debug, Clone)]
 pub struct Member {
@@ -236,7 +256,7 @@ impl Tree {
     }
 
     /// Opens a file for reading, with what it is.
-    pub fn open_file(&self, path: &RelPath) -> Result<(File, Stat), LibraryError> {
+    pub fn open_file(&self, path: &RelPath) -> Result<Open, LibraryError> {
         if path.segments().next() == Some(OWN_FOLDER) {
             return Err(LibraryError::NotFound(path.clone()));
         }
@@ -251,11 +271,17 @@ impl Tree {
                 File::open(place).map_err(|error| LibraryError::io(path, error))?
             }
         };
-        let metadata = file.metadata().map_err(|error| LibraryError::io(path, error))?;
-        match Stat::of(&metadata) {
-            Some(stat) if stat.kind == Kind::File => Ok((file, stat)),
-            Some(_) => Err(LibraryError::WrongKind(path.clone())),
-            None => Err(LibraryError::NotFound(path.clone())),
+        Open::of(path, file)
+    }
+
+    /// The same without ever waiting for a disk; none when it would have to be waited for, or does not work.
+    pub fn open_cached(&self, path: &RelPath) -> Option<Open> {
+        if path.segments().next() == Some(OWN_FOLDER) {
+            return None;
+        }
+        match beneath::open_cached(&self.inner.root, path) {
+            Ok(Way::Found(file)) => Open::of(path, file).ok(),
+            _ => None,
         }
     }
 

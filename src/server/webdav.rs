@@ -1,8 +1,10 @@
 //! WebDAV over the library: dav-server provides methods, conditions and locks; the files come from [`fs`], listings from [`propfind`].
 
+mod buffer;
 mod context;
 mod file;
 mod fs;
+mod get;
 mod given;
 mod locks;
 mod meta;
@@ -95,6 +97,10 @@ impl WebDav {
                 text(StatusCode::FORBIDDEN, "This lock is somebody else's.\n")
             }
             "DELETE" if mount.files.is_root(below.path.as_str()) => text(StatusCode::FORBIDDEN, "This folder itself cannot be deleted.\n"),
+            "GET" | "HEAD" => match get::answer(&mount, &below, &request).await {
+                Some(answer) => answer,
+                None => self.pass_on(mount, below, request, login).await,
+            },
             _ => self.pass_on(mount, below, request, login).await,
         }
     }

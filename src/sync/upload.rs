@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::client::{ClientError, Member, Upload, Verified, verify};
-use crate::library::{LibraryError, Tree};
+use crate::library::{LibraryError, Open, Tree};
 use crate::reconcile::{Action, Step, Why};
 use crate::types::{Digests, Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
 
@@ -343,7 +343,7 @@ impl Execution {
 
 /// Reads the first bytes of a file.
 fn hash_beginning(tree: &Tree, path: &RelPath, size: u64) -> Result<Digests, LibraryError> {
-    let (file, _) = tree.open_file(path)?;
+    let Open { file, .. } = tree.open_file(path)?;
     let mut file = file.take(size);
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; PIECE];
@@ -357,7 +357,7 @@ fn hash_beginning(tree: &Tree, path: &RelPath, size: u64) -> Result<Digests, Lib
 }
 
 fn read_whole(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<Bytes, LibraryError> {
-    let (mut file, stat) = tree.open_file(path)?;
+    let Open { mut file, stat } = tree.open_file(path)?;
     let mut bytes = Vec::with_capacity(version.size as usize + 1);
     let read = file.by_ref().take(version.size + 1).read_to_end(&mut bytes);
     read.map_err(|source| LibraryError::Io { path: path.to_string(), source })?;
@@ -369,7 +369,7 @@ fn read_whole(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<Byt
 
 fn read_pieces(tree: &Tree, path: &RelPath, version: &LocalVersion, pieces: &mpsc::Sender<std::io::Result<Bytes>>) -> std::io::Result<()> {
     let changed = || std::io::Error::other(LibraryError::Changed(path.clone()));
-    let (mut file, stat) = tree.open_file(path).map_err(std::io::Error::other)?;
+    let Open { mut file, stat } = tree.open_file(path).map_err(std::io::Error::other)?;
     if (stat.size, stat.mtime) != (version.size, version.mtime) {
         return Err(changed());
     }

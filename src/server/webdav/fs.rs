@@ -13,7 +13,7 @@ use futures_util::stream;
 use http::StatusCode;
 
 use crate::accounts::Rights;
-use crate::library::{Extent, Kind, LibraryError, Member, OnDisk, Tree};
+use crate::library::{Extent, Kind, LibraryError, Member, OnDisk, Open, Tree};
 use crate::types::media::is_junk;
 use crate::types::{Expect, LibraryId, RelPath};
 
@@ -206,7 +206,7 @@ impl GuardedFileSystem<Context> for Files {
             let (tree, rights) = (root.tree.clone(), root.rights);
             if !options.write {
                 let opened = blocking(move || {
-                    let (file, stat) = tree.open_file(&path)?;
+                    let Open { file, stat } = tree.open_file(&path)?;
                     let digests = tree.digests(&path, &stat)?;
                     Ok::<_, LibraryError>(Reading::new(file, Meta::of(stat, digests)))
                 });
