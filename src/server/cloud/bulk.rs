@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 
 use crate::accounts::Login;
-use crate::library::{LibraryError, Ready, Staged, Tree, commit_all};
+use crate::library::{Committed, LibraryError, Ready, Staged, Tree, commit_all};
 use crate::types::media::OWN_FOLDER;
 use crate::types::{Mtime, RelPath};
 
@@ -189,21 +189,30 @@ fn store(tree: &Tree, group: Vec<(String, Result<(Arrived, Target), Refused>)>) 
     for (name, file) in group {
         match file.and_then(|(arrived, target)| prepare(tree, arrived, target)) {
             Ok(file) => {
+                names.push((name, file.mtime.is_some()));
                 ready.push(file);
-                names.push(name);
             }
             Err(refused) => results.push((name, failure(&refused))),
         }
     }
     let committed = commit_all(tree, ready);
-    results.extend(names.into_iter().zip(committed).map(|(name, committed)| {
+    results.extend(names.into_iter().zip(committed).map(|((name, timed), committed)| {
         let result = match committed {
-            Ok(committed) => json!({ "error": false, "etag": etag_of(tree, &committed) }),
+            Ok(committed) => success(tree, &committed, timed),
             Err(error) => failure(&(status_of(&error), error.to_string())),
         };
         (name, result)
     }));
     results
+}
+
+/// What a PUT tells in headers.
+fn success(tree: &Tree, committed: &Committed, timed: bool) -> Value {
+    let mut result = json!({ "error": false, "etag": etag_of(tree, committed) });
+    if timed {
+        result["X-OC-MTime"] = json!("accepted");
+    }
+    result
 }
 
 fn prepare(tree: &Tree, arrived: Arrived, target: Target) -> Result<Ready, Refused> {

@@ -75,6 +75,9 @@ impl WebDav {
         for name in [CONTENT_LENGTH, CONTENT_RANGE, TRANSFER_ENCODING] {
             request.headers_mut().remove(name);
         }
+        if let Some(value) = request.headers().get("if").and_then(|value| value.to_str().ok()).map(absolute_tags) {
+            request.headers_mut().insert("if", value.parse().unwrap_or(HeaderValue::from_static("(<urn:none>)")));
+        }
         if headers.get("overwrite").is_some_and(|value| value == "F") {
             request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         }
@@ -115,6 +118,12 @@ impl WebDav {
             Err(_) => Err((StatusCode::LOCKED, "it is locked".into())),
         }
     }
+}
+
+/// An If header with every path in it as a whole URL. Nextcloud's desktop client sends paths (RFC 4918 section 10.4.2 allows both), and
+/// dav-server would pass over the header.
+fn absolute_tags(text: &str) -> String {
+    text.replace("</", "<http://localhost/")
 }
 
 /// Whether a file may be stored at a path, and what it may replace; and whether there is something.
