@@ -78,7 +78,7 @@ impl WebDav {
     pub(super) async fn handle(&self, mut request: Request<Incoming>, login: Login) -> Response<Body> {
         let (mount, below) = match self.find(request.uri().path(), &login) {
             Ok(found) => found,
-            Err(refusal) => return refusal,
+            Err((status, reason)) => return text(status, reason),
         };
         let Some(uri) = mount::with_path(request.uri(), &mount.url(&below)) else {
             return text(StatusCode::BAD_REQUEST, "This path cannot be used.\n");
@@ -105,18 +105,17 @@ impl WebDav {
         }
     }
 
-    /// The mount at an encoded path and the path below it, spelled as on disk; or the answer when there is none.
-    fn find(&self, path: &str, login: &Login) -> Result<(Mount, Below), Response<Body>> {
+    /// The mount at an encoded path and the path below it, spelled as on disk; or the status and text of the answer when there is none.
+    fn find(&self, path: &str, login: &Login) -> Result<(Mount, Below), (StatusCode, &'static str)> {
         let (mount, below) = self.mounts.find(path, login).map_err(|reason| match reason {
-            NoMount::Nothing => text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
-            NoMount::Anothers => text(StatusCode::FORBIDDEN, "This is the home of another user.\n"),
+            NoMount::Nothing => (StatusCode::NOT_FOUND, "There is nothing here.\n"),
+            NoMount::Anothers => (StatusCode::FORBIDDEN, "This is the home of another user.\n"),
             NoMount::BadPath => {
-                let reason = "This path cannot be used: it is not UTF-8, too long, or has forbidden characters.\n";
-                text(StatusCode::BAD_REQUEST, reason)
+                (StatusCode::BAD_REQUEST, "This path cannot be used: it is not UTF-8, too long, or has forbidden characters.\n")
             }
         })?;
         if !mount.files.is_there() {
-            return Err(text(StatusCode::SERVICE_UNAVAILABLE, "The library is not there; its disk is probably not mounted.\n"));
+            return Err((StatusCode::SERVICE_UNAVAILABLE, "The library is not there; its disk is probably not mounted.\n"));
         }
         let below = match below.path.as_str().is_ascii() {
             true => below,

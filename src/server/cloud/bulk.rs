@@ -48,6 +48,9 @@ struct Part {
     file: Result<Arrived, Refused>,
 }
 
+/// A file and where it goes, or why it goes nowhere; with the name of its result.
+type Judged = (String, Result<(Arrived, Target), Refused>);
+
 type Results = Map<String, Value>;
 
 impl Cloud {
@@ -184,7 +187,7 @@ fn append(tree: &Tree, mut arrived: Arrived) -> Result<Arrived, Refused> {
 }
 
 /// Writes, checks and publishes the files of a group.
-fn store(tree: &Tree, group: Vec<(String, Result<(Arrived, Target), Refused>)>) -> Vec<(String, Value)> {
+fn store(tree: &Tree, group: Vec<Judged>) -> Vec<(String, Value)> {
     let (mut ready, mut names, mut results) = (Vec::new(), Vec::new(), Vec::new());
     for (name, file) in group {
         match file.and_then(|(arrived, target)| prepare(tree, arrived, target)) {

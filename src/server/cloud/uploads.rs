@@ -13,7 +13,7 @@ use crate::library::{Chunk, IncomingChunk, UploadError, Uploads};
 use crate::types::Mtime;
 
 use super::super::http::{Body, discard, text};
-use super::super::webdav::{Given, Promises, destination, status_of};
+use super::super::webdav::{Given, Promises, Refused, destination, status_of};
 use super::Cloud;
 use super::answers::empty;
 use super::collections::{Entry, listing};
@@ -114,7 +114,7 @@ impl Cloud {
         };
         match take(chunk, promises, request.into_body()).await {
             Ok(replaced) => empty(if replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED }),
-            Err(refusal) => refusal,
+            Err((status, reason)) => text(status, reason),
         }
     }
 
@@ -175,12 +175,12 @@ impl Cloud {
 }
 
 /// Takes the body of a chunk; what was there before stays until all of it has come.
-async fn take(mut chunk: IncomingChunk, mut promises: Promises, mut body: Incoming) -> Result<bool, Response<Body>> {
+async fn take(mut chunk: IncomingChunk, mut promises: Promises, mut body: Incoming) -> Result<bool, Refused> {
     let mut gathered: Vec<u8> = Vec::new();
     loop {
         let frame = match body.frame().await {
             Some(Ok(frame)) => frame,
-            Some(Err(_)) => return Err(text(StatusCode::BAD_REQUEST, "The chunk did not come whole; it was not kept.\n")),
+            Some(Err(_)) => return Err((StatusCode::BAD_REQUEST, "The chunk did not come whole; it was not kept.\n".into())),
             None => break,
         };
         let Ok(data) = frame.into_data() else { continue };
@@ -189,9 +189,9 @@ async fn take(mut chunk: IncomingChunk, mut promises: Promises, mut body: Incomi
             let bytes = std::mem::take(&mut gathered);
             match blocking(move || append(chunk, promises, bytes)).await {
                 Ok((next, kept)) => (chunk, promises) = (next, kept),
-                Err(refusal) => {
+                Err(refused) => {
                     discard(body).await;
-                    return Err(refusal);
+                    return Err(refused);
                 }
             }
         }
@@ -200,23 +200,23 @@ async fn take(mut chunk: IncomingChunk, mut promises: Promises, mut body: Incomi
         let (chunk, promises) = append(chunk, promises, gathered)?;
         if let Some(kind) = promises.broken(&chunk.digests().sha1) {
             let reason = format!("What came has another {kind} checksum than was promised; the chunk was not kept.\n");
-            return Err(text(StatusCode::BAD_REQUEST, reason));
+            return Err((StatusCode::BAD_REQUEST, reason));
         }
-        chunk.keep().map_err(|error| answer_of(&error))
+        chunk.keep().map_err(|error| refused(&error))
     });
     kept.await
 }
 
-fn append(mut chunk: IncomingChunk, mut promises: Promises, bytes: Vec<u8>) -> Result<(IncomingChunk, Promises), Response<Body>> {
-    chunk.write(&bytes).map_err(|error| answer_of(&error))?;
+fn append(mut chunk: IncomingChunk, mut promises: Promises, bytes: Vec<u8>) -> Result<(IncomingChunk, Promises), Refused> {
+    chunk.write(&bytes).map_err(|error| refused(&error))?;
     promises.update(&bytes);
     Ok((chunk, promises))
 }
 
-async fn blocking<R: Send + 'static>(work: impl FnOnce() -> Result<R, Response<Body>> + Send + 'static) -> Result<R, Response<Body>> {
+async fn blocking<R: Send + 'static>(work: impl FnOnce() -> Result<R, Refused> + Send + 'static) -> Result<R, Refused> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request ended unexpectedly");
-        Err(text(StatusCode::INTERNAL_SERVER_ERROR, "The chunk could not be kept; the log says why.\n"))
+        Err((StatusCode::INTERNAL_SERVER_ERROR, "The chunk could not be kept; the log says why.\n".into()))
     })
 }
 
@@ -227,6 +227,11 @@ async fn refuse(request: Request<Incoming>, status: StatusCode, reason: impl Int
 }
 
 fn answer_of(error: &UploadError) -> Response<Body> {
+    let (status, reason) = refused(error);
+    text(status, reason)
+}
+
+fn refused(error: &UploadError) -> Refused {
     let status = match error {
         UploadError::NoSession | UploadError::NoChunk => StatusCode::NOT_FOUND,
         UploadError::Exists => StatusCode::METHOD_NOT_ALLOWED,
@@ -238,7 +243,7 @@ fn answer_of(error: &UploadError) -> Response<Body> {
     if status.is_server_error() {
         tracing::error!(%error, "an upload in pieces failed");
     }
-    text(status, format!("{error}.\n"))
+    (status, format!("{error}.\n"))
 }
 
 fn number(headers: &HeaderMap, name: HeaderName) -> Option<u64> {

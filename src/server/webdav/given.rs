@@ -63,7 +63,7 @@ impl WebDav {
     pub(in crate::server) async fn put_given(&self, path: &str, headers: &HeaderMap, given: Given, login: Login) -> Response<Body> {
         let (mount, below) = match self.find(path, &login) {
             Ok(found) => found,
-            Err(refusal) => return refusal,
+            Err((status, reason)) => return text(status, reason),
         };
         let context = match Context::of(headers) {
             Ok(context) => context.with_given(given),
