@@ -321,6 +321,13 @@ impl Tree {
         if let (Some(digests), Some(stat)) = (digests, self.stat(path)?) {
             self.remember(path, stat, digests)?;
         }
+        // A Nextcloud that mounts this node looks again only at folders whose own time has changed.
+        if before.kind == Kind::File
+            && let Some(folder) = place.parent()
+        {
+            let raised = File::open(folder).and_then(|folder| folder.set_modified(std::time::SystemTime::now()));
+            raised.map_err(|error| LibraryError::io(path, error))?;
+        }
         Ok(())
     }
 

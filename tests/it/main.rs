@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod cloud;
+mod cloud_clients;
 mod demo;
 mod faulty;
 mod layers;
