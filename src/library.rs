@@ -13,6 +13,7 @@ mod beneath;
 mod change;
 mod copy;
 mod error;
+mod folder;
 mod group;
 mod marker;
 mod naming;
@@ -25,6 +26,7 @@ mod view;
 
 pub use copy::Extent;
 pub use error::LibraryError;
+pub use folder::Folder;
 pub use group::{Ready, commit_all};
 pub use marker::{check_marker, open_library};
 pub use naming::capture_name;

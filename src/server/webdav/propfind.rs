@@ -1,4 +1,9 @@
 //! PROPFIND, answered from the index where it knows the file as it is.
+//!
+//! A listing is written in pieces, each on a blocking thread when the client has taken the one before: memory does not grow with the folder or
+//! the library, and a client that does not read holds no thread. A small folder is one piece.
+
+use std::io;
 
 use bytes::Bytes;
 use dav_server::fs::FsError;
@@ -8,62 +13,30 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 
-use crate::dav::multistatus::{Document, Value};
-use crate::dav::names::{self, DAV, OC, PropName};
-use crate::dav::{checksum, etag, href, propfind};
-use crate::library::Kind;
-use crate::store::properties::Property;
-use crate::types::{LibraryId, RelPath};
+use crate::dav::multistatus::Document;
+use crate::dav::{href, propfind};
+use crate::library::{Folder, Kind, LibraryError, Stat};
+use crate::types::{Mtime, RelPath};
 
 use super::super::http::{Body, text};
+use super::Viewer;
 use super::file::blocking;
-use super::fs::{Files, Place, look, members};
-use super::locks::{Locks, place_in};
-use super::meta::{Meta, fs_error};
+use super::fs::{Files, Place, Root};
+use super::live::{Asked, Subject, Teller};
+use super::meta::fs_error;
 use super::mount::{Below, Mount};
-use super::{Viewer, http_date};
 
 /// A request body larger than this is none that a client would send.
 const BODY_LIMIT: usize = 64 << 10;
+/// A piece of an answer ends when it is this long.
+const PIECE: usize = 128 << 10;
 
-/// Locks are exclusive or shared write locks (RFC 4918 section 15.10).
-const SUPPORTEDLOCK: &str = "<d:supportedlock>\
-    <d:lockentry><d:lockscope><d:exclusive/></d:lockscope><d:locktype><d:write/></d:locktype></d:lockentry>\
-    <d:lockentry><d:lockscope><d:shared/></d:lockscope><d:locktype><d:write/></d:locktype></d:lockentry>\
-    </d:supportedlock>";
-
-/// The reports that a folder of the library answers (RFC 3253 section 3.1.5).
-const SUPPORTED_REPORT_SET: &str = "<d:supported-report-set><d:supported-report><d:report><d:sync-collection/></d:report></d:supported-report>\
-    </d:supported-report-set>";
-
-/// What `allprop` tells: what every resource may have.
-const ALL: [PropName; 7] = [
-    names::RESOURCETYPE,
-    names::GETCONTENTLENGTH,
-    names::GETCONTENTTYPE,
-    names::GETETAG,
-    names::GETLASTMODIFIED,
-    names::SUPPORTEDLOCK,
-    names::LOCKDISCOVERY,
-];
-
-/// One resource of the answer.
-pub(super) struct Item {
-    pub(super) href: String,
-    pub(super) name: String,
-    pub(super) meta: Result<Meta, FsError>,
-    pub(super) library: Option<LibraryId>,
-    /// The tree's name and the path in it: what locks are kept by.
-    pub(super) place: String,
-    pub(super) properties: Vec<Property>,
-    /// It was told before, as a member of its parent.
-    pub(super) told: bool,
-}
-
-impl Item {
-    fn is_folder(&self) -> bool {
-        self.meta.as_ref().is_ok_and(|meta| meta.stat.kind == Kind::Folder)
-    }
+/// How far a request looks (RFC 4918 section 10.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Zero,
+    One,
+    Infinity,
 }
 
 pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incoming>, endless: bool) -> Response<Body> {
@@ -85,84 +58,222 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
         Ok(Err(error)) => return text(StatusCode::BAD_REQUEST, format!("The request body is no PROPFIND: {error}.\n")),
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
-    let (path, files, locks, viewer) = (below.path.clone(), mount.files.clone(), mount.locks.all().clone(), Viewer::of(&parts.headers));
-    let look = Look { base: mount.base(), files, viewer };
-    let first = blocking(move || look.collect(&path, depth != Depth::Zero).map(|items| (look, items)));
-    let written = match first.await.and_then(|first| first) {
-        Ok((look, items)) if depth == Depth::Infinity => return stream_all(look, items, wanted, locks),
-        Ok((_, items)) => blocking(move || write(&items, &wanted, &locks).map_err(|_| FsError::GeneralFailure)).await.and_then(|done| done),
-        Err(error) => Err(error),
+    let walk = Walk {
+        base: mount.base(),
+        files: mount.files.clone(),
+        asked: Asked::of(wanted),
+        teller: Teller { viewer: Viewer::of(&parts.headers), locks: mount.locks.all().clone() },
+        depth,
+        document: Document::new(),
+        folders: Vec::new(),
+        listing: None,
     };
-    match written {
-        Ok(document) => multistatus(document),
-        Err(FsError::NotFound) => text(StatusCode::NOT_FOUND, "There is no such file or folder.\n"),
-        Err(FsError::Forbidden) => text(StatusCode::FORBIDDEN, "This cannot be read.\n"),
-        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "This could not be read; the log says why.\n"),
+    let path = below.path.clone();
+    match blocking(move || walk.begin(&path)).await {
+        Ok(Ok(Piece { bytes, rest: None })) => multistatus(bytes),
+        Ok(Ok(Piece { bytes, rest: Some(walk) })) => streamed(bytes, walk),
+        Ok(Err(FsError::NotFound)) => text(StatusCode::NOT_FOUND, "There is no such file or folder.\n"),
+        Ok(Err(FsError::Forbidden)) => text(StatusCode::FORBIDDEN, "This cannot be read.\n"),
+        _ => text(StatusCode::INTERNAL_SERVER_ERROR, "This could not be read; the log says why.\n"),
     }
 }
 
-/// How far a request looks (RFC 4918 section 10.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Depth {
-    Zero,
-    One,
-    Infinity,
-}
-
-/// Sends everything below a folder while it is read, one folder at a time: memory does not grow with the library, and a client that does not
-/// read holds no thread.
-fn stream_all(look: Look, first: Vec<Item>, wanted: propfind::Request, locks: Locks) -> Response<Body> {
-    let walk = Document::new().map(|document| Walk { look, wanted, locks, document, folders: Vec::new(), next: Some(first) });
-    let pieces = stream::try_unfold(walk.ok(), |walk| async {
-        let Some(walk) = walk else { return Ok(None) };
+/// Sends an answer while it is made.
+fn streamed(first: Vec<u8>, walk: Walk) -> Response<Body> {
+    let pieces = stream::try_unfold(Piece { bytes: first, rest: Some(walk) }, |piece| async {
+        if !piece.bytes.is_empty() {
+            let rest = Piece { bytes: Vec::new(), rest: piece.rest };
+            return Ok(Some((Frame::data(Bytes::from(piece.bytes)), rest)));
+        }
+        let Some(walk) = piece.rest else { return Ok(None) };
         // An error breaks the answer off, so that no client takes it for complete.
-        let piece = blocking(move || walk.piece()).await.map_err(std::io::Error::other)??;
-        Ok::<_, std::io::Error>(Some((Frame::data(Bytes::from(piece.0)), piece.1)))
+        let Piece { bytes, rest } = blocking(move || walk.piece()).await.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        Ok::<_, io::Error>(Some((Frame::data(Bytes::from(bytes)), Piece { bytes: Vec::new(), rest })))
     });
     xml(StatusCode::MULTI_STATUS, StreamBody::new(pieces).boxed_unsync())
 }
 
-/// A listing without end, as far as it has come.
+/// A part of the answer, and what is left to do.
+struct Piece {
+    bytes: Vec<u8>,
+    rest: Option<Walk>,
+}
+
+/// A listing, as far as it has come.
 struct Walk {
-    look: Look,
-    wanted: propfind::Request,
-    locks: Locks,
+    /// The mount's prefix with a slash.
+    base: String,
+    files: Files,
+    asked: Asked,
+    teller: Teller,
+    depth: Depth,
     document: Document,
-    /// The hrefs of folders that are still to be read.
-    folders: Vec<String>,
-    /// What is to be told next.
-    next: Option<Vec<Item>>,
+    /// Folders that are still to be listed, as paths below the mount.
+    folders: Vec<RelPath>,
+    /// The folder that is being listed.
+    listing: Option<Listing>,
+}
+
+/// A folder in the middle of being listed.
+struct Listing {
+    /// Below the mount.
+    shown: RelPath,
+    root: Root,
+    /// In its tree.
+    path: RelPath,
+    folder: Folder,
+    next: usize,
 }
 
 impl Walk {
-    /// The next piece of the answer, and what is left to do.
-    fn piece(mut self) -> std::io::Result<(Vec<u8>, Option<Self>)> {
-        let items = match self.next.take() {
-            Some(items) => items,
-            None => match self.folders.pop() {
-                Some(href) => self.read(&href)?,
-                None => return Ok((self.document.finish()?, None)),
-            },
-        };
-        let below = items.iter().skip(1).filter(|item| item.is_folder()).map(|item| item.href.clone());
-        self.folders.extend(below.collect::<Vec<_>>().into_iter().rev());
-        items.iter().try_for_each(|item| write_item(&mut self.document, item, &self.wanted, &self.locks))?;
-        Ok((self.document.take(), Some(self)))
+    /// Tells of the target, and begins with what is in it.
+    fn begin(mut self, path: &RelPath) -> Result<Piece, FsError> {
+        let files = self.files.clone();
+        match files.place(path.as_str())? {
+            Place::Top => self.top(files.roots()).map_err(|error| fs_error(&error))?,
+            Place::Inside(root, inside) => {
+                let stat = root.tree.stat(&inside).and_then(|stat| stat.ok_or_else(|| LibraryError::NotFound(inside.clone())));
+                let stat = stat.map_err(|error| fs_error(&error))?;
+                self.one(path, root, &inside, stat).map_err(|error| fs_error(&error))?;
+                if stat.kind == Kind::Folder && self.depth != Depth::Zero {
+                    let listing = Listing::open(path.clone(), root.clone(), inside).map_err(|error| fs_error(&error))?;
+                    self.listing = Some(listing);
+                }
+            }
+        }
+        self.piece().map_err(|error| fs_error(&error))
     }
 
-    /// The members of a folder, after the folder itself, whose own line came with its parent.
-    fn read(&mut self, href: &str) -> std::io::Result<Vec<Item>> {
-        let path = href.strip_prefix(&self.look.base).and_then(href::decode).unwrap_or_default();
-        let path = RelPath::parse_lenient(&path).map_err(std::io::Error::other)?;
-        match self.look.collect(&path, true) {
-            Ok(mut found) => {
-                found.first_mut().into_iter().for_each(|item| item.told = true);
-                Ok(found)
+    /// The folder that holds all trees, and the trees.
+    fn top(&mut self, roots: &[Root]) -> Result<(), LibraryError> {
+        let stat = Stat::unknown_folder(Mtime(0));
+        let (folder, name) = (&RelPath::root(), "");
+        let top = Subject { root: None, view: None, folder, name, shown: "", stat, digests: None, any_dead: false };
+        write(&mut self.document, &self.base, &top, &self.asked, &self.teller)?;
+        let readable = roots.iter().filter(|root| root.rights.read);
+        for root in readable.take(if self.depth == Depth::Zero { 0 } else { roots.len() }) {
+            let shown = RelPath::parse(root.name).unwrap_or_default();
+            match root.tree.stat(&root.base) {
+                Ok(Some(stat)) => self.one(&shown, root, &root.base, stat)?,
+                _ => self.document.failure(&href::below(&self.base, &shown, true), StatusCode::FORBIDDEN),
             }
-            Err(FsError::NotFound) => Ok(Vec::new()),
-            Err(_) => self.document.failure(href, StatusCode::FORBIDDEN).map(|()| Vec::new()),
+            if self.depth == Depth::Infinity {
+                self.folders.push(shown);
+            }
+        }
+        self.folders.reverse();
+        Ok(())
+    }
+
+    /// One file or folder by itself.
+    fn one(&mut self, shown: &RelPath, root: &Root, path: &RelPath, stat: Stat) -> Result<(), LibraryError> {
+        let view = root.tree.view()?;
+        let digests = if stat.kind == Kind::File { view.digests(path, &stat)? } else { None };
+        let any_dead = !view.properties().is_empty()?;
+        let (folder, name) = (path.parent().unwrap_or_default(), path.name());
+        let subject = Subject { root: Some(root), view: Some(&view), folder: &folder, name, shown: shown.name(), stat, digests, any_dead };
+        let href = href::below(&self.base, shown, stat.kind == Kind::Folder);
+        write(&mut self.document, &href, &subject, &self.asked, &self.teller)
+    }
+
+    /// The next piece of the answer.
+    fn piece(mut self) -> Result<Piece, LibraryError> {
+        while self.document.len() < PIECE {
+            if let Some(listing) = self.listing.take() {
+                self.listing = self.go_on(listing)?;
+            } else if let Some(shown) = self.folders.pop() {
+                self.listing = self.enter(shown)?;
+            } else {
+                return Ok(Piece { bytes: self.document.finish(), rest: None });
+            }
+        }
+        Ok(Piece { bytes: self.document.take(), rest: Some(self) })
+    }
+
+    /// Opens a folder whose own line came with its parent.
+    fn enter(&mut self, shown: RelPath) -> Result<Option<Listing>, LibraryError> {
+        let Ok(Place::Inside(root, path)) = self.files.place(shown.as_str()) else { return Ok(None) };
+        match Listing::open(shown.clone(), root.clone(), path) {
+            Ok(listing) => Ok(Some(listing)),
+            // It was removed meanwhile.
+            Err(LibraryError::NotFound(_)) => Ok(None),
+            Err(error @ LibraryError::Store(_)) => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "a folder could not be listed");
+                self.document.failure(&href::below(&self.base, &shown, true), StatusCode::FORBIDDEN);
+                Ok(None)
+            }
         }
     }
+
+    /// Tells of members until the piece is long enough; gives back the listing if there are more.
+    fn go_on(&mut self, mut listing: Listing) -> Result<Option<Listing>, LibraryError> {
+        let Listing { shown, root, path, folder, next } = &mut listing;
+        let view = root.tree.view()?;
+        let any_dead = !view.properties().is_empty()?;
+        let mut rows = match view.index() {
+            Some(index) => Some(index.cursor(path, folder.name(*next))?),
+            None => None,
+        };
+        let mut href = href::below(&self.base, shown, true);
+        let stem = href.len();
+        let mut below = Vec::new();
+        while *next < folder.len() && self.document.len() < PIECE {
+            let name = folder.name(*next);
+            *next += 1;
+            href.truncate(stem);
+            href::push(&mut href, name);
+            let stat = match folder.stat(name) {
+                Ok(Some(stat)) => stat,
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::warn!(%error, folder = %path, "a member of a folder could not be looked at");
+                    self.document.failure(&href, StatusCode::FORBIDDEN);
+                    continue;
+                }
+            };
+            let mut digests = None;
+            if stat.kind == Kind::Folder {
+                href.push('/');
+                below.extend(Some(shown.join(name)).filter(|_| self.depth == Depth::Infinity));
+            } else if let Some(rows) = &mut rows {
+                digests = rows.row(name)?.filter(|row| stat.matches(row)).map(|row| row.digests);
+            }
+            let subject = Subject { root: Some(root), view: Some(&view), folder: path, name, shown: name, stat, digests, any_dead };
+            write(&mut self.document, &href, &subject, &self.asked, &self.teller)?;
+        }
+        // A path that would be too long is not listed further; the folder itself was told.
+        self.folders.extend(below.into_iter().flatten().collect::<Vec<_>>().into_iter().rev());
+        if *next < folder.len() {
+            return Ok(Some(listing));
+        }
+        for name in folder.unreadable() {
+            href.truncate(stem);
+            href::push(&mut href, name);
+            self.document.failure(&href, StatusCode::FORBIDDEN);
+        }
+        Ok(None)
+    }
+}
+
+impl Listing {
+    fn open(shown: RelPath, root: Root, path: RelPath) -> Result<Self, LibraryError> {
+        let folder = root.tree.folder(&path)?;
+        Ok(Self { shown, root, path, folder, next: 0 })
+    }
+}
+
+/// Writes what is wanted of one resource.
+pub(super) fn write(
+    document: &mut Document,
+    href: &str,
+    subject: &Subject<'_>,
+    asked: &Asked,
+    teller: &Teller,
+) -> Result<(), LibraryError> {
+    let mut told = Ok(());
+    document.resource(href, |found| told = subject.tell(asked, teller, found));
+    told
 }
 
 /// A 207 with this document.
@@ -185,137 +296,4 @@ fn xml(status: StatusCode, body: Body) -> Response<Body> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
     response
-}
-
-/// Where and for whom.
-struct Look {
-    /// The mount's prefix with a slash.
-    base: String,
-    files: Files,
-    viewer: Viewer,
-}
-
-impl Look {
-    /// The target first, then its members.
-    fn collect(&self, path: &RelPath, deep: bool) -> Result<Vec<Item>, FsError> {
-        let Self { base, files, viewer } = self;
-        let viewer = *viewer;
-        let unusable = |_| FsError::NotFound;
-        match files.place(path.as_str())? {
-            Place::Top => {
-                let top = |path: &RelPath, name: &str, meta, library| Item {
-                    href: href::below(base, path, true),
-                    name: name.to_owned(),
-                    meta,
-                    library,
-                    place: name.to_owned(),
-                    properties: Vec::new(),
-                    told: false,
-                };
-                let mut items = vec![top(&RelPath::root(), "", Ok(Meta::TOP), None)];
-                for root in files.roots().iter().filter(|root| deep && root.rights.read) {
-                    let meta = look(&root.tree, &root.base, viewer).map_err(|error| fs_error(&error));
-                    items.push(top(&RelPath::parse(root.name).map_err(unusable)?, root.name, meta, root.library));
-                }
-                Ok(items)
-            }
-            Place::Inside(root, inside) => {
-                let tree = &root.tree;
-                let view = tree.view().map_err(|error| fs_error(&error))?;
-                let properties = view.properties();
-                let any_properties = !properties.is_empty().map_err(|error| fs_error(&error.into()))?;
-                let item = |shown: &RelPath, inside: &RelPath, meta: Result<Meta, FsError>| {
-                    let folder = meta.as_ref().is_ok_and(|meta| meta.stat.kind == Kind::Folder);
-                    let properties = match any_properties {
-                        true => properties.of(inside).map_err(|error| fs_error(&error.into()))?,
-                        false => Vec::new(),
-                    };
-                    let place = place_in(root.name, inside);
-                    let (href, name) = (href::below(base, shown, folder), shown.name().to_owned());
-                    Ok::<_, FsError>(Item { href, name, meta, library: root.library, place, properties, told: false })
-                };
-                let meta = look(tree, &inside, viewer).map_err(|error| fs_error(&error))?;
-                let is_folder = meta.stat.kind == Kind::Folder;
-                let mut items = vec![item(path, &inside, Ok(meta))?];
-                if deep && is_folder {
-                    for (name, meta) in members(tree, &inside, viewer).map_err(|error| fs_error(&error))? {
-                        items.push(item(&path.join(&name).map_err(unusable)?, &inside.join(&name).map_err(unusable)?, meta)?);
-                    }
-                }
-                Ok(items)
-            }
-        }
-    }
-}
-
-fn write(items: &[Item], wanted: &propfind::Request, locks: &Locks) -> std::io::Result<Vec<u8>> {
-    let mut document = Document::new()?;
-    items.iter().try_for_each(|item| write_item(&mut document, item, wanted, locks))?;
-    document.finish()
-}
-
-/// Writes what is wanted of one resource.
-pub(super) fn write_item(document: &mut Document, item: &Item, wanted: &propfind::Request, locks: &Locks) -> std::io::Result<()> {
-    if item.told {
-        return Ok(());
-    }
-    let Ok(meta) = &item.meta else { return document.failure(&item.href, StatusCode::FORBIDDEN) };
-    let (mut found, mut missing) = (Vec::new(), Vec::new());
-    let mut tell = |name: &PropName, asked: bool| match value(item, meta, name, locks) {
-        Some(value) => found.push((name.clone(), value)),
-        None if asked => missing.push(name.clone()),
-        None => {}
-    };
-    match wanted {
-        propfind::Request::Props(props) => props.iter().for_each(|name| tell(name, true)),
-        propfind::Request::AllProp { include } => {
-            ALL.iter().for_each(|name| tell(name, false));
-            item.properties.iter().for_each(|property| tell(&property.name(), false));
-            include.iter().filter(|name| !ALL.contains(name)).for_each(|name| tell(name, true));
-        }
-        propfind::Request::PropName => {
-            ALL.iter().for_each(|name| tell(name, false));
-            item.properties.iter().for_each(|property| tell(&property.name(), false));
-            found.iter_mut().for_each(|(_, value)| *value = Value::Empty);
-        }
-    }
-    document.resource(&item.href, &found, &missing)
-}
-
-fn value(item: &Item, meta: &Meta, name: &PropName, locks: &Locks) -> Option<Value> {
-    if let Some(property) = item.properties.iter().find(|property| property.name() == *name) {
-        return Some(Value::Raw(property.xml.clone()));
-    }
-    let folder = meta.stat.kind == Kind::Folder;
-    let of_file = |value: String| (!folder).then_some(Value::Text(value));
-    if *name == names::RESOURCETYPE {
-        Some(if folder { Value::Element(PropName::owned(DAV, "collection")) } else { Value::Empty })
-    } else if *name == names::GETCONTENTLENGTH {
-        of_file(meta.stat.size.to_string())
-    } else if *name == names::GETCONTENTTYPE {
-        of_file(mime_guess::from_path(&item.name).first_or_octet_stream().to_string())
-    } else if *name == names::GETETAG {
-        meta.opaque_etag().map(|opaque| Value::Text(etag::quote(&opaque)))
-    } else if *name == names::GETLASTMODIFIED {
-        Some(Value::Text(http_date(meta.stat.mtime)))
-    } else if *name == names::DISPLAYNAME {
-        Some(Value::Text(item.name.clone()))
-    } else if *name == names::SUPPORTEDLOCK {
-        Some(Value::Raw(SUPPORTEDLOCK.to_owned()))
-    } else if *name == names::LOCKDISCOVERY {
-        match locks.active(&item.place) {
-            active if active.is_empty() => Some(Value::Empty),
-            active => Some(Value::Raw(format!("<d:lockdiscovery>{active}</d:lockdiscovery>"))),
-        }
-    } else if *name == names::CHECKSUMS {
-        meta.digests.map(|digests| Value::Texts(PropName::owned(OC, "checksum"), vec![checksum::oc_checksum(&digests.sha1)]))
-    } else if *name == names::CONTENT_HASH {
-        meta.digests.map(|digests| Value::Text(digests.content.to_string()))
-    } else if *name == names::SUPPORTED_REPORT_SET {
-        item.library.filter(|_| folder).map(|_| Value::Raw(SUPPORTED_REPORT_SET.to_owned()))
-    } else if *name == names::LIBRARY_ID {
-        item.library.filter(|_| folder).map(|id| Value::Text(id.to_string()))
-    } else {
-        None
-    }
 }

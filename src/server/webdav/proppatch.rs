@@ -93,11 +93,9 @@ fn apply(tree: &Tree, path: &RelPath, href: &str, patches: Vec<Patch>) -> Result
     if !refused {
         carry_out(tree, path, effects).map_err(|error| fs_error(&error))?;
     }
-    let written = Document::new().and_then(|mut document| {
-        document.statuses(href, &results)?;
-        document.finish()
-    });
-    written.map_err(|_| FsError::GeneralFailure)
+    let mut document = Document::new();
+    document.statuses(href, &results);
+    Ok(document.finish())
 }
 
 fn effect(patch: Patch) -> Effect {

@@ -9,17 +9,17 @@ use hyper::body::Incoming;
 
 use crate::dav::multistatus::Document;
 use crate::dav::{href, propfind, sync};
-use crate::library::{Kind, LibraryError, Tree};
+use crate::library::{Kind, LibraryError, Stat, View};
 use crate::types::RelPath;
 
 use super::super::http::{Body, text};
 use super::Viewer;
 use super::file::blocking;
-use super::fs::{Place, look};
-use super::locks::{Locks, place_in};
+use super::fs::{Place, Root};
+use super::live::{Asked, Subject, Teller};
 use super::meta::fs_error;
 use super::mount::{Below, Mount};
-use super::propfind::{Item, error_document, multistatus, write_item};
+use super::propfind::{error_document, multistatus, write};
 
 const BODY_LIMIT: usize = 64 << 10;
 /// The most members in one answer, whatever the client asks for; the rest comes with the next token.
@@ -51,12 +51,10 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
         Ok(Err(_)) => return error_document(StatusCode::FORBIDDEN, "supported-report"),
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
-    let (base, shown, viewer) = (mount.base(), below.path.clone(), Viewer::of(&parts.headers));
-    let (files, locks) = (mount.files.clone(), mount.locks.all().clone());
+    let (base, shown, files) = (mount.base(), below.path.clone(), mount.files.clone());
+    let teller = Teller { viewer: Viewer::of(&parts.headers), locks: mount.locks.all().clone() };
     let document = blocking(move || match files.place(shown.as_str()).map_err(Failure::Fs)? {
-        Place::Inside(root, folder) => {
-            Page { tree: &root.tree, root: root.name, base: &base, folder: &folder, shown: &shown, locks: &locks, viewer }.write(&wanted)
-        }
+        Place::Inside(root, folder) => Page { root, base: &base, folder: &folder, shown: &shown, teller: &teller }.write(wanted),
         Place::Top => Err(Failure::NoChanges),
     });
     match document.await {
@@ -70,32 +68,26 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
 
 /// One answer.
 struct Page<'a> {
-    tree: &'a Tree,
-    root: &'a str,
+    root: &'a Root,
     base: &'a str,
     /// The folder in its tree, and as it was asked for below the mount.
     folder: &'a RelPath,
     shown: &'a RelPath,
-    locks: &'a Locks,
-    viewer: Viewer,
+    teller: &'a Teller,
 }
 
 impl Page<'_> {
-    fn write(&self, wanted: &sync::Request) -> Result<Vec<u8>, Failure> {
-        let broken = |_| Failure::Fs(FsError::GeneralFailure);
-        let meta = look(self.tree, self.folder, self.viewer)?;
-        if meta.stat.kind != Kind::Folder {
-            return Err(Failure::NoChanges);
-        }
-        let view = self.tree.view()?;
-        let changes = view.changes().ok_or(Failure::NoChanges)?;
+    fn write(&self, wanted: sync::Request) -> Result<Vec<u8>, Failure> {
+        let stat = self.root.tree.stat(self.folder)?.ok_or_else(|| LibraryError::NotFound(self.folder.clone()))?;
+        let view = self.root.tree.view()?;
+        let changes = view.changes().filter(|_| stat.kind == Kind::Folder).ok_or(Failure::NoChanges)?;
         let since = match &wanted.token {
             Some(token) => Some(sync::position(token, changes.epoch()).filter(|number| *number <= changes.latest()).ok_or(Failure::Token)?),
             None => None,
         };
-        let props = propfind::Request::Props(wanted.props.clone());
+        let asked = Asked::of(propfind::Request::Props(wanted.props));
         let limit = wanted.limit.unwrap_or(PAGE).min(PAGE);
-        let mut document = Document::new().map_err(broken)?;
+        let mut document = Document::new();
         let (mut told, mut position, mut cut) = (0, since.unwrap_or(0), false);
         for change in changes.since(since.unwrap_or(0)).map_err(LibraryError::from)? {
             let change = change.map_err(LibraryError::from)?;
@@ -105,33 +97,38 @@ impl Page<'_> {
                 continue;
             }
             if told == limit {
-                document.failure(&href::below(self.base, self.shown, true), StatusCode::INSUFFICIENT_STORAGE).map_err(broken)?;
+                document.failure(&href::below(self.base, self.shown, true), StatusCode::INSUFFICIENT_STORAGE);
                 cut = true;
                 break;
             }
             told += 1;
             position = change.number;
-            let shown = self.shown.join_path(&below);
-            let member = match look(self.tree, &change.path, self.viewer) {
-                _ if change.gone => None,
-                Ok(meta) => Some(meta),
-                Err(LibraryError::NotFound(_)) => None,
-                // An error while reading is never a deletion.
-                Err(error) => return Err(error.into()),
-            };
-            match member {
-                Some(meta) => {
-                    let (href, name) = (href::below(self.base, &shown, false), shown.name().to_owned());
-                    let place = place_in(self.root, &change.path);
-                    let item = Item { href, name, meta: Ok(meta), library: None, place, properties: Vec::new(), told: false };
-                    write_item(&mut document, &item, &props, self.locks).map_err(broken)?;
-                }
-                None => document.failure(&href::below(self.base, &shown, false), StatusCode::NOT_FOUND).map_err(broken)?,
+            let href = href::below(self.base, &self.shown.join_path(&below), false);
+            // An error while reading is never a deletion.
+            match if change.gone { None } else { self.root.tree.stat(&change.path)? } {
+                Some(stat) => self.tell(&mut document, &href, &change.path, stat, &view, &asked)?,
+                None => document.failure(&href, StatusCode::NOT_FOUND),
             }
         }
         // When everything was told the client is as far as the state that was read.
         let position = if cut { position } else { changes.latest() };
-        document.sync_token(&sync::token(changes.epoch(), position)).map_err(broken)?;
-        document.finish().map_err(broken)
+        document.sync_token(&sync::token(changes.epoch(), position));
+        Ok(document.finish())
+    }
+
+    fn tell(
+        &self,
+        document: &mut Document,
+        href: &str,
+        path: &RelPath,
+        stat: Stat,
+        view: &View,
+        asked: &Asked,
+    ) -> Result<(), LibraryError> {
+        let digests = view.digests(path, &stat)?;
+        let any_dead = !view.properties().is_empty()?;
+        let (folder, name) = (path.parent().unwrap_or_default(), path.name());
+        let subject = Subject { root: Some(self.root), view: Some(view), folder: &folder, name, shown: name, stat, digests, any_dead };
+        write(document, href, &subject, asked, self.teller)
     }
 }
