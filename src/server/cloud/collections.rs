@@ -6,8 +6,8 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 
 use crate::accounts::Login;
-use crate::dav::multistatus::{Document, Value};
-use crate::dav::names::{self, DAV, PropName};
+use crate::dav::multistatus::Document;
+use crate::dav::names::{DAV, PropName};
 use crate::dav::{href, propfind};
 
 use super::super::http::{Body, text};
@@ -43,23 +43,35 @@ impl Collection {
     }
 }
 
-/// A resource of an answer with what it has.
+/// The value of a property on its way out.
+pub(super) enum Value {
+    Text(String),
+    /// Elements, written by us.
+    Elements(String),
+}
+
+/// A resource of an answer with the DAV: properties that it has, by their tags.
 pub(super) struct Entry {
     pub(super) href: String,
-    pub(super) properties: Vec<(PropName, Value)>,
+    pub(super) properties: Vec<(&'static str, Value)>,
 }
 
 impl Entry {
     /// A collection of this name.
     pub(super) fn folder(href: String, name: &str) -> Self {
-        let kind = Value::Element(PropName::owned(DAV, "collection"));
-        Self { href, properties: vec![(names::RESOURCETYPE, kind), (names::DISPLAYNAME, Value::Text(name.to_owned()))] }
+        let kind = Value::Elements("<d:collection/>".into());
+        Self { href, properties: vec![("d:resourcetype", kind), ("d:displayname", Value::Text(name.to_owned()))] }
     }
 
-    pub(super) fn with(mut self, name: PropName, value: Value) -> Self {
-        self.properties.push((name, value));
+    pub(super) fn with(mut self, tag: &'static str, value: Value) -> Self {
+        self.properties.push((tag, value));
         self
     }
+}
+
+/// The name of a property with this tag.
+fn name_of(tag: &str) -> PropName {
+    PropName::owned(DAV, tag.trim_start_matches("d:"))
 }
 
 pub(super) async fn answer(collection: &Collection, request: Request<Incoming>, login: &Login) -> Response<Body> {
@@ -91,16 +103,10 @@ fn options() -> Response<Body> {
 fn entries(collection: &Collection, login: &Login) -> Option<(Entry, Vec<Entry>)> {
     let user = href::encode_text(&login.user);
     let principal = format!("/remote.php/dav/principals/users/{user}/");
-    let known = |name: &str| PropName::owned(DAV, name);
-    let own = |entry: Entry| {
-        let link = Value::Raw(format!("<d:current-user-principal><d:href>{principal}</d:href></d:current-user-principal>"));
-        entry.with(known("current-user-principal"), link)
-    };
+    let link = || Value::Elements(format!("<d:href>{principal}</d:href>"));
+    let own = |entry: Entry| entry.with("d:current-user-principal", link());
     let folder = |path: &str, name: &str| own(Entry::folder(format!("/remote.php/dav/{path}"), name));
-    let person = || {
-        let url = Value::Raw(format!("<d:principal-URL><d:href>{principal}</d:href></d:principal-URL>"));
-        folder(&format!("principals/users/{user}/"), &login.user).with(known("principal-URL"), url)
-    };
+    let person = || folder(&format!("principals/users/{user}/"), &login.user).with("d:principal-URL", link());
     match collection {
         Collection::Top => {
             let members = ["files", "principals", "uploads"].map(|name| folder(&format!("{name}/"), name));
@@ -132,32 +138,26 @@ pub(super) async fn listing(request: Request<Incoming>, itself: Entry, members: 
     let Some(Ok(wanted)) = str::from_utf8(&body).ok().map(propfind::Request::parse) else {
         return text(StatusCode::BAD_REQUEST, "The request body is no PROPFIND.\n");
     };
-    let entries = std::iter::once(itself).chain(members);
-    let written = Document::new().and_then(|mut document| {
-        entries.into_iter().try_for_each(|entry| write(&mut document, entry, &wanted))?;
-        document.finish()
-    });
-    match written {
-        Ok(document) => whole(StatusCode::MULTI_STATUS, Some("application/xml; charset=utf-8"), document),
-        Err(error) => {
-            tracing::error!(%error, "an answer could not be written");
-            text(StatusCode::INTERNAL_SERVER_ERROR, "The answer could not be written.\n")
-        }
-    }
+    let mut document = Document::new();
+    std::iter::once(itself).chain(members).for_each(|entry| write(&mut document, &entry, &wanted));
+    whole(StatusCode::MULTI_STATUS, Some("application/xml; charset=utf-8"), document.finish())
 }
 
-fn write(document: &mut Document, entry: Entry, wanted: &propfind::Request) -> std::io::Result<()> {
-    let Entry { href, mut properties } = entry;
-    let mut missing = Vec::new();
-    match wanted {
-        propfind::Request::Props(wanted) => {
-            missing.extend(wanted.iter().filter(|name| !properties.iter().any(|(own, _)| own == *name)).cloned());
-            properties.retain(|(name, _)| wanted.contains(name));
+fn write(document: &mut Document, entry: &Entry, wanted: &propfind::Request) {
+    document.resource(&entry.href, |found| {
+        for (tag, value) in &entry.properties {
+            match (value, wanted) {
+                (_, propfind::Request::PropName) => found.name(&name_of(tag)),
+                (_, propfind::Request::Props(wanted)) if !wanted.contains(&name_of(tag)) => {}
+                (Value::Text(text), _) => found.text(tag, text),
+                (Value::Elements(xml), _) => found.elements(tag, xml),
+            }
         }
-        propfind::Request::PropName => properties.iter_mut().for_each(|(_, value)| *value = Value::Empty),
-        propfind::Request::AllProp { .. } => {}
-    }
-    document.resource(&href, &properties, &missing)
+        if let propfind::Request::Props(wanted) = wanted {
+            let has = |name: &PropName| entry.properties.iter().any(|(tag, _)| name_of(tag) == *name);
+            wanted.iter().filter(|name| !has(name)).for_each(|name| found.missing(name));
+        }
+    });
 }
 
 /// RFC 4918 section 9.1: there is no answer without end here.

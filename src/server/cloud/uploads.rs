@@ -7,8 +7,6 @@ use hyper::body::Incoming;
 
 use crate::accounts::Login;
 use crate::dav::href;
-use crate::dav::multistatus::Value;
-use crate::dav::names;
 use crate::library::{Chunk, IncomingChunk, UploadError, Uploads};
 use crate::types::Mtime;
 
@@ -16,7 +14,7 @@ use super::super::http::{Body, discard, text};
 use super::super::webdav::{Given, Promises, Refused, destination, status_of};
 use super::Cloud;
 use super::answers::empty;
-use super::collections::{Entry, listing};
+use super::collections::{Entry, Value, listing};
 
 const DESTINATION: HeaderName = HeaderName::from_static("destination");
 
@@ -267,16 +265,16 @@ fn session_href(user: &str, id: &str) -> String {
 }
 
 fn session_entry(user: &str, id: &str, changed: Mtime) -> Entry {
-    Entry::folder(format!("{}/", session_href(user, id)), id).with(names::GETLASTMODIFIED, date(changed))
+    Entry::folder(format!("{}/", session_href(user, id)), id).with("d:getlastmodified", date(changed))
 }
 
 fn chunk_entry(user: &str, id: &str, chunk: &Chunk) -> Entry {
     let href = format!("{}/{}", session_href(user, id), chunk.name);
     let properties = vec![
-        (names::RESOURCETYPE, Value::Empty),
-        (names::DISPLAYNAME, Value::Text(chunk.name.clone())),
-        (names::GETCONTENTLENGTH, Value::Text(chunk.size.to_string())),
-        (names::GETLASTMODIFIED, date(chunk.mtime)),
+        ("d:resourcetype", Value::Elements(String::new())),
+        ("d:displayname", Value::Text(chunk.name.clone())),
+        ("d:getcontentlength", Value::Text(chunk.size.to_string())),
+        ("d:getlastmodified", date(chunk.mtime)),
     ];
     Entry { href, properties }
 }
