@@ -94,7 +94,8 @@ impl App {
         let path = request.uri().path();
         match path {
             "/livez" | "/readyz" => return Err(text(StatusCode::OK, "ok\n")),
-            "/" => return Err(front_page(request.method())),
+            "/" | "*" if request.method() == Method::OPTIONS => return Err(super::webdav::of_server()),
+            "/" if request.method().as_str() != "PROPFIND" => return Err(front_page(request.method())),
             _ => {}
         }
         if !known && !self.webdav.covers(path) {
@@ -157,7 +158,7 @@ fn front_page(method: &Method) -> Response<Body> {
         return text(StatusCode::OK, "This is a Twinlens node. Connect WebDAV clients to /originals/, /import/ or /webdav/.\n");
     }
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "WebDAV is at /originals/, /import/ and /webdav/.\n");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("OPTIONS, GET, HEAD, PROPFIND"));
     response
 }
 

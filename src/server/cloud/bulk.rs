@@ -14,7 +14,7 @@ use crate::types::media::OWN_FOLDER;
 use crate::types::{Mtime, RelPath};
 
 use super::super::http::{Body, discard, text};
-use super::super::webdav::{Promises, Refused, Target, etag_of, status_of};
+use super::super::webdav::{Place, Promises, Refused, etag_of, status_of};
 use super::Cloud;
 use super::answers::json;
 use super::multipart::{Malformed, Parts, boundary};
@@ -49,7 +49,7 @@ struct Part {
 }
 
 /// A file and where it goes, or why it goes nowhere; with the name of its result.
-type Judged = (String, Result<(Arrived, Target), Refused>);
+type Judged = (String, Result<(Arrived, Place), Refused>);
 
 type Results = Map<String, Value>;
 
@@ -112,7 +112,7 @@ impl Cloud {
         let mut judged = Vec::with_capacity(group.len());
         for Part { name, file } in group {
             let file = match file {
-                Ok(arrived) => self.webdav.target(&arrived.path, &arrived.headers, login).await.map(|target| (arrived, target)),
+                Ok(arrived) => self.webdav.place(&arrived.path, &arrived.headers, login).await.map(|target| (arrived, target)),
                 Err(refused) => Err(refused),
             };
             judged.push((name, file));
@@ -218,7 +218,7 @@ fn success(tree: &Tree, committed: &Committed, timed: bool) -> Value {
     result
 }
 
-fn prepare(tree: &Tree, arrived: Arrived, target: Target) -> Result<Ready, Refused> {
+fn prepare(tree: &Tree, arrived: Arrived, target: Place) -> Result<Ready, Refused> {
     let Arrived { mtime, promises, staged, .. } = append(tree, arrived)?;
     let Some(staged) = staged else { return Err(unexpected()) };
     if let Some(kind) = promises.broken(&staged.digests().sha1) {

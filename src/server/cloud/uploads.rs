@@ -82,7 +82,7 @@ impl Cloud {
     async fn begin(&self, user: &str, id: &str, headers: &HeaderMap, login: &Login) -> Response<Body> {
         // Said early, so that nobody sends gigabytes in vain.
         if let Some(value) = headers.get(DESTINATION) {
-            match destination(value) {
+            match value.to_str().ok().and_then(destination) {
                 Some(path) if self.webdav.may_reach(&path, login) => {}
                 Some(_) => return text(StatusCode::FORBIDDEN, "The Destination is not a place of yours.\n"),
                 None => return text(StatusCode::BAD_REQUEST, "There is no usable Destination.\n"),
@@ -118,7 +118,7 @@ impl Cloud {
 
     /// MOVE of `.file`. It goes on when the client hangs up meanwhile: what it asked for is done all the same, and seen when it looks again.
     async fn finish(&self, user: &str, id: &str, headers: &HeaderMap, login: Login) -> Response<Body> {
-        let Some(target) = headers.get(DESTINATION).and_then(destination) else {
+        let Some(target) = headers.get(DESTINATION).and_then(|value| destination(value.to_str().ok()?)) else {
             return text(StatusCode::BAD_REQUEST, "There is no usable Destination.\n");
         };
         let total = total(headers);

@@ -6,7 +6,6 @@
 use std::io;
 
 use bytes::Bytes;
-use dav_server::fs::FsError;
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -23,7 +22,7 @@ use super::Viewer;
 use super::file::blocking;
 use super::fs::{Files, Place, Root};
 use super::live::{Asked, Subject, Teller};
-use super::meta::fs_error;
+use super::meta::{FsError, fs_error};
 use super::mount::{Below, Mount};
 
 /// A request body larger than this is none that a client would send.
@@ -62,7 +61,7 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
         base: mount.base(),
         files: mount.files.clone(),
         asked: Asked::of(wanted),
-        teller: Teller { viewer: Viewer::of(&parts.headers), locks: mount.locks.all().clone() },
+        teller: Teller { viewer: Viewer::of(&parts.headers), locks: mount.locks.clone() },
         depth,
         document: Document::new(),
         folders: Vec::new(),
