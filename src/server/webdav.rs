@@ -49,6 +49,8 @@ pub struct Rules {
     pub read_only: bool,
     /// List everything at once (PROPFIND with Depth: infinity).
     pub finite_depth: bool,
+    /// Ask for a login, and therefore have WebDAV, services and users.
+    pub public: bool,
 }
 
 /// The folder trees that a node serves.

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no users outside")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod accounts;
 mod bad_input;
 mod cloud;
 mod cloud_clients;
