@@ -143,7 +143,7 @@ pub(super) async fn discard(mut body: Incoming) {
 }
 
 /// User and password of a Basic Authorization header (RFC 7617).
-pub(super) fn credentials(header: &HeaderValue) -> Option<(String, String)> {
+fn credentials(header: &HeaderValue) -> Option<(String, String)> {
     let (scheme, encoded) = header.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;

@@ -1,6 +1,6 @@
 //! Open Collaboration Services: small questions, answered in JSON or XML inside one envelope.
 
-use http::header::{ACCEPT, AUTHORIZATION};
+use http::header::ACCEPT;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::accounts::{Login, Role};
 
-use super::super::http::{Body, credentials, text};
+use super::super::http::{Body, text};
 use super::answers::{Base, whole};
 use super::{Cloud, app_passwords, capabilities};
 
@@ -59,7 +59,7 @@ impl Cloud {
             (["cloud", "users", user], true) if *user == login.user => self.person(login).await,
             (["core", "navigation", "apps"], true) => Ok(json!([])),
             (["core", "getapppassword"], true) => self.give_app_password(login, request.headers()).await,
-            (["core", "apppassword"], false) if request.method() == Method::DELETE => self.revoke(login, request.headers()).await,
+            (["core", "apppassword"], false) if request.method() == Method::DELETE => self.revoke(login).await,
             _ => Err((StatusCode::NOT_FOUND, "Invalid query, please check the syntax.")),
         };
         envelope(version, outcome, wants_json(request))
@@ -102,9 +102,8 @@ impl Cloud {
     }
 
     /// Makes the app password that this very request was made with worthless.
-    async fn revoke(&self, login: &Login, headers: &HeaderMap) -> Outcome {
-        let secret = headers.get(AUTHORIZATION).and_then(credentials).map(|(_, secret)| secret).unwrap_or_default();
-        match app_passwords::revoke(&self.logins, login, &secret).await {
+    async fn revoke(&self, login: &Login) -> Outcome {
+        match app_passwords::revoke(&self.logins, login).await {
             Ok(true) => Ok(json!([])),
             Ok(false) => Err((StatusCode::FORBIDDEN, "You are not logged in with an app password.")),
             Err(_) => Err((StatusCode::INTERNAL_SERVER_ERROR, "The app password could not be revoked; the log says why.")),
