@@ -23,6 +23,7 @@ mod proppatch;
 mod put;
 mod refusal;
 mod report;
+mod warm;
 
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
