@@ -58,6 +58,8 @@ pub struct App {
     cloud: Arc<Cloud>,
     /// Whether connections are over TLS.
     secure: bool,
+    /// Whether there are no logins.
+    public: bool,
 }
 
 impl App {
@@ -65,11 +67,15 @@ impl App {
     pub fn open(logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
         let webdav = Arc::new(WebDav::open(roots, store, rules)?);
         let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone()));
-        Ok(Self { logins, webdav, cloud, secure: false })
+        Ok(Self { logins, webdav, cloud, secure: false, public: rules.public })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
         let route = Route::of(request.uri().path());
+        if route.is_some() && self.public {
+            discard(request.into_body()).await;
+            return text(StatusCode::FORBIDDEN, "This node runs in public mode: it has no logins, and serves no clients that need one.\n");
+        }
         let base = || Base::of(request.uri(), request.headers(), self.secure);
         if let Some(route) = route.clone().filter(|route| route.is_public(request.headers())) {
             let base = base();
