@@ -77,7 +77,7 @@ pub struct Grant {
     /// Rights in the library; none is what the role gives.
     #[serde(default)]
     pub originals: Option<Rights>,
-    /// Rights in the import folder; none is what the role gives.
+    /// Rights in the import folder; none is what the role gives, or nothing to somebody with a folder as their root.
     #[serde(default)]
     pub import: Option<Rights>,
 }
@@ -128,9 +128,13 @@ impl Grant {
         self.within_role(self.originals)
     }
 
-    /// The rights in the import folder that follow from it.
+    /// The rights in the import folder that follow from it. What is dropped there is sorted into the whole library: somebody whose root is a
+    /// folder of it has none, unless they were given.
     pub fn in_import(&self) -> Rights {
-        self.within_role(self.import)
+        match self.import {
+            None if !self.root().is_root() => Rights::NONE,
+            given => self.within_role(given),
+        }
     }
 
     /// Whatever is stored: an admin has everything, and nobody has more than the role gives.
@@ -176,7 +180,8 @@ mod tests {
         let admin = grant(Role::Admin, "family", "read");
         assert_eq!((admin.root(), admin.in_originals()), (RelPath::root(), Rights::ALL));
         let user = grant(Role::User, "family", "read,add");
-        assert_eq!((user.root().as_str(), user.in_originals().to_string(), user.in_import()), ("family", "read,add".into(), Rights::ALL));
+        assert_eq!((user.root().as_str(), user.in_originals().to_string(), user.in_import()), ("family", "read,add".into(), Rights::NONE));
+        assert_eq!(grant(Role::User, "", "read,add").in_import(), Rights::ALL);
     }
 
     #[test]

@@ -39,6 +39,9 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How many bytes of a refused body are read, so that the client hears the refusal.
 const DISCARD: usize = 16 << 20;
 
+/// Why WebDAV is off in public mode.
+const PUBLIC: &str = "This node runs in public mode, without a login: WebDAV is off, because everybody could change the library.\n";
+
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// An answer of plain text.
@@ -58,7 +61,6 @@ pub struct App {
     cloud: Arc<Cloud>,
     /// Whether connections are over TLS.
     secure: bool,
-    /// Whether there are no logins.
     public: bool,
 }
 
@@ -74,7 +76,7 @@ impl App {
         let route = Route::of(request.uri().path());
         if route.is_some() && self.public {
             discard(request.into_body()).await;
-            return text(StatusCode::FORBIDDEN, "This node runs in public mode: it has no logins, and serves no clients that need one.\n");
+            return text(StatusCode::FORBIDDEN, PUBLIC);
         }
         let base = || Base::of(request.uri(), request.headers(), self.secure);
         if let Some(route) = route.clone().filter(|route| route.is_public(request.headers())) {
@@ -106,6 +108,9 @@ impl App {
         }
         if !known && !self.webdav.covers(path) {
             return Err(text(StatusCode::NOT_FOUND, "There is nothing here. WebDAV is at /originals/, /import/ and /webdav/.\n"));
+        }
+        if self.public {
+            return Err(text(StatusCode::FORBIDDEN, PUBLIC));
         }
         match self.login(request, from).await {
             Ok(Some(Checked::Welcome(login))) => Ok(login),

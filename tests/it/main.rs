@@ -11,6 +11,7 @@ mod demo;
 mod faulty;
 mod layers;
 mod peers;
+mod rights;
 mod serve;
 mod support;
 mod sync;

@@ -1,6 +1,6 @@
 //! Where folder trees are served, and as whose.
 
-use crate::accounts::Login;
+use crate::accounts::{Login, Rights};
 use crate::dav::href;
 use crate::store::{Store, StoreError};
 use crate::types::RelPath;
@@ -125,12 +125,12 @@ impl Mounts {
     }
 
     fn import(&self, login: &Login) -> Option<Root> {
-        let tree = self.roots.import.clone()?;
+        let tree = self.roots.import.clone().filter(|_| login.import != Rights::NONE)?;
         Some(Root { name: IMPORT, tree, library: None, base: RelPath::root(), rights: self.limit(login.import) })
     }
 
-    fn limit(&self, rights: crate::accounts::Rights) -> crate::accounts::Rights {
-        if self.read_only { rights.and(crate::accounts::Rights::READ) } else { rights }
+    fn limit(&self, rights: Rights) -> Rights {
+        if self.read_only { rights.and(Rights::READ) } else { rights }
     }
 }
 
