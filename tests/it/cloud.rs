@@ -357,6 +357,107 @@ fn many_files_come_in_one_request_each_with_its_own_result() {
     assert_eq!(node.run(&["index"])["hashed"], 0);
 }
 
+/// What a Nextcloud client 3.7.3 sent, byte for byte.
+#[test]
+fn a_bulk_upload_as_the_desktop_client_writes_it() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("a");
+    node.serve();
+    let body = include_bytes!("../../fixtures/cloud/nextcloudcmd-bulk.multipart");
+    let kind = ("Content-Type", "multipart/related; boundary=\"boundary_.oOo._fTLIxeJrnU528rjiuPE1ZVDWYtaPD1qH\"");
+    let results = json(&http("POST", &format!("{}/remote.php/dav/bulk", node.url()), &[kind], body));
+    for path in ["/one.txt", "/two.txt", "/zw ei ä#+%.txt"] {
+        assert_eq!((&results[path]["error"], &results[path]["X-OC-MTime"]), (&false.into(), &"accepted".into()), "{results:#}");
+    }
+    assert_files(&node, &[("one.txt", "one\n"), ("two.txt", "two\n"), ("zw ei ä#+%.txt", "three\n")]);
+}
+
+/// The value of a hidden field.
+fn field(page: &str, name: &str) -> String {
+    let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).unwrap();
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_client_gets_an_app_password_through_the_browser() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("a");
+    node.serve();
+    let url = node.url();
+    let begun = json(&anonymous("POST", &format!("{url}/index.php/login/v2"), &[("User-Agent", "Phone <of> Anna")], b""));
+    let (page, endpoint) = (begun["login"].as_str().unwrap(), begun["poll"]["endpoint"].as_str().unwrap());
+    assert!(page.starts_with(&url) && endpoint.starts_with(&url), "{begun:#}");
+    let token = format!("token={}", begun["poll"]["token"].as_str().unwrap());
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let poll = || anonymous("POST", endpoint, &form, token.as_bytes());
+    assert_eq!(poll().status, 404);
+
+    let shown = anonymous("GET", page, &[("Accept-Language", "de-DE,de;q=0.9")], b"");
+    assert_eq!(shown.status, 200);
+    assert!(shown.text().contains("Phone &lt;of&gt; Anna") && shown.text().contains("lang=\"de\""), "{}", shown.text());
+    assert!(!shown.text().contains("<script"));
+    let policy = &shown.headers["content-security-policy"];
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
+    let secret = field(&shown.text(), "form");
+    let send = |form_secret: &str, password: &str, headers: &[(&str, &str)]| {
+        let password = password.replace(' ', "+");
+        anonymous("POST", page, &[&form[..], headers].concat(), format!("form={form_secret}&user=admin&password={password}").as_bytes())
+    };
+    assert_eq!(send("guessed", PASSWORD, &[]).status, 403);
+    assert_eq!(send(&secret, PASSWORD, &[("Origin", "https://evil.example")]).status, 403);
+    assert_eq!(send(&secret, "wrong", &[]).status, 401);
+    assert_eq!(poll().status, 404, "nobody has let it in yet");
+    assert_eq!(anonymous("POST", endpoint, &form, b"token=").status, 404);
+    assert_eq!(send(&secret, PASSWORD, &[("Origin", &url)]).status, 200);
+    assert_eq!(anonymous("GET", page, &[], b"").status, 404, "the page is used up");
+
+    let granted = poll();
+    assert_eq!(granted.status, 200, "{}", granted.text());
+    let granted = json(&granted);
+    assert_eq!((granted["server"].as_str().unwrap(), granted["loginName"].as_str().unwrap()), (url.as_str(), "admin"));
+    assert_eq!(poll().status, 404, "told once");
+    let app = granted["appPassword"].as_str().unwrap();
+    let home = format!("{url}/remote.php/dav/files/admin/");
+    let look = || http_as("admin", app, "PROPFIND", &home, &[("Depth", "0")], b"").status;
+    assert_eq!(look(), 207);
+    let again = http_as("admin", app, "GET", &format!("{url}/ocs/v2.php/core/getapppassword?format=json"), &[], b"");
+    assert_eq!(again.status, 403, "it has one already");
+    let made = json(&http("GET", &format!("{url}/ocs/v2.php/core/getapppassword?format=json"), &[], b""));
+    assert_eq!(
+        http_as("admin", made["ocs"]["data"]["apppassword"].as_str().unwrap(), "PROPFIND", &home, &[("Depth", "0")], b"").status,
+        207
+    );
+    let revoke = format!("{url}/ocs/v2.php/core/apppassword?format=json");
+    assert_eq!(http("DELETE", &revoke, &[], b"").status, 403, "a password of one's own is not revoked that way");
+    assert_eq!(http_as("admin", app, "DELETE", &revoke, &[], b"").status, 200);
+    assert_eq!(look(), 401);
+}
+
+#[test]
+fn logins_on_their_way_are_limited() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("a");
+    node.serve();
+    let begin = || anonymous("POST", &format!("{}/login/v2", node.url()), &[], b"").status;
+    assert!((0..32).all(|_| begin() == 200));
+    assert_eq!(begin(), 429);
+    for path in ["/login/v2/flow/0000", "/login/v2/flow/..", "/login/v2/flow/"] {
+        assert_eq!(anonymous("GET", &format!("{}{path}", node.url()), &[], b"").status, 404, "{path}");
+    }
+    assert_eq!(anonymous("GET", &format!("{}/login/v2", node.url()), &[], b"").status, 405);
+}
+
+#[test]
+fn in_public_mode_clients_hear_that_there_are_no_logins() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("a");
+    node.serve_with(&["--public"]);
+    for path in ["/status.php", "/ocs/v1.php/cloud/capabilities", "/login/v2", "/remote.php/dav/", "/remote.php/dav/uploads/admin/1"] {
+        let answer = anonymous("GET", &format!("{}{path}", node.url()), &[], b"");
+        assert!(answer.status == 403 && answer.text().contains("public mode"), "{path}: {} {}", answer.status, answer.text());
+    }
+}
+
 #[test]
 fn a_bulk_upload_heeds_locks_and_refuses_nonsense() {
     let sandbox = Sandbox::new();

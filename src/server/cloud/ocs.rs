@@ -10,6 +10,7 @@ use crate::accounts::{Login, Role};
 
 use super::super::http::{Body, text};
 use super::answers::{Base, whole};
+use super::capabilities::Asker;
 use super::{Cloud, app_passwords, capabilities};
 
 /// The two kinds: the second tells with the HTTP status what the first tells inside the document.
@@ -35,7 +36,7 @@ type Outcome = Result<Value, (StatusCode, &'static str)>;
 /// What people are told who have not logged in.
 pub(super) fn anonymous<B>(version: Version, rest: &[String], request: &Request<B>) -> Response<Body> {
     let outcome = match rest {
-        [cloud, capabilities] if cloud == "cloud" && capabilities == "capabilities" => Ok(capabilities::capabilities(false)),
+        [cloud, capabilities] if cloud == "cloud" && capabilities == "capabilities" => Ok(capabilities::capabilities(Asker::Stranger)),
         _ => Err((StatusCode::NOT_FOUND, "Invalid query, please check the syntax.")),
     };
     envelope(version, outcome, wants_json(request))
@@ -53,7 +54,7 @@ impl Cloud {
         let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
         let get = request.method() == Method::GET;
         let outcome = match (&rest[..], get) {
-            (["cloud", "capabilities"], true) => Ok(capabilities::capabilities(true)),
+            (["cloud", "capabilities"], true) => Ok(capabilities::capabilities(Asker::of(request.headers()))),
             (["config"], true) => Ok(config(base)),
             (["cloud", "user"], true) => self.person(login).await,
             (["cloud", "users", user], true) if *user == login.user => self.person(login).await,
