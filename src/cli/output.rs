@@ -117,6 +117,7 @@ fn status(answer: &Value) -> String {
         None => "library   none yet; name it with: twinlens serve --library DIR\n".to_owned(),
     };
     let _ = match answer["url"].as_str() {
+        Some(url) if answer["public"] == true => writeln!(text, "serving   {url} in public mode: no login, no WebDAV, no services"),
         Some(url) => writeln!(text, "serving   {url}"),
         None => writeln!(text, "serving   no"),
     };

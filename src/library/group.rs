@@ -1,12 +1,11 @@
 //! Many small files published together: one sync of the disk, one of each folder and one write to the index for all of them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
 
 use crate::types::{Expect, Mtime, RelPath};
 
-use super::tree::{OnDisk, Tree, sync_parent};
+use super::tree::{OnDisk, Place, Tree, sync_parent};
 use super::{Committed, LibraryError, Staged};
 
 /// So many files are synced one by one; for more, the whole file system is.
@@ -27,11 +26,12 @@ pub struct Ready {
 /// Publishes files of one tree as [`Staged::commit`] does each, with the same promises, and says for each what came of it: one that fails
 /// is no matter to the others.
 pub fn commit_all(tree: &Tree, mut group: Vec<Ready>) -> Vec<Result<Committed, LibraryError>> {
-    let prepared: Vec<Result<PathBuf, LibraryError>> = group.iter().map(|ready| prepare(tree, ready)).collect();
+    let prepared: Vec<Result<Place, LibraryError>> = group.iter().map(|ready| prepare(tree, ready)).collect();
     let synced = sync(tree, &group);
     let paths: Vec<RelPath> = group.iter().map(|ready| ready.path.clone()).collect();
     let _locks = tree.lock_files(&paths.iter().collect::<Vec<_>>());
-    let mut folders = BTreeSet::new();
+    // One place in each folder.
+    let mut folders = BTreeMap::new();
     let mut results: Vec<Result<Committed, LibraryError>> = group
         .iter_mut()
         .zip(prepared)
@@ -39,16 +39,12 @@ pub fn commit_all(tree: &Tree, mut group: Vec<Ready>) -> Vec<Result<Committed, L
             let target = target?;
             synced.as_ref().map_err(|error| LibraryError::io(&ready.path, std::io::Error::from(error.kind())))?;
             let committed = ready.staged.publish(&ready.path, &target, &ready.expect)?;
-            folders.insert(target);
+            folders.entry(ready.path.parent()).or_insert(target);
             Ok(committed)
         })
         .collect();
-    let mut seen = BTreeSet::new();
-    for target in &folders {
-        let folder = target.parent().map(PathBuf::from);
-        if seen.insert(folder)
-            && let Err(error) = sync_parent(target)
-        {
+    for target in folders.values() {
+        if let Err(error) = sync_parent(target) {
             // Nobody knows which of the names are durable.
             fail(&mut results, &paths, |path| LibraryError::io(path, std::io::Error::from(error.kind())));
             return results;
@@ -62,7 +58,7 @@ pub fn commit_all(tree: &Tree, mut group: Vec<Ready>) -> Vec<Result<Committed, L
     results
 }
 
-fn prepare(tree: &Tree, ready: &Ready) -> Result<PathBuf, LibraryError> {
+fn prepare(tree: &Tree, ready: &Ready) -> Result<Place, LibraryError> {
     let path = &ready.path;
     if path.is_root() || ready.staged.tree().root() != tree.root() {
         return Err(LibraryError::WrongKind(path.clone()));

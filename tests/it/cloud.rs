@@ -277,6 +277,31 @@ fn strange_names_and_strangers_get_nowhere() {
 }
 
 #[test]
+fn what_somebody_with_a_folder_of_their_own_uploads_lands_there() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("a");
+    write(&node.library.join("Anna/old.jpg"), b"old");
+    node.serve();
+    let added =
+        node.run_with_password(&["user", "add", "anna", "--folder", "Anna", "--originals", "read,add", "--password-stdin"], PASSWORD);
+    assert!(added.status.success(), "{}", show(&added));
+    let url = node.url();
+    let anna = |method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]| {
+        http_as("anna", PASSWORD, method, &format!("{url}/remote.php/dav/{path}"), headers, body)
+    };
+    assert_eq!(anna("MKCOL", "uploads/anna/1", &[], b"").status, 201);
+    assert_eq!(anna("PUT", "uploads/anna/1/1", &[], b"new").status, 201);
+    let finish = |to: &str| anna("MOVE", "uploads/anna/1/.file", &[("Destination", to)], b"").status;
+    assert_eq!(finish("/remote.php/dav/files/anna/old.jpg"), 403, "she may add, but not change");
+    assert_eq!(finish("/originals/old.jpg"), 403);
+    assert_eq!(finish("/remote.php/dav/files/anna/new.jpg"), 201);
+    let body = b"--B\r\nX-File-Path: /bulk.jpg\r\nContent-Length: 4\r\n\r\nbulk\r\n--B\r\nX-File-Path: old.jpg\r\nContent-Length: 1\r\n\r\nx\r\n--B--\r\n";
+    let results = json(&anna("POST", "bulk", &[("Content-Type", "multipart/related; boundary=B")], body));
+    assert_eq!((&results["/bulk.jpg"]["error"], &results["old.jpg"]["status"]), (&false.into(), &403.into()), "{results:#}");
+    assert_files(&node, &[("Anna/old.jpg", "old"), ("Anna/new.jpg", "new"), ("Anna/bulk.jpg", "bulk")]);
+}
+
+#[test]
 fn a_read_only_node_takes_no_pieces() {
     let sandbox = Sandbox::new();
     let mut node = sandbox.node("a");

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::accounts::Login;
 use crate::library::{Committed, LibraryError, Ready, Staged, Tree, commit_all};
-use crate::types::media::OWN_FOLDER;
+use crate::types::media::is_own;
 use crate::types::{Mtime, RelPath};
 
 use super::super::http::{Body, discard, text};
@@ -19,8 +19,8 @@ use super::Cloud;
 use super::answers::json;
 use super::multipart::{Malformed, Parts, boundary};
 
-/// So many files are published together.
-const GROUP: usize = 128;
+/// So many files are published together; each of them is open meanwhile.
+const GROUP: usize = 64;
 /// So many bytes of them wait in memory; what is larger goes to disk as it comes.
 const GATHER: usize = 1 << 20;
 const GROUP_BYTES: usize = 8 << 20;
@@ -149,7 +149,7 @@ fn begin(mut headers: HeaderMap, common: &HeaderMap, size: u64, taken: bool) -> 
 
 fn arrived(name: &str, mut headers: HeaderMap, size: u64) -> Result<Arrived, String> {
     let path = RelPath::parse_lenient(name).map_err(|error| format!("its path cannot be used: {error}"))?;
-    if path.segments().next() == Some(OWN_FOLDER) {
+    if path.segments().next().is_some_and(is_own) {
         return Err("its path cannot be used".into());
     }
     if let Some(md5) = headers.remove("x-file-md5") {
