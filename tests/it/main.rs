@@ -5,6 +5,8 @@
 
 mod accounts;
 mod bad_input;
+mod cloud;
+mod cloud_clients;
 mod demo;
 mod faulty;
 mod front;
