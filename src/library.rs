@@ -13,11 +13,13 @@ mod beneath;
 mod change;
 mod copy;
 mod error;
+mod import;
 mod marker;
 mod naming;
 mod scan;
 mod staged;
 mod trash;
+mod taken;
 mod tree;
 mod view;
 
