@@ -280,7 +280,9 @@ mod tests {
         ] {
             assert_eq!(from_name(name).map(|date| date.to_string()).as_deref(), Some(date), "{name}");
         }
-        for name in ["IMG_1234.JPG", "20191304_120000.jpg", "IMG-20190704-WA0001.jpg", "DSC_20190704.jpg", "99990704_120000.jpg", "ä.jpg", ""] {
+        for name in
+            ["IMG_1234.JPG", "20191304_120000.jpg", "IMG-20190704-WA0001.jpg", "DSC_20190704.jpg", "99990704_120000.jpg", "ä.jpg", ""]
+        {
             assert_eq!(from_name(name), None, "{name}");
         }
     }

@@ -27,8 +27,32 @@ pub(super) fn take(tree: &Tree, path: &RelPath, place: &Path) -> Result<(), Libr
     fs::rename(place, &kept).and_then(|()| sync_parent(&kept)).map_err(|error| LibraryError::io(path, error))
 }
 
-/// A free place in the trash for a file of this path.
+/// Moves a file into the trash for a moment, to be looked at and removed or put back. Not durable: after a crash it is here or there.
+pub(super) fn aside(tree: &Tree, path: &RelPath, place: &Path) -> Result<PathBuf, LibraryError> {
+    let kept = slot(tree, path)?;
+    fs::rename(place, &kept).map_err(|error| LibraryError::io(path, error))?;
+    Ok(kept)
+}
+
+/// Removes the folders that were made for a file that is no longer in the trash.
+pub(super) fn sweep(tree: &Tree, kept: &Path) {
+    let trash = tree.own().join("trash");
+    for folder in kept.ancestors().skip(1).take_while(|folder| **folder != trash) {
+        if fs::remove_dir(folder).is_err() {
+            return;
+        }
+    }
+}
+
+/// A free place in the trash for a file of this path, durably made.
 fn prepare(tree: &Tree, path: &RelPath) -> Result<PathBuf, LibraryError> {
+    let kept = slot(tree, path)?;
+    let slot = kept.ancestors().nth(path.segments().count());
+    slot.map_or(Ok(()), sync_parent).map_err(|error| LibraryError::io(path, error))?;
+    Ok(kept)
+}
+
+fn slot(tree: &Tree, path: &RelPath) -> Result<PathBuf, LibraryError> {
     let io = |error| LibraryError::io(path, error);
     let day = tree.own().join("trash").join(Timestamp::now().strftime("%Y-%m-%d").to_string());
     fs::create_dir_all(&day).map_err(io)?;
@@ -40,7 +64,6 @@ fn prepare(tree: &Tree, path: &RelPath) -> Result<PathBuf, LibraryError> {
                 if let Some(parent) = kept.parent() {
                     fs::create_dir_all(parent).map_err(io)?;
                 }
-                sync_parent(&slot).map_err(io)?;
                 return Ok(kept);
             }
             // Two removals in the same nanosecond: the clock goes on.

@@ -6,6 +6,7 @@
 mod bad_input;
 mod demo;
 mod faulty;
+mod import;
 mod layers;
 mod peers;
 mod serve;

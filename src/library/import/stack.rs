@@ -75,7 +75,9 @@ pub(super) fn group(names: &[String]) -> Vec<Stack> {
     let mut all: Vec<Stack> = stacks.into_values().collect();
     all.iter_mut().for_each(|stack| stack.sidecars.sort());
     all.extend(alone.into_iter().map(|name| {
-        let ending = format!(".{}", split(&name).1);
+        let root = name.split_once('.').map_or(name.as_str(), |(root, _)| root);
+        let letter = apple(root).map(|(_, letter)| format!("_{letter}"));
+        let ending = format!("{}{}", letter.unwrap_or_default(), name[root.len()..].to_lowercase());
         Stack { media: Vec::new(), sidecars: vec![Sidecar { name, of: None, ending }] }
     }));
     all
@@ -221,6 +223,13 @@ fn apple(stem: &str) -> Option<(String, char)> {
     (digits >= 4).then(|| (format!("IMG_{number}"), letter))
 }
 
+/// What the names of a stack begin with, whatever the member.
+pub(super) fn root(name: &str) -> String {
+    let root = name.split_once('.').map_or(name, |(root, _)| root);
+    let root = root.strip_suffix("_HEVC").unwrap_or(root);
+    apple(root).map_or_else(|| root.to_owned(), |(original, _)| original)
+}
+
 /// A name without the `(1)` at its end, and that.
 fn without_counter(name: &str) -> (&str, &str) {
     let counted = name.strip_suffix(')').and_then(|rest| {
@@ -313,11 +322,11 @@ mod tests {
             &[("PXL_1.RAW-02.ORIGINAL.dng", "S.dng"), ("PXL_1.RAW-01.COVER.jpg", "S.jpg")],
         );
         one(&["PXL_1.MP", "PXL_1.MP.jpg"], &["PXL_1.MP.jpg", "PXL_1.MP"], &[("PXL_1.MP.jpg", "S.jpg"), ("PXL_1.MP", "S.mp")]);
-        one(&["GX01.MP4", "GX01.THM", "GX01.LRV"], &["GX01.MP4", "GX01.LRV", "GX01.THM"], &[
-            ("GX01.MP4", "S.mp4"),
-            ("GX01.LRV", "S.lrv"),
-            ("GX01.THM", "S.thm"),
-        ]);
+        one(
+            &["GX01.MP4", "GX01.THM", "GX01.LRV"],
+            &["GX01.MP4", "GX01.LRV", "GX01.THM"],
+            &[("GX01.MP4", "S.mp4"), ("GX01.LRV", "S.lrv"), ("GX01.THM", "S.thm")],
+        );
     }
 
     #[test]
@@ -334,10 +343,7 @@ mod tests {
                 ("a.yml", "S.yml"),
             ],
         );
-        assert_eq!(grouped(&["notes.txt", "a.jpg"]), [
-            (vec!["a.jpg".to_owned()], vec![]),
-            (vec![], vec!["notes.txt".to_owned()])
-        ]);
+        assert_eq!(grouped(&["notes.txt", "a.jpg"]), [(vec!["a.jpg".to_owned()], vec![]), (vec![], vec!["notes.txt".to_owned()])]);
     }
 
     #[test]
@@ -347,10 +353,11 @@ mod tests {
         one(&[cat, &cut], &[cat], &[(cat, "S.jpg"), (&cut, "S.jpg.supplemental-metadata.json")]);
         one(&["b.jpg", "b.jpg.s.json"], &["b.jpg"], &[("b.jpg", "S.jpg"), ("b.jpg.s.json", "S.jpg.supplemental-metadata.json")]);
         one(&["b(1).jpg", "b.jpg(1).json"], &["b(1).jpg"], &[("b(1).jpg", "S.jpg"), ("b.jpg(1).json", "S.jpg.json")]);
-        one(&["b(2).jpg", "b.jpg.supplemental-metadata(2).json"], &["b(2).jpg"], &[
-            ("b(2).jpg", "S.jpg"),
-            ("b.jpg.supplemental-metadata(2).json", "S.jpg.supplemental-metadata.json"),
-        ]);
+        one(
+            &["b(2).jpg", "b.jpg.supplemental-metadata(2).json"],
+            &["b(2).jpg"],
+            &[("b(2).jpg", "S.jpg"), ("b.jpg.supplemental-metadata(2).json", "S.jpg.supplemental-metadata.json")],
+        );
         let long = format!("{}.jpg", "x".repeat(47));
         let json = format!("{}.json", "x".repeat(46));
         one(&[&long, &json], &[&long], &[(&long, "S.jpg"), (&json, "S.jpg.supplemental-metadata.json")]);
@@ -362,7 +369,8 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_or_doubled_and_no_two_get_one_name() {
-        let names = ["a.jpg", "a.JPG", "a.jpeg", "A.jpg", "a.xmp", "a.jpg.xmp", "a.JPG.xmp", "a.XMP", "a", "a.b.c", "IMG_E1.jpg", "ü (1).heic"];
+        let names =
+            ["a.jpg", "a.JPG", "a.jpeg", "A.jpg", "a.xmp", "a.jpg.xmp", "a.JPG.xmp", "a.XMP", "a", "a.b.c", "IMG_E1.jpg", "ü (1).heic"];
         let owned: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let stacks = group(&owned);
         let mut all: Vec<_> = stacks.iter().flat_map(|stack| stack.media.iter().chain(stack.sidecars.iter().map(|s| &s.name))).collect();
