@@ -3,11 +3,11 @@
 //! Rank 6. The caller brings the listener and says when to stop; what is under way then may end, and what does not end in time leaves no
 //! trace. Unknown places answer 404, never 200: a client that uploads to the wrong path must notice.
 
-mod fragment;
+mod cloud;
 mod http;
 mod tls;
 mod webdav;
 
-pub use http::{App, Running, StartError, start};
+pub use http::{App, ExternalUrl, Front, Limits, Network, Outside, Prefix, Running, StartError, start};
 pub use tls::{TlsError, TlsFiles};
 pub use webdav::{Roots, Rules};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Parser as _;
 use serde_json::{Value, json};
 
+use crate::accounts::GrantChange;
 use crate::events::Event;
 use crate::node::{Command, Failure, NewService, NewUser, Node, SyncRequest};
 
@@ -53,6 +54,8 @@ fn log_to_stderr(verbose: u8) {
     };
     let filter = std::env::var("TWINLENS_LOG").unwrap_or_else(|_| level.to_owned());
     let subscriber = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::new(filter)).with_writer(std::io::stderr);
+    // A log file is not coloured.
+    let subscriber = subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     // It is set once, here; an error would mean twice.
     let _ = subscriber.try_init();
 }
@@ -75,7 +78,7 @@ async fn dispatch(cli: Cli) -> Result<crate::node::ExitCode, Failure> {
     let Cli { global, command } = cli;
     match command {
         Cmd::Demo(args) => demo::run(&global, args).await,
-        Cmd::Serve(args) => serve::run(&global, args).await,
+        Cmd::Serve(args) => serve::run(&global, *args).await,
         other => {
             let command = to_command(other)?;
             let answer = execute(&global, &command).await?;
@@ -91,9 +94,16 @@ async fn dispatch(cli: Cli) -> Result<crate::node::ExitCode, Failure> {
 
 fn to_command(command: Cmd) -> Result<Command, Failure> {
     Ok(match command {
-        Cmd::User(UserCmd::Add { name, role, password }) => {
+        Cmd::User(UserCmd::Add { name, role, limits, password }) => {
             let password = password::read(&password, "Password of the new user: ", true)?;
-            Command::UserAdd(NewUser { name, role, password })
+            Command::UserAdd(NewUser { name, grant: limits.grant(role), password })
+        }
+        Cmd::User(UserCmd::Edit { name, role, limits }) => {
+            let change = limits.change(role);
+            if change == GrantChange::default() {
+                return Err(Failure::usage("there is nothing to change; say --role, --folder, --originals or --import"));
+            }
+            Command::UserEdit { name, change }
         }
         Cmd::User(UserCmd::List) => Command::UserList,
         Cmd::User(UserCmd::Passwd { name, password }) => {
@@ -101,6 +111,9 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
             Command::UserPassword { name, password }
         }
         Cmd::User(UserCmd::Remove { name }) => Command::UserRemove { name },
+        Cmd::User(UserCmd::AppPassword { name, label }) => Command::AppPasswordAdd { name, label },
+        Cmd::User(UserCmd::AppPasswords { name }) => Command::AppPasswordList { name },
+        Cmd::User(UserCmd::Revoke { name, app }) => Command::AppPasswordRevoke { name, app },
         Cmd::Service(ServiceCmd::Add { name, url, user, password, fingerprint }) => {
             let user = user.unwrap_or_default();
             let anonymous = user.is_empty() && !password.password_stdin;

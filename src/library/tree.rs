@@ -361,6 +361,13 @@ impl Tree {
         if let (Some(digests), Some(stat)) = (digests, self.stat(path)?) {
             self.remember(path, stat, digests)?;
         }
+        // A Nextcloud that mounts this node looks again only at folders whose own time has changed.
+        if before.kind == Kind::File
+            && let Some(folder) = path.parent()
+        {
+            let raised = self.open_beneath(&folder)?.set_modified(std::time::SystemTime::now());
+            raised.map_err(|error| LibraryError::io(path, error))?;
+        }
         Ok(())
     }
 
@@ -394,12 +401,40 @@ impl Tree {
         Ok(self.inner.store.write_soon(move |tx| index::put(tx, &path, row))?)
     }
 
+    /// As [`Tree::remember`], for several files in one write.
+    pub(super) fn remember_all(&self, files: Vec<(RelPath, Stat, Digests)>) -> Result<(), LibraryError> {
+        if self.inner.area != Area::Originals || files.is_empty() {
+            return Ok(());
+        }
+        Ok(self.inner.store.write_soon(move |tx| {
+            files.into_iter().try_for_each(|(path, stat, digests)| match path.segments().any(is_junk) {
+                true => changes::touch(tx, &path.parent().unwrap_or_default()),
+                false => {
+                    let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 };
+                    index::put(tx, &path, row)
+                }
+            })
+        })?)
+    }
+
     /// Lets the entity tags of a folder and of those above it change, though nothing in the index does.
     pub(super) fn touch(&self, folder: RelPath) -> Result<(), LibraryError> {
         if self.inner.area == Area::Originals {
             self.inner.store.write_soon(move |tx| changes::touch(tx, &folder))?;
         }
         Ok(())
+    }
+
+    /// Bytes that the disk has left for this process; none when it does not tell.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.inner.root).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Bytes that the disk has, used or not; none when it does not tell.
+    pub fn disk_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.inner.root).ok()?;
+        Some(disk.f_blocks.saturating_mul(disk.f_frsize))
     }
 
     /// Whether the folder that was opened is still the one at its place: a disk that was taken away leaves another behind.
@@ -434,10 +469,17 @@ impl Tree {
 
     /// Locks one file against other writers, and the tree against moved folders.
     pub(super) fn lock_file(&self, path: &RelPath) -> (RwLockReadGuard<'_, ()>, MutexGuard<'_, ()>) {
-        let mut hasher = DefaultHasher::new();
-        path.hash(&mut hasher);
-        let stripe = &self.inner.stripes[(hasher.finish() % STRIPES as u64) as usize];
+        let stripe = &self.inner.stripes[stripe_of(path)];
         (self.share(), stripe.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Locks several files at once, as [`Tree::lock_file`] does one.
+    pub(super) fn lock_files(&self, paths: &[&RelPath]) -> (RwLockReadGuard<'_, ()>, Vec<MutexGuard<'_, ()>>) {
+        let shared = self.share();
+        // Always in the same order, so that two who do it do not wait for each other.
+        let stripes: std::collections::BTreeSet<usize> = paths.iter().map(|path| stripe_of(path)).collect();
+        let lock = |stripe: usize| self.inner.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner);
+        (shared, stripes.into_iter().map(lock).collect())
     }
 
     pub(super) fn share(&self) -> RwLockReadGuard<'_, ()> {
@@ -447,6 +489,12 @@ impl Tree {
     pub(super) fn alone(&self) -> RwLockWriteGuard<'_, ()> {
         self.inner.structure.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn stripe_of(path: &RelPath) -> usize {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    (hasher.finish() % STRIPES as u64) as usize
 }
 
 /// A place on disk. As long as it is held, its folder stays the one that was found.

@@ -2,14 +2,13 @@
 
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::accounts::Login;
 use crate::library::{Extent, Kind, LibraryError, Stat};
 use crate::types::RelPath;
 use crate::types::media::is_junk;
 
-use super::super::http::Body;
+use super::super::http::{Body, Incoming};
 use super::Viewer;
 use super::change::{Depth, depth, without_body};
 use super::file::blocking;
@@ -118,7 +117,7 @@ fn in_one_mount(
     if mount.prefix == goal_mount.prefix {
         return Some((mount, from, goal));
     }
-    let both = mounts.both(login).ok()?;
+    let both = Mount { outside: mount.outside.clone(), ..mounts.both(login).ok()? };
     let lift = |mount: &Mount, below: Below| match mount.files.place(below.path.as_str()) {
         Ok(Place::Inside(root, inside)) => Some(Below { path: both.files.path_of(root.name, &inside)?, ..below }),
         _ => None,

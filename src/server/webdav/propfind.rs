@@ -10,23 +10,26 @@ use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 
 use crate::dav::multistatus::Document;
 use crate::dav::{href, propfind};
 use crate::library::{Folder, Kind, LibraryError, Stat};
 use crate::types::{Mtime, RelPath};
 
-use super::super::http::{Body, text};
+use super::super::http::{Body, Incoming, text};
 use super::Viewer;
 use super::file::blocking;
 use super::fs::{Files, Place, Root};
 use super::live::{Asked, Subject, Teller};
 use super::meta::{FsError, fs_error};
 use super::mount::{Below, Mount};
+use super::warm;
 
 /// A request body larger than this is none that a client would send.
 const BODY_LIMIT: usize = 64 << 10;
+/// A folder with more members takes too long to be listed between other requests.
+const QUICK: usize = 256;
 /// A piece of an answer ends when it is this long.
 const PIECE: usize = 128 << 10;
 
@@ -68,7 +71,11 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
         listing: None,
     };
     let path = below.path.clone();
-    match blocking(move || walk.begin(&path)).await {
+    let begun = match walk.is_quick(&path) {
+        true => Ok(walk.begin(&path)),
+        false => blocking(move || walk.begin(&path)).await,
+    };
+    match begun {
         Ok(Ok(Piece { bytes, rest: None })) => multistatus(bytes),
         Ok(Ok(Piece { bytes, rest: Some(walk) })) => streamed(bytes, walk),
         Ok(Err(FsError::NotFound)) => text(StatusCode::NOT_FOUND, "There is no such file or folder.\n"),
@@ -125,6 +132,14 @@ struct Listing {
 }
 
 impl Walk {
+    /// Whether the first piece needs no disk, as far as one can guess: then it is not worth another thread.
+    fn is_quick(&self, path: &RelPath) -> bool {
+        match self.files.place(path.as_str()) {
+            Ok(Place::Inside(root, inside)) => warm::is_warm(root.name, &inside),
+            _ => false,
+        }
+    }
+
     /// Tells of the target, and begins with what is in it.
     fn begin(mut self, path: &RelPath) -> Result<Piece, FsError> {
         let files = self.files.clone();
@@ -136,6 +151,9 @@ impl Walk {
                 self.one(path, root, &inside, stat).map_err(|error| fs_error(&error))?;
                 if stat.kind == Kind::Folder && self.depth != Depth::Zero {
                     let listing = Listing::open(path.clone(), root.clone(), inside).map_err(|error| fs_error(&error))?;
+                    if listing.folder.len() <= QUICK {
+                        warm::warm(root.name, &listing.path);
+                    }
                     self.listing = Some(listing);
                 }
             }
