@@ -2,6 +2,7 @@
 
 mod connection;
 mod forwarded;
+mod fragment;
 mod incoming;
 mod limits;
 mod listen;

@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::forwarded::is_forwarded;
+use super::fragment::Watched;
 use super::incoming::Incoming;
 use super::limits::{Limits, Place};
 use super::outgoing::{Line, Outgoing};
@@ -91,11 +92,12 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         let limits = &shared.limits;
         let this = Arc::new(self);
+        let (stream, fragment) = Watched::new(stream);
         let service = service_fn({
             let pulse = Arc::clone(&pulse);
             move |request| {
-                let (this, turn) = (Arc::clone(&this), Turn::begin(Arc::clone(&pulse)));
-                async move { Ok::<_, Infallible>(this.answer(request, turn).await) }
+                let (this, turn, cut) = (Arc::clone(&this), Turn::begin(Arc::clone(&pulse)), fragment.take());
+                async move { Ok::<_, Infallible>(this.answer(request, turn, cut).await) }
             }
         });
         let stream = TokioIo::new(stream);
@@ -119,8 +121,8 @@ impl Connection {
         }
     }
 
-    /// Answers a request. Whatever its answer is, it is counted, held to the limits and logged.
-    async fn answer(&self, request: Request<hyper::body::Incoming>, turn: Turn) -> Response<Outgoing> {
+    /// Answers a request, whose target had a fragment if it was `cut`. Whatever its answer is, it is counted, held to the limits and logged.
+    async fn answer(&self, request: Request<hyper::body::Incoming>, turn: Turn, cut: bool) -> Response<Outgoing> {
         let Shared { app, limits, outside, tls, .. } = &*self.shared;
         let (mut parts, body) = request.into_parts();
         let too_long = parts.uri.path_and_query().is_some_and(|path| path.as_str().len() > limits.max_url);
@@ -138,6 +140,8 @@ impl Connection {
             later("Too many connections come from your address.\n")
         } else if too_long {
             text(StatusCode::URI_TOO_LONG, "The URL is too long.\n")
+        } else if cut {
+            text(StatusCode::BAD_REQUEST, "A request is not about a fragment; write # as %23.\n")
         } else if too_much {
             discard(body).await;
             too_large(limits)
