@@ -28,7 +28,7 @@ use super::webdav::{Roots, Rules, WebDav};
 
 pub(super) use self::incoming::Incoming;
 pub use self::limits::Limits;
-pub use self::listen::{Front, Running, StartError, start};
+pub use self::listen::{Front, Running, StartError, listen, start};
 pub use self::outside::{ExternalUrl, Network, Outside, Prefix};
 
 /// How many bytes of a refused body are read, so that the client hears the refusal.
