@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::accounts::Role;
+use crate::accounts::{Given, Grant, GrantChange, Role};
 use crate::client::Fingerprint;
 use crate::node::SyncChange;
 use crate::reconcile::Deletes;
+use crate::types::RelPath;
 
 use super::front_args::FrontArgs;
 
@@ -80,9 +82,18 @@ pub(super) struct ServeArgs {
     /// Refuse every change through the server
     #[arg(long, env = "TWINLENS_READ_ONLY")]
     pub read_only: bool,
+    /// Serve without a login; WebDAV, services and users are off then
+    #[arg(long, env = "TWINLENS_PUBLIC")]
+    pub public: bool,
     /// Refuse to list everything at once (PROPFIND with Depth: infinity)
     #[arg(long, env = "TWINLENS_FINITE_DEPTH")]
     pub finite_depth: bool,
+    /// How long a dropped file must be left in peace before it is imported: 60s, 5m, ...; off: nothing is imported
+    #[arg(long, env = "TWINLENS_IMPORT_QUIET", default_value = "60s", value_name = "60s|off", value_parser = pause)]
+    pub import_quiet: Pause,
+    /// How often the whole library is looked at for changes by other programs, besides the watching: 1h, 1d, ...; off: never
+    #[arg(long, env = "TWINLENS_SCAN_INTERVAL", default_value = "1h", value_name = "1h|off", value_parser = pause)]
+    pub scan_interval: Pause,
     #[command(flatten)]
     pub front: FrontArgs,
 }
@@ -96,7 +107,18 @@ pub(super) enum UserCmd {
         #[arg(long, default_value = "user")]
         role: Role,
         #[command(flatten)]
+        limits: LimitArgs,
+        #[command(flatten)]
         password: PasswordArgs,
+    },
+    /// Change a user's role, root or rights; what is not named stays
+    Edit {
+        name: String,
+        /// admin, user or viewer
+        #[arg(long)]
+        role: Option<Role>,
+        #[command(flatten)]
+        limits: LimitArgs,
     },
     /// List users
     List,
@@ -106,8 +128,51 @@ pub(super) enum UserCmd {
         #[command(flatten)]
         password: PasswordArgs,
     },
-    /// Remove a user
+    /// Remove a user and their app passwords
     Remove { name: String },
+    /// Make a password for one device or program of a user, and show it once
+    AppPassword {
+        name: String,
+        /// The device or program
+        label: String,
+    },
+    /// List a user's app passwords
+    AppPasswords { name: String },
+    /// Take an app password back; it is refused from then on
+    Revoke {
+        name: String,
+        /// Its id, or its label if there is only one of it
+        #[arg(value_name = "ID|LABEL")]
+        app: String,
+    },
+}
+
+/// What somebody may do besides what the role says.
+#[derive(Args)]
+pub(super) struct LimitArgs {
+    /// The folder of the library that is their root; / for the whole library
+    #[arg(long, value_name = "F", value_parser = folder)]
+    folder: Option<RelPath>,
+    /// Rights in the library: all, none, some of read,add,change,delete, or default for what the role gives
+    #[arg(long, value_name = "RIGHTS")]
+    originals: Option<Given>,
+    /// Rights in the import folder, in the same words
+    #[arg(long, value_name = "RIGHTS")]
+    import: Option<Given>,
+}
+
+impl LimitArgs {
+    pub(super) fn grant(self, role: Role) -> Grant {
+        Grant::from(role).changed(&self.change(None))
+    }
+
+    pub(super) fn change(self, role: Option<Role>) -> GrantChange {
+        GrantChange { role, folder: self.folder, originals: self.originals, import: self.import }
+    }
+}
+
+fn folder(text: &str) -> Result<RelPath, String> {
+    RelPath::parse_lenient(text).map_err(|error| format!("it cannot be a folder: {error}"))
 }
 
 #[derive(Args)]
@@ -225,6 +290,23 @@ fn minutes(text: &str) -> Result<u32, String> {
     number.checked_mul(factor).ok_or_else(|| "that is too long".to_owned())
 }
 
+/// A time span, or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pause(pub Option<Duration>);
+
+/// `500ms`, `60s`, `5m`, `1h 30m`, `90` (seconds), `off` or `0`.
+fn pause(text: &str) -> Result<Pause, String> {
+    if matches!(text, "off" | "0") {
+        return Ok(Pause(None));
+    }
+    if let Ok(seconds) = text.parse() {
+        return Ok(Pause(Some(Duration::from_secs(seconds))));
+    }
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "write it like 90s, 15m, 1h or off".to_owned())?;
+    let span = Duration::try_from(span).map_err(|_| "a time before now makes no sense".to_owned())?;
+    Ok(Pause((!span.is_zero()).then_some(span)))
+}
+
 #[derive(Args)]
 pub(super) struct SyncArgs {
     /// Services; all that are switched on when none is named
@@ -254,5 +336,14 @@ mod tests {
         assert_eq!(minutes("1h"), Ok(60));
         assert_eq!(minutes("2d"), Ok(2880));
         assert!(minutes("h").is_err() && minutes("1y").is_err() && minutes("").is_err() && minutes("99999999w").is_err());
+    }
+
+    #[test]
+    fn pauses() {
+        let of = |text| pause(text).map(|pause| pause.0.map(|span| span.as_millis()));
+        assert_eq!(of("90"), Ok(Some(90_000)));
+        assert_eq!((of("60s"), of("500ms"), of("1h 30m")), (Ok(Some(60_000)), Ok(Some(500)), Ok(Some(5_400_000))));
+        assert_eq!((of("off"), of("0"), of("0s")), (Ok(None), Ok(None), Ok(None)));
+        assert!(of("soon").is_err() && of("-5s").is_err() && of("").is_err());
     }
 }

@@ -20,7 +20,8 @@ use crate::types::{LibraryId, ServiceId};
 
 use super::control::ControlServer;
 use super::operations::blocking;
-use super::{Control, Failure};
+use super::upkeep::Upkeep;
+use super::{Control, Failure, UpkeepSettings};
 
 /// The first user of a node.
 const ADMIN: &str = "admin";
@@ -35,6 +36,7 @@ pub struct Builder {
     rules: Rules,
     parallel: Option<usize>,
     front: Front,
+    upkeep: UpkeepSettings,
 }
 
 impl Builder {
@@ -68,6 +70,12 @@ impl Builder {
         self
     }
 
+    /// When a serving node imports and looks for changes.
+    pub fn upkeep(mut self, upkeep: UpkeepSettings) -> Self {
+        self.upkeep = upkeep;
+        self
+    }
+
     /// Transfers at the same time; 8 unless said otherwise.
     pub fn parallel(mut self, parallel: usize) -> Self {
         self.parallel = Some(parallel);
@@ -96,7 +104,7 @@ impl Builder {
             import_path: pick(self.import, remembered.import),
             data: self.data,
             library: OnceLock::new(),
-            logins: Logins::new(users.clone())?,
+            logins: Logins::new(users.clone())?.closed(self.rules.public),
             users,
             services: Services::new(store.clone(), key),
             store,
@@ -104,6 +112,7 @@ impl Builder {
             parallel: self.parallel.unwrap_or(8),
             rules: self.rules,
             front: self.front,
+            upkeep: self.upkeep,
             admin_password: self.admin_password,
             syncing: Arc::default(),
             serving: OnceLock::new(),
@@ -126,10 +135,11 @@ pub struct Node {
     pub(super) parallel: usize,
     rules: Rules,
     front: Front,
+    upkeep: UpkeepSettings,
     admin_password: Option<String>,
     syncing: Arc<Mutex<HashSet<ServiceId>>>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
-    running: Mutex<Option<(Running, ControlServer)>>,
+    running: Mutex<Option<(Running, ControlServer, Upkeep)>>,
 }
 
 /// What was made when a node was served for the first time.
@@ -178,24 +188,20 @@ impl Node {
             Ok((Roots { originals, library_id, import: Some(import) }, first))
         })
         .await?;
+        let (originals, library_id, import) = (roots.originals.clone(), roots.library_id, roots.import.clone());
         let control = ControlServer::start(&self.data, Arc::clone(self))?;
         let app = App::open(self.logins.clone(), roots, self.store.clone(), self.rules)?;
         let running = server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()))?;
         let _ = self.serving.set((running.url(), running.fingerprint()));
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control));
-        let node = Arc::downgrade(self);
-        tokio::spawn(async move {
-            let Some(node) = node.upgrade() else { return };
-            match node.index().await {
-                Ok(answer) => tracing::info!(files = %answer["files"], hashed = %answer["hashed"], "the index is up to date"),
-                Err(error) => tracing::error!(%error, "the library could not be scanned"),
-            }
-        });
+        let import = import.filter(|_| !self.rules.read_only);
+        let upkeep = Upkeep::start(originals, library_id, import, &self.events, self.upkeep)?;
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep));
         Ok(first)
     }
 
+    /// Makes the first user, unless there is one or nobody logs in.
     fn first_admin(&self) -> Result<Option<FirstAdmin>, Failure> {
-        if !self.users.list()?.is_empty() {
+        if self.is_public() || !self.users.list()?.is_empty() {
             return Ok(None);
         }
         let (password, shown) = match &self.admin_password {
@@ -212,9 +218,17 @@ impl Node {
     /// Stops serving: no new requests, those under way may end.
     pub async fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((server, control)) = running {
+        if let Some((server, control, upkeep)) = running {
             control.stop();
+            self.logins.release();
             server.stop().await;
+            let stopped = blocking(move || {
+                upkeep.stop();
+                Ok(())
+            });
+            if let Err(error) = stopped.await {
+                tracing::error!(%error, "the upkeep did not end well");
+            }
         }
     }
 
@@ -240,6 +254,11 @@ impl Node {
     /// Where the library is.
     pub fn library_path(&self) -> Option<&Path> {
         self.library_path.as_deref()
+    }
+
+    /// Whether the node serves without a login, and therefore without what is only for people who log in.
+    pub fn is_public(&self) -> bool {
+        self.rules.public
     }
 
     /// The address that the node serves on, if it does.

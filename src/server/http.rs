@@ -24,15 +24,20 @@ use http_body_util::{BodyExt as _, Full};
 use crate::accounts::{AccountError, Checked, Login, Logins};
 use crate::store::{Store, StoreError};
 
+use super::cloud::{Base, Cloud, Route};
 use super::webdav::{Roots, Rules, WebDav};
 
 pub(super) use self::incoming::Incoming;
 pub use self::limits::Limits;
 pub use self::listen::{Front, Running, StartError, listen, start};
+pub(super) use self::outside::Peer;
 pub use self::outside::{ExternalUrl, Network, Outside, Prefix};
 
 /// How many bytes of a refused body are read, so that the client hears the refusal.
 const DISCARD: usize = 16 << 20;
+
+/// Why WebDAV is off in public mode.
+const PUBLIC: &str = "This node runs in public mode, without a login: WebDAV is off, because everybody could change the library.\n";
 
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -50,18 +55,36 @@ pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body
 pub struct App {
     logins: Logins,
     webdav: Arc<WebDav>,
+    cloud: Arc<Cloud>,
+    public: bool,
 }
 
 impl App {
     /// Serves these roots to these people; Locks are kept in the store.
     pub fn open(logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
-        Ok(Self { logins, webdav: Arc::new(WebDav::open(roots, store, rules)?) })
+        let webdav = Arc::new(WebDav::open(roots, store, rules)?);
+        let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone()));
+        Ok(Self { logins, webdav, cloud, public: rules.public })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
-        match self.admit(&request, from).await {
-            Ok(login) => self.webdav.handle(request, login).await,
-            Err(refusal) => {
+        let route = Route::of(request.uri().path());
+        if route.is_some() && self.public {
+            discard(request.into_body()).await;
+            return text(StatusCode::FORBIDDEN, PUBLIC);
+        }
+        let base = || Base(Peer::of(request.extensions()).map(Peer::base).unwrap_or_default());
+        if let Some(route) = route.clone().filter(|route| route.is_public(request.headers())) {
+            let base = base();
+            return self.cloud.answer_anybody(route, request, from, base).await;
+        }
+        match (self.admit(&request, from, route.is_some()).await, route) {
+            (Ok(login), Some(route)) => {
+                let base = base();
+                self.cloud.answer(route, request, login, base).await
+            }
+            (Ok(login), None) => self.webdav.handle(request, login).await,
+            (Err(refusal), _) => {
                 // A client that is still sending would see a broken stream instead of the answer.
                 discard(request.into_body()).await;
                 refusal
@@ -70,15 +93,19 @@ impl App {
     }
 
     /// Where a request goes and who asks; or the answer that it gets without that.
-    async fn admit(&self, request: &Request<Incoming>, from: IpAddr) -> Result<Login, Response<Body>> {
+    async fn admit(&self, request: &Request<Incoming>, from: IpAddr, known: bool) -> Result<Login, Response<Body>> {
         let path = request.uri().path();
         match path {
             "/livez" | "/readyz" => return Err(text(StatusCode::OK, "ok\n")),
-            "/" => return Err(front_page(request.method())),
+            "/" | "*" if request.method() == Method::OPTIONS => return Err(super::webdav::of_server()),
+            "/" if request.method().as_str() != "PROPFIND" => return Err(front_page(request.method())),
             _ => {}
         }
-        if !self.webdav.covers(path) {
+        if !known && !self.webdav.covers(path) {
             return Err(text(StatusCode::NOT_FOUND, "There is nothing here. WebDAV is at /originals/, /import/ and /webdav/.\n"));
+        }
+        if self.public {
+            return Err(text(StatusCode::FORBIDDEN, PUBLIC));
         }
         match self.login(request, from).await {
             Ok(Some(Checked::Welcome(login))) => Ok(login),
@@ -140,6 +167,6 @@ fn front_page(method: &Method) -> Response<Body> {
         return text(StatusCode::OK, "This is a Twinlens node. Connect WebDAV clients to /originals/, /import/ or /webdav/.\n");
     }
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "WebDAV is at /originals/, /import/ and /webdav/.\n");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("OPTIONS, GET, HEAD, PROPFIND"));
     response
 }

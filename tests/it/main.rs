@@ -3,12 +3,17 @@
 #![allow(unreachable_pub, reason = "a test binary has no users outside")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod accounts;
 mod bad_input;
+mod cloud;
+mod cloud_clients;
 mod demo;
 mod faulty;
 mod front;
+mod import;
 mod layers;
 mod peers;
+mod rights;
 mod serve;
 mod support;
 mod sync;

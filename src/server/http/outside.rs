@@ -21,7 +21,7 @@ use super::forwarded::{self, Named};
 const DESTINATION: HeaderName = HeaderName::from_static("destination");
 const IF: HeaderName = HeaderName::from_static("if");
 /// What a Destination on another server is replaced by; no path of ours is there.
-const ELSEWHERE: HeaderValue = HeaderValue::from_static("http://elsewhere.invalid/");
+const ELSEWHERE: HeaderValue = HeaderValue::from_static("http://elsewhere.invalid/elsewhere");
 /// First segments of paths that the node itself answers at: a prefix that begins like one could be meant either way.
 const OWN: [&str; 11] =
     ["originals", "import", "webdav", "remote.php", "ocs", "api", "status.php", "index.php", "livez", "readyz", "metrics"];
@@ -149,7 +149,7 @@ impl Outside {
     }
 
     /// Makes a request a local one: its path, its Destination and the URLs in its If lose the prefix. A Destination that is ours becomes
-    /// an absolute path, one on another server `http://elsewhere.invalid/`. Who asks stands in the extensions from then on.
+    /// an absolute path, one on another server `http://elsewhere.invalid/elsewhere`. Who asks stands in the extensions from then on.
     pub(super) fn arrive(&self, parts: &mut Parts, nearest: IpAddr, secure: bool) -> Peer {
         let nearest = nearest.to_canonical();
         let trusted = self.trusts(nearest);

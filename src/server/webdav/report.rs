@@ -2,7 +2,6 @@
 //!
 //! It tells files. A folder is told by its files: an empty one is seen by PROPFIND only.
 
-use dav_server::fs::FsError;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 
@@ -16,7 +15,7 @@ use super::Viewer;
 use super::file::blocking;
 use super::fs::{Place, Root};
 use super::live::{Asked, Subject, Teller};
-use super::meta::fs_error;
+use super::meta::{FsError, fs_error};
 use super::mount::{Below, Mount};
 use super::propfind::{error_document, multistatus, write};
 
@@ -51,7 +50,7 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
     let (base, shown, files) = (mount.base(), below.path.clone(), mount.files.clone());
-    let teller = Teller { viewer: Viewer::of(&parts.headers), locks: mount.locks.all().clone() };
+    let teller = Teller { viewer: Viewer::of(&parts.headers), locks: mount.locks.clone() };
     let document = blocking(move || match files.place(shown.as_str()).map_err(Failure::Fs)? {
         Place::Inside(root, folder) => Page { root, base: &base, folder: &folder, shown: &shown, teller: &teller }.write(wanted),
         Place::Top => Err(Failure::NoChanges),

@@ -106,12 +106,12 @@ fn a_destination_is_ours_under_every_name_that_we_have() {
         ("https://photos.example.org:443/photos/originals/b", "/originals/b"),
         ("https://other.example:8443/originals/b", "/originals/b"),
         ("https://other.example/originals/b", "/originals/b"),
-        ("https://foreign.example/originals/b", "http://elsewhere.invalid/"),
-        ("https://foreign.example/photos/originals/b", "http://elsewhere.invalid/"),
-        ("https://n.example.evil/originals/b", "http://elsewhere.invalid/"),
-        ("http://n.example:81/originals/b", "http://elsewhere.invalid/"),
-        ("https://other.example:8444/originals/b", "http://elsewhere.invalid/"),
-        ("ftp://n.example:2342/originals/b", "http://elsewhere.invalid/"),
+        ("https://foreign.example/originals/b", "http://elsewhere.invalid/elsewhere"),
+        ("https://foreign.example/photos/originals/b", "http://elsewhere.invalid/elsewhere"),
+        ("https://n.example.evil/originals/b", "http://elsewhere.invalid/elsewhere"),
+        ("http://n.example:81/originals/b", "http://elsewhere.invalid/elsewhere"),
+        ("https://other.example:8444/originals/b", "http://elsewhere.invalid/elsewhere"),
+        ("ftp://n.example:2342/originals/b", "http://elsewhere.invalid/elsewhere"),
         // Left as they are: no usable Destination, which the method refuses.
         ("originals/b", "originals/b"),
         ("http://n.example:2342", "http://n.example:2342"),
@@ -124,7 +124,7 @@ fn a_destination_is_ours_under_every_name_that_we_have() {
     let destination = "https://third.example/q/originals/b";
     assert_eq!(local(PROXY, proxied, destination), "/originals/b");
     assert_eq!(local(LOCAL, proxied, destination), "/originals/b");
-    assert_eq!(local(STRANGER, proxied, destination), "http://elsewhere.invalid/");
+    assert_eq!(local(STRANGER, proxied, destination), "http://elsewhere.invalid/elsewhere");
 }
 
 #[test]
