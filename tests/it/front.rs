@@ -88,7 +88,11 @@ mod proxies {
         assert_eq!(http("GET", &url("/originals/a.jpg"), &[], b"").text(), "one");
         assert_eq!(http("GET", &url("/photos/photos/originals/a.jpg"), &[], b"").status, 404);
         assert_eq!(http("GET", &url("/photosx/originals/a.jpg"), &[], b"").status, 404);
+        let listing = http("PROPFIND", &url("/photos/originals/"), &[("Depth", "1")], b"").text();
+        assert!(listing.contains("<d:href>/photos/originals/a.jpg</d:href>"), "{listing}");
         let told = [("X-Forwarded-Prefix", "/else/where")];
+        let listing = http("PROPFIND", &url("/originals/"), &[told[0], ("Depth", "1")], b"").text();
+        assert!(listing.contains("<d:href>/else/where/originals/a.jpg</d:href>"), "{listing}");
         assert_eq!(http("GET", &url("/else/where/originals/a.jpg"), &told, b"").text(), "one");
         assert_eq!(http("GET", &url("/else/where/originals/a.jpg"), &[], b"").status, 404);
         // A lock taken under the prefix is named with it in the If header.
