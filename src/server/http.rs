@@ -30,7 +30,7 @@ use super::webdav::{Roots, Rules, WebDav};
 
 pub(super) use self::incoming::Incoming;
 pub use self::limits::Limits;
-pub use self::listen::{Front, Running, StartError, start};
+pub use self::listen::{Front, Running, StartError, listen, start};
 pub(super) use self::outside::Peer;
 pub use self::outside::{ExternalUrl, Network, Outside, Prefix};
 

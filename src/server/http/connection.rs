@@ -79,8 +79,9 @@ impl Connection {
             Err(_) => return tracing::debug!(from = %self.from, "a client took too long to begin"),
         };
         match stream {
-            Stream::Plain(stream) => self.speak(stream, multiplexed, pulse, until).await,
-            Stream::Tls(stream) => self.speak(*stream, multiplexed, pulse, until).await,
+            // Boxed: who has not said anything yet takes little room.
+            Stream::Plain(stream) => Box::pin(self.speak(stream, multiplexed, pulse, until)).await,
+            Stream::Tls(stream) => Box::pin(self.speak(*stream, multiplexed, pulse, until)).await,
         }
     }
 
@@ -97,7 +98,8 @@ impl Connection {
             let pulse = Arc::clone(&pulse);
             move |request| {
                 let (this, turn, cut) = (Arc::clone(&this), Turn::begin(Arc::clone(&pulse)), fragment.take());
-                async move { Ok::<_, Infallible>(this.answer(request, turn, cut).await) }
+                // Boxed: hyper keeps the room for an answer as long as the connection, and most connections are idle.
+                Box::pin(async move { Ok::<_, Infallible>(this.answer(request, turn, cut).await) })
             }
         });
         let stream = TokioIo::new(stream);
@@ -106,12 +108,12 @@ impl Connection {
             builder.timer(TokioTimer::new()).max_concurrent_streams(limits.max_streams);
             builder.max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX));
             builder.keep_alive_interval(limits.body_timeout).keep_alive_timeout(PING_TIMEOUT);
-            drive(builder.serve_connection(stream, service), &pulse, limits, true, stopped).await
+            Box::pin(drive(builder.serve_connection(stream, service), &pulse, limits, true, stopped)).await
         } else {
             let mut builder = hyper::server::conn::http1::Builder::new();
             // The timeout for headers is ours: hyper's would begin when the last request ends.
             builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(limits.max_headers);
-            drive(builder.serve_connection(stream, service), &pulse, limits, false, stopped).await
+            Box::pin(drive(builder.serve_connection(stream, service), &pulse, limits, false, stopped)).await
         };
         match (ended, result) {
             (Ended::Itself, Ok(())) | (Ended::Idle, _) => {}
