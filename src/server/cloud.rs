@@ -20,14 +20,13 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::accounts::{Login, Logins};
 use crate::dav::href;
 use crate::library::Uploads;
 
 use self::login_flow::Flows;
-use super::http::{Body, text};
+use super::http::{Body, Incoming, text};
 use super::webdav::WebDav;
 
 pub(super) use self::answers::Base;
@@ -138,8 +137,8 @@ impl Cloud {
     pub(super) async fn answer(&self, route: Route, request: Request<Incoming>, login: Login, base: Base) -> Response<Body> {
         match route {
             Route::Ocs(version, rest) => self.ocs(version, &rest, &request, &login, &base).await,
-            Route::Collection(collection) => collections::answer(&collection, request, &login).await,
-            Route::Uploads(rest) => self.answer_upload(&rest, request, login).await,
+            Route::Collection(collection) => collections::answer(&collection, request, &login, &base).await,
+            Route::Uploads(rest) => self.answer_upload(&rest, request, login, &base).await,
             Route::Bulk if request.method() == Method::POST => self.bulk(request, &login).await,
             _ => text(StatusCode::METHOD_NOT_ALLOWED, "This is not answered here.\n"),
         }

@@ -26,7 +26,6 @@ mod report;
 mod warm;
 
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::accounts::Login;
 use crate::library::Tree;
@@ -36,7 +35,7 @@ use crate::types::LibraryId;
 use self::judge::Claim;
 use self::mount::{Below, Mount, Mounts, NoMount};
 use self::refusal::{Answered, broken, forbidden, refuse, settle};
-use super::http::{Body, text};
+use super::http::{Body, Incoming, text};
 
 pub(super) use self::given::{Given, Place, Refused, etag_of, status_of};
 pub(super) use self::mount::destination;

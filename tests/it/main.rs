@@ -9,6 +9,7 @@ mod cloud;
 mod cloud_clients;
 mod demo;
 mod faulty;
+mod front;
 mod layers;
 mod peers;
 mod rights;

@@ -5,7 +5,6 @@
 //! before stay.
 
 use http::{HeaderMap, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 
 use crate::accounts::Login;
@@ -13,7 +12,7 @@ use crate::library::{Committed, LibraryError, Ready, Staged, Tree, commit_all};
 use crate::types::media::is_own;
 use crate::types::{Mtime, RelPath};
 
-use super::super::http::{Body, discard, text};
+use super::super::http::{Body, Incoming, discard, text};
 use super::super::webdav::{Place, Promises, Refused, etag_of, status_of};
 use super::Cloud;
 use super::answers::json;

@@ -4,14 +4,13 @@
 
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 
 use crate::dav::multistatus::Document;
 use crate::dav::{href, propfind, sync};
 use crate::library::{Kind, LibraryError, Stat, View};
 use crate::types::RelPath;
 
-use super::super::http::{Body, text};
+use super::super::http::{Body, Incoming, text};
 use super::Viewer;
 use super::file::blocking;
 use super::fs::{Place, Root};
