@@ -459,6 +459,26 @@ fn a_client_gets_an_app_password_through_the_browser() {
 }
 
 #[test]
+fn behind_a_proxy_addresses_are_those_that_the_client_uses() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("a");
+    node.serve();
+    let proxied = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "photos.example"), ("X-Forwarded-Prefix", "/cloud")];
+    let begun = json(&anonymous("POST", &format!("{}/index.php/login/v2", node.url()), &proxied, b""));
+    assert!(begun["login"].as_str().unwrap().starts_with("https://photos.example/cloud/login/v2/flow/"), "{begun:#}");
+    assert_eq!(begun["poll"]["endpoint"], "https://photos.example/cloud/login/v2/poll");
+    let listed = http("PROPFIND", &format!("{}/remote.php/dav/files/", node.url()), &[&BOTH[..], &proxied].concat(), b"").text();
+    assert!(listed.contains("<d:href>/cloud/remote.php/dav/files/admin/</d:href>"), "{listed}");
+    let upload = format!("{}/remote.php/dav/uploads/admin/1", node.url());
+    let to = "https://photos.example/cloud/remote.php/dav/files/admin/a.jpg";
+    let headers = [&proxied[..], &[("Destination", to)]].concat();
+    assert_eq!(http("MKCOL", &upload, &headers, b"").status, 201);
+    assert_eq!(http("PUT", &format!("{upload}/1"), &headers, b"a").status, 201);
+    assert_eq!(http("MOVE", &format!("{upload}/.file"), &headers, b"").status, 201);
+    assert_files(&node, &[("a.jpg", "a")]);
+}
+
+#[test]
 fn logins_on_their_way_are_limited() {
     let sandbox = Sandbox::new();
     let mut node = sandbox.node("a");
