@@ -35,7 +35,7 @@ use crate::types::LibraryId;
 use self::judge::Claim;
 use self::mount::{Below, Mount, Mounts, NoMount};
 use self::refusal::{Answered, broken, forbidden, refuse, settle};
-use super::http::{Body, Incoming, text};
+use super::http::{Body, Incoming, Peer, text};
 
 pub(super) use self::given::{Given, Place, Refused, etag_of, status_of};
 pub(super) use self::mount::destination;
@@ -83,7 +83,10 @@ impl WebDav {
     /// Answers a request of somebody who is logged in.
     pub(super) async fn handle(&self, request: Request<Incoming>, login: Login) -> Response<Body> {
         match self.find(request.uri().path(), &login) {
-            Ok((mount, below)) => settle(self.answer(mount, below, request, login).await),
+            Ok((mut mount, below)) => {
+                mount.outside = Peer::of(request.extensions()).map(|peer| peer.href("")).unwrap_or_default();
+                settle(self.answer(mount, below, request, login).await)
+            }
             Err((status, reason)) => text(status, reason),
         }
     }
