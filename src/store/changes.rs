@@ -112,6 +112,17 @@ impl Changes {
         }))
     }
 
+    /// Whether anything was ever written down of a folder, or below it.
+    pub fn knows(&self, folder: &RelPath) -> Result<bool, StoreError> {
+        Ok(self.folders.get(folder.as_str())?.is_some())
+    }
+
+    /// The folders that something was written down of.
+    pub fn folders(&self) -> Result<impl Iterator<Item = Result<RelPath, StoreError>> + use<>, StoreError> {
+        let all = self.folders.range::<&str>(..)?;
+        Ok(all.map(|item| RelPath::parse(item?.0.value()).map_err(|_| StoreError::Damaged("a folder"))))
+    }
+
     /// The opaque part of a folder's entity tag: another one whenever anything at or below the folder has changed.
     pub fn folder_etag(&self, folder: &RelPath) -> Result<String, StoreError> {
         let number = self.folders.get(folder.as_str())?.map_or(0, |number| number.value());
