@@ -366,7 +366,7 @@ impl Tree {
             && let Some(folder) = path.parent()
         {
             let raised = self.open_beneath(&folder)?.set_modified(std::time::SystemTime::now());
-            raised.map_err(|error| LibraryError::io(path, error))?;
+            raised.map_err(|error| LibraryError::io(&folder, error))?;
         }
         Ok(())
     }

@@ -452,7 +452,8 @@ fn between_the_trees() {
     assert_eq!(go("MOVE", "d/", "/import/d/"), 201);
     assert_eq!(served.status("GET", "d/1.jpg", &[]), 404);
     assert_eq!(served.body("/import/d/e/2.jpg"), "d/e/2.jpg");
-    assert_eq!(go("COPY", "/import/d", &served.url("/webdav/originals/back")), 201);
+    assert_eq!(go("COPY", "/import/d", "http://other.example/webdav/originals/back"), 502);
+    assert_eq!(go("COPY", "/import/d", &format!("{}/webdav/originals/back", served.node.url())), 201);
     assert_eq!(go("MOVE", "/webdav/import/d/1.jpg", "/remote.php/dav/files/admin/1.jpg"), 201);
     assert_eq!(go("COPY", "a.jpg", "/webdav/import/a.jpg"), 201);
     assert_files(&served.node, &[("1.jpg", "d/1.jpg"), ("a.jpg", "a.jpg"), ("back/1.jpg", "d/1.jpg"), ("back/e/2.jpg", "d/e/2.jpg")]);

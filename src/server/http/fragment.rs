@@ -30,8 +30,9 @@ pub(super) struct Watched<S> {
 }
 
 impl<S> Watched<S> {
-    pub(super) fn new(stream: S, fragment: Fragment) -> Self {
-        Self { stream, line: Some(Vec::new()), fragment }
+    pub(super) fn new(stream: S) -> (Self, Fragment) {
+        let fragment = Fragment::default();
+        (Self { stream, line: Some(Vec::new()), fragment: fragment.clone() }, fragment)
     }
 }
 
@@ -102,8 +103,7 @@ mod tests {
     #[test]
     fn only_a_request_line_counts() {
         let found = |pieces: &[&str]| {
-            let fragment = super::Fragment::default();
-            let mut watched = super::Watched::new((), fragment.clone());
+            let (mut watched, fragment) = super::Watched::new(());
             pieces.iter().for_each(|piece| watched.look(piece.as_bytes()));
             fragment.take()
         };

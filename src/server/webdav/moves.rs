@@ -69,6 +69,9 @@ pub(super) async fn answer(
     Ok(answer)
 }
 
+const ELSEWHERE: &str =
+    "The Destination lies elsewhere. If it is the address of a proxy in front of this node, name it with --external-url.\n";
+
 /// Source and destination as paths of one mount, spelled as on disk.
 async fn places(
     mounts: &Mounts,
@@ -84,7 +87,7 @@ async fn places(
     let (goal_mount, goal) = mounts.find(&goal, login).map_err(|reason| match reason {
         NoMount::BadPath => refuse(StatusCode::BAD_REQUEST, "The Destination cannot be used.\n"),
         NoMount::Anothers => refuse(StatusCode::FORBIDDEN, "The Destination is somebody else's.\n"),
-        NoMount::Nothing => refuse(StatusCode::BAD_GATEWAY, "The Destination lies elsewhere.\n"),
+        NoMount::Nothing => refuse(StatusCode::BAD_GATEWAY, ELSEWHERE),
     })?;
     if goal_mount.files.is_root(goal.path.as_str()) || is_move && mount.files.is_root(from.path.as_str()) {
         return Err(refuse(StatusCode::FORBIDDEN, "This folder itself cannot be moved or replaced.\n"));
@@ -194,15 +197,24 @@ impl Plan {
     }
 
     fn apply(&self) -> Result<(), LibraryError> {
-        let (from, to) = (&self.from.root.tree, &self.to.root.tree);
-        match (self.is_move, self.within()) {
-            (true, true) if self.overwrite => from.replace(&self.from.path, &self.to.path),
-            (true, true) => from.rename(&self.from.path, &self.to.path),
-            (is_move, _) => {
-                let extent = if self.depth == Depth::Zero { Extent::Itself } else { Extent::Everything };
-                from.copy(&self.from.path, to, &self.to.path, extent, self.overwrite)?;
-                if is_move { from.remove(&self.from.path) } else { Ok(()) }
-            }
+        let tree = &self.from.root.tree;
+        let renamed = match (self.is_move, self.within()) {
+            (true, true) if self.overwrite => tree.replace(&self.from.path, &self.to.path),
+            (true, true) => tree.rename(&self.from.path, &self.to.path),
+            _ => return self.copy(),
+        };
+        match renamed {
+            // Another disk is mounted inside the library.
+            Err(error) if error.crosses_disks() => self.copy(),
+            other => other,
         }
+    }
+
+    /// Copies, and puts the source into the trash if it is a move.
+    fn copy(&self) -> Result<(), LibraryError> {
+        let (from, to) = (&self.from.root.tree, &self.to.root.tree);
+        let extent = if self.depth == Depth::Zero { Extent::Itself } else { Extent::Everything };
+        from.copy(&self.from.path, to, &self.to.path, extent, self.overwrite)?;
+        if self.is_move { from.remove(&self.from.path) } else { Ok(()) }
     }
 }
