@@ -177,8 +177,8 @@ impl Tree {
         match there {
             None => rename_new(source, target).map_err(io)?,
             Some(there) if there.kind == Kind::File && files => {
-                trash::keep(self, to, target)?;
-                fs::rename(source, target).map_err(io)?;
+                let kept = trash::keep(self, to, target)?;
+                fs::rename(source, target).inspect_err(|_| kept.give_up()).map_err(io)?;
             }
             Some(_) => {
                 // The place in the trash first: when there is no room for it, nothing has changed.

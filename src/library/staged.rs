@@ -114,16 +114,12 @@ impl Staged {
     pub(super) fn publish(&mut self, path: &RelPath, target: &Path, expect: &Expect<OnDisk>) -> Result<Committed, LibraryError> {
         let io = |error| LibraryError::io(path, error);
         let replaced = self.tree.check(path, target, expect)?.is_some();
-        if replaced {
-            trash::keep(&self.tree, path, target)?;
-        }
-        match self.give_name(path, target, replaced) {
-            Err(error) if error.crosses_disks() => {
-                self.come_near(target).map_err(io)?;
-                self.give_name(path, target, replaced)?;
-            }
-            other => other?,
-        }
+        let kept = if replaced { Some(trash::keep(&self.tree, path, target)?) } else { None };
+        let named = match self.give_name(path, target, replaced) {
+            Err(error) if error.crosses_disks() => self.come_near(target).map_err(io).and_then(|()| self.give_name(path, target, replaced)),
+            other => other,
+        };
+        named.inspect_err(|_| kept.iter().for_each(trash::Slot::give_up))?;
         self.published = true;
         let stat = self.file.metadata().map_err(io)?;
         let stat = Stat::of(&stat).ok_or_else(|| LibraryError::WrongKind(path.clone()))?;

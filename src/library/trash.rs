@@ -12,7 +12,7 @@ use super::LibraryError;
 use super::tree::{Tree, sync_parent};
 
 /// Keeps a second name in the trash for a file that is about to be replaced by a rename: there is no moment without it.
-pub(super) fn keep(tree: &Tree, path: &RelPath, place: &Path) -> Result<(), LibraryError> {
+pub(super) fn keep(tree: &Tree, path: &RelPath, place: &Path) -> Result<Slot, LibraryError> {
     let slot = slot(tree, path)?;
     let linked = match fs::hard_link(place, &slot.kept) {
         Ok(()) => Ok(()),
@@ -22,7 +22,8 @@ pub(super) fn keep(tree: &Tree, path: &RelPath, place: &Path) -> Result<(), Libr
         // Not every file system has hard links; a copy does as well.
         Err(_) => copy(place, &slot.kept),
     };
-    slot.finish(linked).map_err(|error| LibraryError::io(path, error))
+    slot.finish(linked).map_err(|error| LibraryError::io(path, error))?;
+    Ok(slot)
 }
 
 /// Moves a file or folder into the trash.
@@ -58,7 +59,7 @@ impl Slot {
     }
 
     /// Makes what came durable; a place that nothing came to is given up again.
-    fn finish(self, came: io::Result<()>) -> io::Result<()> {
+    fn finish(&self, came: io::Result<()>) -> io::Result<()> {
         match came {
             Ok(()) => sync_parent(&self.kept),
             Err(error) => {
@@ -68,8 +69,9 @@ impl Slot {
         }
     }
 
-    fn give_up(&self) {
-        // There is at most a part of a copy in it. What cannot be removed takes no room worth a word.
+    /// Gives the place up: nothing came to it, or what it keeps a second name for was not replaced after all.
+    pub(super) fn give_up(&self) {
+        // What cannot be removed takes no room worth a word.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
