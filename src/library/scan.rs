@@ -10,8 +10,9 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::events::{Event, Events};
 use crate::reconcile::Coverage;
+use crate::store::folders::Folders;
 use crate::store::index::{FileRow, Index};
-use crate::store::{Store, index};
+use crate::store::{Store, changes, index};
 use crate::types::media::is_junk;
 use crate::types::{Digests, Hasher, RelPath};
 
@@ -209,12 +210,15 @@ impl<'a> Scan<'a> {
         if let Some(failure) = found.failure {
             return Err(failure);
         }
+        let today = (jiff::Timestamp::now().as_second() / 86_400).unsigned_abs();
+        self.store.write_soon(move |tx| changes::compact(tx, today))?;
         for folder in self.index.folders()? {
             if !found.folders.contains(&folder) && found.coverage.of(&folder).is_ok() {
                 let members = self.index.members(&folder, "")?.map(|item| Ok(item?.0));
                 self.forget(members.collect::<Result<_, LibraryError>>()?, folder.segments().any(is_junk))?;
             }
         }
+        self.settle_folders(found.folders, &found.coverage)?;
         Ok(ScanReport {
             files: self.files.into_inner(),
             hashed: self.hashed.into_inner(),
@@ -222,6 +226,30 @@ impl<'a> Scan<'a> {
             removed: self.removed.into_inner(),
             coverage: found.coverage,
         })
+    }
+
+    /// Folders that are there for the first time are told, and those that are no more.
+    fn settle_folders(&self, mut found: HashSet<RelPath>, coverage: &Coverage) -> Result<(), LibraryError> {
+        found.remove(&RelPath::root());
+        let mut gone = Vec::new();
+        for folder in Folders::open(&self.store.read()?)?.told()? {
+            let folder = folder?;
+            if !found.remove(&folder) && coverage.of(&folder).is_ok() {
+                gone.push(folder);
+            }
+        }
+        let new: Vec<RelPath> = found.into_iter().collect();
+        if new.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        let tree = self.tree.clone();
+        Ok(self.store.write_soon(move |tx| {
+            // RACE: somebody may have made or removed one since it was looked for.
+            let is_folder = |path: &RelPath| tree.stat(path).map(|stat| stat.is_some_and(|stat| stat.kind == Kind::Folder));
+            let there: Vec<_> = new.into_iter().filter(|path| matches!(is_folder(path), Ok(true))).collect();
+            changes::found_folders(tx, &there)?;
+            gone.iter().filter(|path| matches!(is_folder(path), Ok(false))).try_for_each(|path| index::remove_folder(tx, path))
+        })?)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Found> {

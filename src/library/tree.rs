@@ -295,13 +295,15 @@ impl Tree {
         Staged::new(self.clone())
     }
 
-    /// Writes to the state: durably when there are properties, which no scan could find again.
+    /// Writes to the state: durably when there are properties or file ids, which no scan could find again.
     pub(super) fn write_with_properties(
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), LibraryError> {
         let store = &self.inner.store;
-        let none = self.view()?.properties().is_empty()?;
+        let view = self.view()?;
+        let none = view.properties().is_empty()? && view.ids().is_none_or(|ids| ids.is_empty().unwrap_or(false));
+        drop(view);
         if none {
             store.write_soon(work)?
         } else {
@@ -360,6 +362,18 @@ impl Tree {
             self.inner.store.write_soon(move |tx| changes::touch(tx, &folder))?;
         }
         Ok(())
+    }
+
+    /// Bytes that the disk has left for this process; none when it does not tell.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.inner.root).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Bytes that the disk has, used or not; none when it does not tell.
+    pub fn disk_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.inner.root).ok()?;
+        Some(disk.f_blocks.saturating_mul(disk.f_frsize))
     }
 
     /// Whether the folder that was opened is still the one at its place: a disk that was taken away leaves another behind.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::store::changes::Changes;
+use crate::store::ids::Ids;
 use crate::store::index::Index;
 use crate::store::properties::{Area, Properties};
 use crate::store::snapshot::Snapshot;
@@ -26,6 +27,11 @@ impl View {
     /// What changed; none for a tree without an index.
     pub fn changes(&self) -> Option<&Changes> {
         (self.area == Area::Originals).then_some(&self.snapshot.changes)
+    }
+
+    /// The numbers of files and folders; none for a tree without an index.
+    pub fn ids(&self) -> Option<&Ids> {
+        (self.area == Area::Originals).then_some(&self.snapshot.ids)
     }
 
     /// The dead properties.

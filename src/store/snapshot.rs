@@ -9,6 +9,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase as _};
 
 use super::StoreError;
 use super::changes::Changes;
+use super::ids::Ids;
 use super::index::Index;
 use super::properties::{Area, Properties};
 
@@ -18,6 +19,8 @@ pub struct Snapshot {
     pub index: Index,
     /// What changed in it.
     pub changes: Changes,
+    /// The numbers of files and folders.
+    pub ids: Ids,
     originals: Properties,
     import: Properties,
 }
@@ -27,6 +30,7 @@ impl Snapshot {
         Ok(Self {
             index: Index::open(tx)?,
             changes: Changes::open(tx)?,
+            ids: Ids::open(tx)?,
             originals: Properties::open(tx, Area::Originals)?,
             import: Properties::open(tx, Area::Import)?,
         })
