@@ -227,6 +227,21 @@ impl Document {
         Ok(())
     }
 
+    /// Ends a list that was cut: there is more than fits one answer (RFC 6578 section 3.6).
+    pub fn truncated(&mut self, href: &str) -> io::Result<()> {
+        self.writer.create_element("d:response").write_inner_content(|writer| {
+            writer.create_element("d:href").write_text_content(BytesText::new(href))?;
+            let line = format!("HTTP/1.1 {}", http::StatusCode::INSUFFICIENT_STORAGE);
+            writer.create_element("d:status").write_text_content(BytesText::new(&line))?;
+            writer.create_element("d:error").write_inner_content(|writer| {
+                writer.create_element("d:number-of-matches-within-limits").write_empty()?;
+                Ok(())
+            })?;
+            Ok(())
+        })?;
+        Ok(())
+    }
+
     /// Adds a resource with a status for each property: the answer to a PROPPATCH.
     pub fn statuses(&mut self, href: &str, results: &[(PropName, http::StatusCode)]) -> io::Result<()> {
         let mut codes: Vec<_> = results.iter().map(|(_, status)| *status).collect();

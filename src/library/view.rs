@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::store::changes::Changes;
 use crate::store::ids::Ids;
 use crate::store::index::Index;
@@ -32,6 +34,11 @@ impl View {
     /// The numbers of files and folders; none for a tree without an index.
     pub fn ids(&self) -> Option<&Ids> {
         (self.area == Area::Originals).then_some(&self.snapshot.ids)
+    }
+
+    /// The id of the state: another one when it was lost and made anew.
+    pub fn state_id(&self) -> Uuid {
+        self.snapshot.state_id
     }
 
     /// The dead properties.

@@ -1,10 +1,13 @@
 //! WebDAV over the library: dav-server provides methods, conditions and locks; the files come from [`fs`], listings from [`propfind`].
 
+mod afterwards;
 mod buffer;
 mod context;
 mod file;
 mod fs;
 mod get;
+mod items;
+mod live;
 mod locks;
 mod meta;
 mod mount;
@@ -12,6 +15,7 @@ mod moves;
 mod promised;
 mod propfind;
 mod proppatch;
+mod recalculate;
 mod report;
 
 use std::sync::Arc;
@@ -27,6 +31,7 @@ use crate::library::{Extent, Tree};
 use crate::store::{Store, StoreError};
 use crate::types::{LibraryId, Mtime};
 
+use self::afterwards::Afterwards;
 use self::context::Context;
 use self::fs::Place;
 use self::mount::{Below, Mount, Mounts, NoMount};
@@ -93,12 +98,15 @@ impl WebDav {
         *request.uri_mut() = uri;
         let rights = mount.files.rights(&below.path);
         match request.method().as_str() {
-            "GET" | "HEAD" | "PROPFIND" | "REPORT" | "COPY" if !rights.read => {
+            "GET" | "HEAD" | "PROPFIND" | "REPORT" | "COPY" | "PATCH" if !rights.read => {
                 text(StatusCode::FORBIDDEN, "You have no right to read this.\n")
             }
-            "PROPFIND" => propfind::answer(&mount, &below, request, !self.rules.finite_depth).await,
-            "REPORT" => report::answer(&mount, &below, request).await,
-            "PROPPATCH" | "LOCK" if !rights.may_write() => text(StatusCode::FORBIDDEN, "You have no right to change this.\n"),
+            "PROPFIND" => propfind::answer(&mount, &below, request, &login.user, !self.rules.finite_depth).await,
+            "REPORT" => report::answer(&mount, &below, request, &login.user).await,
+            "PROPPATCH" if !rights.may_write() && (self.rules.read_only || !rights.read) => {
+                text(StatusCode::FORBIDDEN, "You have no right to change this.\n")
+            }
+            "LOCK" if !rights.may_write() => text(StatusCode::FORBIDDEN, "You have no right to change this.\n"),
             "PROPPATCH" => proppatch::answer(&mount, &below, request, login).await,
             "UNLOCK" if login.role != Role::Admin && mount.locks.all().is_anothers(&request, &login.user) => {
                 text(StatusCode::FORBIDDEN, "This lock is somebody else's.\n")
@@ -108,7 +116,13 @@ impl WebDav {
                 Some(answer) => answer,
                 None => self.pass_on(mount, below, request, login).await,
             },
-            _ => self.pass_on(mount, below, request, login).await,
+            "PATCH" if request.headers().contains_key(recalculate::HEADER) => recalculate::answer(&mount, &below, &request).await,
+            "OPTIONS" => afterwards::with_features(self.pass_on(mount, below, request, login).await),
+            _ => {
+                let afterwards = Afterwards::of(&self.mounts, (&mount, &below), &request, &login);
+                let answer = self.pass_on(mount, below, request, login).await;
+                afterwards.complete(answer).await
+            }
         }
     }
 
@@ -179,6 +193,12 @@ fn told_of_upload(headers: &mut http::HeaderMap, context: &Context) {
     }
     if let Some(etag) = headers.get(http::header::ETAG).cloned() {
         headers.insert("oc-etag", etag);
+    }
+    for (kind, hex) in context.hashes() {
+        let name = http::HeaderName::from_bytes(format!("x-hash-{kind}").to_ascii_lowercase().as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&hex)) {
+            headers.insert(name, value);
+        }
     }
     if let Some(sha1) = context.received().and_then(|digests| HeaderValue::from_str(&digests.sha1.to_string()).ok()) {
         headers.insert("x-hash-sha1", sha1);

@@ -8,6 +8,7 @@ mod demo;
 mod faulty;
 mod layers;
 mod peers;
+mod props;
 mod serve;
 mod support;
 mod sync;

@@ -31,6 +31,7 @@ pub(super) struct Context {
 struct State {
     verdict: Option<(StatusCode, String)>,
     received: Option<Digests>,
+    hashes: Vec<(&'static str, String)>,
 }
 
 impl Context {
@@ -123,6 +124,15 @@ impl Context {
     /// The digests of the body that was stored.
     pub(super) fn received(&self) -> Option<Digests> {
         self.lock().received
+    }
+
+    pub(super) fn set_hashes(&self, hashes: Vec<(&'static str, String)>) {
+        self.lock().hashes = hashes;
+    }
+
+    /// The checksums of the body that the client asked for: kind and hexadecimal digits.
+    pub(super) fn hashes(&self) -> Vec<(&'static str, String)> {
+        self.lock().hashes.clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {

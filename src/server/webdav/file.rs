@@ -155,6 +155,7 @@ impl Writing {
             let Arrived { staged, promises } = append(&tree, arrived, &path, &bytes)?;
             let Some(staged) = staged else { return Ok(None) };
             let digests = staged.digests();
+            context.set_hashes(promises.answers(&digests.sha1));
             if let Some(kind) = promises.broken(&digests.sha1) {
                 let reason = format!("What came has another {kind} checksum than was promised; nothing was changed.\n");
                 context.refuse(StatusCode::BAD_REQUEST, reason);

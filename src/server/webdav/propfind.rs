@@ -1,5 +1,7 @@
 //! PROPFIND, answered from the index where it knows the file as it is.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use dav_server::fs::FsError;
 use futures_util::stream;
@@ -8,65 +10,25 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 
-use crate::dav::multistatus::{Document, Value};
-use crate::dav::names::{self, DAV, OC, PropName};
-use crate::dav::{checksum, etag, href, propfind};
+use crate::dav::multistatus::Document;
+use crate::dav::{href, propfind};
 use crate::library::Kind;
-use crate::store::properties::Property;
-use crate::types::{LibraryId, RelPath};
+use crate::types::RelPath;
 
 use super::super::http::{Body, text};
+use super::Viewer;
 use super::file::blocking;
 use super::fs::{Files, Place, look, members};
-use super::locks::{Locks, place_in};
+use super::items::{Describe, Item, Scene};
+use super::live::Wanted;
+use super::locks::Locks;
 use super::meta::{Meta, fs_error};
 use super::mount::{Below, Mount};
-use super::{Viewer, http_date};
 
 /// A request body larger than this is none that a client would send.
 const BODY_LIMIT: usize = 64 << 10;
 
-/// Locks are exclusive or shared write locks (RFC 4918 section 15.10).
-const SUPPORTEDLOCK: &str = "<d:supportedlock>\
-    <d:lockentry><d:lockscope><d:exclusive/></d:lockscope><d:locktype><d:write/></d:locktype></d:lockentry>\
-    <d:lockentry><d:lockscope><d:shared/></d:lockscope><d:locktype><d:write/></d:locktype></d:lockentry>\
-    </d:supportedlock>";
-
-/// The reports that a folder of the library answers (RFC 3253 section 3.1.5).
-const SUPPORTED_REPORT_SET: &str = "<d:supported-report-set><d:supported-report><d:report><d:sync-collection/></d:report></d:supported-report>\
-    </d:supported-report-set>";
-
-/// What `allprop` tells: what every resource may have.
-const ALL: [PropName; 7] = [
-    names::RESOURCETYPE,
-    names::GETCONTENTLENGTH,
-    names::GETCONTENTTYPE,
-    names::GETETAG,
-    names::GETLASTMODIFIED,
-    names::SUPPORTEDLOCK,
-    names::LOCKDISCOVERY,
-];
-
-/// One resource of the answer.
-pub(super) struct Item {
-    pub(super) href: String,
-    pub(super) name: String,
-    pub(super) meta: Result<Meta, FsError>,
-    pub(super) library: Option<LibraryId>,
-    /// The tree's name and the path in it: what locks are kept by.
-    pub(super) place: String,
-    pub(super) properties: Vec<Property>,
-    /// It was told before, as a member of its parent.
-    pub(super) told: bool,
-}
-
-impl Item {
-    fn is_folder(&self) -> bool {
-        self.meta.as_ref().is_ok_and(|meta| meta.stat.kind == Kind::Folder)
-    }
-}
-
-pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incoming>, endless: bool) -> Response<Body> {
+pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incoming>, user: &str, endless: bool) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let depth = match parts.headers.get("depth").map(HeaderValue::as_bytes) {
         Some(b"0") => Depth::Zero,
@@ -81,16 +43,18 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
     };
     let body = body.to_bytes();
     let wanted = match str::from_utf8(&body).map(propfind::Request::parse) {
-        Ok(Ok(wanted)) => wanted,
+        Ok(Ok(wanted)) => Arc::new(Wanted::new(wanted)),
         Ok(Err(error)) => return text(StatusCode::BAD_REQUEST, format!("The request body is no PROPFIND: {error}.\n")),
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
     let (path, files, locks, viewer) = (below.path.clone(), mount.files.clone(), mount.locks.all().clone(), Viewer::of(&parts.headers));
-    let look = Look { base: mount.base(), files, viewer };
+    let look = Look { base: mount.base(), files, viewer, user: user.to_owned(), wanted };
     let first = blocking(move || look.collect(&path, depth != Depth::Zero).map(|items| (look, items)));
     let written = match first.await.and_then(|first| first) {
-        Ok((look, items)) if depth == Depth::Infinity => return stream_all(look, items, wanted, locks),
-        Ok((_, items)) => blocking(move || write(&items, &wanted, &locks).map_err(|_| FsError::GeneralFailure)).await.and_then(|done| done),
+        Ok((look, items)) if depth == Depth::Infinity => return stream_all(look, items, locks),
+        Ok((look, items)) => {
+            blocking(move || write(&items, &look.wanted, &locks).map_err(|_| FsError::GeneralFailure)).await.and_then(|done| done)
+        }
         Err(error) => Err(error),
     };
     match written {
@@ -111,8 +75,8 @@ enum Depth {
 
 /// Sends everything below a folder while it is read, one folder at a time: memory does not grow with the library, and a client that does not
 /// read holds no thread.
-fn stream_all(look: Look, first: Vec<Item>, wanted: propfind::Request, locks: Locks) -> Response<Body> {
-    let walk = Document::new().map(|document| Walk { look, wanted, locks, document, folders: Vec::new(), next: Some(first) });
+fn stream_all(look: Look, first: Vec<Item>, locks: Locks) -> Response<Body> {
+    let walk = Document::new().map(|document| Walk { look, locks, document, folders: Vec::new(), next: Some(first) });
     let pieces = stream::try_unfold(walk.ok(), |walk| async {
         let Some(walk) = walk else { return Ok(None) };
         // An error breaks the answer off, so that no client takes it for complete.
@@ -125,7 +89,6 @@ fn stream_all(look: Look, first: Vec<Item>, wanted: propfind::Request, locks: Lo
 /// A listing without end, as far as it has come.
 struct Walk {
     look: Look,
-    wanted: propfind::Request,
     locks: Locks,
     document: Document,
     /// The hrefs of folders that are still to be read.
@@ -146,7 +109,7 @@ impl Walk {
         };
         let below = items.iter().skip(1).filter(|item| item.is_folder()).map(|item| item.href.clone());
         self.folders.extend(below.collect::<Vec<_>>().into_iter().rev());
-        items.iter().try_for_each(|item| write_item(&mut self.document, item, &self.wanted, &self.locks))?;
+        items.iter().try_for_each(|item| item.write(&mut self.document, &self.look.wanted, &self.locks))?;
         Ok((self.document.take(), Some(self)))
     }
 
@@ -187,135 +150,66 @@ fn xml(status: StatusCode, body: Body) -> Response<Body> {
     response
 }
 
-/// Where and for whom.
+/// Where and for whom, and what is asked.
 struct Look {
     /// The mount's prefix with a slash.
     base: String,
     files: Files,
     viewer: Viewer,
+    user: String,
+    wanted: Arc<Wanted>,
 }
 
 impl Look {
     /// The target first, then its members.
     fn collect(&self, path: &RelPath, deep: bool) -> Result<Vec<Item>, FsError> {
-        let Self { base, files, viewer } = self;
-        let viewer = *viewer;
-        let unusable = |_| FsError::NotFound;
-        match files.place(path.as_str())? {
-            Place::Top => {
-                let top = |path: &RelPath, name: &str, meta, library| Item {
-                    href: href::below(base, path, true),
-                    name: name.to_owned(),
-                    meta,
-                    library,
-                    place: name.to_owned(),
-                    properties: Vec::new(),
-                    told: false,
-                };
-                let mut items = vec![top(&RelPath::root(), "", Ok(Meta::TOP), None)];
-                for root in files.roots().iter().filter(|root| deep && root.rights.read) {
-                    let meta = look(&root.tree, &root.base, viewer).map_err(|error| fs_error(&error));
-                    items.push(top(&RelPath::parse(root.name).map_err(unusable)?, root.name, meta, root.library));
-                }
-                Ok(items)
-            }
+        match self.files.place(path.as_str())? {
+            Place::Top => self.top(deep),
             Place::Inside(root, inside) => {
-                let tree = &root.tree;
-                let view = tree.view().map_err(|error| fs_error(&error))?;
-                let properties = view.properties();
-                let any_properties = !properties.is_empty().map_err(|error| fs_error(&error.into()))?;
-                let item = |shown: &RelPath, inside: &RelPath, meta: Result<Meta, FsError>| {
-                    let folder = meta.as_ref().is_ok_and(|meta| meta.stat.kind == Kind::Folder);
-                    let properties = match any_properties {
-                        true => properties.of(inside).map_err(|error| fs_error(&error.into()))?,
-                        false => Vec::new(),
-                    };
-                    let place = place_in(root.name, inside);
-                    let (href, name) = (href::below(base, shown, folder), shown.name().to_owned());
-                    Ok::<_, FsError>(Item { href, name, meta, library: root.library, place, properties, told: false })
-                };
-                let meta = look(tree, &inside, viewer).map_err(|error| fs_error(&error))?;
-                let is_folder = meta.stat.kind == Kind::Folder;
-                let mut items = vec![item(path, &inside, Ok(meta))?];
-                if deep && is_folder {
-                    for (name, meta) in members(tree, &inside, viewer).map_err(|error| fs_error(&error))? {
-                        items.push(item(&path.join(&name).map_err(unusable)?, &inside.join(&name).map_err(unusable)?, meta)?);
+                let view = root.tree.view().map_err(|error| fs_error(&error))?;
+                let describe = Describe::new(root, &view, &self.user, self.wanted.needs())?;
+                let meta = look(&root.tree, &inside, self.viewer).map_err(|error| fs_error(&error))?;
+                let mut found = vec![(path.clone(), inside.clone(), Ok(meta))];
+                if deep && found.iter().any(|(_, _, meta)| is_folder(meta)) {
+                    let unusable = |_| FsError::NotFound;
+                    for (name, meta) in members(&root.tree, &inside, self.viewer).map_err(|error| fs_error(&error))? {
+                        found.push((path.join(&name).map_err(unusable)?, inside.join(&name).map_err(unusable)?, meta));
                     }
                 }
-                Ok(items)
+                // What could not be read is no file that should get a number.
+                let readable: Vec<&RelPath> = found.iter().filter(|(_, _, meta)| meta.is_ok()).map(|(_, inside, _)| inside).collect();
+                let mut numbers = describe.numbers(&readable, Some(&inside))?.into_iter();
+                let item = |(shown, inside, meta): (RelPath, RelPath, Result<Meta, FsError>)| {
+                    let href = href::below(&self.base, &shown, is_folder(&meta));
+                    let id = if meta.is_ok() { numbers.next().flatten() } else { None };
+                    describe.item(href, &inside, meta, id)
+                };
+                found.into_iter().map(item).collect()
             }
         }
     }
+
+    /// The folder that holds the trees.
+    fn top(&self, deep: bool) -> Result<Vec<Item>, FsError> {
+        let base = &self.base;
+        let mut items = vec![Item::of_top(base.clone(), "", Ok(Meta::TOP), Arc::new(Scene::of_top(&self.user)))];
+        for root in self.files.roots().iter().filter(|root| deep && root.rights.read) {
+            let meta = look(&root.tree, &root.base, self.viewer).map_err(|error| fs_error(&error));
+            let view = root.tree.view().map_err(|error| fs_error(&error))?;
+            let scene = Arc::new(Scene::new(root, &view, &self.user, self.wanted.needs()));
+            let path = RelPath::parse(root.name).map_err(|_| FsError::NotFound)?;
+            items.push(Item::of_top(href::below(base, &path, true), root.name, meta, scene));
+        }
+        Ok(items)
+    }
 }
 
-fn write(items: &[Item], wanted: &propfind::Request, locks: &Locks) -> std::io::Result<Vec<u8>> {
+fn is_folder(meta: &Result<Meta, FsError>) -> bool {
+    meta.as_ref().is_ok_and(|meta| meta.stat.kind == Kind::Folder)
+}
+
+fn write(items: &[Item], wanted: &Wanted, locks: &Locks) -> std::io::Result<Vec<u8>> {
     let mut document = Document::new()?;
-    items.iter().try_for_each(|item| write_item(&mut document, item, wanted, locks))?;
+    items.iter().try_for_each(|item| item.write(&mut document, wanted, locks))?;
     document.finish()
-}
-
-/// Writes what is wanted of one resource.
-pub(super) fn write_item(document: &mut Document, item: &Item, wanted: &propfind::Request, locks: &Locks) -> std::io::Result<()> {
-    if item.told {
-        return Ok(());
-    }
-    let Ok(meta) = &item.meta else { return document.failure(&item.href, StatusCode::FORBIDDEN) };
-    let (mut found, mut missing) = (Vec::new(), Vec::new());
-    let mut tell = |name: &PropName, asked: bool| match value(item, meta, name, locks) {
-        Some(value) => found.push((name.clone(), value)),
-        None if asked => missing.push(name.clone()),
-        None => {}
-    };
-    match wanted {
-        propfind::Request::Props(props) => props.iter().for_each(|name| tell(name, true)),
-        propfind::Request::AllProp { include } => {
-            ALL.iter().for_each(|name| tell(name, false));
-            item.properties.iter().for_each(|property| tell(&property.name(), false));
-            include.iter().filter(|name| !ALL.contains(name)).for_each(|name| tell(name, true));
-        }
-        propfind::Request::PropName => {
-            ALL.iter().for_each(|name| tell(name, false));
-            item.properties.iter().for_each(|property| tell(&property.name(), false));
-            found.iter_mut().for_each(|(_, value)| *value = Value::Empty);
-        }
-    }
-    document.resource(&item.href, &found, &missing)
-}
-
-fn value(item: &Item, meta: &Meta, name: &PropName, locks: &Locks) -> Option<Value> {
-    if let Some(property) = item.properties.iter().find(|property| property.name() == *name) {
-        return Some(Value::Raw(property.xml.clone()));
-    }
-    let folder = meta.stat.kind == Kind::Folder;
-    let of_file = |value: String| (!folder).then_some(Value::Text(value));
-    if *name == names::RESOURCETYPE {
-        Some(if folder { Value::Element(PropName::owned(DAV, "collection")) } else { Value::Empty })
-    } else if *name == names::GETCONTENTLENGTH {
-        of_file(meta.stat.size.to_string())
-    } else if *name == names::GETCONTENTTYPE {
-        of_file(mime_guess::from_path(&item.name).first_or_octet_stream().to_string())
-    } else if *name == names::GETETAG {
-        meta.opaque_etag().map(|opaque| Value::Text(etag::quote(&opaque)))
-    } else if *name == names::GETLASTMODIFIED {
-        Some(Value::Text(http_date(meta.stat.mtime)))
-    } else if *name == names::DISPLAYNAME {
-        Some(Value::Text(item.name.clone()))
-    } else if *name == names::SUPPORTEDLOCK {
-        Some(Value::Raw(SUPPORTEDLOCK.to_owned()))
-    } else if *name == names::LOCKDISCOVERY {
-        match locks.active(&item.place) {
-            active if active.is_empty() => Some(Value::Empty),
-            active => Some(Value::Raw(format!("<d:lockdiscovery>{active}</d:lockdiscovery>"))),
-        }
-    } else if *name == names::CHECKSUMS {
-        meta.digests.map(|digests| Value::Texts(PropName::owned(OC, "checksum"), vec![checksum::oc_checksum(&digests.sha1)]))
-    } else if *name == names::CONTENT_HASH {
-        meta.digests.map(|digests| Value::Text(digests.content.to_string()))
-    } else if *name == names::SUPPORTED_REPORT_SET {
-        item.library.filter(|_| folder).map(|_| Value::Raw(SUPPORTED_REPORT_SET.to_owned()))
-    } else if *name == names::LIBRARY_ID {
-        item.library.filter(|_| folder).map(|id| Value::Text(id.to_string()))
-    } else {
-        None
-    }
 }
