@@ -57,8 +57,11 @@ pub(super) async fn answer<B>(mount: &Mount, below: &Below, request: &Request<B>
     }
 }
 
+/// Kinds of checksums with their values, and an entity tag.
+type Found = (Vec<(&'static str, String)>, String);
+
 /// The checksums of what is on the disk now, and the entity tag that it has.
-fn recalculate(tree: &Tree, path: &RelPath, mut asked: Promises) -> Result<(Vec<(&'static str, String)>, String), LibraryError> {
+fn recalculate(tree: &Tree, path: &RelPath, mut asked: Promises) -> Result<Found, LibraryError> {
     let Open { mut file, stat } = tree.open_file(path)?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; READ_BUFFER];
