@@ -14,6 +14,7 @@ mod change;
 mod copy;
 mod error;
 mod facts;
+mod folder;
 mod marker;
 mod naming;
 mod scan;
@@ -24,6 +25,7 @@ mod view;
 
 pub use copy::Extent;
 pub use error::LibraryError;
+pub use folder::Folder;
 pub use marker::{check_marker, open_library};
 pub use naming::capture_name;
 pub use scan::{ScanReport, scan};

@@ -17,6 +17,11 @@ pub fn encode_text(text: &str) -> String {
     utf8_percent_encode(text, ESCAPED).to_string()
 }
 
+/// Appends a name to an href that ends with `/`.
+pub fn push(href: &mut String, name: &str) {
+    href.extend(utf8_percent_encode(name, ESCAPED));
+}
+
 /// The path below `base` (which is encoded and ends with `/`), as an absolute href; folders end with `/`.
 pub fn below(base: &str, path: &RelPath, folder: bool) -> String {
     let slash = if folder && !path.is_root() { "/" } else { "" };

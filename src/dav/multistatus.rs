@@ -1,9 +1,7 @@
 //! Multi-status answers (RFC 4918 section 13), read and written.
 
-use std::io;
-
-use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesText, Event};
+use std::fmt;
+use std::fmt::Write as _;
 
 use crate::types::{ContentHash, KnownDigests};
 
@@ -165,151 +163,204 @@ pub fn parse_date(text: &str) -> Option<i64> {
     httpdate::parse_http_date(text).ok().map(|time| crate::types::Mtime::from(time).seconds())
 }
 
-/// A property's value on its way out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    /// Characters.
-    Text(String),
-    /// No content.
-    Empty,
-    /// One empty element inside.
-    Element(PropName),
-    /// Several texts, each in an element of this name.
-    Texts(PropName, Vec<String>),
-    /// XML that somebody else wrote as a whole property element, checked when it was taken.
-    Raw(String),
-}
-
-/// Writes a multistatus response by response.
+/// Writes a multistatus response by response, as fast as text can be put together: a folder may have ten thousand members.
 pub struct Document {
-    writer: Writer<Vec<u8>>,
+    text: String,
 }
 
 impl Document {
     /// Begins the document.
-    pub fn new() -> io::Result<Self> {
-        let mut writer = Writer::new(Vec::with_capacity(4096));
-        writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)))?;
-        let start = quick_xml::events::BytesStart::new("d:multistatus").with_attributes([
-            ("xmlns:d", DAV),
-            ("xmlns:oc", names::OC),
-            ("xmlns:nc", names::NC),
-            ("xmlns:tl", names::TL),
-        ]);
-        writer.write_event(Event::Start(start))?;
-        Ok(Self { writer })
+    pub fn new() -> Self {
+        let mut text = String::with_capacity(4096);
+        text.push_str("<?xml version=\"1.0\" encoding=\"utf-8\"?><d:multistatus");
+        for (prefix, namespace) in [("d", DAV), ("oc", names::OC), ("nc", names::NC), ("tl", names::TL)] {
+            text.push_str(" xmlns:");
+            text.push_str(prefix);
+            text.push_str("=\"");
+            text.push_str(namespace);
+            text.push('"');
+        }
+        text.push('>');
+        Self { text }
     }
 
-    /// Adds a resource: what was found, and the names of what it does not have.
-    pub fn resource(&mut self, href: &str, found: &[(PropName, Value)], missing: &[PropName]) -> io::Result<()> {
-        self.writer.create_element("d:response").write_inner_content(|writer| {
-            writer.create_element("d:href").write_text_content(BytesText::new(href))?;
-            if !found.is_empty() || missing.is_empty() {
-                propstat_out(writer, "HTTP/1.1 200 OK", found)?;
-            }
-            if !missing.is_empty() {
-                let empty: Vec<_> = missing.iter().map(|name| (name.clone(), Value::Empty)).collect();
-                propstat_out(writer, "HTTP/1.1 404 Not Found", &empty)?;
-            }
-            Ok(())
-        })?;
-        Ok(())
+    /// Adds a resource at an encoded href: `tell` writes what is found and names what is missing.
+    pub fn resource(&mut self, href: &str, tell: impl FnOnce(&mut Found<'_>)) {
+        self.text.push_str("<d:response><d:href>");
+        push_escaped(&mut self.text, href);
+        self.text.push_str("</d:href><d:propstat><d:prop>");
+        let before = self.text.len();
+        let mut found = Found { text: &mut self.text, missing: String::new() };
+        tell(&mut found);
+        let missing = found.missing;
+        if self.text.len() == before && !missing.is_empty() {
+            self.text.truncate(before - "<d:propstat><d:prop>".len());
+        } else {
+            self.text.push_str("</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat>");
+        }
+        if !missing.is_empty() {
+            self.text.push_str("<d:propstat><d:prop>");
+            self.text.push_str(&missing);
+            self.text.push_str("</d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>");
+        }
+        self.text.push_str("</d:response>");
     }
 
     /// Adds a resource of which only a status can be told: an error in its place, never a silent gap.
-    pub fn failure(&mut self, href: &str, status: http::StatusCode) -> io::Result<()> {
-        self.writer.create_element("d:response").write_inner_content(|writer| {
-            writer.create_element("d:href").write_text_content(BytesText::new(href))?;
-            let line = format!("HTTP/1.1 {status}");
-            writer.create_element("d:status").write_text_content(BytesText::new(&line))?;
-            Ok(())
-        })?;
-        Ok(())
+    pub fn failure(&mut self, href: &str, status: http::StatusCode) {
+        self.text.push_str("<d:response><d:href>");
+        push_escaped(&mut self.text, href);
+        self.text.push_str("</d:href>");
+        self.status(status);
+        self.text.push_str("</d:response>");
     }
 
     /// Ends a list that was cut: there is more than fits one answer (RFC 6578 section 3.6).
-    pub fn truncated(&mut self, href: &str) -> io::Result<()> {
-        self.writer.create_element("d:response").write_inner_content(|writer| {
-            writer.create_element("d:href").write_text_content(BytesText::new(href))?;
-            let line = format!("HTTP/1.1 {}", http::StatusCode::INSUFFICIENT_STORAGE);
-            writer.create_element("d:status").write_text_content(BytesText::new(&line))?;
-            writer.create_element("d:error").write_inner_content(|writer| {
-                writer.create_element("d:number-of-matches-within-limits").write_empty()?;
-                Ok(())
-            })?;
-            Ok(())
-        })?;
-        Ok(())
+    pub fn truncated(&mut self, href: &str) {
+        self.text.push_str("<d:response><d:href>");
+        push_escaped(&mut self.text, href);
+        self.text.push_str("</d:href>");
+        self.status(http::StatusCode::INSUFFICIENT_STORAGE);
+        self.text.push_str("<d:error><d:number-of-matches-within-limits/></d:error></d:response>");
     }
 
     /// Adds a resource with a status for each property: the answer to a PROPPATCH.
-    pub fn statuses(&mut self, href: &str, results: &[(PropName, http::StatusCode)]) -> io::Result<()> {
+    pub fn statuses(&mut self, href: &str, results: &[(PropName, http::StatusCode)]) {
         let mut codes: Vec<_> = results.iter().map(|(_, status)| *status).collect();
         codes.sort_unstable();
         codes.dedup();
-        self.writer.create_element("d:response").write_inner_content(|writer| {
-            writer.create_element("d:href").write_text_content(BytesText::new(href))?;
-            codes.iter().try_for_each(|code| {
-                let of_code = results.iter().filter(|(_, status)| status == code);
-                let props: Vec<_> = of_code.map(|(name, _)| (name.clone(), Value::Empty)).collect();
-                propstat_out(writer, &format!("HTTP/1.1 {code}"), &props)
-            })
-        })?;
-        Ok(())
+        self.text.push_str("<d:response><d:href>");
+        push_escaped(&mut self.text, href);
+        self.text.push_str("</d:href>");
+        for code in codes {
+            self.text.push_str("<d:propstat><d:prop>");
+            results.iter().filter(|(_, status)| *status == code).for_each(|(name, _)| push_empty(&mut self.text, name));
+            self.text.push_str("</d:prop>");
+            self.status(code);
+            self.text.push_str("</d:propstat>");
+        }
+        self.text.push_str("</d:response>");
+    }
+
+    fn status(&mut self, status: http::StatusCode) {
+        let _ = write!(self.text, "<d:status>HTTP/1.1 {status}</d:status>");
     }
 
     /// Adds the token of a sync-collection answer (RFC 6578 section 6.2).
-    pub fn sync_token(&mut self, token: &str) -> io::Result<()> {
-        self.writer.create_element("d:sync-token").write_text_content(BytesText::new(token))?;
-        Ok(())
+    pub fn sync_token(&mut self, token: &str) {
+        self.text.push_str("<d:sync-token>");
+        push_escaped(&mut self.text, token);
+        self.text.push_str("</d:sync-token>");
+    }
+
+    /// Bytes since the last call of [`Document::take`].
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether nothing was written since then.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
     }
 
     /// What has been written since the last call: for an answer that is sent while it is made.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(self.writer.get_mut())
+        std::mem::take(&mut self.text).into_bytes()
     }
 
     /// Ends the document.
-    pub fn finish(mut self) -> io::Result<Vec<u8>> {
-        self.writer.write_event(Event::End(quick_xml::events::BytesEnd::new("d:multistatus")))?;
-        Ok(self.writer.into_inner())
+    pub fn finish(mut self) -> Vec<u8> {
+        self.text.push_str("</d:multistatus>");
+        self.text.into_bytes()
     }
 }
 
-fn propstat_out(writer: &mut Writer<Vec<u8>>, status: &str, props: &[(PropName, Value)]) -> io::Result<()> {
-    writer.create_element("d:propstat").write_inner_content(|writer| {
-        writer
-            .create_element("d:prop")
-            .write_inner_content(|writer| props.iter().try_for_each(|(name, value)| prop_out(writer, name, value)))?;
-        writer.create_element("d:status").write_text_content(BytesText::new(status))?;
-        Ok(())
-    })?;
-    Ok(())
+impl Default for Document {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
-fn prop_out(writer: &mut Writer<Vec<u8>>, name: &PropName, value: &Value) -> io::Result<()> {
-    if let Value::Raw(xml) = value {
-        return writer.write_event(Event::Text(BytesText::from_escaped(xml.as_str())));
+/// The properties of one resource on their way out. Tags are written with the prefixes `d`, `oc`, `nc` and `tl`.
+pub struct Found<'a> {
+    text: &'a mut String,
+    missing: String,
+}
+
+impl Found<'_> {
+    /// A property with a text.
+    pub fn text(&mut self, tag: &'static str, value: &str) {
+        self.open(tag);
+        push_escaped(self.text, value);
+        self.close(tag);
     }
-    let (tag, namespace) = match name.prefix() {
-        Some(prefix) => (format!("{prefix}:{}", name.local), None),
-        None => (format!("x:{}", name.local), Some(&*name.namespace)),
-    };
-    // A name without a namespace must be written without a prefix: `xmlns:x=""` is not allowed.
-    let tag = if namespace == Some("") { name.local.to_string() } else { tag };
-    let mut element = writer.create_element(tag.as_str());
-    if let Some(namespace) = namespace.filter(|namespace| !namespace.is_empty()) {
-        element = element.with_attribute(("xmlns:x", namespace));
+
+    /// A property with a value that needs no escaping: a number, a date, a digest.
+    pub fn plain(&mut self, tag: &'static str, value: impl fmt::Display) {
+        self.open(tag);
+        // A String takes everything.
+        let _ = write!(self.text, "{value}");
+        self.close(tag);
     }
-    match value {
-        Value::Text(text) => element.write_text_content(BytesText::new(text))?,
-        Value::Empty | Value::Raw(_) => element.write_empty()?,
-        Value::Element(inner) => element.write_inner_content(|writer| prop_out(writer, inner, &Value::Empty))?,
-        Value::Texts(inner, texts) => {
-            element.write_inner_content(|writer| texts.iter().try_for_each(|text| prop_out(writer, inner, &Value::Text(text.clone()))))?
-        }
+
+    /// A property without content.
+    pub fn empty(&mut self, tag: &'static str) {
+        self.text.push('<');
+        self.text.push_str(tag);
+        self.text.push_str("/>");
+    }
+
+    /// A property with elements inside, written by us.
+    pub fn elements(&mut self, tag: &'static str, xml: &str) {
+        self.open(tag);
+        self.text.push_str(xml);
+        self.close(tag);
+    }
+
+    /// A whole property element that somebody else wrote, checked when it was taken.
+    pub fn verbatim(&mut self, xml: &str) {
+        self.text.push_str(xml);
+    }
+
+    /// The name of a property, without its value.
+    pub fn name(&mut self, name: &PropName) {
+        push_empty(self.text, name);
+    }
+
+    /// A property that the resource does not have.
+    pub fn missing(&mut self, name: &PropName) {
+        push_empty(&mut self.missing, name);
+    }
+
+    fn open(&mut self, tag: &str) {
+        self.text.push('<');
+        self.text.push_str(tag);
+        self.text.push('>');
+    }
+
+    fn close(&mut self, tag: &str) {
+        self.text.push_str("</");
+        self.text.push_str(tag);
+        self.text.push('>');
+    }
+}
+
+fn push_escaped(text: &mut String, value: &str) {
+    match value.bytes().any(|byte| matches!(byte, b'<' | b'>' | b'&' | b'\'' | b'"')) {
+        true => text.push_str(&quick_xml::escape::escape(value)),
+        false => text.push_str(value),
+    }
+}
+
+/// An empty element of any name.
+fn push_empty(text: &mut String, name: &PropName) {
+    let escape = |value| quick_xml::escape::escape(value);
+    let _ = match (name.prefix(), &*name.namespace) {
+        (Some(prefix), _) => write!(text, "<{prefix}:{}/>", name.local),
+        // A name without a namespace must be written without a prefix: `xmlns:x=""` is not allowed.
+        (None, "") => write!(text, "<{}/>", name.local),
+        (None, namespace) => write!(text, "<x:{} xmlns:x=\"{}\"/>", name.local, escape(namespace)),
     };
-    Ok(())
 }
 
 #[cfg(test)]
@@ -320,19 +371,20 @@ mod tests {
     #[test]
     fn reads_what_it_writes() {
         let digests = Digests::of(b"x");
-        let mut document = Document::new().unwrap();
-        let found = [
-            (names::RESOURCETYPE, Value::Empty),
-            (names::GETCONTENTLENGTH, Value::Text("1".into())),
-            (names::GETETAG, Value::Text(etag::quote("e<&>"))),
-            (names::GETLASTMODIFIED, Value::Text("Mon, 23 Nov 2026 07:33:21 GMT".into())),
-            (names::CHECKSUMS, Value::Texts(PropName::owned(names::OC, "checksum"), vec![checksum::oc_checksum(&digests.sha1)])),
-            (names::CONTENT_HASH, Value::Text(digests.content.to_string())),
-        ];
-        document.resource("/a%26b.jpg", &found, &[PropName::owned("urn:other", "y"), PropName::owned("", "bare")]).unwrap();
-        document.resource("/f/", &[(names::RESOURCETYPE, Value::Element(PropName::owned(DAV, "collection")))], &[]).unwrap();
-        document.failure("/bad/", http::StatusCode::FORBIDDEN).unwrap();
-        let text = String::from_utf8(document.finish().unwrap()).unwrap();
+        let mut document = Document::new();
+        document.resource("/a%26b.jpg", |found| {
+            found.empty("d:resourcetype");
+            found.plain("d:getcontentlength", 1);
+            found.text("d:getetag", &etag::quote("e<&>"));
+            found.plain("d:getlastmodified", "Mon, 23 Nov 2026 07:33:21 GMT");
+            found.elements("oc:checksums", &format!("<oc:checksum>{}</oc:checksum>", checksum::oc_checksum(&digests.sha1)));
+            found.plain("tl:content-hash", digests.content);
+            found.missing(&PropName::owned("urn:other", "y"));
+            found.missing(&PropName::owned("", "bare"));
+        });
+        document.resource("/f/", |found| found.elements("d:resourcetype", "<d:collection/>"));
+        document.failure("/bad/", http::StatusCode::FORBIDDEN);
+        let text = String::from_utf8(document.finish()).unwrap();
         let resources = parse(&text).unwrap();
         assert_eq!(resources[0].href, "/a%26b.jpg");
         assert_eq!(resources[0].digests, digests.into());
@@ -340,6 +392,7 @@ mod tests {
         assert_eq!(resources[0].modified, Some(1_795_419_201));
         assert!(!resources[0].is_collection && resources[1].is_collection);
         assert_eq!(resources[2].status, Some(403));
+        assert!(text.contains("<d:prop><x:y xmlns:x=\"urn:other\"/><bare/></d:prop><d:status>HTTP/1.1 404 Not Found"), "{text}");
     }
 
     #[test]

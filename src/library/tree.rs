@@ -46,13 +46,22 @@ pub struct Stat {
 impl Stat {
     /// From the system's answer; none for what is neither file nor folder (links, sockets, devices).
     pub(super) fn of(metadata: &Metadata) -> Option<Self> {
-        let mtime = Mtime(metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()));
-        let (kind, size) = match metadata.file_type() {
-            kind if kind.is_file() => (Kind::File, metadata.len()),
-            kind if kind.is_dir() => (Kind::Folder, 0),
+        let kind = match metadata.file_type() {
+            kind if kind.is_file() => Kind::File,
+            kind if kind.is_dir() => Kind::Folder,
             _ => return None,
         };
-        Some(Self { kind, size, mtime, inode: metadata.ino() })
+        Some(Self::new(kind, metadata.len(), (metadata.mtime(), metadata.mtime_nsec()), metadata.ino()))
+    }
+
+    pub(super) fn new(kind: Kind, size: u64, (seconds, nanoseconds): (i64, i64), inode: u64) -> Self {
+        let mtime = Mtime(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds));
+        Self { kind, size: if kind == Kind::File { size } else { 0 }, mtime, inode }
+    }
+
+    /// A folder that is not on disk, such as the one that holds all trees.
+    pub fn unknown_folder(mtime: Mtime) -> Self {
+        Self { kind: Kind::Folder, size: 0, mtime, inode: 0 }
     }
 
     /// Whether an index row describes the file as it is now.
@@ -246,7 +255,7 @@ impl Tree {
                     Err(error) => members.push(Member { path, stat: Err(error.to_string()) }),
                 },
                 Err(error) => {
-                    let shown: String = name.to_string_lossy().chars().map(|c| if c.is_control() || c == '\\' { '�' } else { c }).collect();
+                    let shown = super::folder::shown(std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str()));
                     let path = folder.join(&shown).unwrap_or_else(|_| folder.clone());
                     members.push(Member { path, stat: Err(error.to_string()) });
                 }

@@ -6,7 +6,6 @@ mod context;
 mod file;
 mod fs;
 mod get;
-mod items;
 mod live;
 mod locks;
 mod meta;
@@ -17,6 +16,7 @@ mod propfind;
 mod proppatch;
 mod recalculate;
 mod report;
+mod scene;
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::accounts::{Login, Role};
 use crate::dav::xml::{Reader, Token};
 use crate::library::{Extent, Tree};
 use crate::store::{Store, StoreError};
-use crate::types::{LibraryId, Mtime};
+use crate::types::LibraryId;
 
 use self::afterwards::Afterwards;
 use self::context::Context;
@@ -233,12 +233,6 @@ impl Viewer {
             false => Self::Client,
         }
     }
-}
-
-/// An HTTP date (RFC 9110 section 5.6.7).
-fn http_date(mtime: Mtime) -> String {
-    // The format has no years before 1970; what is older counts as that.
-    httpdate::fmt_http_date(std::time::SystemTime::from(mtime.max(Mtime(0))))
 }
 
 type Shared<T> = Arc<std::sync::Mutex<T>>;

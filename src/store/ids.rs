@@ -138,10 +138,14 @@ impl Ids {
         Ok(self.ids.get(path_key(path).as_slice())?.map(|number| number.value()))
     }
 
-    /// The direct members of a folder that have numbers: name and number, by name.
-    pub fn members(&self, folder: &RelPath) -> Result<impl Iterator<Item = Result<(String, u64), StoreError>> + use<>, StoreError> {
-        let (start, end) = member_range(folder, "");
-        let skip = start.len();
+    /// The direct members of a folder that have numbers: name and number, by name, beginning with the name `from`.
+    pub fn members(
+        &self,
+        folder: &RelPath,
+        from: &str,
+    ) -> Result<impl Iterator<Item = Result<(String, u64), StoreError>> + use<>, StoreError> {
+        let (start, end) = (member_range(folder, from).0, member_range(folder, "").1);
+        let skip = start.len() - from.len();
         Ok(self.ids.range(start.as_slice()..end.as_slice())?.map(move |item| {
             let (key, number) = item?;
             let name = key.value().get(skip..).and_then(|name| str::from_utf8(name).ok());

@@ -30,7 +30,8 @@ macro_rules! digest {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                let mut text = [0; 2 * $len];
+                f.write_str(hex_into(&self.0, &mut text))
             }
         }
 
@@ -56,8 +57,18 @@ digest!(
 impl ContentHash {
     /// The entity tag a node serves for this content: short enough (32 hex digits) that Nextcloud keeps it as it is.
     pub fn etag(&self) -> String {
-        self.to_string()[..32].to_owned()
+        hex_into(&self.0[..16], &mut [0; 32]).to_owned()
     }
+}
+
+/// Writes bytes as hexadecimal digits, two for each. A listing of ten thousand files writes as many digests.
+fn hex_into<'a>(bytes: &[u8], text: &'a mut [u8]) -> &'a str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    str::from_utf8(text).unwrap_or_default()
 }
 
 /// Both digests of a file, computed in one read.

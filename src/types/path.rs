@@ -60,6 +60,11 @@ impl RelPath {
         Self::parse(text.trim_matches('/'))
     }
 
+    /// Whether a text could be the name of a file or folder.
+    pub fn is_name(text: &str) -> bool {
+        check_segment(text).is_ok()
+    }
+
     /// This path with one more segment.
     pub fn join(&self, name: &str) -> Result<Self, PathError> {
         check_segment(name)?;
@@ -166,7 +171,10 @@ fn check_segment(segment: &str) -> Result<(), PathError> {
     if segment.len() > NAME_LIMIT {
         return Err(PathError::Length);
     }
-    if segment.chars().any(|c| c.is_control() || c == '/' || c == '\\') {
+    // Of the characters beyond ASCII only U+0080 to U+009F are control characters: 0xc2 0x80 to 0xc2 0x9f.
+    let bytes = segment.as_bytes();
+    let forbidden = |byte: &u8| byte.is_ascii_control() || matches!(byte, b'/' | b'\\');
+    if bytes.iter().any(forbidden) || bytes.windows(2).any(|pair| pair[0] == 0xc2 && pair[1] < 0xa0) {
         return Err(PathError::Character);
     }
     Ok(())

@@ -12,9 +12,9 @@ use super::super::http::Body;
 use super::Viewer;
 use super::file::blocking;
 use super::fs::{Files, Place, look};
-use super::items::oc_id;
 use super::meta::fs_error;
 use super::mount::{Below, Mount, Mounts, destination};
+use super::scene::oc_id;
 
 const OC_FILEID: HeaderName = HeaderName::from_static("oc-fileid");
 const OC_ETAG: HeaderName = HeaderName::from_static("oc-etag");
@@ -70,9 +70,9 @@ impl Afterwards {
                 return Ok((None, None));
             }
             let numbers = root.tree.file_ids(vec![inside.clone()]).map_err(|error| fs_error(&error))?;
-            let state = root.tree.view().map_err(|error| fs_error(&error))?.state_id().simple().to_string();
+            let state = root.tree.view().map_err(|error| fs_error(&error))?.state_id();
             let meta = look(&root.tree, &inside, Viewer::NextcloudStorage).map_err(|error| fs_error(&error))?;
-            Ok((numbers.first().map(|number| oc_id(*number, &state)), meta.opaque_etag()))
+            Ok((numbers.first().map(|number| oc_id(*number, state)), meta.opaque_etag()))
         });
         match found.await.and_then(|found| found) {
             Ok((number, opaque)) => {

@@ -240,7 +240,7 @@ impl GuardedFileSystem<Context> for Files {
         Box::pin(async move {
             let entries: Vec<FsResult<Box<dyn DavDirEntry>>> = match self.place(decoded(path)?)? {
                 Place::Top => {
-                    let entry = |root: &Root| Ok(Box::new(Entry { name: root.name.to_owned(), meta: Ok(Meta::TOP) }) as _);
+                    let entry = |root: &Root| Ok(Box::new(Entry { name: root.name.to_owned(), meta: Ok(Meta::top()) }) as _);
                     self.roots().iter().map(entry).collect()
                 }
                 Place::Inside(root, folder) => {
@@ -257,7 +257,7 @@ impl GuardedFileSystem<Context> for Files {
     fn metadata<'a>(&'a self, path: &'a DavPath, context: &'a Context) -> FsFuture<'a, Box<dyn DavMetaData>> {
         Box::pin(async move {
             let meta = match self.place(decoded(path)?)? {
-                Place::Top => Meta::TOP,
+                Place::Top => Meta::top(),
                 Place::Inside(root, place) => {
                     let tree = root.tree.clone();
                     blocking(move || look(&tree, &place, Viewer::Client)).await?.map_err(|error| fs_error(&error))?

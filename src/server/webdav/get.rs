@@ -21,8 +21,8 @@ use super::super::http::{Body, text};
 use super::buffer::{self, PIECE};
 use super::file::blocking;
 use super::fs::Place;
-use super::http_date;
-use super::meta::Meta;
+use super::live::{self, HttpDate};
+use super::meta::FileTag;
 use super::mount::{Below, Mount};
 
 const OC_CHECKSUM: HeaderName = HeaderName::from_static(checksum::OC_CHECKSUM);
@@ -53,12 +53,12 @@ async fn serve<B>(tree: &Tree, path: &RelPath, open: Open, request: &Request<B>)
         Ok(digests) => digests,
         Err(error) => return failed(&error),
     };
-    let tag = etag::quote(&Meta::of(stat, digests).opaque_etag().unwrap_or_default());
+    let tag = etag::quote(&FileTag::of(&stat, digests).to_string());
     let selected = Selected { etag: &tag, modified: stat.mtime.max(crate::types::Mtime(0)).seconds() };
     let mut answer = Response::new(empty());
     let headers = answer.headers_mut();
     insert(headers, ETAG, &tag);
-    insert(headers, LAST_MODIFIED, &http_date(stat.mtime));
+    insert(headers, LAST_MODIFIED, &HttpDate(stat.mtime).to_string());
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let status = match conditions::judge(request.headers(), selected) {
         Verdict::Go => None,
@@ -99,7 +99,7 @@ async fn serve<B>(tree: &Tree, path: &RelPath, open: Open, request: &Request<B>)
 
 /// What kind of content it is, and that no browser may make more of it: a stored page must not run script in the name of the node.
 fn describe(headers: &mut HeaderMap, name: &str) {
-    let kind = mime_guess::from_path(name).first_raw().unwrap_or("application/octet-stream");
+    let kind = live::content_type(name);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if kind.starts_with("text/html") || kind.contains("xml") || kind.contains("script") {

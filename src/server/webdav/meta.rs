@@ -1,11 +1,12 @@
 //! What dav-server wants to know of a file.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use dav_server::fs::{DavMetaData, FsError, FsResult};
 
 use crate::library::{Kind, LibraryError, Stat};
-use crate::types::{Digests, Mtime};
+use crate::types::{ContentHash, Digests, Mtime};
 
 /// A file or folder.
 #[derive(Debug, Clone)]
@@ -19,9 +20,10 @@ pub(super) struct Meta {
 }
 
 impl Meta {
-    /// The top folder has no times of its own; the oldest says "unchanged" to every client.
-    pub(super) const TOP: Self =
-        Self { stat: Stat { kind: Kind::Folder, size: 0, mtime: Mtime(0), inode: 0 }, digests: None, folder_etag: None, opaque: false };
+    /// The folder that holds all trees has no times of its own; the oldest says "unchanged" to every client.
+    pub(super) fn top() -> Self {
+        Self::of(Stat::unknown_folder(Mtime(0)), None)
+    }
 
     /// Something with the digests that the index knows of it.
     pub(super) fn of(stat: Stat, digests: Option<Digests>) -> Self {
@@ -33,18 +35,32 @@ impl Meta {
         Self { opaque: true, ..self }
     }
 
-    /// The opaque part of the entity tag: the content hash where the index knows it.
+    /// The opaque part of the entity tag.
     pub(super) fn opaque_etag(&self) -> Option<String> {
-        match (self.stat.kind, self.digests) {
-            (Kind::Folder, _) => self.folder_etag.clone(),
-            (Kind::File, Some(digests)) => Some(digests.content.etag()),
-            // A name that is not indexed, or a file that another program has just written.
-            (Kind::File, None) => {
-                let Stat { size, mtime, inode, .. } = self.stat;
-                let text = format!("{size}-{}-{inode}", mtime.0);
-                Some(blake3::hash(text.as_bytes()).to_hex()[..32].to_owned())
-            }
+        match self.stat.kind {
+            Kind::Folder => self.folder_etag.clone(),
+            Kind::File => Some(FileTag::of(&self.stat, self.digests).to_string()),
         }
+    }
+}
+
+/// The opaque part of a file's entity tag: the content hash where the index knows it.
+pub(super) struct FileTag {
+    hash: ContentHash,
+}
+
+impl FileTag {
+    pub(super) fn of(stat: &Stat, digests: Option<Digests>) -> Self {
+        let Stat { size, mtime, inode, .. } = stat;
+        // A name that is not indexed, or a file that another program has just written.
+        let stand_in = || ContentHash(*blake3::hash(format!("{size}-{}-{inode}", mtime.0).as_bytes()).as_bytes());
+        Self { hash: digests.map_or_else(stand_in, |digests| digests.content) }
+    }
+}
+
+impl fmt::Display for FileTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.hash.etag())
     }
 }
 

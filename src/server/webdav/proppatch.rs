@@ -97,11 +97,9 @@ fn apply(tree: &Tree, path: &RelPath, user: &str, href: &str, patches: Vec<Patch
     if !refused {
         carry_out(tree, path, user, effects).map_err(|error| fs_error(&error))?;
     }
-    let written = Document::new().and_then(|mut document| {
-        document.statuses(href, &results)?;
-        document.finish()
-    });
-    written.map_err(|_| FsError::GeneralFailure)
+    let mut document = Document::new();
+    document.statuses(href, &results);
+    Ok(document.finish())
 }
 
 fn effect(patch: Patch) -> Effect {

@@ -13,20 +13,19 @@ use hyper::body::Incoming;
 use crate::dav::multistatus::Document;
 use crate::dav::sync::Position;
 use crate::dav::{href, propfind, sync};
-use crate::library::{Kind, LibraryError};
+use crate::library::{Kind, LibraryError, Stat, View};
 use crate::store::changes::{Change, Changes};
 use crate::types::RelPath;
 
 use super::super::http::{Body, text};
 use super::Viewer;
 use super::file::blocking;
-use super::fs::{Place, Root, look};
-use super::items::Describe;
-use super::live::Wanted;
-use super::locks::Locks;
-use super::meta::{Meta, fs_error};
+use super::fs::{Place, Root};
+use super::live::{Asked, Needs, Subject, Teller};
+use super::meta::fs_error;
 use super::mount::{Below, Mount};
-use super::propfind::{error_document, multistatus};
+use super::propfind::{error_document, multistatus, write};
+use super::scene::{Scene, number_of};
 
 const BODY_LIMIT: usize = 64 << 10;
 /// The most members in one answer, whatever the client asks for; the rest comes with the next token.
@@ -62,13 +61,10 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
         Ok(Err(_)) => return error_document(StatusCode::FORBIDDEN, "supported-report"),
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
-    let (base, shown, viewer, user) = (mount.base(), below.path.clone(), Viewer::of(&parts.headers), user.to_owned());
-    let (files, locks) = (mount.files.clone(), mount.locks.all().clone());
+    let (base, shown, files) = (mount.base(), below.path.clone(), mount.files.clone());
+    let teller = Teller { viewer: Viewer::of(&parts.headers), user: user.to_owned(), locks: mount.locks.all().clone() };
     let document = blocking(move || match files.place(shown.as_str()).map_err(Failure::Fs)? {
-        Place::Inside(root, folder) => {
-            let report = Report { root, base: &base, folder: &folder, shown: &shown, locks: &locks, viewer, user: &user };
-            report.write(wanted)
-        }
+        Place::Inside(root, folder) => Report { root, base: &base, folder: &folder, shown: &shown, teller: &teller }.write(wanted),
         Place::Top => Err(Failure::NoChanges),
     });
     match document.await {
@@ -87,9 +83,7 @@ struct Report<'a> {
     /// The folder in its tree, and as it was asked for below the mount.
     folder: &'a RelPath,
     shown: &'a RelPath,
-    locks: &'a Locks,
-    viewer: Viewer,
-    user: &'a str,
+    teller: &'a Teller,
 }
 
 /// Changes that fit one answer, and where they end.
@@ -101,41 +95,58 @@ struct Page {
 
 impl Report<'_> {
     fn write(&self, wanted: sync::Request) -> Result<Vec<u8>, Failure> {
-        let broken = |_| Failure::Fs(FsError::GeneralFailure);
-        if look(&self.root.tree, self.folder, self.viewer)?.stat.kind != Kind::Folder {
-            return Err(Failure::NoChanges);
-        }
+        let stat = self.root.tree.stat(self.folder)?.ok_or_else(|| LibraryError::NotFound(self.folder.clone()))?;
         let view = self.root.tree.view()?;
-        let changes = view.changes().ok_or(Failure::NoChanges)?;
+        let changes = view.changes().filter(|_| stat.kind == Kind::Folder).ok_or(Failure::NoChanges)?;
         let start = start(&wanted, changes)?;
         let page = self.page(&wanted, changes, start)?;
-        let wanted = Wanted::new(propfind::Request::Props(wanted.props));
-        let describe = Describe::new(self.root, &view, self.user, wanted.needs()).map_err(Failure::Fs)?;
-        let mut document = Document::new().map_err(broken)?;
-        let members = page.members.into_iter().map(|change| Ok((self.now(&change)?, change)));
-        let members = members.collect::<Result<Vec<_>, LibraryError>>()?;
-        let there: Vec<&RelPath> = members.iter().filter(|(meta, _)| meta.is_some()).map(|(_, change)| &change.path).collect();
-        let mut numbers = describe.numbers(&there, None).map_err(Failure::Fs)?.into_iter();
-        for (meta, Change { path, folder, .. }) in members {
+        let asked = Asked::of(propfind::Request::Props(wanted.props));
+        let scene = Scene::new(self.root, &view, &self.teller.user, asked.needs())?;
+        let mut document = Document::new();
+        if asked.needs().ids {
+            // All in one write.
+            let there = page.members.iter().filter(|change| !change.gone).map(|change| change.path.clone());
+            self.root.tree.file_ids(there.collect())?;
+        }
+        for Change { path, folder, gone, .. } in page.members {
             let shown = self.shown.join_path(&path.strip_prefix(self.folder).unwrap_or_default());
-            match meta {
-                Some(meta) => {
-                    let href = href::below(self.base, &shown, meta.stat.kind == Kind::Folder);
-                    let item = describe.item(href, &path, Ok(meta), numbers.next().flatten()).map_err(Failure::Fs)?;
-                    item.write(&mut document, &wanted, self.locks).map_err(broken)?;
+            // An error while reading is never a deletion.
+            match if gone { None } else { self.root.tree.stat(&path)? } {
+                Some(stat) => {
+                    let href = href::below(self.base, &shown, stat.kind == Kind::Folder);
+                    self.tell(&mut document, &href, &path, stat, &view, (&asked, &scene))?;
                 }
-                None => document.failure(&href::below(self.base, &shown, folder), StatusCode::NOT_FOUND).map_err(broken)?,
+                None => document.failure(&href::below(self.base, &shown, folder), StatusCode::NOT_FOUND),
             }
         }
         if page.cut {
-            document.truncated(&href::below(self.base, self.shown, true)).map_err(broken)?;
+            document.truncated(&href::below(self.base, self.shown, true));
         }
         let token = match start.begun {
             Some(begun) if page.cut => sync::token_within(changes.epoch(), page.position, begun),
             _ => sync::token(changes.epoch(), page.position),
         };
-        document.sync_token(&token).map_err(broken)?;
-        document.finish().map_err(broken)
+        document.sync_token(&token);
+        Ok(document.finish())
+    }
+
+    fn tell(
+        &self,
+        document: &mut Document,
+        href: &str,
+        path: &RelPath,
+        stat: Stat,
+        view: &View,
+        (asked, scene): (&Asked, &Scene),
+    ) -> Result<(), LibraryError> {
+        let needs: Needs = asked.needs();
+        let digests = view.digests(path, &stat)?;
+        let any_dead = needs.dead && !view.properties().is_empty()?;
+        let number = number_of(&self.root.tree, view, path, needs)?;
+        let (folder, name) = (path.parent().unwrap_or_default(), path.name());
+        let (root, view, scene) = (Some(self.root), Some(view), Some(scene));
+        let subject = Subject { root, view, folder: &folder, name, shown: name, stat, digests, any_dead, scene, number };
+        write(document, href, &subject, asked, self.teller)
     }
 
     /// The members that changed after `start`, as many as fit.
@@ -179,19 +190,6 @@ impl Report<'_> {
             page.members.reverse();
         }
         Ok(page)
-    }
-
-    /// What is at the path of a change now; none when it is gone.
-    fn now(&self, change: &Change) -> Result<Option<Meta>, LibraryError> {
-        if change.gone {
-            return Ok(None);
-        }
-        match look(&self.root.tree, &change.path, self.viewer) {
-            Ok(meta) => Ok(Some(meta)),
-            Err(LibraryError::NotFound(_)) => Ok(None),
-            // An error while reading is never a deletion.
-            Err(error) => Err(error),
-        }
     }
 }
 
