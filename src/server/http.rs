@@ -27,6 +27,7 @@ use crate::accounts::{AccountError, Checked, Login, Logins};
 use crate::client::Fingerprint;
 use crate::store::{Store, StoreError};
 
+use super::api::{self, Api};
 use super::tls::{self, TlsError, TlsFiles};
 use super::webdav::{Roots, Rules, WebDav};
 
@@ -54,16 +55,19 @@ pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body
 pub struct App {
     logins: Logins,
     webdav: Arc<WebDav>,
+    api: Arc<Api>,
 }
 
 impl App {
     /// Serves these roots to these people; Locks are kept in the store.
     pub fn open(logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
-        Ok(Self { logins, webdav: Arc::new(WebDav::open(roots, store, rules)?) })
+        let api = Arc::new(Api::new(roots.originals.clone(), &store));
+        Ok(Self { logins, webdav: Arc::new(WebDav::open(roots, store, rules)?), api })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
         match self.admit(&request, from).await {
+            Ok(login) if api::covers(request.uri().path()) => self.api.answer(request, login).await,
             Ok(login) => self.webdav.handle(request, login).await,
             Err(refusal) => {
                 // A client that is still sending would see a broken stream instead of the answer.
@@ -81,7 +85,7 @@ impl App {
             "/" => return Err(front_page(request.method())),
             _ => {}
         }
-        if !self.webdav.covers(path) {
+        if !self.webdav.covers(path) && !api::covers(path) {
             return Err(text(StatusCode::NOT_FOUND, "There is nothing here. WebDAV is at /originals/, /import/ and /webdav/.\n"));
         }
         match self.login(request, from).await {
@@ -228,6 +232,7 @@ async fn accept(listener: TcpListener, app: App, acceptor: Option<TlsAcceptor>, 
         });
     }
     drop(listener);
+    app.api.stop();
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not end in time and were broken off");
     }

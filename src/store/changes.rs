@@ -264,6 +264,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_there_already_is_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("s.redb")).unwrap();
+        put(&store, "a", "1");
+        let before = Changes::open(&store.read().unwrap()).unwrap().latest();
+        put(&store, "a", "1");
+        assert_eq!(Changes::open(&store.read().unwrap()).unwrap().latest(), before);
+    }
+
+    #[test]
     fn folders_are_told_when_they_come_and_go() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("s.redb")).unwrap();

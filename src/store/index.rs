@@ -45,13 +45,17 @@ pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Sets what is at a path; `change` in the row is replaced by the next number.
+/// Sets what is at a path; `change` in the row is replaced by the next number. Nothing changes when it is there already: two scans may find
+/// the same.
 pub fn put(tx: &WriteTransaction, path: &RelPath, row: FileRow) -> Result<(), StoreError> {
     let key = path_key(path);
     let old = match tx.open_table(FILES)?.get(key.as_slice())? {
         Some(old) => Some(decode::<FileRow>(old.value())?),
         None => None,
     };
+    if old.is_some_and(|old| old == FileRow { change: old.change, ..row }) {
+        return Ok(());
+    }
     let difference = Difference {
         files: i64::from(old.is_none()),
         bytes: row.size.cast_signed().wrapping_sub(old.map_or(0, |old| old.size).cast_signed()),

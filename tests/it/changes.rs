@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Answer, Node, Sandbox, http};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Node, Sandbox, http, http_as};
 
 /// One report.
 fn report(node: &Node, folder: &str, token: &str, level: &str, limit: Option<u64>) -> Answer {
@@ -185,4 +187,110 @@ fn a_scan_tells_of_folders_that_others_made_or_removed() {
     node.run(&["index"]);
     assert_eq!(members(&report(&node, "", &token(&answer), "infinite", None)), []);
     assert_eq!(etag(&node), before, "a scan that finds nothing new changes nothing");
+}
+
+fn json(answer: &Answer) -> Value {
+    serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("no JSON: {answer:?}"))
+}
+
+fn known(node: &Node, question: &Value) -> Answer {
+    http("POST", &format!("{}/api/v1/known", node.url()), &[], question.to_string().as_bytes())
+}
+
+#[test]
+fn a_peer_asks_which_content_is_there() {
+    let sandbox = Sandbox::new();
+    let node = serving(&sandbox, &["d/abc.jpg"]);
+    http("PUT", &format!("{}x.jpg", node.originals()), &[], b"abc");
+    let (content, other) = ("6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85", "0".repeat(64));
+    let (sha1, unknown) = ("A9993E364706816ABA3E25717850C26C9CD0D89D", "0".repeat(40));
+    let answer = known(&node, &json!({ "content": [other, content], "sha1": [sha1, unknown, sha1] }));
+    assert_eq!((answer.status, json(&answer)), (200, json!({ "content": "01", "sha1": "101" })));
+    http("DELETE", &format!("{}x.jpg", node.originals()), &[], b"");
+    assert_eq!(json(&known(&node, &json!({ "content": [content] }))), json!({ "content": "0", "sha1": "" }));
+
+    // As many as are allowed, and one more.
+    let many = vec![unknown.as_str(); 10_000];
+    assert_eq!(json(&known(&node, &json!({ "sha1": many })))["sha1"], "0".repeat(10_000));
+    let problem = known(&node, &json!({ "sha1": many, "content": [content] }));
+    assert_eq!((problem.status, problem.headers["content-type"].as_str()), (413, "application/problem+json"));
+    assert!(json(&problem)["detail"].as_str().unwrap().contains("10000"), "{problem:?}");
+    let problem = known(&node, &json!({ "sha1": [sha1, content] }));
+    assert!(problem.status == 400 && json(&problem)["detail"].as_str().unwrap().contains("sha1[1]"), "{problem:?}");
+    for bad in [json!("sha1"), json!({ "md5": [] }), json!({ "sha1": [1] })] {
+        assert_eq!(known(&node, &bad).status, 400, "{bad}");
+    }
+    let large = format!("{{\"sha1\": []{}}}", " ".repeat(2 << 20));
+    assert_eq!(http("POST", &format!("{}/api/v1/known", node.url()), &[], large.as_bytes()).status, 413);
+    let wrong = http("GET", &format!("{}/api/v1/known", node.url()), &[], b"");
+    assert_eq!((wrong.status, wrong.headers["allow"].as_str()), (405, "POST"));
+    assert_eq!(http_as("admin", "wrong password", "POST", &format!("{}/api/v1/known", node.url()), &[], b"{}").status, 401);
+    assert_eq!(http("GET", &format!("{}/api/v1/nothing", node.url()), &[], b"").status, 404);
+}
+
+/// Asks for changes on a thread.
+fn wait(node: &Node, query: &str) -> std::thread::JoinHandle<Answer> {
+    let url = format!("{}/api/v1/changes?{query}", node.url());
+    std::thread::spawn(move || http("GET", &url, &[], b""))
+}
+
+#[test]
+fn who_waits_hears_of_the_next_change() {
+    let sandbox = Sandbox::new();
+    let node = serving(&sandbox, &["d/e/a.jpg", "x/b.jpg"]);
+    let at = |path: &str| format!("{}{path}", node.originals());
+    let now = |node: &Node| json(&wait(node, "").join().unwrap())["token"].as_str().unwrap().to_owned();
+    let start = now(&node);
+    assert_eq!(start, token(&report(&node, "", &start, "infinite", None)));
+    // Nothing happens: the time passes.
+    let answer = wait(&node, &format!("since={start}&wait=0")).join().unwrap();
+    assert_eq!((answer.status, json(&answer)), (200, json!({ "changed": false, "token": start })));
+
+    let everything = wait(&node, &format!("since={start}&wait=25"));
+    let folder = wait(&node, &format!("since={start}&wait=25&folder=d/e"));
+    let elsewhere = wait(&node, &format!("since={start}&wait=2&folder=/x/"));
+    http("PUT", &at("d/e/new.jpg"), &[], b"new");
+    for heard in [everything, folder] {
+        let answer = json(&heard.join().unwrap());
+        assert_eq!(answer["changed"], true, "{answer}");
+        assert_ne!(answer["token"], start.as_str());
+    }
+    assert_eq!(json(&elsewhere.join().unwrap())["changed"], false);
+    // What has happened already is told at once, and a report with the earlier token tells what it was.
+    assert_eq!(json(&wait(&node, &format!("since={start}&wait=25")).join().unwrap())["changed"], true);
+    assert_eq!(members(&report(&node, "", &start, "infinite", None)), told(&[("d/e/new.jpg", true)]));
+
+    // What other programs do is heard of when a scan sees it.
+    let start = now(&node);
+    let heard = wait(&node, &format!("since={start}&wait=25"));
+    node.put("x/c.jpg", "c");
+    node.run(&["index"]);
+    assert_eq!(json(&heard.join().unwrap())["changed"], true);
+
+    let problem = wait(&node, "since=urn:twinlens:sync:00000000-0000-0000-0000-000000000000:1").join().unwrap();
+    assert_eq!((problem.status, json(&problem)["type"].as_str()), (410, Some("urn:twinlens:problem:token-expired")));
+    assert_eq!(wait(&node, "folder=none").join().unwrap().status, 404);
+    assert_eq!(wait(&node, "wait=long").join().unwrap().status, 400);
+    assert_eq!(wait(&node, "folder=../x").join().unwrap().status, 400);
+}
+
+#[test]
+fn only_so_many_wait_at_once() {
+    let sandbox = Sandbox::new();
+    let mut node = serving(&sandbox, &["a.jpg"]);
+    let start = json(&wait(&node, "").join().unwrap())["token"].as_str().unwrap().to_owned();
+    let (tell, heard) = std::sync::mpsc::channel();
+    for waiting in (0..40).map(|_| wait(&node, &format!("since={start}&wait=25"))) {
+        let tell = tell.clone();
+        std::thread::spawn(move || tell.send(waiting.join().unwrap()));
+    }
+    for _ in 0..8 {
+        let refused = heard.recv().unwrap();
+        assert!(refused.status == 429 && refused.headers.contains_key("retry-after"), "{refused:?}");
+    }
+    // A node that stops keeps nobody waiting.
+    node.stop();
+    for _ in 0..32 {
+        assert_eq!(json(&heard.recv().unwrap()), json!({ "changed": false, "token": start }));
+    }
 }
