@@ -1,11 +1,13 @@
-//! The inner loops: deciding rows and reading listings. `cargo bench`, or `cargo bench -- --test` for a smoke run.
+//! The inner loops: deciding rows, reading listings, knowing a client again. `cargo bench`, or `cargo bench -- --test` for a smoke run.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use twinlens::accounts::{Checked, Logins, Role, Users};
 use twinlens::dav::multistatus;
 use twinlens::reconcile::{Base, Policy, Row, Seen, decide};
+use twinlens::store::Store;
 use twinlens::types::{Digests, LocalVersion, Mtime, RemoteVersion};
 
 fn rows() -> Vec<Row> {
@@ -48,6 +50,34 @@ fn benches(criterion: &mut Criterion) {
         bench.iter(|| multistatus::parse(black_box(&listing)).map(|found| found.len()))
     });
     group.finish();
+    logins(criterion);
+}
+
+/// What each request pays for its login: one that was right before.
+fn logins(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap_or_else(|error| fail(&error));
+    let store = Store::open(&folder.path().join("state.redb")).unwrap_or_else(|error| fail(&error));
+    let users = Users::new(store);
+    users.add("anna", Role::User, "first password").unwrap_or_else(|error| fail(&error));
+    let app = users.create_app_password("anna", "Phone").unwrap_or_else(|error| fail(&error)).password;
+    let logins = Logins::new(users).unwrap_or_else(|error| fail(&error));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap_or_else(|error| fail(&error));
+    let from = std::net::IpAddr::from([127, 0, 0, 1]);
+    let mut group = criterion.benchmark_group("login");
+    for (name, password) in [("password", "first password"), ("app password", &app)] {
+        let check = || logins.check(black_box("anna"), black_box(password), from);
+        assert!(matches!(runtime.block_on(check()), Ok(Checked::Welcome(_))));
+        group.bench_function(format!("known by their {name}"), |bench| {
+            // Polled once, as in a task that runs already: entering a runtime would cost as much again.
+            bench.iter(|| futures_util::FutureExt::now_or_never(check()).is_some())
+        });
+    }
+    group.finish();
+}
+
+fn fail(error: &dyn std::error::Error) -> ! {
+    eprintln!("{error}");
+    std::process::exit(1)
 }
 
 criterion_group!(kernel, benches);

@@ -7,6 +7,8 @@ pub mod checksum;
 pub mod conditions;
 pub mod etag;
 pub mod href;
+pub mod if_header;
+pub mod lockinfo;
 pub mod multistatus;
 pub mod names;
 pub mod propfind;

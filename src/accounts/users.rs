@@ -1,66 +1,49 @@
 //! Users in the store.
 
-use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
+use redb::WriteTransaction;
 use serde::{Deserialize, Serialize};
 
-use crate::store::documents::USERS;
+use super::app_passwords::Stored;
+use super::{Grant, GrantChange, Rights, Role};
+use crate::store::documents::{APP_PASSWORDS, USERS};
 use crate::store::{Store, StoreError};
+use crate::types::RelPath;
 
 const NAME_LIMIT: usize = 64;
 const PASSWORD_MINIMUM: usize = 8;
 /// Bytes; argon2 would take more, but nobody types it.
 const PASSWORD_LIMIT: usize = 1024;
 
-/// What a user may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Everything, users and services included.
-    Admin,
-    /// Read and change the library.
-    User,
-    /// Read the library.
-    Viewer,
-}
-
-impl FromStr for Role {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "admin" => Ok(Self::Admin),
-            "user" => Ok(Self::User),
-            "viewer" => Ok(Self::Viewer),
-            other => Err(format!("there is no role {other}; the roles are admin, user and viewer")),
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Admin => "admin",
-            Self::User => "user",
-            Self::Viewer => "viewer",
-        })
-    }
-}
-
-/// A person.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A person, and what they may do: what follows from role and grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// The name they log in with.
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// The folder of the library that is their root; empty for the library itself.
+    pub folder: RelPath,
+    /// What they may do in the library.
+    pub originals: Rights,
+    /// What they may do in the import folder.
+    pub import: Rights,
+}
+
+impl User {
+    fn of(name: String, grant: &Grant) -> Self {
+        Self { name, role: grant.role, folder: grant.root(), originals: grant.in_originals(), import: grant.in_import() }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 struct UserRow {
-    role: Role,
+    #[serde(flatten)]
+    grant: Grant,
     /// A PHC string.
     password_hash: String,
 }
@@ -83,6 +66,40 @@ pub enum AccountError {
     /// Nobody could administer the node any more.
     #[error("{0} is the only admin; make another user admin first")]
     LastAdmin(String),
+    /// Less than everything for an admin.
+    #[error(
+        "an admin always has the whole library and all rights; give another role, or set what was given before back with \
+         --folder / --originals default --import default"
+    )]
+    AdminHasAll,
+    /// More than reading for a viewer.
+    #[error("a viewer only reads; give the role user, or only the right to read (--originals default --import default)")]
+    ViewerReads,
+    /// The folder that holds the trash and unfinished uploads.
+    #[error("nobody's folder can lie in .twinlens, which is for Twinlens itself")]
+    OwnFolder,
+    /// The label cannot be used.
+    #[error("the label of an app password has 1 to 128 characters, none of them control characters; name the device or program")]
+    BadLabel,
+    /// Too many.
+    #[error("{0} has too many app passwords already; revoke some that are not used any more, see `twinlens user app-passwords {0}`")]
+    TooMany(String),
+    /// No such app password.
+    #[error("{user} has no app password {app}; see `twinlens user app-passwords {user}`")]
+    UnknownApp {
+        /// The user.
+        user: String,
+        /// What was looked for.
+        app: String,
+    },
+    /// A label of several.
+    #[error("{user} has several app passwords {label}; name one by its id, see `twinlens user app-passwords {user}`")]
+    Ambiguous {
+        /// The user.
+        user: String,
+        /// What was looked for.
+        label: String,
+    },
     /// Hashing failed.
     #[error("the password could not be hashed: {0}")]
     Hash(String),
@@ -91,68 +108,129 @@ pub enum AccountError {
     Store(#[from] StoreError),
 }
 
+/// Everything that a login is checked against.
+pub(super) struct Known {
+    pub(super) grant: Grant,
+    /// A PHC string.
+    pub(super) password_hash: String,
+    pub(super) app_passwords: Vec<Stored>,
+}
+
 /// The users of a node. Cheap to clone. Hashing blocks for tens of milliseconds.
 #[derive(Clone)]
 pub struct Users {
-    store: Store,
+    pub(super) store: Store,
+    /// Grows with every change that a login could depend on. One process has the state, and in it all users are clones of one value.
+    generation: Arc<AtomicU64>,
 }
 
 impl Users {
     /// The users in this store.
     pub fn new(store: Store) -> Self {
-        Self { store }
+        Self { store, generation: Arc::default() }
     }
 
     /// All of them, by name.
     pub fn list(&self) -> Result<Vec<User>, AccountError> {
         let rows = USERS.all::<UserRow>(&self.store.read()?)?;
-        Ok(rows.into_iter().map(|(name, row)| User { name, role: row.role }).collect())
+        Ok(rows.into_iter().map(|(name, row)| User::of(name, &row.grant)).collect())
     }
 
-    /// Adds a user.
-    pub fn add(&self, name: &str, role: Role, password: &str) -> Result<(), AccountError> {
+    /// Adds a user; with a role alone, they have what the role gives.
+    pub fn add(&self, name: &str, grant: impl Into<Grant>, password: &str) -> Result<User, AccountError> {
         check_name(name)?;
-        let row = UserRow { role, password_hash: hash(password)? };
-        let key = name.to_owned();
-        let added = self.store.write(move |tx| {
-            let free = !USERS.contains(tx, &key)?;
-            if free {
-                USERS.put(tx, &key, &row)?;
+        let row = UserRow { grant: grant.into(), password_hash: hash(password)? };
+        row.grant.check()?;
+        let name = name.to_owned();
+        self.change(move |tx| {
+            if USERS.contains(tx, &name)? {
+                return Ok(Err(AccountError::Taken(name)));
             }
-            Ok(free)
-        })?;
-        if added { Ok(()) } else { Err(AccountError::Taken(name.to_owned())) }
+            USERS.put(tx, &name, &row)?;
+            Ok(Ok(User::of(name, &row.grant)))
+        })
     }
 
-    /// Gives a user another password.
+    /// Changes what a user may do.
+    pub fn edit(&self, name: &str, change: GrantChange) -> Result<User, AccountError> {
+        let name = name.to_owned();
+        self.change(move |tx| {
+            let Some(UserRow { grant, password_hash }) = USERS.get_to_change(tx, &name)? else {
+                return Ok(Err(AccountError::Unknown(name)));
+            };
+            let was_admin = grant.role == Role::Admin;
+            let row = UserRow { grant: grant.changed(&change), password_hash };
+            if let Err(error) = row.grant.check() {
+                return Ok(Err(error));
+            }
+            if was_admin && row.grant.role != Role::Admin && is_only_admin(tx, &name)? {
+                return Ok(Err(AccountError::LastAdmin(name)));
+            }
+            USERS.put(tx, &name, &row)?;
+            Ok(Ok(User::of(name, &row.grant)))
+        })
+    }
+
+    /// Gives a user another password. App passwords stay.
     pub fn set_password(&self, name: &str, password: &str) -> Result<(), AccountError> {
-        let row = self.row(name)?.ok_or_else(|| AccountError::Unknown(name.to_owned()))?;
-        let row = UserRow { password_hash: hash(password)?, ..row };
-        let key = name.to_owned();
-        Ok(self.store.write(move |tx| USERS.put(tx, &key, &row))?)
+        let name = name.to_owned();
+        let password_hash = hash(password)?;
+        self.change(move |tx| {
+            let Some(row) = USERS.get_to_change::<UserRow>(tx, &name)? else {
+                return Ok(Err(AccountError::Unknown(name)));
+            };
+            USERS.put(tx, &name, &UserRow { password_hash, ..row })?;
+            Ok(Ok(()))
+        })
     }
 
-    /// Removes a user.
+    /// Removes a user and their app passwords.
     pub fn remove(&self, name: &str) -> Result<(), AccountError> {
-        let users = self.list()?;
-        let user = users.iter().find(|user| user.name == name).ok_or_else(|| AccountError::Unknown(name.to_owned()))?;
-        let admins = users.iter().filter(|user| user.role == Role::Admin).count();
-        if user.role == Role::Admin && admins == 1 {
-            return Err(AccountError::LastAdmin(name.to_owned()));
-        }
-        let key = name.to_owned();
-        self.store.write(move |tx| USERS.remove(tx, &key))?;
-        Ok(())
+        let name = name.to_owned();
+        self.change(move |tx| {
+            if !USERS.contains(tx, &name)? {
+                return Ok(Err(AccountError::Unknown(name)));
+            }
+            if is_only_admin(tx, &name)? {
+                return Ok(Err(AccountError::LastAdmin(name)));
+            }
+            USERS.remove(tx, &name)?;
+            APP_PASSWORDS.remove(tx, &name)?;
+            Ok(Ok(()))
+        })
     }
 
-    fn row(&self, name: &str) -> Result<Option<UserRow>, AccountError> {
-        Ok(USERS.get(&self.store.read()?, name)?)
+    /// Runs a change that logins could depend on. What it refuses it must refuse before it writes.
+    pub(super) fn change<R, F>(&self, work: F) -> Result<R, AccountError>
+    where
+        R: Send + 'static,
+        F: FnOnce(&WriteTransaction) -> Result<Result<R, AccountError>, StoreError> + Send + 'static,
+    {
+        let done = self.store.write(work);
+        // After the commit: whoever reads the new number reads the new rows.
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        done?
     }
 
-    /// The stored hash and role of a user; what a remembered login is bound to.
-    pub(super) fn credentials(&self, name: &str) -> Result<Option<(Role, String)>, AccountError> {
-        Ok(self.row(name)?.map(|row| (row.role, row.password_hash)))
+    /// The number of the state of all users: to be read before the rows that are kept with it.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
     }
+
+    /// What a login of this user is checked against.
+    pub(super) fn known(&self, name: &str) -> Result<Option<Known>, AccountError> {
+        let tx = self.store.read()?;
+        let Some(UserRow { grant, password_hash }) = USERS.get(&tx, name)? else { return Ok(None) };
+        let app_passwords = APP_PASSWORDS.get(&tx, name)?.unwrap_or_default();
+        Ok(Some(Known { grant, password_hash, app_passwords }))
+    }
+}
+
+/// Whether this is an admin and there is no other.
+fn is_only_admin(tx: &WriteTransaction, name: &str) -> Result<bool, StoreError> {
+    let all = USERS.all_to_change::<UserRow>(tx)?;
+    let mut admins = all.iter().filter(|(_, row)| row.grant.role == Role::Admin);
+    Ok(admins.next().is_some_and(|(first, _)| first == name) && admins.next().is_none())
 }
 
 fn check_name(name: &str) -> Result<(), AccountError> {
@@ -175,8 +253,13 @@ pub(super) fn matches(password: &str, hash: &str) -> bool {
 
 /// A password that nobody guesses: 20 letters and digits, none of which look alike.
 pub fn random_password() -> Result<String, AccountError> {
+    random_letters(20)
+}
+
+/// So many letters and digits, none of which look alike; each has five bits.
+pub(super) fn random_letters(count: usize) -> Result<String, AccountError> {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut bytes = [0_u8; 20];
+    let mut bytes = vec![0_u8; count];
     getrandom::fill(&mut bytes).map_err(|error| AccountError::Hash(error.to_string()))?;
     Ok(bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect())
 }
@@ -184,11 +267,16 @@ pub fn random_password() -> Result<String, AccountError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accounts::Given;
+
+    fn users(folder: &tempfile::TempDir) -> Users {
+        Users::new(Store::open(&folder.path().join("s.redb")).unwrap())
+    }
 
     #[test]
     fn users_come_and_go() {
         let folder = tempfile::tempdir().unwrap();
-        let users = Users::new(Store::open(&folder.path().join("s.redb")).unwrap());
+        let users = users(&folder);
         users.add("admin", Role::Admin, "correct horse").unwrap();
         assert!(matches!(users.add("admin", Role::User, "another one"), Err(AccountError::Taken(_))));
         assert!(matches!(users.add("bob", Role::User, "short"), Err(AccountError::BadPassword)));
@@ -198,7 +286,37 @@ mod tests {
         users.add("bob", Role::Viewer, "long enough").unwrap();
         users.remove("bob").unwrap();
         assert_eq!(users.list().unwrap().len(), 1);
-        let (_, hash) = users.credentials("admin").unwrap().unwrap();
+        let hash = users.known("admin").unwrap().unwrap().password_hash;
         assert!(hash.starts_with("$argon2id$") && matches("correct horse", &hash) && !matches("wrong horse", &hash));
+    }
+
+    #[test]
+    fn the_last_admin_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let users = users(&folder);
+        let to = |role| GrantChange { role: Some(role), ..GrantChange::default() };
+        users.add("admin", Role::Admin, "correct horse").unwrap();
+        users.add("bob", Role::User, "long enough").unwrap();
+        assert!(matches!(users.edit("admin", to(Role::User)), Err(AccountError::LastAdmin(_))));
+        assert_eq!(users.edit("bob", to(Role::Admin)).unwrap().role, Role::Admin);
+        users.edit("admin", to(Role::Viewer)).unwrap();
+        assert!(matches!(users.remove("bob"), Err(AccountError::LastAdmin(_))));
+        let less = GrantChange { originals: Some(Given::These(Rights::READ)), ..GrantChange::default() };
+        assert!(matches!(users.edit("bob", less), Err(AccountError::AdminHasAll)));
+        assert!(matches!(users.edit("eve", to(Role::User)), Err(AccountError::Unknown(_))));
+    }
+
+    #[test]
+    fn rows_from_before_folders_and_rights_still_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let users = users(&folder);
+        let hash = hash("first password").unwrap();
+        let old = serde_json::json!({ "role": "user", "password_hash": hash });
+        users.store.write(move |tx| USERS.put(tx, "anna", &old)).unwrap();
+        let anna = &users.list().unwrap()[0];
+        assert_eq!((anna.name.as_str(), anna.role, anna.originals, &anna.folder), ("anna", Role::User, Rights::ALL, &RelPath::root()));
+        let album = GrantChange { folder: Some(RelPath::parse("anna").unwrap()), ..GrantChange::default() };
+        assert_eq!(users.edit("anna", album).unwrap().folder.as_str(), "anna");
+        assert!(matches("first password", &users.known("anna").unwrap().unwrap().password_hash));
     }
 }

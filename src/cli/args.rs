@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::accounts::Role;
+use crate::accounts::{Given, Grant, GrantChange, Role};
 use crate::client::Fingerprint;
 use crate::node::SyncChange;
 use crate::reconcile::Deletes;
+use crate::types::RelPath;
 
 /// Keeps photo libraries in step over WebDAV.
 #[derive(Parser)]
@@ -78,6 +79,9 @@ pub(super) struct ServeArgs {
     /// Refuse every change through the server
     #[arg(long, env = "TWINLENS_READ_ONLY")]
     pub read_only: bool,
+    /// Serve without a login; WebDAV, services and users are off then
+    #[arg(long, env = "TWINLENS_PUBLIC")]
+    pub public: bool,
     /// Refuse to list everything at once (PROPFIND with Depth: infinity)
     #[arg(long, env = "TWINLENS_FINITE_DEPTH")]
     pub finite_depth: bool,
@@ -101,7 +105,18 @@ pub(super) enum UserCmd {
         #[arg(long, default_value = "user")]
         role: Role,
         #[command(flatten)]
+        limits: LimitArgs,
+        #[command(flatten)]
         password: PasswordArgs,
+    },
+    /// Change a user's role, root or rights; what is not named stays
+    Edit {
+        name: String,
+        /// admin, user or viewer
+        #[arg(long)]
+        role: Option<Role>,
+        #[command(flatten)]
+        limits: LimitArgs,
     },
     /// List users
     List,
@@ -111,8 +126,51 @@ pub(super) enum UserCmd {
         #[command(flatten)]
         password: PasswordArgs,
     },
-    /// Remove a user
+    /// Remove a user and their app passwords
     Remove { name: String },
+    /// Make a password for one device or program of a user, and show it once
+    AppPassword {
+        name: String,
+        /// The device or program
+        label: String,
+    },
+    /// List a user's app passwords
+    AppPasswords { name: String },
+    /// Take an app password back; it is refused from then on
+    Revoke {
+        name: String,
+        /// Its id, or its label if there is only one of it
+        #[arg(value_name = "ID|LABEL")]
+        app: String,
+    },
+}
+
+/// What somebody may do besides what the role says.
+#[derive(Args)]
+pub(super) struct LimitArgs {
+    /// The folder of the library that is their root; / for the whole library
+    #[arg(long, value_name = "F", value_parser = folder)]
+    folder: Option<RelPath>,
+    /// Rights in the library: all, none, some of read,add,change,delete, or default for what the role gives
+    #[arg(long, value_name = "RIGHTS")]
+    originals: Option<Given>,
+    /// Rights in the import folder, in the same words
+    #[arg(long, value_name = "RIGHTS")]
+    import: Option<Given>,
+}
+
+impl LimitArgs {
+    pub(super) fn grant(self, role: Role) -> Grant {
+        Grant::from(role).changed(&self.change(None))
+    }
+
+    pub(super) fn change(self, role: Option<Role>) -> GrantChange {
+        GrantChange { role, folder: self.folder, originals: self.originals, import: self.import }
+    }
+}
+
+fn folder(text: &str) -> Result<RelPath, String> {
+    RelPath::parse_lenient(text).map_err(|error| format!("it cannot be a folder: {error}"))
 }
 
 #[derive(Args)]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use crate::accounts::{AppPassword, User};
 use crate::node::Command;
 use crate::sync::{Noted, Report};
 
@@ -35,14 +36,18 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
                 string(answer, "url")
             )
         }
-        Command::UserList => {
-            let line = |user: &Value| format!("{}  {}\n", string(user, "name"), string(user, "role"));
-            list(answer, "users", line, "no users yet; the first `twinlens serve` makes one\n")
-        }
+        Command::UserList => list(answer, "users", user, "no users yet; the first `twinlens serve` makes one\n"),
+        Command::UserEdit { .. } => user(answer),
         Command::ServiceRemove { name } => format!("{name} is removed; photos stay where they are, on both sides\n"),
-        Command::UserAdd(new) => format!("{} may log in now as {}\n", new.name, new.role),
-        Command::UserPassword { name, .. } => format!("the password of {name} is changed\n"),
+        Command::UserAdd(new) => format!("{} may log in now as {}\n", new.name, new.grant.role),
+        Command::UserPassword { name, .. } => format!("the password of {name} is changed; app passwords stay as they are\n"),
         Command::UserRemove { name } => format!("{name} is removed\n"),
+        Command::AppPasswordAdd { name, label } => {
+            let (id, password) = (string(answer, "id"), string(answer, "password"));
+            format!("{password}\n  logs {name} in on {label}; it is shown this once. Take it back with: twinlens user revoke {name} {id}\n")
+        }
+        Command::AppPasswordList { name } => list(answer, "app_passwords", app_password, &format!("{name} has no app passwords\n")),
+        Command::AppPasswordRevoke { .. } => format!("{} is revoked\n", string(answer, "label")),
     }
 }
 
@@ -55,6 +60,17 @@ fn list(answer: &Value, key: &str, line: impl Fn(&Value) -> String, none: &str) 
         Some(items) if !items.is_empty() => items.iter().map(line).collect(),
         _ => none.to_owned(),
     }
+}
+
+fn user(user: &Value) -> String {
+    let Ok(User { name, role, folder, originals, import }) = serde_json::from_value(user.clone()) else { return String::new() };
+    format!("{name}  {role}  root /{folder}  originals {originals}  import {import}\n")
+}
+
+fn app_password(app: &Value) -> String {
+    let Ok(AppPassword { id, label, created, last_used }) = serde_json::from_value(app.clone()) else { return String::new() };
+    let used = last_used.map_or_else(|| "never used".to_owned(), |day| format!("last used {day}"));
+    format!("{id}  {label}  made {}  {used}\n", created.get(..10).unwrap_or_default())
 }
 
 fn service(service: &Value) -> String {
@@ -101,6 +117,7 @@ fn status(answer: &Value) -> String {
         None => "library   none yet; name it with: twinlens serve --library DIR\n".to_owned(),
     };
     let _ = match answer["url"].as_str() {
+        Some(url) if answer["public"] == true => writeln!(text, "serving   {url} in public mode: no login, no WebDAV, no services"),
         Some(url) => writeln!(text, "serving   {url}"),
         None => writeln!(text, "serving   no"),
     };

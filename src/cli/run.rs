@@ -7,6 +7,7 @@ use std::sync::Arc;
 use clap::Parser as _;
 use serde_json::{Value, json};
 
+use crate::accounts::GrantChange;
 use crate::events::Event;
 use crate::node::{Command, Failure, NewService, NewUser, Node, SyncRequest};
 
@@ -91,9 +92,16 @@ async fn dispatch(cli: Cli) -> Result<crate::node::ExitCode, Failure> {
 
 fn to_command(command: Cmd) -> Result<Command, Failure> {
     Ok(match command {
-        Cmd::User(UserCmd::Add { name, role, password }) => {
+        Cmd::User(UserCmd::Add { name, role, limits, password }) => {
             let password = password::read(&password, "Password of the new user: ", true)?;
-            Command::UserAdd(NewUser { name, role, password })
+            Command::UserAdd(NewUser { name, grant: limits.grant(role), password })
+        }
+        Cmd::User(UserCmd::Edit { name, role, limits }) => {
+            let change = limits.change(role);
+            if change == GrantChange::default() {
+                return Err(Failure::usage("there is nothing to change; say --role, --folder, --originals or --import"));
+            }
+            Command::UserEdit { name, change }
         }
         Cmd::User(UserCmd::List) => Command::UserList,
         Cmd::User(UserCmd::Passwd { name, password }) => {
@@ -101,6 +109,9 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
             Command::UserPassword { name, password }
         }
         Cmd::User(UserCmd::Remove { name }) => Command::UserRemove { name },
+        Cmd::User(UserCmd::AppPassword { name, label }) => Command::AppPasswordAdd { name, label },
+        Cmd::User(UserCmd::AppPasswords { name }) => Command::AppPasswordList { name },
+        Cmd::User(UserCmd::Revoke { name, app }) => Command::AppPasswordRevoke { name, app },
         Cmd::Service(ServiceCmd::Add { name, url, user, password, fingerprint }) => {
             let user = user.unwrap_or_default();
             let anonymous = user.is_empty() && !password.password_stdin;

@@ -26,7 +26,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
         .library(global.library.clone())
         .import(args.import)
         .admin_password(std::env::var("TWINLENS_ADMIN_PASSWORD").ok())
-        .rules(Rules { read_only: args.read_only, finite_depth: args.finite_depth })
+        .rules(Rules { read_only: args.read_only, finite_depth: args.finite_depth, public: args.public })
         .open()
         .await?;
     let node = Arc::new(node);
@@ -41,9 +41,19 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
     let library = node.library()?.0.root().display().to_string();
     let password = first.and_then(|admin| admin.password);
     if global.json {
-        print(&format!("{}\n", json!({ "url": url, "library": library, "admin_password": password, "fingerprint": node.fingerprint() })));
+        let fingerprint = node.fingerprint();
+        print(&format!(
+            "{}\n",
+            json!({
+                "url": url, "library": library, "admin_password": password, "fingerprint": fingerprint, "public": node.is_public(),
+            })
+        ));
     } else {
-        print(&format!("Serving {library}\n  {url}/originals/  the library\n  {url}/import/     drop box\n  {url}/webdav/     both\n"));
+        let places = match node.is_public() {
+            true => format!("  {url}/  without a login; WebDAV, services and users are off (--public)\n"),
+            false => format!("  {url}/originals/  the library\n  {url}/import/     drop box\n  {url}/webdav/     both\n"),
+        };
+        print(&format!("Serving {library}\n{places}"));
         if let Some(fingerprint) = node.fingerprint() {
             print(&format!("  certificate SHA-256 {fingerprint}\n"));
         }

@@ -43,6 +43,28 @@ pub fn judge(headers: &HeaderMap, selected: Selected<'_>) -> Verdict {
     Verdict::Go
 }
 
+/// Whether the conditions of a request that changes something hold (section 13.1): tags are compared strongly. `selected` is none when there is
+/// nothing, and its tag none where there is none.
+pub fn allow_change(headers: &HeaderMap, selected: Option<(Option<&str>, i64)>) -> bool {
+    let tag = selected.and_then(|(tag, _)| tag);
+    if headers.contains_key(IF_MATCH) {
+        if !lists_there(headers, &IF_MATCH, selected.is_some(), |wanted| Some(wanted) == tag) {
+            return false;
+        }
+    } else if let Some(date) = date(headers, &IF_UNMODIFIED_SINCE) {
+        // What is gone is not what the client knew.
+        if selected.is_none_or(|(_, modified)| modified > date) {
+            return false;
+        }
+    }
+    // A weak comparison would find more; here more means that less is changed.
+    !lists_there(headers, &IF_NONE_MATCH, selected.is_some(), |wanted| Some(wanted.strip_prefix("W/").unwrap_or(wanted)) == tag)
+}
+
+fn lists_there(headers: &HeaderMap, name: &HeaderName, there: bool, matches: impl Fn(&str) -> bool) -> bool {
+    there && lists(headers, name, matches)
+}
+
 /// Whether a header's list of entity tags is `*` or has one that matches.
 fn lists(headers: &HeaderMap, name: &HeaderName, matches: impl Fn(&str) -> bool) -> bool {
     headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(|list| list.trim() == "*" || tags(list).any(&matches))
@@ -149,6 +171,38 @@ mod tests {
             (vec![("if-none-match", "\"x\""), ("if-modified-since", after)], Verdict::Go),
         ] {
             assert_eq!(judge(&headers(&list), TAG), expected, "{list:?}");
+        }
+    }
+
+    #[test]
+    fn conditions_of_changes() {
+        let now = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let before = "Sun, 06 Nov 1994 08:49:36 GMT";
+        let (tag, untagged) = (Some((Some("\"a,b\""), 784_111_777)), Some((None, 784_111_777)));
+        for (list, there, expected) in [
+            (vec![], tag, true),
+            (vec![], None, true),
+            (vec![("if-match", "\"x\", \"a,b\"")], tag, true),
+            (vec![("if-match", "\"x\"")], tag, false),
+            (vec![("if-match", "W/\"a,b\"")], tag, false),
+            (vec![("if-match", "\"a,b\"")], None, false),
+            (vec![("if-match", "\"a,b\"")], untagged, false),
+            (vec![("if-match", "*")], untagged, true),
+            (vec![("if-match", "*")], None, false),
+            (vec![("if-match", "rubbish")], tag, false),
+            (vec![("if-none-match", "*")], untagged, false),
+            (vec![("if-none-match", "*")], None, true),
+            (vec![("if-none-match", "W/\"a,b\"")], tag, false),
+            (vec![("if-none-match", "\"x\"")], tag, true),
+            (vec![("if-unmodified-since", now)], tag, true),
+            (vec![("if-unmodified-since", before)], tag, false),
+            (vec![("if-unmodified-since", now)], None, false),
+            (vec![("if-unmodified-since", "rubbish")], tag, true),
+            (vec![("if-match", "\"a,b\""), ("if-unmodified-since", before)], tag, true),
+            // Only for GET and HEAD.
+            (vec![("if-modified-since", now)], tag, true),
+        ] {
+            assert_eq!(allow_change(&headers(&list), there), expected, "{list:?} {there:?}");
         }
     }
 

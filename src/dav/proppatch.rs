@@ -33,7 +33,7 @@ pub struct Value {
 pub fn parse(body: &str) -> Result<Vec<Patch>, XmlError> {
     // A first pass checks depth, entities and the absence of a DTD, and finds the texts; a second one the verbatim elements.
     let outline = outline(body)?;
-    let mut elements = verbatim(body)?.into_iter();
+    let mut elements = verbatim(body, 3)?.into_iter();
     let mut patches = Vec::new();
     for (set, name, text) in outline {
         let xml = elements.next().ok_or(XmlError::Unexpected("propertyupdate"))?;
@@ -72,9 +72,8 @@ fn outline(body: &str) -> Result<Vec<(bool, PropName, String)>, XmlError> {
     Ok(found)
 }
 
-/// The property elements (those at the fourth level), as they were written, each with the namespaces in scope.
-fn verbatim(body: &str) -> Result<Vec<String>, XmlError> {
-    const LEVEL: usize = 3;
+/// The elements that so many others are around (of properties: three), as they were written, each with the namespaces in scope.
+pub(super) fn verbatim(body: &str, level: usize) -> Result<Vec<String>, XmlError> {
     let malformed = |error: quick_xml::Error| XmlError::Malformed(error.to_string());
     let mut reader = NsReader::from_str(body);
     let mut found = Vec::new();
@@ -84,19 +83,19 @@ fn verbatim(body: &str) -> Result<Vec<String>, XmlError> {
         let before = reader.buffer_position() as usize;
         match reader.read_event().map_err(malformed)? {
             Event::Start(start) => {
-                if depth == LEVEL {
+                if depth == level {
                     let name = start.name().as_ref().to_owned();
                     let head = format!("<{}{}>", start.as_ref(), bindings(&reader, start.as_ref()));
                     open = Some((name, head, reader.buffer_position() as usize));
                 }
                 depth += 1;
             }
-            Event::Empty(start) if depth == LEVEL => {
+            Event::Empty(start) if depth == level => {
                 found.push(format!("<{}{}/>", start.as_ref().trim_end(), bindings(&reader, start.as_ref())));
             }
             Event::End(_) => {
                 depth -= 1;
-                if depth == LEVEL
+                if depth == level
                     && let Some((name, head, inner)) = open.take()
                 {
                     let content = body.get(inner..before).unwrap_or_default();
@@ -111,7 +110,7 @@ fn verbatim(body: &str) -> Result<Vec<String>, XmlError> {
 
 /// Makes sure that an element can stand in every later answer: alone it is well-formed down to its attributes, it is the property that it
 /// is kept for, and nothing in it needs what stood around it.
-fn check(xml: &str, name: &PropName) -> Result<(), XmlError> {
+pub(super) fn check(xml: &str, name: &PropName) -> Result<(), XmlError> {
     let malformed = |reason: String| XmlError::Malformed(reason);
     let mut reader = NsReader::from_str(xml);
     let mut first = true;

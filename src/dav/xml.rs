@@ -108,6 +108,9 @@ impl<'a> Reader<'a> {
         if self.depth >= DEPTH_LIMIT {
             return Err(XmlError::TooDeep);
         }
+        if self.depth == 0 && self.seen_root {
+            return Err(XmlError::Malformed("it has more than one outermost element".into()));
+        }
         self.depth += 1;
         self.seen_root = true;
         self.pending_end = empty;

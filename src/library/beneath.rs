@@ -3,7 +3,9 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use rustix::fs::OFlags;
 
@@ -22,17 +24,30 @@ pub(super) enum Way<T> {
 /// Opens what is at a path for reading.
 pub(super) fn open(root: &Path, path: &RelPath) -> io::Result<Way<File>> {
     // Without NONBLOCK a pipe would be waited for.
-    resolve(root, path, OFlags::RDONLY | OFlags::NONBLOCK, false)
+    resolve(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW, false)
 }
 
 /// The same, as far as the system knows the way by heart and need not ask a disk.
 pub(super) fn open_cached(root: &Path, path: &RelPath) -> io::Result<Way<File>> {
-    resolve(root, path, OFlags::RDONLY | OFlags::NONBLOCK, true)
+    resolve(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW, true)
 }
 
 /// A handle of what is at a path, good for looking at it.
 pub(super) fn handle(root: &Path, path: &RelPath) -> io::Result<Way<File>> {
-    resolve(root, path, OFlags::PATH, false)
+    resolve(root, path, OFlags::PATH | OFlags::NOFOLLOW, false)
+}
+
+/// A handle of the folder at a path, good for reaching its members by [`member`].
+pub(super) fn folder(root: &Path, path: &RelPath) -> io::Result<Way<File>> {
+    // A link in the last place is not followed either, but told from something that is no folder.
+    resolve(root, path, OFlags::PATH | OFlags::DIRECTORY, false)
+}
+
+/// The path of a member of an open folder: it stays that folder, whatever happens to the names on the way to it. None where there is no such
+/// path.
+pub(super) fn member(folder: &File, name: &str) -> Option<PathBuf> {
+    static HANDLES: LazyLock<bool> = LazyLock::new(|| Path::new("/proc/self/fd").is_dir());
+    HANDLES.then(|| PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
 }
 
 #[cfg(target_os = "linux")]
@@ -48,7 +63,7 @@ fn resolve(root: &Path, path: &RelPath, flags: OFlags, cached: bool) -> io::Resu
     let name = if path.is_root() { "." } else { path.as_str() };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     let resolve = if cached { resolve | ResolveFlags::CACHED } else { resolve };
-    match openat2(root, name, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty(), resolve) {
+    match openat2(root, name, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
         Ok(found) => Ok(Way::Found(found.into())),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(Way::Missing),
         // A link; an old kernel; a sandbox that does not know the call.

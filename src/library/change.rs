@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::store::properties::Area;
 use crate::store::{changes, index, properties};
@@ -93,13 +94,19 @@ impl Tree {
         }
         let _alone = self.alone();
         let stat = self.stat(from)?.ok_or_else(|| LibraryError::NotFound(from.clone()))?;
+        let there = self.stat(to)?;
         // On a file system that ignores case both names may be one file: then only its spelling changes.
-        let there = self.stat(to)?.filter(|there| there.inode != stat.inode);
+        let respelled = there.is_some_and(|there| there.inode == stat.inode);
+        let there = there.filter(|_| !respelled);
         if there.is_some() && !replace {
             return Err(LibraryError::Exists(to.clone()));
         }
         let known = self.fits(from, to, &stat)?;
-        self.put_in_place(to, &source, &target, there)?;
+        if respelled {
+            fs::rename(&source, &target).and_then(|()| sync_parent(&target)).map_err(|error| LibraryError::io(to, error))?;
+        } else {
+            self.put_in_place(to, &source, &target, there)?;
+        }
         sync_parent(&source).map_err(|error| LibraryError::io(from, error))?;
         let (area, old, new) = (self.area(), from.clone(), to.clone());
         self.write_with_properties(move |tx| {
@@ -160,27 +167,34 @@ impl Tree {
     /// Gives what is at `source` the name `target`; what is `there` goes to the trash, with no moment without one of both under the name.
     /// The structure must be locked.
     pub(super) fn put_in_place(&self, to: &RelPath, source: &Path, target: &Path, there: Option<Stat>) -> Result<(), LibraryError> {
-        let renamed = || {
-            fs::rename(source, target).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => LibraryError::NoParent(to.clone()),
-                _ => LibraryError::io(to, error),
-            })
+        let io = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => LibraryError::NoParent(to.clone()),
+            _ => LibraryError::io(to, error),
         };
         let files = fs::symlink_metadata(source).is_ok_and(|metadata| metadata.is_file());
         match there {
-            None => renamed()?,
+            None => rename_new(source, target).map_err(io)?,
             Some(there) if there.kind == Kind::File && files => {
                 trash::keep(self, to, target)?;
-                renamed()?;
+                fs::rename(source, target).map_err(io)?;
             }
-            Some(_) => match renameat_with(CWD, source, CWD, target, RenameFlags::EXCHANGE) {
-                Ok(()) => trash::take(self, to, source)?,
-                // Not every file system can exchange two names.
-                Err(_) => {
-                    trash::take(self, to, target)?;
-                    renamed()?;
+            Some(_) => {
+                // The place in the trash first: when there is no room for it, nothing has changed.
+                let slot = trash::slot(self, to)?;
+                match renameat_with(CWD, source, CWD, target, RenameFlags::EXCHANGE) {
+                    Ok(()) => {
+                        if let Err(error) = slot.take(source) {
+                            renameat_with(CWD, source, CWD, target, RenameFlags::EXCHANGE).map_err(|error| io(error.into()))?;
+                            return Err(LibraryError::io(to, error));
+                        }
+                    }
+                    // Not every file system can exchange two names.
+                    Err(_) => {
+                        slot.take(target).map_err(io)?;
+                        fs::rename(source, target).map_err(io)?;
+                    }
                 }
-            },
+            }
         }
         sync_parent(target).map_err(|error| LibraryError::io(to, error))
     }
@@ -196,5 +210,14 @@ impl Tree {
             }
             Ok(())
         })
+    }
+}
+
+/// Renames to a name that nothing has: what another program puts there in this instant, or a link, is not replaced.
+fn rename_new(source: &Path, target: &Path) -> io::Result<()> {
+    match renameat_with(CWD, source, CWD, target, RenameFlags::NOREPLACE) {
+        // RACE: on a file system without this it is replaced.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(source, target),
+        result => Ok(result?),
     }
 }

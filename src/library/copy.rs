@@ -26,15 +26,15 @@ pub enum Extent {
 
 impl Tree {
     /// Copies a file or folder with its times and properties to a path of this or another tree. What is there goes to the trash; on an
-    /// error nothing has changed.
-    pub fn copy(&self, from: &RelPath, target: &Tree, to: &RelPath, extent: Extent) -> Result<(), LibraryError> {
+    /// error nothing has changed. Unless it may `replace`, nothing may be there.
+    pub fn copy(&self, from: &RelPath, target: &Tree, to: &RelPath, extent: Extent, replace: bool) -> Result<(), LibraryError> {
         let stat = self.stat(from)?.ok_or_else(|| LibraryError::NotFound(from.clone()))?;
         if to.is_root() {
             return Err(LibraryError::WrongKind(to.clone()));
         }
         let there = target.stat(to)?;
         if stat.kind == Kind::File && there.is_none_or(|there| there.kind == Kind::File) {
-            self.copy_file(from, target, to)?;
+            self.copy_file(from, target, to, replace)?;
             return self.copy_properties(from, target, to);
         }
         let place = target.locate(to)?;
@@ -46,6 +46,9 @@ impl Tree {
         sync_all(&made).map_err(|error| LibraryError::io(to, error))?;
         let _alone = target.alone();
         let there = target.stat(to)?;
+        if there.is_some() && !replace {
+            return Err(LibraryError::Exists(to.clone()));
+        }
         target.put_in_place(to, &made, &place, there)?;
         hidden.clear();
         let (source, area, old, new) = (self.area(), target.area(), from.clone(), to.clone());
@@ -68,11 +71,12 @@ impl Tree {
         })
     }
 
-    fn copy_file(&self, from: &RelPath, target: &Tree, to: &RelPath) -> Result<(), LibraryError> {
+    fn copy_file(&self, from: &RelPath, target: &Tree, to: &RelPath, replace: bool) -> Result<(), LibraryError> {
         let Open { file: mut source, stat } = self.open_file(from)?;
         let mut staged = target.stage()?;
         staged.fill(&mut source).map_err(|error| LibraryError::io(to, error))?;
-        staged.commit(to, &Expect::Anything, Some(stat.mtime))?;
+        let expect = if replace { Expect::Anything } else { Expect::Absent };
+        staged.commit(to, &expect, Some(stat.mtime))?;
         Ok(())
     }
 

@@ -86,11 +86,12 @@ pub enum LibraryError {
 
 impl LibraryError {
     /// An error of the system at a path of the library.
-    pub(super) fn io(path: &RelPath, source: io::Error) -> Self {
+    pub fn io(path: &RelPath, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::NotFound => Self::NotFound(path.clone()),
             io::ErrorKind::AlreadyExists => Self::Exists(path.clone()),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(path.clone()),
+            io::ErrorKind::InvalidFilename => Self::TooLong(path.clone()),
             io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => Self::WrongKind(path.clone()),
             _ => Self::Io { path: path.to_string(), source },
         }

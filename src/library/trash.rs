@@ -13,35 +13,71 @@ use super::tree::{Tree, sync_parent};
 
 /// Keeps a second name in the trash for a file that is about to be replaced by a rename: there is no moment without it.
 pub(super) fn keep(tree: &Tree, path: &RelPath, place: &Path) -> Result<(), LibraryError> {
-    let kept = prepare(tree, path)?;
-    let link = fs::hard_link(place, &kept);
-    // Not every file system has hard links; a copy does as well.
-    link.or_else(|_| fs::copy(place, &kept).and_then(|_| fs::File::open(&kept)?.sync_all()))
-        .and_then(|()| sync_parent(&kept))
-        .map_err(|error| LibraryError::io(path, error))
+    let slot = slot(tree, path)?;
+    let linked = match fs::hard_link(place, &slot.kept) {
+        Ok(()) => Ok(()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            Err(error)
+        }
+        // Not every file system has hard links; a copy does as well.
+        Err(_) => fs::copy(place, &slot.kept).and_then(|_| fs::File::open(&slot.kept)?.sync_all()),
+    };
+    slot.finish(linked).map_err(|error| LibraryError::io(path, error))
 }
 
-/// Moves a file into the trash.
+/// Moves a file or folder into the trash.
 pub(super) fn take(tree: &Tree, path: &RelPath, place: &Path) -> Result<(), LibraryError> {
-    let kept = prepare(tree, path)?;
-    fs::rename(place, &kept).and_then(|()| sync_parent(&kept)).map_err(|error| LibraryError::io(path, error))
+    slot(tree, path)?.take(place).map_err(|error| LibraryError::io(path, error))
 }
 
-/// A free place in the trash for a file of this path.
-fn prepare(tree: &Tree, path: &RelPath) -> Result<PathBuf, LibraryError> {
+/// A free place in the trash.
+pub(super) struct Slot {
+    folder: PathBuf,
+    kept: PathBuf,
+}
+
+impl Slot {
+    /// Moves something there.
+    pub(super) fn take(self, place: &Path) -> io::Result<()> {
+        let moved = fs::rename(place, &self.kept);
+        self.finish(moved)
+    }
+
+    /// Makes what came durable; a place that nothing came to is given up again.
+    fn finish(self, came: io::Result<()>) -> io::Result<()> {
+        match came {
+            Ok(()) => sync_parent(&self.kept),
+            Err(error) => {
+                self.give_up();
+                Err(error)
+            }
+        }
+    }
+
+    fn give_up(&self) {
+        // There is at most a part of a copy in it. What cannot be removed takes no room worth a word.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Makes a free place in the trash for a file or folder of this path.
+pub(super) fn slot(tree: &Tree, path: &RelPath) -> Result<Slot, LibraryError> {
     let io = |error| LibraryError::io(path, error);
     let day = tree.own().join("trash").join(Timestamp::now().strftime("%Y-%m-%d").to_string());
     fs::create_dir_all(&day).map_err(io)?;
     loop {
-        let slot = day.join(Timestamp::now().strftime("%H%M%S.%9f").to_string());
-        match fs::create_dir(&slot) {
+        let folder = day.join(Timestamp::now().strftime("%H%M%S.%9f").to_string());
+        match fs::create_dir(&folder) {
             Ok(()) => {
-                let kept = slot.join(path.as_str());
-                if let Some(parent) = kept.parent() {
-                    fs::create_dir_all(parent).map_err(io)?;
-                }
-                sync_parent(&slot).map_err(io)?;
-                return Ok(kept);
+                let slot = Slot { kept: folder.join(path.as_str()), folder };
+                let made = slot.kept.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| sync_parent(&slot.folder));
+                return match made {
+                    Ok(()) => Ok(slot),
+                    Err(error) => {
+                        slot.give_up();
+                        Err(io(error))
+                    }
+                };
             }
             // Two removals in the same nanosecond: the clock goes on.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use crate::store::index::FileRow;
 use crate::store::properties::{Area, Property};
 use crate::store::{Store, StoreError, changes, index, properties};
-use crate::types::media::{OWN_FOLDER, is_junk};
+use crate::types::media::{OWN_FOLDER, is_junk, is_own};
 use crate::types::{ContentHash, Digests, Expect, LocalVersion, Mtime, RelPath};
 use redb::WriteTransaction;
 use unicode_normalization::UnicodeNormalization as _;
@@ -183,22 +183,42 @@ impl Tree {
         self.inner.own.join(INCOMING)
     }
 
-    /// The place of a path on disk. Its folder may be missing, but no link on the way may lead outside.
-    pub(super) fn locate(&self, path: &RelPath) -> Result<PathBuf, LibraryError> {
-        if path.segments().next() == Some(OWN_FOLDER) {
+    /// The place of a path on disk, for changes. Its folder may be missing, but no link on the way may lead outside, not even one that is put
+    /// there at the same moment.
+    pub(super) fn locate(&self, path: &RelPath) -> Result<Place, LibraryError> {
+        if path.segments().next().is_some_and(is_own) {
             return Err(LibraryError::NotFound(path.clone()));
         }
-        let place = self.inner.root.join(path.as_str());
-        let mut folder = place.parent().filter(|_| !path.is_root());
-        while let Some(above) = folder.filter(|above| *above != self.inner.root) {
-            match fs::canonicalize(above) {
-                Ok(real) if real.starts_with(&self.inner.root) && !real.starts_with(&self.inner.own) => break,
-                Ok(_) => return Err(LibraryError::Outside(path.clone())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => folder = above.parent(),
-                Err(error) => return Err(LibraryError::io(path, error)),
+        let root = &self.inner.root;
+        let Some(parent) = path.parent() else { return Ok(Place::plain(root.clone())) };
+        let io = |error| LibraryError::io(path, error);
+        let folder = match beneath::folder(root, &parent).map_err(io)? {
+            Way::Found(folder) => folder,
+            Way::Missing => return Ok(Place::nowhere()),
+            Way::Longer => {
+                // A link on the way: where it leads inside, the handle is of the real folder.
+                let real = match fs::canonicalize(root.join(parent.as_str())) {
+                    Ok(real) => real,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::nowhere()),
+                    Err(error) => return Err(io(error)),
+                };
+                let outside = || LibraryError::Outside(path.clone());
+                if real.starts_with(&self.inner.own) {
+                    return Err(outside());
+                }
+                let real = real.strip_prefix(root).ok().and_then(Path::to_str).ok_or_else(outside)?;
+                let real = RelPath::parse(real).map_err(|_| outside())?;
+                match beneath::folder(root, &real).map_err(io)? {
+                    Way::Found(folder) => folder,
+                    // RACE: on a system without handles for this, a link put on the way just now leads where it likes.
+                    _ => return Ok(Place::plain(root.join(real.as_str()).join(path.name()))),
+                }
             }
+        };
+        match beneath::member(&folder, path.name()) {
+            Some(place) => Ok(Place { path: place, _folder: Some(folder) }),
+            None => Ok(Place::plain(root.join(path.as_str()))),
         }
-        Ok(place)
     }
 
     /// The path in the spelling that its names have on disk. A name that is there in another Unicode normalization form is the same name;
@@ -221,7 +241,7 @@ impl Tree {
     /// What is at a path; none when nothing is, or nothing that is ever served (a link, a device).
     pub fn stat(&self, path: &RelPath) -> Result<Option<Stat>, LibraryError> {
         let io = |error| LibraryError::io(path, error);
-        if path.segments().next() == Some(OWN_FOLDER) {
+        if path.segments().next().is_some_and(is_own) {
             return Err(LibraryError::NotFound(path.clone()));
         }
         match beneath::handle(&self.inner.root, path).map_err(io)? {
@@ -243,7 +263,7 @@ impl Tree {
         for entry in fs::read_dir(&place).map_err(|error| LibraryError::io(folder, error))? {
             let entry = entry.map_err(|error| LibraryError::io(folder, error))?;
             let name = entry.file_name();
-            if folder.is_root() && name == OWN_FOLDER {
+            if folder.is_root() && name.to_str().is_some_and(is_own) {
                 continue;
             }
             let parsed = name.to_str().ok_or(crate::types::PathError::NotUtf8).and_then(|name| folder.join(name));
@@ -266,7 +286,7 @@ impl Tree {
 
     /// Opens a file for reading, with what it is.
     pub fn open_file(&self, path: &RelPath) -> Result<Open, LibraryError> {
-        if path.segments().next() == Some(OWN_FOLDER) {
+        if path.segments().next().is_some_and(is_own) {
             return Err(LibraryError::NotFound(path.clone()));
         }
         let file = match beneath::open(&self.inner.root, path).map_err(|error| LibraryError::io(path, error))? {
@@ -285,7 +305,7 @@ impl Tree {
 
     /// The same without ever waiting for a disk; none when it would have to be waited for, or does not work.
     pub fn open_cached(&self, path: &RelPath) -> Option<Open> {
-        if path.segments().next() == Some(OWN_FOLDER) {
+        if path.segments().next().is_some_and(is_own) {
             return None;
         }
         match beneath::open_cached(&self.inner.root, path) {
@@ -327,7 +347,11 @@ impl Tree {
         let _locks = self.lock_file(path);
         let before = self.stat(path)?.ok_or_else(|| LibraryError::NotFound(path.clone()))?;
         let digests = self.digests(path, &before)?;
-        let file = File::open(&place).map_err(|error| LibraryError::io(path, error))?;
+        // Not through a link that has just taken the name.
+        let file = match beneath::open(&self.inner.root, path).map_err(|error| LibraryError::io(path, error))? {
+            Way::Found(file) => file,
+            _ => File::open(&place).map_err(|error| LibraryError::io(path, error))?,
+        };
         file.set_modified(mtime.into()).map_err(|error| LibraryError::io(path, error))?;
         if let (Some(digests), Some(stat)) = (digests, self.stat(path)?) {
             self.remember(path, stat, digests)?;
@@ -429,6 +453,37 @@ impl Tree {
 
     pub(super) fn alone(&self) -> RwLockWriteGuard<'_, ()> {
         self.inner.structure.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place on disk. As long as it is held, its folder stays the one that was found.
+pub(super) struct Place {
+    path: PathBuf,
+    _folder: Option<File>,
+}
+
+impl Place {
+    fn plain(path: PathBuf) -> Self {
+        Self { path, _folder: None }
+    }
+
+    /// In a folder that is not there: the empty path, where nothing is and nothing can be made.
+    fn nowhere() -> Self {
+        Self::plain(PathBuf::new())
+    }
+}
+
+impl std::ops::Deref for Place {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl AsRef<Path> for Place {
+    fn as_ref(&self) -> &Path {
+        &self.path
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::accounts::Role;
+use crate::accounts::{Grant, GrantChange};
 use crate::client::Fingerprint;
 use crate::reconcile::Deletes;
 use crate::sync::Report;
@@ -31,7 +31,7 @@ pub struct NewUser {
     /// The name to log in with.
     pub name: String,
     /// What they may do.
-    pub role: Role,
+    pub grant: Grant,
     /// Their password.
     pub password: String,
 }
@@ -115,16 +115,45 @@ pub enum Command {
         /// The new password.
         password: String,
     },
+    /// Change what a user may do.
+    UserEdit {
+        /// The user.
+        name: String,
+        /// What to change.
+        change: GrantChange,
+    },
     /// Remove a user.
     UserRemove {
         /// The user.
         name: String,
+    },
+    /// Make an app password for a user.
+    AppPasswordAdd {
+        /// The user.
+        name: String,
+        /// The device or program.
+        label: String,
+    },
+    /// The app passwords of a user.
+    AppPasswordList {
+        /// The user.
+        name: String,
+    },
+    /// Take an app password back.
+    AppPasswordRevoke {
+        /// The user.
+        name: String,
+        /// Its id, or its label if there is only one of it.
+        app: String,
     },
 }
 
 impl Node {
     /// Carries out a command. The answer is the document that `--json` prints.
     pub async fn execute(&self, command: Command) -> Result<Value, Failure> {
+        if self.is_public() && command.needs_login() {
+            return Err(Failure::usage(PUBLIC));
+        }
         Ok(match command {
             Command::ServiceAdd(new) => document(&self.add_service(new).await?)?,
             Command::ServiceList => json!({ "services": document(&self.services().await?)? }),
@@ -138,19 +167,25 @@ impl Node {
             Command::Sync(request) => json!({ "services": document(&self.sync(request).await?)? }),
             Command::Index => self.index().await?,
             Command::Status => self.status().await?,
-            Command::UserAdd(new) => {
-                let (name, role) = (new.name.clone(), new.role);
-                self.add_user(new).await?;
-                json!({ "name": name, "role": role })
-            }
+            Command::UserAdd(new) => document(&self.add_user(new).await?)?,
             Command::UserList => json!({ "users": document(&self.users().await?)? }),
             Command::UserPassword { name, password } => {
                 self.set_password(name.clone(), password).await?;
                 json!({ "changed": name })
             }
+            Command::UserEdit { name, change } => document(&self.edit_user(name, change).await?)?,
             Command::UserRemove { name } => {
                 self.remove_user(name.clone()).await?;
                 json!({ "removed": name })
+            }
+            Command::AppPasswordAdd { name, label } => document(&self.create_app_password(name, label).await?)?,
+            Command::AppPasswordList { name } => {
+                let all = document(&self.app_passwords(name.clone()).await?)?;
+                json!({ "user": name, "app_passwords": all })
+            }
+            Command::AppPasswordRevoke { name, app } => {
+                let revoked = self.revoke_app_password(name.clone(), app).await?;
+                json!({ "user": name, "revoked": revoked.id, "label": revoked.label })
             }
         })
     }
@@ -171,7 +206,33 @@ pub(super) fn exit_code(reports: &[Report]) -> ExitCode {
     }
 }
 
+/// Why a node in public mode refuses.
+const PUBLIC: &str = "this node runs in public mode, without a login: users, services and WebDAV would not be safe and are off; start it without \
+                      --public to use them";
+
 impl Command {
+    /// Whether this is about what a node has only for people who log in: users, services, and what is kept secret for them.
+    pub fn needs_login(&self) -> bool {
+        match self {
+            Command::Index | Command::Status => false,
+            Command::ServiceAdd(_)
+            | Command::ServiceList
+            | Command::ServiceShow { .. }
+            | Command::ServiceTest { .. }
+            | Command::ServiceRemove { .. }
+            | Command::ServiceSync { .. }
+            | Command::Sync(_)
+            | Command::UserAdd(_)
+            | Command::UserList
+            | Command::UserPassword { .. }
+            | Command::UserEdit { .. }
+            | Command::UserRemove { .. }
+            | Command::AppPasswordAdd { .. }
+            | Command::AppPasswordList { .. }
+            | Command::AppPasswordRevoke { .. } => true,
+        }
+    }
+
     /// The exit code that an answer to this command means.
     pub fn exit_code(&self, answer: &Value) -> ExitCode {
         let reports = match self {

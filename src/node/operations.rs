@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::accounts::User;
+use crate::accounts::{AppPassword, GrantChange, NewAppPassword, User};
 use crate::client::{Client, Endpoint, Listing, Member};
 use crate::library;
 use crate::services::{Service, SyncSettings};
@@ -216,14 +216,15 @@ impl Node {
             "library": self.library_path().map(|path| path.display().to_string()),
             "files": files,
             "url": self.url(),
+            "public": self.is_public(),
             "services": runs,
         }))
     }
 
     /// Adds a user.
-    pub async fn add_user(&self, new: NewUser) -> Result<(), Failure> {
+    pub async fn add_user(&self, new: NewUser) -> Result<User, Failure> {
         let users = self.users.clone();
-        blocking(move || Ok(users.add(&new.name, new.role, &new.password)?)).await
+        blocking(move || Ok(users.add(&new.name, new.grant, &new.password)?)).await
     }
 
     /// All users.
@@ -238,9 +239,33 @@ impl Node {
         blocking(move || Ok(users.set_password(&name, &password)?)).await
     }
 
-    /// Removes a user.
+    /// Changes what a user may do.
+    pub async fn edit_user(&self, name: String, change: GrantChange) -> Result<User, Failure> {
+        let users = self.users.clone();
+        blocking(move || Ok(users.edit(&name, change)?)).await
+    }
+
+    /// Removes a user and their app passwords.
     pub async fn remove_user(&self, name: String) -> Result<(), Failure> {
         let users = self.users.clone();
         blocking(move || Ok(users.remove(&name)?)).await
+    }
+
+    /// Makes an app password for a user.
+    pub async fn create_app_password(&self, user: String, label: String) -> Result<NewAppPassword, Failure> {
+        let users = self.users.clone();
+        blocking(move || Ok(users.create_app_password(&user, &label)?)).await
+    }
+
+    /// The app passwords of a user.
+    pub async fn app_passwords(&self, user: String) -> Result<Vec<AppPassword>, Failure> {
+        let users = self.users.clone();
+        blocking(move || Ok(users.app_passwords(&user)?)).await
+    }
+
+    /// Takes an app password back, by its id or its label.
+    pub async fn revoke_app_password(&self, user: String, app: String) -> Result<AppPassword, Failure> {
+        let users = self.users.clone();
+        blocking(move || Ok(users.revoke_app_password(&user, &app)?)).await
     }
 }

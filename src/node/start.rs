@@ -96,7 +96,7 @@ impl Builder {
             import_path: pick(self.import, remembered.import),
             data: self.data,
             library: OnceLock::new(),
-            logins: Logins::new(users.clone())?,
+            logins: Logins::new(users.clone())?.closed(self.rules.public),
             users,
             services: Services::new(store.clone(), key),
             store,
@@ -194,8 +194,9 @@ impl Node {
         Ok(first)
     }
 
+    /// Makes the first user, unless there is one or nobody logs in.
     fn first_admin(&self) -> Result<Option<FirstAdmin>, Failure> {
-        if !self.users.list()?.is_empty() {
+        if self.is_public() || !self.users.list()?.is_empty() {
             return Ok(None);
         }
         let (password, shown) = match &self.admin_password {
@@ -214,6 +215,7 @@ impl Node {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((server, control)) = running {
             control.stop();
+            self.logins.release();
             server.stop().await;
         }
     }
@@ -240,6 +242,11 @@ impl Node {
     /// Where the library is.
     pub fn library_path(&self) -> Option<&Path> {
         self.library_path.as_deref()
+    }
+
+    /// Whether the node serves without a login, and therefore without what is only for people who log in.
+    pub fn is_public(&self) -> bool {
+        self.rules.public
     }
 
     /// The address that the node serves on, if it does.

@@ -39,6 +39,9 @@ const GRACE: Duration = Duration::from_secs(30);
 /// How many bytes of a refused body are read, so that the client hears the refusal.
 const DISCARD: usize = 16 << 20;
 
+/// Why WebDAV is off in public mode.
+const PUBLIC: &str = "This node runs in public mode, without a login: WebDAV is off, because everybody could change the library.\n";
+
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// An answer of plain text.
@@ -56,13 +59,14 @@ pub struct App {
     logins: Logins,
     webdav: Arc<WebDav>,
     api: Arc<Api>,
+    public: bool,
 }
 
 impl App {
     /// Serves these roots to these people; Locks are kept in the store.
     pub fn open(logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
         let api = Arc::new(Api::new(roots.originals.clone(), &store));
-        Ok(Self { logins, webdav: Arc::new(WebDav::open(roots, store, rules)?), api })
+        Ok(Self { logins, public: rules.public, webdav: Arc::new(WebDav::open(roots, store, rules)?), api })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
@@ -82,11 +86,15 @@ impl App {
         let path = request.uri().path();
         match path {
             "/livez" | "/readyz" => return Err(text(StatusCode::OK, "ok\n")),
-            "/" => return Err(front_page(request.method())),
+            "/" | "*" if request.method() == Method::OPTIONS => return Err(super::webdav::of_server()),
+            "/" if request.method().as_str() != "PROPFIND" => return Err(front_page(request.method())),
             _ => {}
         }
         if !self.webdav.covers(path) && !api::covers(path) {
             return Err(text(StatusCode::NOT_FOUND, "There is nothing here. WebDAV is at /originals/, /import/ and /webdav/.\n"));
+        }
+        if self.public {
+            return Err(text(StatusCode::FORBIDDEN, PUBLIC));
         }
         match self.login(request, from).await {
             Ok(Some(Checked::Welcome(login))) => Ok(login),
@@ -145,7 +153,7 @@ fn front_page(method: &Method) -> Response<Body> {
         return text(StatusCode::OK, "This is a Twinlens node. Connect WebDAV clients to /originals/, /import/ or /webdav/.\n");
     }
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "WebDAV is at /originals/, /import/ and /webdav/.\n");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("OPTIONS, GET, HEAD, PROPFIND"));
     response
 }
 

@@ -1,42 +1,47 @@
-//! WebDAV over the library: dav-server provides methods, conditions and locks; the files come from [`fs`], listings from [`propfind`].
+//! WebDAV over the library: one file a method. Before a method changes anything, [`judge`] says whether its conditions hold and no lock is in
+//! the way; the library then makes the change in one step.
 
 mod afterwards;
 mod buffer;
+mod change;
 mod context;
 mod file;
 mod fs;
 mod get;
+mod index;
+mod judge;
 mod live;
+mod lock;
 mod locks;
 mod meta;
 mod mount;
 mod moves;
+mod options;
 mod promised;
 mod propfind;
 mod proppatch;
+mod put;
 mod recalculate;
+mod refusal;
 mod report;
 mod scene;
+mod warm;
 
-use std::sync::Arc;
-
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::accounts::{Login, Role};
-use crate::dav::xml::{Reader, Token};
-use crate::library::{Extent, Tree};
+use crate::accounts::Login;
+use crate::library::Tree;
 use crate::store::{Store, StoreError};
 use crate::types::LibraryId;
 
 use self::afterwards::Afterwards;
-use self::context::Context;
-use self::fs::Place;
+use self::judge::Claim;
 use self::mount::{Below, Mount, Mounts, NoMount};
-use self::moves::Prepared;
+use self::refusal::{Answered, broken, forbidden, refuse, settle};
 use super::http::{Body, text};
+
+pub(super) use self::options::of_server;
 
 /// What a node does not do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,6 +50,8 @@ pub struct Rules {
     pub read_only: bool,
     /// List everything at once (PROPFIND with Depth: infinity).
     pub finite_depth: bool,
+    /// Ask for a login, and therefore have WebDAV, services and users.
+    pub public: bool,
 }
 
 /// The folder trees that a node serves.
@@ -75,7 +82,7 @@ impl WebDav {
     }
 
     /// Answers a request of somebody who is logged in.
-    pub(super) async fn handle(&self, mut request: Request<Incoming>, login: Login) -> Response<Body> {
+    pub(super) async fn handle(&self, request: Request<Incoming>, login: Login) -> Response<Body> {
         let (mount, below) = match self.mounts.find(request.uri().path(), &login) {
             Ok(found) => found,
             Err(NoMount::Nothing) => return text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
@@ -92,127 +99,52 @@ impl WebDav {
             true => below,
             false => Below { path: mount.files.spelled(&below.path), ..below },
         };
-        let Some(uri) = mount::with_path(request.uri(), &mount.url(&below)) else {
-            return text(StatusCode::BAD_REQUEST, "This path cannot be used.\n");
-        };
-        *request.uri_mut() = uri;
+        let afterwards = Afterwards::of(&self.mounts, (&mount, &below), &request, &login);
+        let answer = settle(self.answer(mount, below, request, login).await);
+        afterwards.complete(answer).await
+    }
+
+    async fn answer(&self, mount: Mount, below: Below, request: Request<Incoming>, login: Login) -> Answered<Response<Body>> {
+        let mounts = &self.mounts;
         let rights = mount.files.rights(&below.path);
+        let request = self.read_conditions(&mount, &below, request, &login).await?;
         match request.method().as_str() {
             "GET" | "HEAD" | "PROPFIND" | "REPORT" | "COPY" | "PATCH" if !rights.read => {
-                text(StatusCode::FORBIDDEN, "You have no right to read this.\n")
+                Err(refuse(StatusCode::FORBIDDEN, "You have no right to read this.\n"))
             }
-            "PROPFIND" => propfind::answer(&mount, &below, request, &login.user, !self.rules.finite_depth).await,
-            "REPORT" => report::answer(&mount, &below, request, &login.user).await,
-            "PROPPATCH" if !rights.may_write() && (self.rules.read_only || !rights.read) => {
-                text(StatusCode::FORBIDDEN, "You have no right to change this.\n")
-            }
-            "LOCK" if !rights.may_write() => text(StatusCode::FORBIDDEN, "You have no right to change this.\n"),
-            "PROPPATCH" => proppatch::answer(&mount, &below, request, login).await,
-            "UNLOCK" if login.role != Role::Admin && mount.locks.all().is_anothers(&request, &login.user) => {
-                text(StatusCode::FORBIDDEN, "This lock is somebody else's.\n")
-            }
-            "DELETE" if mount.files.is_root(below.path.as_str()) => text(StatusCode::FORBIDDEN, "This folder itself cannot be deleted.\n"),
             "GET" | "HEAD" => match get::answer(&mount, &below, &request).await {
-                Some(answer) => answer,
-                None => self.pass_on(mount, below, request, login).await,
+                Some(answer) => Ok(answer),
+                None => index::answer(mount, below, request.method()).await,
             },
+            "PUT" => put::answer(mounts, mount, below, request, login).await,
+            "PROPFIND" => Ok(propfind::answer(&mount, &below, request, &login.user, !self.rules.finite_depth).await),
+            "REPORT" => Ok(report::answer(&mount, &below, request, &login.user).await),
+            "OPTIONS" => Ok(options::answer(mount, below).await),
             "PATCH" if request.headers().contains_key(recalculate::HEADER) => recalculate::answer(&mount, &below, &request).await,
-            "OPTIONS" => afterwards::with_features(self.pass_on(mount, below, request, login).await),
-            _ => {
-                let afterwards = Afterwards::of(&self.mounts, (&mount, &below), &request, &login);
-                let answer = self.pass_on(mount, below, request, login).await;
-                afterwards.complete(answer).await
-            }
+            // What a reader likes is a matter of the reader, but a node that is read-only writes nothing.
+            "PROPPATCH" if !rights.may_write() && (self.rules.read_only || !rights.read) => Err(forbidden()),
+            "LOCK" if !rights.may_write() => Err(forbidden()),
+            "PROPPATCH" => Ok(proppatch::answer(mounts, &mount, &below, request, login).await),
+            "LOCK" => lock::lock(mounts, mount, below, request, login).await,
+            "UNLOCK" => lock::unlock(mount, below, request.headers(), login).await,
+            "MKCOL" => change::mkcol(mounts, mount, below, request, login).await,
+            "DELETE" => change::delete(mounts, mount, below, request, login).await,
+            "MOVE" | "COPY" => moves::answer(mounts, mount, below, request, login).await,
+            _ => Err(options::no_method(mount, below, request.method()).await),
         }
     }
 
-    /// What dav-server answers, over the tree.
-    async fn pass_on(&self, mount: Mount, below: Below, request: Request<Incoming>, login: Login) -> Response<Body> {
-        let context = match Context::of(request.headers()) {
-            Ok(context) => context,
-            Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
-        };
-        let itself = || vec![below.path.as_str().to_owned()];
-        let prepared = match request.method().as_str() {
-            "MOVE" | "COPY" => moves::prepare(&self.mounts, (mount, below), request, context, &login).await,
-            "DELETE" => Ok(Prepared { context: context.with_whole(itself(), None, Extent::Everything), mount, request }),
-            "LOCK" => Ok(Prepared { context: context.with_locked_name(), mount, request }),
-            _ => Ok(Prepared { context, mount, request }),
-        };
-        let Prepared { mut mount, mut request, context } = match prepared {
-            Ok(prepared) => prepared,
-            Err(refusal) => return refusal,
-        };
-        if changes_membership(&mount, &request).await {
-            mount.locks = mount.locks.with_membership();
+    /// Judges the If header of a request that only reads; it is answered as without one then.
+    async fn read_conditions<B>(&self, mount: &Mount, below: &Below, mut request: Request<B>, login: &Login) -> Answered<Request<B>> {
+        let reads = matches!(request.method().as_str(), "GET" | "HEAD" | "PROPFIND" | "REPORT" | "OPTIONS");
+        if reads && request.headers().contains_key("if") {
+            let claim = Claim::of(&self.mounts, mount, request.headers().clone(), login)?;
+            let path = below.path.clone();
+            file::blocking(move || claim.judge_reading(&path)).await.map_err(broken)??;
+            request.headers_mut().remove("if");
         }
-        let is_put = request.method() == Method::PUT;
-        let answer = if request.method().as_str() == "LOCK" {
-            let (parts, body) = request.into_parts();
-            // dav-server reads XML by recursion: what it gets has been checked for depth.
-            match checked_xml(body).await {
-                Some(body) => mount.handler().handle_guarded(Request::from_parts(parts, body), login.user, context.clone()).await,
-                None => return text(StatusCode::BAD_REQUEST, "The request body is no lock request.\n"),
-            }
-        } else {
-            request.headers_mut().remove(context::EXPECTED_LENGTH);
-            mount.handler().handle_guarded(request, login.user, context.clone()).await
-        };
-        let mut answer = match context.verdict() {
-            Some((status, reason)) => text(status, reason),
-            None => answer.map(|body| body.boxed_unsync()),
-        };
-        if is_put && answer.status().is_success() {
-            told_of_upload(answer.headers_mut(), &context);
-        }
-        answer
+        Ok(request)
     }
-}
-
-/// Whether a request adds something to a folder or takes it away.
-async fn changes_membership(mount: &Mount, request: &Request<Incoming>) -> bool {
-    match request.method().as_str() {
-        "DELETE" | "MOVE" | "COPY" | "MKCOL" => true,
-        "PUT" => {
-            let below = request.uri().path().strip_prefix(mount.base().trim_end_matches('/')).and_then(crate::dav::href::decode);
-            let files = mount.files.clone();
-            let exists = file::blocking(move || match files.place(&below.unwrap_or_default()) {
-                Ok(Place::Inside(root, inside)) => root.tree.stat(&inside).is_ok_and(|stat| stat.is_some()),
-                _ => true,
-            });
-            !exists.await.unwrap_or(false)
-        }
-        _ => false,
-    }
-}
-
-/// What the answer to an upload tells besides dav-server's own.
-fn told_of_upload(headers: &mut http::HeaderMap, context: &Context) {
-    if context.mtime().is_some() {
-        headers.insert("x-oc-mtime", HeaderValue::from_static("accepted"));
-    }
-    if let Some(etag) = headers.get(http::header::ETAG).cloned() {
-        headers.insert("oc-etag", etag);
-    }
-    for (kind, hex) in context.hashes() {
-        let name = http::HeaderName::from_bytes(format!("x-hash-{kind}").to_ascii_lowercase().as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&hex)) {
-            headers.insert(name, value);
-        }
-    }
-    if let Some(sha1) = context.received().and_then(|digests| HeaderValue::from_str(&digests.sha1.to_string()).ok()) {
-        headers.insert("x-hash-sha1", sha1);
-    }
-}
-
-/// A small body of well-formed XML, or an empty one.
-async fn checked_xml(body: Incoming) -> Option<Full<Bytes>> {
-    let bytes = Limited::new(body, 64 << 10).collect().await.ok()?.to_bytes();
-    if !bytes.is_empty() {
-        let mut reader = Reader::new(str::from_utf8(&bytes).ok()?);
-        while reader.token().ok()? != Token::Eof {}
-    }
-    Some(Full::new(bytes))
 }
 
 /// Who is asking, where that makes a difference.
@@ -234,5 +166,3 @@ impl Viewer {
         }
     }
 }
-
-type Shared<T> = Arc<std::sync::Mutex<T>>;

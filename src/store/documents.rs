@@ -1,4 +1,4 @@
-//! Small documents as JSON, so that a later version can add fields: services, users, the last runs.
+//! Small documents as JSON, so that a later version can add fields: services, users, app passwords, the last runs.
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 use serde::Serialize;
@@ -16,13 +16,15 @@ pub struct Documents(TableDefinition<'static, &'static str, &'static str>);
 pub const SERVICES: Documents = Documents(TableDefinition::new("services"));
 /// People, by their names.
 pub const USERS: Documents = Documents(TableDefinition::new("users"));
+/// The app passwords of each user, by the user's name.
+pub const APP_PASSWORDS: Documents = Documents(TableDefinition::new("app_passwords"));
 /// WebDAV locks, by their tokens.
 pub const LOCKS: Documents = Documents(TableDefinition::new("locks"));
 /// The report of each service's last run, by the service's id.
 pub const RUNS: Documents = Documents(TableDefinition::new("runs"));
 
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
-    for documents in [SERVICES, USERS, RUNS, LOCKS] {
+    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LOCKS] {
         tx.open_table(documents.0)?;
     }
     Ok(())
@@ -41,13 +43,17 @@ impl Documents {
 
     /// All documents, by name.
     pub fn all<T: DeserializeOwned>(self, tx: &ReadTransaction) -> Result<Vec<(String, T)>, StoreError> {
-        let table = tx.open_table(self.0)?;
-        let mut all = Vec::new();
-        for item in table.iter()? {
-            let (name, text) = item?;
-            all.push((name.value().to_owned(), from_json(text.value())?));
-        }
-        Ok(all)
+        read_all(&tx.open_table(self.0)?)
+    }
+
+    /// The document of this name, as a transaction that is going to change it sees it.
+    pub fn get_to_change<T: DeserializeOwned>(self, tx: &WriteTransaction, name: &str) -> Result<Option<T>, StoreError> {
+        tx.open_table(self.0)?.get(name)?.map(|text| from_json(text.value())).transpose()
+    }
+
+    /// All documents, as a transaction that is going to change some sees them.
+    pub fn all_to_change<T: DeserializeOwned>(self, tx: &WriteTransaction) -> Result<Vec<(String, T)>, StoreError> {
+        read_all(&tx.open_table(self.0)?)
     }
 
     /// Whether a document of this name is there, as the transaction sees it.
@@ -66,6 +72,15 @@ impl Documents {
     pub fn remove(self, tx: &WriteTransaction, name: &str) -> Result<bool, StoreError> {
         Ok(tx.open_table(self.0)?.remove(name)?.is_some())
     }
+}
+
+fn read_all<T: DeserializeOwned>(table: &impl ReadableTable<&'static str, &'static str>) -> Result<Vec<(String, T)>, StoreError> {
+    let mut all = Vec::new();
+    for item in table.iter()? {
+        let (name, text) = item?;
+        all.push((name.value().to_owned(), from_json(text.value())?));
+    }
+    Ok(all)
 }
 
 fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {

@@ -65,6 +65,22 @@ impl MediaKind {
 /// The folder in a library's root that is Twinlens's own: never listed, served, synced or indexed.
 pub const OWN_FOLDER: &str = ".twinlens";
 
+/// Whether a name is, or is taken by some file system for, that of Twinlens's own folder: in any case, with characters that are ignored, with
+/// dots or spaces at its end, as the short name that Windows gives it.
+pub fn is_own(name: &str) -> bool {
+    // Almost no name gets further.
+    if name.is_ascii() && !name.starts_with('.') && !name.contains('~') {
+        return false;
+    }
+    let ignored =
+        |c: &char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    // The long s is one to file systems that fold case.
+    let folded: String =
+        name.chars().filter(|c| !ignored(c)).flat_map(char::to_lowercase).map(|c| if c == 'ſ' { 's' } else { c }).collect();
+    let folded = folded.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
+    folded == OWN_FOLDER || folded.starts_with("twinle~")
+}
+
 #[rustfmt::skip]
 const JUNK_NAMES: &[&str] = &[
     ".ds_store", ".appledouble", ".spotlight-v100", ".trashes", ".fseventsd", "thumbs.db", "ehthumbs.db", "desktop.ini",
@@ -102,6 +118,27 @@ mod tests {
         assert_eq!(MediaKind::of_extension("MOV"), MediaKind::Video);
         assert_eq!(MediaKind::of_extension("xmp"), MediaKind::Sidecar);
         assert_eq!(MediaKind::of_extension(""), MediaKind::Sidecar);
+    }
+
+    #[test]
+    fn the_own_folder_is_known_in_every_disguise() {
+        for own in [
+            ".twinlens",
+            ".TwinLens",
+            ".TWINLENS",
+            ".twinlen\u{17f}",
+            ".twin\u{200c}lens",
+            "\u{feff}.twinlens",
+            ".twinlens.",
+            ".twinlens .",
+            ".twinlens::$INDEX_ALLOCATION",
+            "TWINLE~1",
+        ] {
+            assert!(is_own(own), "{own:?}");
+        }
+        for other in ["twinlens", ".twinlens2", ".twinlens.jpg", ".hidden", "a~1", "twinl~1", "é", ""] {
+            assert!(!is_own(other), "{other:?}");
+        }
     }
 
     #[test]

@@ -294,3 +294,41 @@ fn only_so_many_wait_at_once() {
         assert_eq!(json(&heard.recv().unwrap()), json!({ "changed": false, "token": start }));
     }
 }
+
+#[test]
+fn somebody_with_a_folder_of_their_own_hears_of_nothing_else() {
+    let sandbox = Sandbox::new();
+    let node = serving(&sandbox, &["private.jpg", "family/a.jpg"]);
+    assert!(
+        node.run_with_password(&["user", "add", "kid", "--password-stdin", "--folder", "family"], "a good long password").status.success()
+    );
+    let ask = |method: &str, path: &str, body: &str| {
+        http_as("kid", "a good long password", method, &format!("{}{path}", node.url()), &[], body.as_bytes())
+    };
+    let digest = |text: &str| twinlens::types::Digests::of(text.as_bytes()).content.to_string();
+    let question = json!({ "content": [digest("private.jpg"), digest("family/a.jpg")] }).to_string();
+    assert_eq!(json(&ask("POST", "/api/v1/known", &question))["content"], "01");
+
+    let report = |token: &str| {
+        let body = format!(
+            "<d:sync-collection xmlns:d='DAV:'><d:sync-token>{token}</d:sync-token><d:sync-level>infinite</d:sync-level><d:prop><d:getetag/></d:prop></d:sync-collection>"
+        );
+        ask("REPORT", "/originals/", &body)
+    };
+    let first = report("");
+    assert_eq!(members(&first), told(&[("a.jpg", true)]));
+    let start = token(&first);
+    http("PUT", &format!("{}private.jpg", node.originals()), &[], b"changed");
+    assert_eq!(members(&report(&start)), []);
+    assert_eq!(json(&ask("GET", &format!("/api/v1/changes?since={start}&wait=1"), ""))["changed"], false);
+    assert_eq!(ask("GET", &format!("/api/v1/changes?since={start}&folder=family"), "").status, 404);
+    http("PUT", &format!("{}family/b.jpg", node.originals()), &[], b"new");
+    assert_eq!(json(&ask("GET", &format!("/api/v1/changes?since={start}&wait=25"), ""))["changed"], true);
+    assert_eq!(members(&report(&start)), told(&[("b.jpg", true)]));
+    let sizes = "<d:propfind xmlns:d='DAV:' xmlns:oc='http://owncloud.org/ns'><d:prop><oc:size/><d:quota-used-bytes/><oc:permissions/></d:prop></d:propfind>";
+    let text = ask("PROPFIND", "/originals/", sizes).text();
+    assert!(
+        text.contains("<oc:size>15</oc:size><d:quota-used-bytes>15</d:quota-used-bytes><oc:permissions>GCK</oc:permissions>"),
+        "{text}"
+    );
+}

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no users outside")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod accounts;
 mod bad_input;
 mod changes;
 mod demo;
@@ -10,6 +11,7 @@ mod faulty;
 mod layers;
 mod peers;
 mod props;
+mod rights;
 mod serve;
 mod support;
 mod sync;

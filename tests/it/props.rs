@@ -236,7 +236,7 @@ fn hashes_are_answered_and_proven() {
         assert_eq!(http(method, &url, &[], b"").headers["oc-checksum"], format!("SHA1:{sha1}"));
     }
     let options = http("OPTIONS", &url, &[], b"");
-    assert!(options.headers["dav"].contains("nextcloud-checksum-update") && options.headers["allow"].contains("REPORT"), "{options:?}");
+    assert!(options.headers["dav"].contains("nextcloud-checksum-update") && options.headers["dav"].starts_with("1, 2"), "{options:?}");
     let recalculate = |what: &str| http("PATCH", &url, &[("X-Recalculate-Hash", what)], b"");
     let answer = recalculate("sha1");
     assert_eq!((answer.status, answer.headers["oc-checksum"].as_str()), (204, format!("SHA1:{sha1}").as_str()));

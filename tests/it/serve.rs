@@ -157,7 +157,7 @@ fn unknown_places_are_never_200() {
     for (method, path, status) in [
         ("PUT", "/photos/a.jpg", 404),
         ("PUT", "/a.jpg", 404),
-        ("PROPFIND", "/", 405),
+        ("PROPFIND", "/photos/", 404),
         ("GET", "/originals/.twinlens/library.toml", 404),
         ("PUT", "/originals/.twinlens/x", 404),
         ("GET", "/originals/%2e%2e/data/secret.key", 404),

@@ -1,24 +1,18 @@
 //! What follows a change that went well: the number of the file for clients that keep it, and a favourite where that was asked for.
 
-use dav_server::fs::FsError;
-use http::header::{ALLOW, ETAG};
 use http::{HeaderName, HeaderValue, Request, Response};
 
 use crate::accounts::Login;
-use crate::dav::etag;
 use crate::types::RelPath;
 
 use super::super::http::Body;
-use super::Viewer;
 use super::file::blocking;
-use super::fs::{Files, Place, look};
-use super::meta::fs_error;
+use super::fs::{Files, Place};
+use super::meta::{FsError, fs_error};
 use super::mount::{Below, Mount, Mounts, destination};
 use super::scene::oc_id;
 
 const OC_FILEID: HeaderName = HeaderName::from_static("oc-fileid");
-const OC_ETAG: HeaderName = HeaderName::from_static("oc-etag");
-const DAV: HeaderName = HeaderName::from_static("dav");
 
 /// Where the clients of Nextcloud and ownCloud come in: they keep the numbers of files.
 const CLOUD: &str = "/remote.php/";
@@ -28,14 +22,13 @@ pub(super) struct Afterwards {
     /// What it is about then.
     target: Option<(Files, RelPath)>,
     wants_number: bool,
-    wants_etag: bool,
     /// Whose favourite it becomes.
     favorite_of: Option<String>,
 }
 
 impl Afterwards {
     pub(super) fn of<B>(mounts: &Mounts, (mount, below): (&Mount, &Below), request: &Request<B>, login: &Login) -> Self {
-        let nothing = Self { target: None, wants_number: false, wants_etag: false, favorite_of: None };
+        let nothing = Self { target: None, wants_number: false, favorite_of: None };
         let headers = request.headers();
         let moves = matches!(request.method().as_str(), "MOVE" | "COPY");
         if !moves && !matches!(request.method().as_str(), "PUT" | "MKCOL") {
@@ -48,13 +41,13 @@ impl Afterwards {
         }
         let target = match moves {
             false => Some((mount.files.clone(), below.path.clone())),
-            true => headers.get("destination").and_then(destination).and_then(|path| {
+            true => headers.get("destination").and_then(|value| value.to_str().ok()).and_then(destination).and_then(|path| {
                 let (mount, below) = mounts.find(&path, login).ok()?;
                 let path = mount.files.spelled(&below.path);
                 Some((mount.files, path))
             }),
         };
-        Self { target, wants_number, wants_etag: moves, favorite_of: likes.then(|| login.user.clone()) }
+        Self { target, wants_number, favorite_of: likes.then(|| login.user.clone()) }
     }
 
     /// The answer with what else there is to tell. The change itself is done: what fails here is for the log.
@@ -67,23 +60,16 @@ impl Afterwards {
                 root.tree.set_favorite(&user, &inside, true).map_err(|error| fs_error(&error))?;
             }
             if !wants_number {
-                return Ok((None, None));
+                return Ok(None);
             }
             let numbers = root.tree.file_ids(vec![inside.clone()]).map_err(|error| fs_error(&error))?;
             let state = root.tree.view().map_err(|error| fs_error(&error))?.state_id();
-            let meta = look(&root.tree, &inside, Viewer::NextcloudStorage).map_err(|error| fs_error(&error))?;
-            Ok((numbers.first().map(|number| oc_id(*number, state)), meta.opaque_etag()))
+            Ok(numbers.first().map(|number| oc_id(*number, state)))
         });
         match found.await.and_then(|found| found) {
-            Ok((number, opaque)) => {
-                let headers = answer.headers_mut();
+            Ok(number) => {
                 if let Some(value) = number.and_then(|number| HeaderValue::from_str(&number).ok()) {
-                    headers.insert(OC_FILEID, value);
-                }
-                let tag = opaque.filter(|_| self.wants_etag).and_then(|opaque| HeaderValue::from_str(&etag::quote(&opaque)).ok());
-                if let Some(tag) = tag {
-                    headers.insert(ETAG, tag.clone());
-                    headers.insert(OC_ETAG, tag);
+                    answer.headers_mut().insert(OC_FILEID, value);
                 }
             }
             // Somebody else may have moved it away by now.
@@ -92,17 +78,4 @@ impl Afterwards {
         }
         answer
     }
-}
-
-/// The answer to OPTIONS with what dav-server knows nothing of.
-pub(super) fn with_features(mut answer: Response<Body>) -> Response<Body> {
-    for (name, more) in [(DAV, "nextcloud-checksum-update"), (ALLOW, "REPORT")] {
-        let before = answer.headers().get(&name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let has = before.split(',').any(|item| item.trim() == more);
-        let value = if before.is_empty() { more.to_owned() } else { format!("{before}, {more}") };
-        if let Some(value) = Some(value).filter(|_| !has).and_then(|value| HeaderValue::from_str(&value).ok()) {
-            answer.headers_mut().insert(name, value);
-        }
-    }
-    answer
 }

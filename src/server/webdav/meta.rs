@@ -1,12 +1,9 @@
-//! What dav-server wants to know of a file.
+//! What is told of a file or folder.
 
 use std::fmt;
-use std::time::SystemTime;
-
-use dav_server::fs::{DavMetaData, FsError, FsResult};
 
 use crate::library::{Kind, LibraryError, Stat};
-use crate::types::{ContentHash, Digests, Mtime};
+use crate::types::{ContentHash, Digests};
 
 /// A file or folder.
 #[derive(Debug, Clone)]
@@ -15,24 +12,12 @@ pub(super) struct Meta {
     pub(super) digests: Option<Digests>,
     /// A folder's entity tag, which changes with everything below; none where nobody should see one.
     pub(super) folder_etag: Option<String>,
-    /// Shown to dav-server as if it were a file.
-    pub(super) opaque: bool,
 }
 
 impl Meta {
-    /// The folder that holds all trees has no times of its own; the oldest says "unchanged" to every client.
-    pub(super) fn top() -> Self {
-        Self::of(Stat::unknown_folder(Mtime(0)), None)
-    }
-
     /// Something with the digests that the index knows of it.
     pub(super) fn of(stat: Stat, digests: Option<Digests>) -> Self {
-        Self { stat, digests, folder_etag: None, opaque: false }
-    }
-
-    /// The same, as one thing without an inside.
-    pub(super) fn opaque(self) -> Self {
-        Self { opaque: true, ..self }
+        Self { stat, digests, folder_etag: None }
     }
 
     /// The opaque part of the entity tag.
@@ -64,33 +49,25 @@ impl fmt::Display for FileTag {
     }
 }
 
-impl DavMetaData for Meta {
-    fn len(&self) -> u64 {
-        self.stat.size
-    }
-
-    fn modified(&self) -> FsResult<SystemTime> {
-        // HTTP has no dates before 1970, and dav-server panics on one.
-        Ok(self.stat.mtime.max(Mtime(0)).into())
-    }
-
-    fn is_dir(&self) -> bool {
-        self.stat.kind == Kind::Folder && !self.opaque
-    }
-
-    fn etag(&self) -> Option<String> {
-        self.opaque_etag()
-    }
+/// Why something cannot be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum FsError {
+    /// Nothing is there.
+    #[error("it does not exist")]
+    NotFound,
+    /// It cannot be read, or must not be.
+    #[error("it cannot be read")]
+    Forbidden,
+    /// The log says more.
+    #[error("something went wrong")]
+    GeneralFailure,
 }
 
-/// The nearest of dav-server's errors.
+/// The kind of an error; an unexpected one is written to the log.
 pub(super) fn fs_error(error: &LibraryError) -> FsError {
     match error {
         LibraryError::NotFound(_) | LibraryError::NoParent(_) => FsError::NotFound,
-        LibraryError::Exists(_) => FsError::Exists,
-        LibraryError::Outside(_) | LibraryError::WrongKind(_) => FsError::Forbidden,
-        LibraryError::Full(_) => FsError::InsufficientStorage,
-        LibraryError::TooLong(_) => FsError::PathTooLong,
+        LibraryError::Outside(_) | LibraryError::WrongKind(_) | LibraryError::TooLong(_) => FsError::Forbidden,
         other => {
             tracing::error!(error = %other, "a request failed");
             FsError::GeneralFailure

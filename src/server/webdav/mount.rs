@@ -1,20 +1,13 @@
 //! Where folder trees are served, and as whose.
 
-use dav_server::{DavConfig, DavHandler};
-use http::{HeaderValue, Uri};
-
-use crate::accounts::Login;
+use crate::accounts::{Login, Rights};
 use crate::dav::href;
 use crate::store::{Store, StoreError};
 use crate::types::RelPath;
 
-use super::context::Context;
 use super::fs::{Files, Root};
-use super::locks::{LockView, Locks};
+use super::locks::Locks;
 use super::{Roots, Rules};
-
-/// What dav-server reads from a file at a time.
-const READ_BUFFER: usize = 256 << 10;
 
 /// The names of the trees: in URLs, and in the places that locks are kept by.
 const ORIGINALS: &str = "originals";
@@ -36,23 +29,13 @@ pub(super) struct Mount {
     /// Decoded, without a slash at its end.
     pub(super) prefix: String,
     pub(super) files: Files,
-    pub(super) locks: LockView,
+    pub(super) locks: Locks,
 }
 
 impl Mount {
     /// The encoded prefix with a slash: what hrefs begin with.
     pub(super) fn base(&self) -> String {
         format!("{}/", href::encode_text(&self.prefix))
-    }
-
-    /// dav-server over this mount.
-    pub(super) fn handler(&self) -> DavHandler<Context> {
-        DavConfig::new()
-            .filesystem(Box::new(self.files.clone()))
-            .locksystem(Box::new(self.locks.clone()))
-            .strip_prefix(self.prefix.clone())
-            .read_buf_size(READ_BUFFER)
-            .build_handler()
     }
 
     /// The URL path of a place below this mount, in the one spelling that everything further in relies on.
@@ -112,8 +95,7 @@ impl Mounts {
             At::Home(user) if user == login.user => Files::single(self.originals(login)),
             At::Home(_) => return Err(NoMount::Anothers),
         };
-        let locks = LockView::new(self.locks.clone(), files.clone());
-        Ok((Mount { prefix, files, locks }, Below { path: below, slash }))
+        Ok((Mount { prefix, files, locks: self.locks.clone() }, Below { path: below, slash }))
     }
 
     /// The mount that holds everything, for what goes from one tree to another.
@@ -133,19 +115,22 @@ impl Mounts {
     }
 
     fn import(&self, login: &Login) -> Option<Root> {
-        let tree = self.roots.import.clone()?;
+        let tree = self.roots.import.clone().filter(|_| login.import != Rights::NONE)?;
         Some(Root { name: IMPORT, tree, library: None, base: RelPath::root(), rights: self.limit(login.import) })
     }
 
-    fn limit(&self, rights: crate::accounts::Rights) -> crate::accounts::Rights {
-        if self.read_only { rights.and(crate::accounts::Rights::READ) } else { rights }
+    fn limit(&self, rights: Rights) -> Rights {
+        if self.read_only { rights.and(Rights::READ) } else { rights }
     }
 }
 
 /// What a decoded path means: the mount, the path that it was found at in its usual spelling, and the rest. Empty segments do not count:
 /// Nextcloud's clients double slashes.
 fn split(path: &str) -> Option<(At<'_>, String, &str)> {
-    let (first, rest) = segment(path)?;
+    let Some((first, rest)) = segment(path) else {
+        // The root of the server, for clients that climb up to it; nothing but the folders is there.
+        return (!path.is_empty()).then(|| (At::Both, String::new(), ""));
+    };
     match first {
         ORIGINALS => Some((At::Originals, "/originals".into(), rest)),
         IMPORT => Some((At::Import, "/import".into(), rest)),
@@ -170,15 +155,8 @@ fn segment(path: &str) -> Option<(&str, &str)> {
     (end > 0).then(|| path.split_at(end))
 }
 
-/// A request's URI with another path.
-pub(super) fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    format!("{path}{query}").parse().ok()
-}
-
-/// The encoded path that a Destination names, whatever host it names it at.
-pub(super) fn destination(value: &HeaderValue) -> Option<String> {
-    let text = value.to_str().ok()?;
+/// The encoded path that a Destination or a tag in an If header names, whatever host it names it at: a proxy knows us by another.
+pub(super) fn destination(text: &str) -> Option<String> {
     let path = match text.split_once("://").filter(|_| !text.starts_with('/')) {
         Some((_, rest)) => &rest[rest.find('/')?..],
         None => text,
@@ -197,14 +175,16 @@ mod tests {
         assert_eq!(found("//originals//a"), Some(("/originals".into(), "//a".into())));
         assert_eq!(found("/remote.php/webdav/x"), Some(("/remote.php/webdav".into(), "/x".into())));
         assert_eq!(found("/remote.php/dav//files/anna/x"), Some(("/remote.php/dav/files/anna".into(), "/x".into())));
-        for nothing in ["/", "/originalsx", "/remote.php/dav", "/remote.php/dav/files/", "/remote.php/dav/uploads/anna/1", "/index.php"] {
+        assert_eq!(found("/"), Some((String::new(), String::new())));
+        for nothing in ["", "*", "/originalsx", "/remote.php/dav", "/remote.php/dav/files/", "/remote.php/dav/uploads/anna/1", "/index.php"]
+        {
             assert_eq!(found(nothing), None, "{nothing}");
         }
     }
 
     #[test]
     fn a_destination_is_a_path_at_any_host() {
-        let path = |text: &'static str| destination(&HeaderValue::from_static(text));
+        let path = destination;
         assert_eq!(path("https://photos.example/originals/a%20b").as_deref(), Some("/originals/a%20b"));
         assert_eq!(path("/originals/a://b").as_deref(), Some("/originals/a://b"));
         assert_eq!(path("https://photos.example"), None);

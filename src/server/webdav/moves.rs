@@ -1,78 +1,111 @@
-//! MOVE and COPY: where they go, and whether that can end well, before anything is touched.
+//! MOVE and COPY (RFC 4918 sections 9.8 and 9.9): in one step, seen whole or not at all.
 
 use http::header::HeaderName;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
 
 use crate::accounts::Login;
-use crate::library::Extent;
+use crate::library::{Extent, Kind, LibraryError, Stat};
 use crate::types::RelPath;
+use crate::types::media::is_junk;
 
-use super::super::http::{Body, text};
-use super::context::Context;
+use super::super::http::Body;
+use super::Viewer;
+use super::change::{Depth, depth, without_body};
 use super::file::blocking;
-use super::fs::Place;
+use super::fs::{Place, look};
+use super::judge::{Claim, Target};
+use super::lock::empty;
+use super::locks::Touch;
+use super::meta::Meta;
 use super::mount::{Below, Mount, Mounts, NoMount, destination};
+use super::put::tell_version;
+use super::refusal::{Answered, broken, failed, forbidden, refuse};
 
 const DESTINATION: HeaderName = HeaderName::from_static("destination");
+const OVERWRITE: HeaderName = HeaderName::from_static("overwrite");
 
-/// A request about something, on its way to dav-server.
-pub(super) struct Prepared<B> {
-    pub(super) mount: Mount,
-    pub(super) request: Request<B>,
-    pub(super) context: Context,
+/// What is to be done, once that is clear.
+struct Plan {
+    is_move: bool,
+    from: Target,
+    to: Target,
+    overwrite: bool,
+    depth: Depth,
 }
 
-/// Prepares a MOVE or COPY: source and destination are paths of one mount, spelled as on disk, and what is replaced is known.
-pub(super) async fn prepare<B>(
+/// Moves or copies a file or folder.
+pub(super) async fn answer(
+    mounts: &Mounts,
+    mount: Mount,
+    below: Below,
+    request: Request<Incoming>,
+    login: Login,
+) -> Answered<Response<Body>> {
+    let is_move = request.method().as_str() == "MOVE";
+    let headers = without_body(request).await?;
+    let overwrite = match headers.get(OVERWRITE).map(HeaderValue::as_bytes) {
+        None | Some(b"T" | b"t") => true,
+        Some(b"F" | b"f") => false,
+        Some(_) => return Err(refuse(StatusCode::BAD_REQUEST, "Overwrite is T or F.\n")),
+    };
+    let depth = depth(&headers)?;
+    let (mount, from, to) = places(mounts, (mount, below), &headers, is_move, &login).await?;
+    let claim = Claim::of(mounts, &mount, headers, &login)?;
+    let (source, target) = (Target::of(&mount, &from)?, Target::of(&mount, &to)?);
+    let (left, taken) = (source.place(), target.place());
+    let plan = Plan { is_move, from: source, to: target, overwrite, depth };
+    let (meta, replaced) = blocking(move || plan.carry_out(&claim)).await.map_err(broken)??;
+    if replaced {
+        mount.locks.release_below(&taken).await;
+    }
+    if is_move {
+        // A lock stays behind, and ends there (section 7.6).
+        mount.locks.release_below(&left).await;
+    }
+    let mut answer = empty(if replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED });
+    if let Some(meta) = meta {
+        tell_version(answer.headers_mut(), &meta);
+    }
+    Ok(answer)
+}
+
+/// Source and destination as paths of one mount, spelled as on disk.
+async fn places(
     mounts: &Mounts,
     (mount, from): (Mount, Below),
-    mut request: Request<B>,
-    context: Context,
+    headers: &HeaderMap,
+    is_move: bool,
     login: &Login,
-) -> Result<Prepared<B>, Response<Body>> {
-    let header = request.headers().get(DESTINATION).and_then(destination);
-    let Some(target) = header else {
-        return Err(text(StatusCode::BAD_REQUEST, "There is no usable Destination.\n"));
+) -> Answered<(Mount, Below, Below)> {
+    let goal = headers.get(DESTINATION).and_then(|value| value.to_str().ok()).and_then(destination);
+    let Some(goal) = goal else {
+        return Err(refuse(StatusCode::BAD_REQUEST, "There is no usable Destination.\n"));
     };
-    let (goal_mount, goal) = mounts.find(&target, login).map_err(|reason| match reason {
-        NoMount::BadPath => text(StatusCode::BAD_REQUEST, "The Destination cannot be used.\n"),
-        NoMount::Anothers => text(StatusCode::FORBIDDEN, "The Destination is somebody else's.\n"),
-        NoMount::Nothing => text(StatusCode::BAD_GATEWAY, "The Destination lies elsewhere.\n"),
+    let (goal_mount, goal) = mounts.find(&goal, login).map_err(|reason| match reason {
+        NoMount::BadPath => refuse(StatusCode::BAD_REQUEST, "The Destination cannot be used.\n"),
+        NoMount::Anothers => refuse(StatusCode::FORBIDDEN, "The Destination is somebody else's.\n"),
+        NoMount::Nothing => refuse(StatusCode::BAD_GATEWAY, "The Destination lies elsewhere.\n"),
     })?;
-    let is_move = request.method().as_str() == "MOVE";
     if goal_mount.files.is_root(goal.path.as_str()) || is_move && mount.files.is_root(from.path.as_str()) {
-        return Err(text(StatusCode::FORBIDDEN, "This folder itself cannot be moved or replaced.\n"));
+        return Err(refuse(StatusCode::FORBIDDEN, "This folder itself cannot be moved or replaced.\n"));
     }
     let (mount, from, goal) = in_one_mount(mounts, (mount, from), (goal_mount, goal), login)
-        .ok_or_else(|| text(StatusCode::BAD_GATEWAY, "The Destination lies elsewhere.\n"))?;
-    let inside = |outer: &RelPath, inner: &RelPath| inner.strip_prefix(outer).is_some();
-    if from.path != goal.path && (inside(&from.path, &goal.path) || inside(&goal.path, &from.path)) {
-        let reason = "A folder cannot be moved or copied into itself, or take the place of one that it lies in.\n";
-        return Err(text(StatusCode::FORBIDDEN, reason));
-    }
-    let (files, source, target) = (mount.files.clone(), from.path.clone(), goal.path.clone());
-    let looked = blocking(move || {
-        let inode = |path: &RelPath| match files.place(path.as_str()) {
-            Ok(Place::Inside(root, inside)) => root.tree.stat(&inside).ok().flatten().map(|stat| stat.inode),
-            _ => None,
-        };
-        let there = inode(&target);
-        (there.is_some(), there == inode(&source))
+        .ok_or_else(|| refuse(StatusCode::FORBIDDEN, "Nothing can be moved or copied from here to there.\n"))?;
+    // The folders of the destination as they are spelled on disk; its own name as it was sent, because a MOVE may be about just that.
+    let (files, path) = (mount.files.clone(), goal.path.clone());
+    let spelled = blocking(move || {
+        let folder = path.parent().map(|folder| files.spelled(&folder));
+        folder.and_then(|folder| folder.join(path.name()).ok()).unwrap_or(path)
     });
-    let Ok((replaces, same)) = looked.await else {
-        return Err(text(StatusCode::INTERNAL_SERVER_ERROR, "The destination could not be looked at.\n"));
-    };
-    let paths = [&from.path, &goal.path].map(|path| path.as_str().to_owned());
-    let replaced = replaces.then(|| goal.path.as_str().to_owned());
-    let extent = if request.headers().get("depth").is_some_and(|depth| depth == "0") { Extent::Itself } else { Extent::Everything };
-    if same && replaces && from.path != goal.path {
-        // On a file system that ignores case a name that only changes its spelling replaces nothing.
-        request.headers_mut().remove("overwrite");
+    let path = spelled.await.map_err(broken)?;
+    let goal = Below { path, ..goal };
+    let inside = |outer: &RelPath, inner: &RelPath| inner.strip_prefix(outer).is_some();
+    if inside(&from.path, &goal.path) || inside(&goal.path, &from.path) {
+        let reason = "A file or folder cannot be moved or copied onto or into itself, or take the place of a folder that it lies in.\n";
+        return Err(refuse(StatusCode::FORBIDDEN, reason));
     }
-    if set_paths(&mount, &from, &goal, &mut request).is_none() {
-        return Err(text(StatusCode::BAD_REQUEST, "The path cannot be used.\n"));
-    }
-    Ok(Prepared { mount, request, context: context.with_whole(paths.into(), replaced, extent) })
+    Ok((mount, from, goal))
 }
 
 /// Source and destination below one mount: theirs if it is the same, otherwise the one that holds everything.
@@ -83,7 +116,6 @@ fn in_one_mount(
     login: &Login,
 ) -> Option<(Mount, Below, Below)> {
     if mount.prefix == goal_mount.prefix {
-        let goal = spelled(&mount, goal);
         return Some((mount, from, goal));
     }
     let both = mounts.both(login).ok()?;
@@ -92,19 +124,86 @@ fn in_one_mount(
         _ => None,
     };
     let (from, goal) = (lift(&mount, from)?, lift(&goal_mount, goal)?);
-    let goal = spelled(&both, goal);
     Some((both, from, goal))
 }
 
-/// A destination's folders as they are spelled on disk; its own name as it was sent, because a MOVE may be about just that.
-fn spelled(mount: &Mount, below: Below) -> Below {
-    let folder = below.path.parent().map(|folder| mount.files.spelled(&folder));
-    let path = folder.and_then(|folder| folder.join(below.path.name()).ok());
-    Below { path: path.unwrap_or(below.path), ..below }
-}
+impl Plan {
+    /// Does it, if nothing is in the way. Tells what is at the new place, and whether something was replaced there. Blocks.
+    fn carry_out(mut self, claim: &Claim) -> Answered<(Option<Meta>, bool)> {
+        let stat = self.from.stat()?.ok_or_else(|| failed(&LibraryError::NotFound(self.from.path.clone())))?;
+        if self.is_move && stat.kind == Kind::Folder && self.depth == Depth::Zero {
+            return Err(refuse(StatusCode::BAD_REQUEST, "A folder is moved with everything in it: Depth is infinity.\n"));
+        }
+        self.spell(stat)?;
+        let there = self.to.stat()?;
+        // On a file system that ignores case, or the form of a letter, a name that only changes its spelling replaces nothing.
+        let respelled = self.is_move && self.within() && there.is_some_and(|there| there.inode == stat.inode);
+        let replaces = there.is_some() && !respelled;
+        self.check_parent()?;
+        if !self.is_allowed(replaces) {
+            return Err(forbidden());
+        }
+        claim.judge(&self.from, Some(stat))?;
+        if replaces && !self.overwrite {
+            return Err(failed(&LibraryError::Exists(self.to.path.clone())));
+        }
+        let goal = Touch::member(self.to.place());
+        let touches = if self.is_move { vec![Touch::member(self.from.place()), goal] } else { vec![goal] };
+        claim.unlocked(&touches)?;
+        self.apply().map_err(|error| failed(&error))?;
+        // A folder's tag would cost a second look; nobody asks for it.
+        let meta = (stat.kind == Kind::File).then(|| look(&self.to.root.tree, &self.to.path, Viewer::Client).ok()).flatten();
+        Ok((meta, replaces))
+    }
 
-fn set_paths<B>(mount: &Mount, from: &Below, goal: &Below, request: &mut Request<B>) -> Option<()> {
-    *request.uri_mut() = super::mount::with_path(request.uri(), &mount.url(from))?;
-    request.headers_mut().insert(DESTINATION, HeaderValue::from_str(&mount.url(goal)).ok()?);
-    Some(())
+    fn within(&self) -> bool {
+        self.from.root.name == self.to.root.name
+    }
+
+    /// What is at the destination in another Unicode form is the same name, unless the request is about just that.
+    fn spell(&mut self, source: Stat) -> Answered<()> {
+        let spelled = self.to.root.tree.spelled(&self.to.path);
+        if spelled == self.to.path {
+            return Ok(());
+        }
+        let other = Target { path: spelled, ..self.to.clone() };
+        let itself = self.within() && other.stat()?.is_some_and(|there| there.inode == source.inode);
+        if !itself {
+            self.to = other;
+        }
+        Ok(())
+    }
+
+    fn check_parent(&self) -> Answered<()> {
+        let parent = self.to.path.parent().unwrap_or_default();
+        let stat = self.to.root.tree.stat(&parent).map_err(|error| failed(&error))?;
+        match stat {
+            Some(stat) if stat.kind == Kind::Folder => Ok(()),
+            _ => Err(failed(&LibraryError::NoParent(self.to.path.clone()))),
+        }
+    }
+
+    /// Within a tree a move is a change; out of it, a deletion there. Taking its own name is the end of an upload under a temporary one.
+    fn is_allowed(&self, replaces: bool) -> bool {
+        let (source, target) = (self.from.root.rights, self.to.root.rights);
+        let arrives = if replaces { target.change } else { target.add };
+        match (self.is_move, self.within()) {
+            (false, _) => source.read && arrives,
+            (true, false) => source.read && source.delete && arrives,
+            (true, true) => source.change || is_junk(self.from.path.name()) && !replaces && source.add,
+        }
+    }
+
+    fn apply(&self) -> Result<(), LibraryError> {
+        let (from, to) = (&self.from.root.tree, &self.to.root.tree);
+        match (self.is_move, self.within()) {
+            (true, true) if self.overwrite => from.replace(&self.from.path, &self.to.path),
+            (true, true) => from.rename(&self.from.path, &self.to.path),
+            (is_move, _) => {
+                let extent = if self.depth == Depth::Zero { Extent::Itself } else { Extent::Everything };
+                from.copy(&self.from.path, to, &self.to.path, extent, self.overwrite)?;
+                if is_move { from.remove(&self.from.path) } else { Ok(()) }
+            }
+        }
+    }
 }

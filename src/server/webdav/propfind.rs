@@ -6,7 +6,6 @@
 use std::io;
 
 use bytes::Bytes;
-use dav_server::fs::FsError;
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -23,12 +22,15 @@ use super::Viewer;
 use super::file::blocking;
 use super::fs::{Files, Place, Root};
 use super::live::{Asked, Needs, Subject, Teller};
-use super::meta::fs_error;
+use super::meta::{FsError, fs_error};
 use super::mount::{Below, Mount};
 use super::scene::{Numbers, Scene, number_members, number_of};
+use super::warm;
 
 /// A request body larger than this is none that a client would send.
 const BODY_LIMIT: usize = 64 << 10;
+/// A folder with more members takes too long to be listed between other requests.
+const QUICK: usize = 256;
 /// A piece of an answer ends when it is this long.
 const PIECE: usize = 128 << 10;
 
@@ -65,14 +67,18 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
         files: mount.files.clone(),
         needs: asked.needs(),
         asked,
-        teller: Teller { viewer: Viewer::of(&parts.headers), user: user.to_owned(), locks: mount.locks.all().clone() },
+        teller: Teller { viewer: Viewer::of(&parts.headers), user: user.to_owned(), locks: mount.locks.clone() },
         depth,
         document: Document::new(),
         folders: Vec::new(),
         listing: None,
     };
     let path = below.path.clone();
-    match blocking(move || walk.begin(&path)).await {
+    let begun = match walk.is_quick(&path) {
+        true => Ok(walk.begin(&path)),
+        false => blocking(move || walk.begin(&path)).await,
+    };
+    match begun {
         Ok(Ok(Piece { bytes, rest: None })) => multistatus(bytes),
         Ok(Ok(Piece { bytes, rest: Some(walk) })) => streamed(bytes, walk),
         Ok(Err(FsError::NotFound)) => text(StatusCode::NOT_FOUND, "There is no such file or folder.\n"),
@@ -130,6 +136,16 @@ struct Listing {
 }
 
 impl Walk {
+    /// Whether the first piece needs no disk, as far as one can guess: then it is not worth another thread.
+    fn is_quick(&self, path: &RelPath) -> bool {
+        match self.files.place(path.as_str()) {
+            // Giving numbers waits for the disk.
+            _ if self.needs.ids => false,
+            Ok(Place::Inside(root, inside)) => warm::is_warm(root.name, &inside),
+            _ => false,
+        }
+    }
+
     /// Tells of the target, and begins with what is in it.
     fn begin(mut self, path: &RelPath) -> Result<Piece, FsError> {
         let files = self.files.clone();
@@ -141,6 +157,9 @@ impl Walk {
                 self.one(path, root, &inside, stat).map_err(|error| fs_error(&error))?;
                 if stat.kind == Kind::Folder && self.depth != Depth::Zero {
                     let listing = Listing::open(path.clone(), root.clone(), inside, self.needs).map_err(|error| fs_error(&error))?;
+                    if listing.folder.len() <= QUICK {
+                        warm::warm(root.name, &listing.path);
+                    }
                     self.listing = Some(listing);
                 }
             }

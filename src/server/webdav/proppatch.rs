@@ -1,9 +1,7 @@
 //! PROPPATCH: times become the file's time, everything else is kept as the client wrote it.
 
-use bytes::Bytes;
-use dav_server::fs::FsError;
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 
 use crate::accounts::Login;
@@ -16,18 +14,18 @@ use crate::store::properties::Property;
 use crate::types::{Mtime, RelPath};
 
 use super::super::http::{Body, text};
-use super::context::Context;
 use super::file::blocking;
 use super::fs::Place;
-use super::meta::fs_error;
-use super::mount::{Below, Mount};
+use super::judge::{Claim, Target};
+use super::locks::Touch;
+use super::meta::{FsError, fs_error};
+use super::mount::{Below, Mount, Mounts};
 use super::propfind::multistatus;
+use super::refusal::{broken, failed};
 
 const BODY_LIMIT: usize = 64 << 10;
 /// What Windows calls its properties.
 const WINDOWS: &str = "urn:schemas-microsoft-com:";
-/// Asks dav-server for its judgement of conditions and locks, and changes nothing.
-const NOTHING: &str = "<d:propertyupdate xmlns:d=\"DAV:\"/>";
 
 /// What one instruction comes to.
 enum Effect {
@@ -43,30 +41,42 @@ enum Effect {
     Refused(StatusCode),
 }
 
-pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incoming>, login: Login) -> Response<Body> {
+pub(super) async fn answer(mounts: &Mounts, mount: &Mount, below: &Below, request: Request<Incoming>, login: Login) -> Response<Body> {
     let (parts, body) = request.into_parts();
+    let may_change = mount.files.rights(&below.path).change;
     let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
         return text(StatusCode::BAD_REQUEST, "The request body is too large or did not come.\n");
     };
     let body = body.to_bytes();
     let patches = match str::from_utf8(&body).map(proppatch::parse) {
         Ok(Ok(patches)) => patches,
+        _ if !may_change => return text(StatusCode::FORBIDDEN, "You have no right to change this.\n"),
         Ok(Err(error)) => return text(StatusCode::BAD_REQUEST, format!("The request body is no PROPPATCH: {error}.\n")),
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
     // What somebody likes changes nothing for anybody else.
-    let only_favorite = patches.iter().all(|patch| patch.name == FAVORITE);
-    if !mount.files.rights(&below.path).change && !only_favorite {
+    if !may_change && patches.iter().any(|patch| patch.name != FAVORITE) {
         return text(StatusCode::FORBIDDEN, "You have no right to change this.\n");
     }
-    let (href, user) = (parts.uri.path().to_owned(), login.user.clone());
-    let mut probe = Request::from_parts(parts, Full::new(Bytes::from_static(NOTHING.as_bytes())));
-    probe.headers_mut().insert(http::header::CONTENT_LENGTH, HeaderValue::from(NOTHING.len()));
-    let judged = mount.handler().handle_guarded(probe, login.user, Context::default()).await;
-    if judged.status() != StatusCode::MULTI_STATUS {
-        return judged.map(|body| body.boxed_unsync());
+    let (href, target) = match Target::of(mount, below) {
+        Ok(target) => (mount.url(below), target),
+        Err(refusal) => return refusal.into(),
+    };
+    let claim = match Claim::of(mounts, mount, parts.headers, &login) {
+        Ok(claim) => claim,
+        Err(refusal) => return refusal.into(),
+    };
+    let judged = blocking(move || {
+        let there = target.stat()?.ok_or_else(|| failed(&LibraryError::NotFound(target.path.clone())))?;
+        claim.judge(&target, Some(there))?;
+        claim.unlocked(&[Touch::itself(target.place())])
+    });
+    match judged.await {
+        Ok(Ok(())) => {}
+        Ok(Err(refusal)) => return refusal.into(),
+        Err(error) => return broken(error).into(),
     }
-    let (files, path) = (mount.files.clone(), below.path.clone());
+    let (files, path, user) = (mount.files.clone(), below.path.clone(), login.user);
     let document = blocking(move || match files.place(path.as_str())? {
         Place::Inside(root, inside) => apply(&root.tree, &inside, &user, &href, patches),
         Place::Top => Err(FsError::Forbidden),

@@ -3,58 +3,44 @@
 
 use std::io::Read as _;
 
-use dav_server::fs::FsError;
-use http::header::{CONTENT_LENGTH, ETAG};
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::header::ETAG;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 
 use crate::dav::checksum::OC_CHECKSUM;
 use crate::dav::etag;
 use crate::library::{LibraryError, Open, Tree};
-use crate::types::{Digests, Hasher, RelPath};
+use crate::types::{Hasher, RelPath};
 
-use super::super::http::{Body, text};
+use super::super::http::Body;
 use super::file::blocking;
-use super::fs::Place;
-use super::meta::{Meta, fs_error};
+use super::judge::Target;
+use super::lock::empty;
+use super::meta::Meta;
 use super::mount::{Below, Mount};
 use super::promised::Promises;
+use super::refusal::{Answered, broken, failed, refuse};
 
 pub(super) const HEADER: &str = "x-recalculate-hash";
 
 const READ_BUFFER: usize = 256 << 10;
 
-pub(super) async fn answer<B>(mount: &Mount, below: &Below, request: &Request<B>) -> Response<Body> {
+pub(super) async fn answer<B>(mount: &Mount, below: &Below, request: &Request<B>) -> Answered<Response<Body>> {
     let asked = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).and_then(Promises::asked);
-    let Some(asked) = asked else {
-        return text(StatusCode::BAD_REQUEST, "X-Recalculate-Hash names sha1, md5, sha256, adler32 or all.\n");
-    };
-    let (files, path) = (mount.files.clone(), below.path.clone());
-    let read = blocking(move || match files.place(path.as_str())? {
-        Place::Inside(root, inside) => recalculate(&root.tree, &inside, asked).map_err(|error| match error {
-            LibraryError::Changed(_) => FsError::Exists,
-            error => fs_error(&error),
-        }),
-        Place::Top => Err(FsError::Forbidden),
-    });
-    match read.await.and_then(|read| read) {
-        Ok((answers, tag)) => {
-            let mut answer = text(StatusCode::NO_CONTENT, "");
-            let headers = answer.headers_mut();
-            headers.clear();
-            headers.remove(CONTENT_LENGTH);
-            let sums: Vec<String> = answers.iter().map(|(kind, hex)| format!("{kind}:{hex}")).collect();
-            for (name, value) in [(OC_CHECKSUM, sums.join(" ")), (ETAG.as_str(), tag)] {
-                if let (Ok(name), Ok(value)) = (http::HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&value)) {
-                    headers.insert(name, value);
-                }
-            }
-            answer
+    let asked = asked.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "X-Recalculate-Hash names sha1, md5, sha256, adler32 or all.\n"))?;
+    let target = Target::of(mount, below)?;
+    let read = blocking(move || recalculate(&target.root.tree, &target.path, asked));
+    let (sums, tag) = read.await.map_err(broken)?.map_err(|error| match error {
+        LibraryError::Changed(_) => refuse(StatusCode::CONFLICT, "The file changed while it was read; please ask again.\n"),
+        error => failed(&error),
+    })?;
+    let sums: Vec<String> = sums.iter().map(|(kind, hex)| format!("{kind}:{hex}")).collect();
+    let mut answer = empty(StatusCode::NO_CONTENT);
+    for (name, value) in [(HeaderName::from_static(OC_CHECKSUM), sums.join(" ")), (ETAG, tag)] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            answer.headers_mut().insert(name, value);
         }
-        Err(FsError::NotFound) => text(StatusCode::NOT_FOUND, "There is no such file.\n"),
-        Err(FsError::Forbidden) => text(StatusCode::METHOD_NOT_ALLOWED, "Only files have a checksum.\n"),
-        Err(FsError::Exists) => text(StatusCode::CONFLICT, "The file changed while it was read; please ask again.\n"),
-        Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "The file could not be read; the log says why.\n"),
     }
+    Ok(answer)
 }
 
 /// Kinds of checksums with their values, and an entity tag.
@@ -75,7 +61,7 @@ fn recalculate(tree: &Tree, path: &RelPath, mut asked: Promises) -> Result<Found
             Err(source) => return Err(LibraryError::Io { path: path.to_string(), source }),
         }
     }
-    let digests: Digests = hasher.finish();
+    let digests = hasher.finish();
     if tree.stat(path)? != Some(stat) {
         return Err(LibraryError::Changed(path.clone()));
     }

@@ -5,7 +5,6 @@
 
 use std::collections::HashSet;
 
-use dav_server::fs::FsError;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -22,7 +21,7 @@ use super::Viewer;
 use super::file::blocking;
 use super::fs::{Place, Root};
 use super::live::{Asked, Needs, Subject, Teller};
-use super::meta::fs_error;
+use super::meta::{FsError, fs_error};
 use super::mount::{Below, Mount};
 use super::propfind::{error_document, multistatus, write};
 use super::scene::{Scene, number_of};
@@ -62,7 +61,7 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
     let (base, shown, files) = (mount.base(), below.path.clone(), mount.files.clone());
-    let teller = Teller { viewer: Viewer::of(&parts.headers), user: user.to_owned(), locks: mount.locks.all().clone() };
+    let teller = Teller { viewer: Viewer::of(&parts.headers), user: user.to_owned(), locks: mount.locks.clone() };
     let document = blocking(move || match files.place(shown.as_str()).map_err(Failure::Fs)? {
         Place::Inside(root, folder) => Report { root, base: &base, folder: &folder, shown: &shown, teller: &teller }.write(wanted),
         Place::Top => Err(Failure::NoChanges),
