@@ -4,6 +4,7 @@
 
 mod args;
 mod demo;
+mod front_args;
 mod output;
 mod password;
 mod progress;

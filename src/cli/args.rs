@@ -11,6 +11,8 @@ use crate::node::SyncChange;
 use crate::reconcile::Deletes;
 use crate::types::RelPath;
 
+use super::front_args::FrontArgs;
+
 /// Keeps photo libraries in step over WebDAV.
 #[derive(Parser)]
 #[command(name = "twinlens", version, about, propagate_version = true)]
@@ -43,7 +45,7 @@ pub(super) enum Cmd {
     /// Show two paired nodes that sync a sample library
     Demo(DemoArgs),
     /// Serve the library over WebDAV
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Who may log in
     #[command(subcommand)]
     User(UserCmd),
@@ -85,15 +87,8 @@ pub(super) struct ServeArgs {
     /// Refuse to list everything at once (PROPFIND with Depth: infinity)
     #[arg(long, env = "TWINLENS_FINITE_DEPTH")]
     pub finite_depth: bool,
-    /// Serve TLS with this certificate (PEM, with its chain); read again when it changes
-    #[arg(long, env = "TWINLENS_TLS_CERT", value_name = "FILE", requires = "tls_key")]
-    pub tls_cert: Option<PathBuf>,
-    /// The certificate's private key (PEM)
-    #[arg(long, env = "TWINLENS_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
-    pub tls_key: Option<PathBuf>,
-    /// Serve TLS with a certificate of our own, which clients pin by its fingerprint
-    #[arg(long, env = "TWINLENS_TLS_SELF_SIGNED", conflicts_with_all = ["tls_cert", "tls_key"])]
-    pub tls_self_signed: bool,
+    #[command(flatten)]
+    pub front: FrontArgs,
 }
 
 #[derive(Subcommand)]

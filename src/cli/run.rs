@@ -54,6 +54,8 @@ fn log_to_stderr(verbose: u8) {
     };
     let filter = std::env::var("TWINLENS_LOG").unwrap_or_else(|_| level.to_owned());
     let subscriber = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::new(filter)).with_writer(std::io::stderr);
+    // A log file is not coloured.
+    let subscriber = subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     // It is set once, here; an error would mean twice.
     let _ = subscriber.try_init();
 }
@@ -76,7 +78,7 @@ async fn dispatch(cli: Cli) -> Result<crate::node::ExitCode, Failure> {
     let Cli { global, command } = cli;
     match command {
         Cmd::Demo(args) => demo::run(&global, args).await,
-        Cmd::Serve(args) => serve::run(&global, args).await,
+        Cmd::Serve(args) => serve::run(&global, *args).await,
         other => {
             let command = to_command(other)?;
             let answer = execute(&global, &command).await?;

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::node::{ExitCode, Failure, Node};
-use crate::server::{Rules, TlsFiles};
+use crate::server::Rules;
 
 use super::args::{Global, ServeArgs};
 use super::run::{data_folder, print};
@@ -16,13 +16,9 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
     if Node::control(&data).await?.is_some() {
         return Err(Failure::unreachable(format!("a node is running already with the data folder {}", data.display())));
     }
-    let tls = match (args.tls_cert, args.tls_key, args.tls_self_signed) {
-        (Some(certificate), Some(key), _) => Some(TlsFiles::Given { certificate, key }),
-        (_, _, true) => Some(TlsFiles::SelfSigned { data: data.clone() }),
-        _ => None,
-    };
+    let front = args.front.front(&data);
     let node = Node::builder(&data)
-        .tls(tls)
+        .front(front)
         .library(global.library.clone())
         .import(args.import)
         .admin_password(std::env::var("TWINLENS_ADMIN_PASSWORD").ok())

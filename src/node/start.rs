@@ -11,7 +11,7 @@ use crate::accounts::{Logins, Role, Users, random_password};
 use crate::client::Fingerprint;
 use crate::events::Events;
 use crate::library::{Tree, open_library};
-use crate::server::{self, App, Roots, Rules, Running, TlsFiles};
+use crate::server::{self, App, Front, Roots, Rules, Running};
 use crate::services::{SecretKey, Service, Services};
 use crate::store::meta::{self, Places};
 use crate::store::properties::Area;
@@ -34,7 +34,7 @@ pub struct Builder {
     admin_password: Option<String>,
     rules: Rules,
     parallel: Option<usize>,
-    tls: Option<TlsFiles>,
+    front: Front,
 }
 
 impl Builder {
@@ -62,9 +62,9 @@ impl Builder {
         self
     }
 
-    /// Serve TLS with this certificate.
-    pub fn tls(mut self, tls: Option<TlsFiles>) -> Self {
-        self.tls = tls;
+    /// TLS, proxies in front, and what a client may take.
+    pub fn front(mut self, front: Front) -> Self {
+        self.front = front;
         self
     }
 
@@ -103,7 +103,7 @@ impl Builder {
             events: Events::default(),
             parallel: self.parallel.unwrap_or(8),
             rules: self.rules,
-            tls: self.tls,
+            front: self.front,
             admin_password: self.admin_password,
             syncing: Arc::default(),
             serving: OnceLock::new(),
@@ -125,7 +125,7 @@ pub struct Node {
     pub(super) events: Events,
     pub(super) parallel: usize,
     rules: Rules,
-    tls: Option<TlsFiles>,
+    front: Front,
     admin_password: Option<String>,
     syncing: Arc<Mutex<HashSet<ServiceId>>>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
@@ -180,7 +180,7 @@ impl Node {
         .await?;
         let control = ControlServer::start(&self.data, Arc::clone(self))?;
         let app = App::open(self.logins.clone(), roots, self.store.clone(), self.rules)?;
-        let running = server::start(listener, app, self.tls.as_ref()).map_err(|error| Failure::unreachable(error.to_string()))?;
+        let running = server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()))?;
         let _ = self.serving.set((running.url(), running.fingerprint()));
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control));
         let node = Arc::downgrade(self);

@@ -14,7 +14,6 @@ mod problem;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::accounts::Login;
 use crate::library::Tree;
@@ -22,7 +21,7 @@ use crate::store::Store;
 
 use self::changes::Waiting;
 use self::problem::Problem;
-use super::http::{Body, text};
+use super::http::{Body, Incoming, text};
 
 const PREFIX: &str = "/api/v1/";
 

@@ -1,10 +1,18 @@
 //! Connections, routes, logins.
 
-use std::convert::Infallible;
+mod connection;
+mod forwarded;
+mod incoming;
+mod limits;
+mod listen;
+mod outgoing;
+mod outside;
+mod pulse;
+mod wire;
+
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::Bytes;
@@ -12,29 +20,17 @@ use http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTI
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 use crate::accounts::{AccountError, Checked, Login, Logins};
-use crate::client::Fingerprint;
 use crate::store::{Store, StoreError};
 
 use super::api::{self, Api};
-use super::tls::{self, TlsError, TlsFiles};
 use super::webdav::{Roots, Rules, WebDav};
 
-/// A client must send its headers within this time.
-const HEADERS: Duration = Duration::from_secs(30);
-/// How long requests that are under way may take when the node stops.
-const GRACE: Duration = Duration::from_secs(30);
+pub(super) use self::incoming::Incoming;
+pub use self::limits::Limits;
+pub use self::listen::{Front, Running, StartError, start};
+pub use self::outside::{ExternalUrl, Network, Outside, Prefix};
 
 /// How many bytes of a refused body are read, so that the client hears the refusal.
 const DISCARD: usize = 16 << 20;
@@ -126,7 +122,10 @@ impl App {
 }
 
 /// Reads the rest of a body that nobody wants, as far as that is not too much.
-async fn discard(mut body: Incoming) {
+pub(super) async fn discard(mut body: Incoming) {
+    if body.waits() {
+        return;
+    }
     let mut left = DISCARD;
     while let Some(Ok(frame)) = body.frame().await {
         let size = frame.data_ref().map_or(0, Bytes::len);
@@ -155,108 +154,4 @@ fn front_page(method: &Method) -> Response<Body> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "WebDAV is at /originals/, /import/ and /webdav/.\n");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("OPTIONS, GET, HEAD, PROPFIND"));
     response
-}
-
-/// A server at work. Dropping it does not stop it; [`Running::stop`] does.
-pub struct Running {
-    address: SocketAddr,
-    fingerprint: Option<Fingerprint>,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl Running {
-    /// Where it listens, as a URL without a path.
-    pub fn url(&self) -> String {
-        let scheme = if self.fingerprint.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
-    }
-
-    /// Of its certificate, when it serves TLS.
-    pub fn fingerprint(&self) -> Option<Fingerprint> {
-        self.fingerprint
-    }
-
-    /// Takes no new connections, lets requests under way end, and returns when all is quiet.
-    pub async fn stop(self) {
-        // An error means that the task has ended already.
-        let _ = self.stop.send(true);
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "the server ended unexpectedly");
-        }
-    }
-}
-
-/// Why a server cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The listener.
-    #[error("the server cannot start: {0}")]
-    Listener(#[from] io::Error),
-    /// The certificate.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
-
-/// Serves on a listener until it is stopped; with TLS when files for it are given.
-pub fn start(listener: TcpListener, app: App, tls: Option<&TlsFiles>) -> Result<Running, StartError> {
-    let address = listener.local_addr()?;
-    let tls = tls.map(tls::open).transpose()?;
-    let fingerprint = tls.as_ref().map(|tls| tls.fingerprint);
-    let acceptor = tls.map(|tls| TlsAcceptor::from(tls.config));
-    let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(accept(listener, app, acceptor, stopped));
-    Ok(Running { address, fingerprint, stop, task })
-}
-
-async fn accept(listener: TcpListener, app: App, acceptor: Option<TlsAcceptor>, mut stopped: watch::Receiver<bool>) {
-    let graceful = GracefulShutdown::new();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stopped.changed() => break,
-        };
-        let (stream, from) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors, most likely: pausing gives others time to end.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        // Without it small answers wait for acknowledgements; failing to set it costs only speed.
-        let _ = stream.set_nodelay(true);
-        let (app, acceptor, watcher) = (app.clone(), acceptor.clone(), graceful.watcher());
-        tokio::spawn(async move {
-            match acceptor {
-                None => serve(stream, app, from.ip(), watcher).await,
-                Some(acceptor) => match tokio::time::timeout(HEADERS, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => serve(stream, app, from.ip(), watcher).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                    Err(_) => tracing::debug!("a TLS handshake took too long"),
-                },
-            }
-        });
-    }
-    drop(listener);
-    app.api.stop();
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests did not end in time and were broken off");
-    }
-}
-
-/// One connection, HTTP/1.1 or HTTP/2.
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: App, from: IpAddr, watcher: Watcher) {
-    let service = service_fn(move |request| {
-        let app = app.clone();
-        async move { Ok::<_, Infallible>(app.answer(request, from).await) }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection.into_owned()).await {
-        tracing::debug!(%error, "a connection ended");
-    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -15,8 +15,6 @@ use rustls::sign::CertifiedKey;
 
 use crate::client::Fingerprint;
 
-/// How often the files are looked at, at the most.
-const LOOK: Duration = Duration::from_secs(10);
 const SELF_SIGNED_CERTIFICATE: &str = "tls-certificate.pem";
 const SELF_SIGNED_KEY: &str = "tls-key.pem";
 /// The names that a self-signed certificate is good for, besides what the owner reaches the node by: whoever pins it need not care.
@@ -105,13 +103,17 @@ struct Reloading {
 #[derive(Debug)]
 struct Current {
     key: Arc<CertifiedKey>,
-    changed: Option<SystemTime>,
-    looked: Instant,
+    /// The files that it was read from.
+    files: Option<Stamps>,
+    /// Changed files that could not be used; that is said once.
+    refused: Option<Stamps>,
 }
 
 impl Reloading {
     fn open(certificate: PathBuf, key: PathBuf, provider: Arc<CryptoProvider>) -> Result<Self, TlsError> {
-        let current = Current { key: read(&certificate, &key, &provider)?, changed: changed(&certificate, &key), looked: Instant::now() };
+        // Looked at before they are read: what changes in between is read again.
+        let files = stamps(&certificate, &key);
+        let current = Current { key: read(&certificate, &key, &provider)?, files, refused: None };
         Ok(Self { certificate, key, provider, current: Mutex::new(current) })
     }
 
@@ -120,10 +122,15 @@ impl Reloading {
     }
 }
 
-/// When one of the files changed last.
-fn changed(certificate: &Path, key: &Path) -> Option<SystemTime> {
-    let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
-    Some(time(certificate)?.max(time(key)?))
+/// What a file looks like from outside: modification time, size, inode.
+type Stamp = (SystemTime, u64, u64);
+type Stamps = (Stamp, Stamp);
+
+/// None when one of the files is not there.
+fn stamps(certificate: &Path, key: &Path) -> Option<Stamps> {
+    use std::os::unix::fs::MetadataExt as _;
+    let stamp = |path: &Path| fs::metadata(path).and_then(|file| Ok((file.modified()?, file.len(), file.ino()))).ok();
+    Some((stamp(certificate)?, stamp(key)?))
 }
 
 fn read(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, TlsError> {
@@ -135,20 +142,20 @@ fn read(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result<Arc
 }
 
 impl ResolvesServerCert for Reloading {
+    /// The certificate for one connection. Looking whether the files have changed costs little beside a handshake.
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let now = stamps(&self.certificate, &self.key);
         let mut current = self.lock();
-        if current.looked.elapsed() >= LOOK {
-            current.looked = Instant::now();
-            let now = changed(&self.certificate, &self.key);
-            if now.is_some() && now != current.changed {
-                match read(&self.certificate, &self.key, &self.provider) {
-                    Ok(key) => {
-                        tracing::info!("the certificate was read again");
-                        current.key = key;
-                        current.changed = now;
-                    }
-                    // Perhaps only one of the two files has been replaced yet: the old one is good until then.
-                    Err(error) => tracing::warn!(%error, "the changed certificate is not used"),
+        if now.is_some() && now != current.files && now != current.refused {
+            match read(&self.certificate, &self.key, &self.provider) {
+                Ok(key) => {
+                    tracing::info!("the certificate was read again");
+                    (current.key, current.files, current.refused) = (key, now, None);
+                }
+                // Perhaps only one of the two files has been replaced yet: the old certificate is good until then.
+                Err(error) => {
+                    tracing::warn!(%error, "the changed certificate is not used");
+                    current.refused = now;
                 }
             }
         }

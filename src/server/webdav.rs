@@ -28,7 +28,6 @@ mod scene;
 mod warm;
 
 use http::{HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::accounts::Login;
 use crate::library::Tree;
@@ -39,7 +38,7 @@ use self::afterwards::Afterwards;
 use self::judge::Claim;
 use self::mount::{Below, Mount, Mounts, NoMount};
 use self::refusal::{Answered, broken, forbidden, refuse, settle};
-use super::http::{Body, text};
+use super::http::{Body, Incoming, text};
 
 pub(super) use self::options::of_server;
 

@@ -8,6 +8,7 @@ mod bad_input;
 mod changes;
 mod demo;
 mod faulty;
+mod front;
 mod layers;
 mod peers;
 mod props;

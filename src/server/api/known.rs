@@ -2,7 +2,7 @@
 
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
+
 use serde::Deserialize;
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::accounts::Login;
 use crate::library::{LibraryError, Tree};
 use crate::types::{ContentHash, RelPath, Sha1};
 
-use super::super::http::Body;
+use super::super::http::{Body, Incoming};
 use super::problem::Problem;
 
 /// The most digests in one request.

@@ -2,12 +2,11 @@
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 
 use crate::accounts::Login;
 use crate::library::{Kind, LibraryError};
 
-use super::super::http::Body;
+use super::super::http::{Body, Incoming};
 use super::file::blocking;
 use super::judge::{Claim, Target, may_add};
 use super::lock::empty;

@@ -5,14 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 
 use crate::accounts::{Login, Role};
 use crate::dav::lockinfo::{self, LockInfo};
 use crate::library::{LibraryError, Tree};
 use crate::types::{Expect, RelPath};
 
-use super::super::http::Body;
+use super::super::http::{Body, Incoming};
 use super::file::blocking;
 use super::judge::{Claim, Target, hrefs, may_add};
 use super::locks::{Denied, Lock, Touch, Wanted};

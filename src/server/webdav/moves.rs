@@ -2,14 +2,13 @@
 
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::accounts::Login;
 use crate::library::{Extent, Kind, LibraryError, Stat};
 use crate::types::RelPath;
 use crate::types::media::is_junk;
 
-use super::super::http::Body;
+use super::super::http::{Body, Incoming};
 use super::Viewer;
 use super::change::{Depth, depth, without_body};
 use super::file::blocking;

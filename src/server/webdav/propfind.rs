@@ -10,14 +10,14 @@ use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 
 use crate::dav::multistatus::Document;
 use crate::dav::{href, propfind};
 use crate::library::{Folder, Kind, LibraryError, Stat};
 use crate::types::{Mtime, RelPath};
 
-use super::super::http::{Body, text};
+use super::super::http::{Body, Incoming, text};
 use super::Viewer;
 use super::file::blocking;
 use super::fs::{Files, Place, Root};

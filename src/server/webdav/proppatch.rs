@@ -2,7 +2,6 @@
 
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 
 use crate::accounts::Login;
 use crate::dav::PropName;
@@ -13,7 +12,7 @@ use crate::library::{LibraryError, Tree};
 use crate::store::properties::Property;
 use crate::types::{Mtime, RelPath};
 
-use super::super::http::{Body, text};
+use super::super::http::{Body, Incoming, text};
 use super::file::blocking;
 use super::fs::Place;
 use super::judge::{Claim, Target};

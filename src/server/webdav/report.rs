@@ -7,7 +7,6 @@ use std::collections::HashSet;
 
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
 
 use crate::dav::multistatus::Document;
 use crate::dav::sync::Position;
@@ -16,7 +15,7 @@ use crate::library::{Kind, LibraryError, Stat, View};
 use crate::store::changes::{Change, Changes};
 use crate::types::RelPath;
 
-use super::super::http::{Body, text};
+use super::super::http::{Body, Incoming, text};
 use super::Viewer;
 use super::file::blocking;
 use super::fs::{Place, Root};

@@ -1,0 +1,124 @@
+//! A request's body, held to the limits while it comes in.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::EXPECT;
+use http::{HeaderMap, StatusCode};
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::limits::Limits;
+
+/// A body as it comes in. It ends with an error when nothing comes for too long, or when too much does.
+#[derive(Debug)]
+pub(in super::super) struct Incoming {
+    inner: hyper::body::Incoming,
+    patience: Duration,
+    /// How many bytes more may come.
+    left: u64,
+    last: Instant,
+    /// Made when it is first waited for; set anew only when it fires.
+    timer: Option<Pin<Box<Sleep>>>,
+    fault: Option<Fault>,
+    waits: bool,
+}
+
+/// What was wrong with a body, for the answer: whoever reads the body only sees an error.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fault(Arc<AtomicU8>);
+
+const TOO_SLOW: u8 = 1;
+const TOO_MUCH: u8 = 2;
+
+impl Fault {
+    /// The status of the answer, if something was wrong.
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        match self.0.load(Relaxed) {
+            TOO_SLOW => Some(StatusCode::REQUEST_TIMEOUT),
+            TOO_MUCH => Some(StatusCode::PAYLOAD_TOO_LARGE),
+            _ => None,
+        }
+    }
+}
+
+impl Incoming {
+    pub(super) fn new(inner: hyper::body::Incoming, headers: &HeaderMap, limits: &Limits) -> Self {
+        let left = if limits.max_upload == 0 { u64::MAX } else { limits.max_upload };
+        // Most requests have no body.
+        let fault = (!inner.is_end_stream()).then(Fault::default);
+        Self { inner, patience: limits.body_timeout, left, last: Instant::now(), timer: None, fault, waits: headers.contains_key(EXPECT) }
+    }
+
+    /// The client sends nothing before it is told to (`Expect: 100-continue`, RFC 9110 section 10.1.1); reading tells it.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// What is wrong with it, now or later; none when there is no body.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault.clone()
+    }
+
+    fn fail(&self, what: u8, kind: io::ErrorKind, text: &'static str) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(fault) = &self.fault {
+            fault.0.store(what, Relaxed);
+        }
+        Poll::Ready(Some(Err(io::Error::new(kind, text))))
+    }
+
+    /// Waits for the next frame, or for the end of patience.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let deadline = self.last + self.patience;
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            // Something has come since it was set.
+            timer.as_mut().reset(deadline);
+        }
+    }
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+                if size > this.left {
+                    return this.fail(TOO_MUCH, io::ErrorKind::FileTooLarge, "the body is longer than the server takes");
+                }
+                this.left -= size;
+                this.last = Instant::now();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(io::Error::other(error)))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => match this.poll_patience(cx) {
+                Poll::Ready(()) => this.fail(TOO_SLOW, io::ErrorKind::TimedOut, "nothing more of the body came"),
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
