@@ -99,13 +99,17 @@ fn is_told(path: &RelPath) -> bool {
     !path.is_root() && !path.segments().any(is_junk)
 }
 
-/// The folders that hold a path are there: those that no change has told of yet are told now, the highest first.
+/// The folders that hold a path, nearest first, are there: those that no change has told of yet are told now, the highest first.
 pub(super) fn discover(tx: &WriteTransaction, folders: impl Iterator<Item = RelPath>) -> Result<(), StoreError> {
     let mut table = tx.open_table(FOLDERS)?;
     let mut unknown = Vec::new();
     for folder in folders {
         let known = table.get(folder.as_str())?.map(|row| Folder::of(row.value()));
-        if known.is_none_or(|known| known.told == 0) && is_told(&folder) {
+        if known.is_some_and(|known| known.told > 0) {
+            // Those above it were told with it.
+            break;
+        }
+        if is_told(&folder) {
             unknown.push((folder, known.unwrap_or_default()));
         }
     }
