@@ -15,22 +15,26 @@ mod copy;
 mod error;
 mod facts;
 mod folder;
+mod group;
 mod marker;
 mod naming;
 mod scan;
 mod staged;
 mod trash;
 mod tree;
+mod uploads;
 mod view;
 
 pub use copy::Extent;
 pub use error::LibraryError;
 pub use folder::Folder;
+pub use group::{Ready, commit_all};
 pub use marker::{check_marker, open_library};
 pub use naming::capture_name;
 pub use scan::{ScanReport, scan};
 pub use staged::{Committed, Staged};
 pub use tree::{Kind, Member, OnDisk, Open, Stat, Tree};
+pub use uploads::{Assembly, Chunk, IncomingChunk, UploadError, Uploads, WeakUploads};
 pub use view::View;
 
 #[cfg(test)]

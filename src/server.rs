@@ -4,6 +4,7 @@
 //! trace. Unknown places answer 404, never 200: a client that uploads to the wrong path must notice.
 
 mod api;
+mod cloud;
 mod http;
 mod tls;
 mod webdav;

@@ -104,21 +104,42 @@ impl Staged {
         self.file.sync_all().map_err(io)?;
 
         let _locks = tree.lock_file(path);
-        let replaces = tree.check(path, &target, expect)?.is_some();
-        if replaces {
-            trash::keep(&tree, path, &target)?;
-            fs::rename(&self.place, &target).map_err(io)?;
+        let committed = self.publish(path, &target, expect)?;
+        sync_parent(&target).map_err(io)?;
+        tree.remember(path, committed.stat, committed.version.digests)?;
+        Ok(committed)
+    }
+
+    /// Gives the file its name; what is there goes to the trash. The path must be locked, and the folder still be synced.
+    pub(super) fn publish(&mut self, path: &RelPath, target: &Path, expect: &Expect<OnDisk>) -> Result<Committed, LibraryError> {
+        let io = |error| LibraryError::io(path, error);
+        let replaced = self.tree.check(path, target, expect)?.is_some();
+        if replaced {
+            trash::keep(&self.tree, path, target)?;
+            fs::rename(&self.place, target).map_err(io)?;
         } else {
-            self.link_new(path, &target)?;
+            self.link_new(path, target)?;
         }
         self.published = true;
-        sync_parent(&target).map_err(io)?;
         let stat = self.file.metadata().map_err(io)?;
         let stat = Stat::of(&stat).ok_or_else(|| LibraryError::WrongKind(path.clone()))?;
-        let digests = self.digests();
-        tree.remember(path, stat, digests)?;
-        let version = LocalVersion { size: self.size, mtime: stat.mtime, digests };
-        Ok(Committed { path: path.clone(), version, stat, replaced: replaces })
+        let version = LocalVersion { size: self.size, mtime: stat.mtime, digests: self.digests() };
+        Ok(Committed { path: path.clone(), version, stat, replaced })
+    }
+
+    /// Gives the file a name among the unfinished uploads.
+    pub(super) fn keep_as(mut self, place: &Path) -> io::Result<()> {
+        fs::rename(&self.place, place)?;
+        self.published = true;
+        Ok(())
+    }
+
+    pub(super) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
     }
 
     /// Gives the file a name that nothing has. A hard link fails when something appeared there since we looked;

@@ -356,6 +356,13 @@ impl Tree {
         if let (Some(digests), Some(stat)) = (digests, self.stat(path)?) {
             self.remember(path, stat, digests)?;
         }
+        // A Nextcloud that mounts this node looks again only at folders whose own time has changed.
+        if before.kind == Kind::File
+            && let Some(folder) = place.parent()
+        {
+            let raised = File::open(folder).and_then(|folder| folder.set_modified(std::time::SystemTime::now()));
+            raised.map_err(|error| LibraryError::io(path, error))?;
+        }
         Ok(())
     }
 
@@ -387,6 +394,22 @@ impl Tree {
         let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 };
         let path = path.clone();
         Ok(self.inner.store.write_soon(move |tx| index::put(tx, &path, row))?)
+    }
+
+    /// As [`Tree::remember`], for several files in one write.
+    pub(super) fn remember_all(&self, files: Vec<(RelPath, Stat, Digests)>) -> Result<(), LibraryError> {
+        if self.inner.area != Area::Originals || files.is_empty() {
+            return Ok(());
+        }
+        Ok(self.inner.store.write_soon(move |tx| {
+            files.into_iter().try_for_each(|(path, stat, digests)| match path.segments().any(is_junk) {
+                true => changes::touch(tx, &path.parent().unwrap_or_default()),
+                false => {
+                    let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 };
+                    index::put(tx, &path, row)
+                }
+            })
+        })?)
     }
 
     /// Lets the entity tags of a folder and of those above it change, though nothing in the index does.
@@ -441,10 +464,17 @@ impl Tree {
 
     /// Locks one file against other writers, and the tree against moved folders.
     pub(super) fn lock_file(&self, path: &RelPath) -> (RwLockReadGuard<'_, ()>, MutexGuard<'_, ()>) {
-        let mut hasher = DefaultHasher::new();
-        path.hash(&mut hasher);
-        let stripe = &self.inner.stripes[(hasher.finish() % STRIPES as u64) as usize];
+        let stripe = &self.inner.stripes[stripe_of(path)];
         (self.share(), stripe.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Locks several files at once, as [`Tree::lock_file`] does one.
+    pub(super) fn lock_files(&self, paths: &[&RelPath]) -> (RwLockReadGuard<'_, ()>, Vec<MutexGuard<'_, ()>>) {
+        let shared = self.share();
+        // Always in the same order, so that two who do it do not wait for each other.
+        let stripes: std::collections::BTreeSet<usize> = paths.iter().map(|path| stripe_of(path)).collect();
+        let lock = |stripe: usize| self.inner.stripes[stripe].lock().unwrap_or_else(PoisonError::into_inner);
+        (shared, stripes.into_iter().map(lock).collect())
     }
 
     pub(super) fn share(&self) -> RwLockReadGuard<'_, ()> {
@@ -454,6 +484,12 @@ impl Tree {
     pub(super) fn alone(&self) -> RwLockWriteGuard<'_, ()> {
         self.inner.structure.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn stripe_of(path: &RelPath) -> usize {
+    let mut hasher = DefaultHasher::new();
+    path.hash(&mut hasher);
+    (hasher.finish() % STRIPES as u64) as usize
 }
 
 /// A place on disk. As long as it is held, its folder stays the one that was found.

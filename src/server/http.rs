@@ -25,11 +25,13 @@ use crate::accounts::{AccountError, Checked, Login, Logins};
 use crate::store::{Store, StoreError};
 
 use super::api::{self, Api};
+use super::cloud::{Base, Cloud, Route};
 use super::webdav::{Roots, Rules, WebDav};
 
 pub(super) use self::incoming::Incoming;
 pub use self::limits::Limits;
 pub use self::listen::{Front, Running, StartError, start};
+pub(super) use self::outside::Peer;
 pub use self::outside::{ExternalUrl, Network, Outside, Prefix};
 
 /// How many bytes of a refused body are read, so that the client hears the refusal.
@@ -55,6 +57,7 @@ pub struct App {
     logins: Logins,
     webdav: Arc<WebDav>,
     api: Arc<Api>,
+    cloud: Arc<Cloud>,
     public: bool,
 }
 
@@ -62,14 +65,30 @@ impl App {
     /// Serves these roots to these people; Locks are kept in the store.
     pub fn open(logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
         let api = Arc::new(Api::new(roots.originals.clone(), &store));
-        Ok(Self { logins, public: rules.public, webdav: Arc::new(WebDav::open(roots, store, rules)?), api })
+        let webdav = Arc::new(WebDav::open(roots, store, rules)?);
+        let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone()));
+        Ok(Self { logins, webdav, api, cloud, public: rules.public })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
-        match self.admit(&request, from).await {
-            Ok(login) if api::covers(request.uri().path()) => self.api.answer(request, login).await,
-            Ok(login) => self.webdav.handle(request, login).await,
-            Err(refusal) => {
+        let route = Route::of(request.uri().path());
+        if route.is_some() && self.public {
+            discard(request.into_body()).await;
+            return text(StatusCode::FORBIDDEN, PUBLIC);
+        }
+        let base = || Base(Peer::of(request.extensions()).map(Peer::base).unwrap_or_default());
+        if let Some(route) = route.clone().filter(|route| route.is_public(request.headers())) {
+            let base = base();
+            return self.cloud.answer_anybody(route, request, from, base).await;
+        }
+        match (self.admit(&request, from, route.is_some()).await, route) {
+            (Ok(login), Some(route)) => {
+                let base = base();
+                self.cloud.answer(route, request, login, base).await
+            }
+            (Ok(login), None) if api::covers(request.uri().path()) => self.api.answer(request, login).await,
+            (Ok(login), None) => self.webdav.handle(request, login).await,
+            (Err(refusal), _) => {
                 // A client that is still sending would see a broken stream instead of the answer.
                 discard(request.into_body()).await;
                 refusal
@@ -78,7 +97,7 @@ impl App {
     }
 
     /// Where a request goes and who asks; or the answer that it gets without that.
-    async fn admit(&self, request: &Request<Incoming>, from: IpAddr) -> Result<Login, Response<Body>> {
+    async fn admit(&self, request: &Request<Incoming>, from: IpAddr, known: bool) -> Result<Login, Response<Body>> {
         let path = request.uri().path();
         match path {
             "/livez" | "/readyz" => return Err(text(StatusCode::OK, "ok\n")),
@@ -86,7 +105,7 @@ impl App {
             "/" if request.method().as_str() != "PROPFIND" => return Err(front_page(request.method())),
             _ => {}
         }
-        if !self.webdav.covers(path) && !api::covers(path) {
+        if !known && !self.webdav.covers(path) && !api::covers(path) {
             return Err(text(StatusCode::NOT_FOUND, "There is nothing here. WebDAV is at /originals/, /import/ and /webdav/.\n"));
         }
         if self.public {

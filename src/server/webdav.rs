@@ -8,6 +8,7 @@ mod context;
 mod file;
 mod fs;
 mod get;
+mod given;
 mod index;
 mod judge;
 mod live;
@@ -38,9 +39,12 @@ use self::afterwards::Afterwards;
 use self::judge::Claim;
 use self::mount::{Below, Mount, Mounts, NoMount};
 use self::refusal::{Answered, broken, forbidden, refuse, settle};
-use super::http::{Body, Incoming, text};
+use super::http::{Body, Incoming, Peer, text};
 
+pub(super) use self::given::{Given, Place, Refused, etag_of, numbers_of, status_of};
+pub(super) use self::mount::destination;
 pub(super) use self::options::of_server;
+pub(super) use self::promised::Promises;
 
 /// What a node does not do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -82,25 +86,34 @@ impl WebDav {
 
     /// Answers a request of somebody who is logged in.
     pub(super) async fn handle(&self, request: Request<Incoming>, login: Login) -> Response<Body> {
-        let (mount, below) = match self.mounts.find(request.uri().path(), &login) {
-            Ok(found) => found,
-            Err(NoMount::Nothing) => return text(StatusCode::NOT_FOUND, "There is nothing here.\n"),
-            Err(NoMount::Anothers) => return text(StatusCode::FORBIDDEN, "This is the home of another user.\n"),
-            Err(NoMount::BadPath) => {
-                let reason = "This path cannot be used: it is not UTF-8, too long, or has forbidden characters.\n";
-                return text(StatusCode::BAD_REQUEST, reason);
+        match self.find(request.uri().path(), &login) {
+            Ok((mut mount, below)) => {
+                mount.outside = Peer::of(request.extensions()).map(|peer| peer.href("")).unwrap_or_default();
+                let afterwards = Afterwards::of(&self.mounts, (&mount, &below), &request, &login);
+                let answer = settle(self.answer(mount, below, request, login).await);
+                afterwards.complete(answer).await
             }
-        };
+            Err((status, reason)) => text(status, reason),
+        }
+    }
+
+    /// The mount at an encoded path and the path below it, spelled as on disk; or the status and text of the answer when there is none.
+    fn find(&self, path: &str, login: &Login) -> Result<(Mount, Below), (StatusCode, &'static str)> {
+        let (mount, below) = self.mounts.find(path, login).map_err(|reason| match reason {
+            NoMount::Nothing => (StatusCode::NOT_FOUND, "There is nothing here.\n"),
+            NoMount::Anothers => (StatusCode::FORBIDDEN, "This is the home of another user.\n"),
+            NoMount::BadPath => {
+                (StatusCode::BAD_REQUEST, "This path cannot be used: it is not UTF-8, too long, or has forbidden characters.\n")
+            }
+        })?;
         if !mount.files.is_there() {
-            return text(StatusCode::SERVICE_UNAVAILABLE, "The library is not there; its disk is probably not mounted.\n");
+            return Err((StatusCode::SERVICE_UNAVAILABLE, "The library is not there; its disk is probably not mounted.\n"));
         }
         let below = match below.path.as_str().is_ascii() {
             true => below,
             false => Below { path: mount.files.spelled(&below.path), ..below },
         };
-        let afterwards = Afterwards::of(&self.mounts, (&mount, &below), &request, &login);
-        let answer = settle(self.answer(mount, below, request, login).await);
-        afterwards.complete(answer).await
+        Ok((mount, below))
     }
 
     async fn answer(&self, mount: Mount, below: Below, request: Request<Incoming>, login: Login) -> Answered<Response<Body>> {

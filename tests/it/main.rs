@@ -6,6 +6,8 @@
 mod accounts;
 mod bad_input;
 mod changes;
+mod cloud;
+mod cloud_clients;
 mod demo;
 mod faulty;
 mod front;

@@ -1,6 +1,6 @@
 //! What follows a change that went well: the number of the file for clients that keep it, and a favourite where that was asked for.
 
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
 use crate::accounts::Login;
 use crate::types::RelPath;
@@ -34,19 +34,25 @@ impl Afterwards {
         if !moves && !matches!(request.method().as_str(), "PUT" | "MKCOL") {
             return nothing;
         }
-        let likes = headers.get("x-favorite").is_some_and(|value| value == "1") && request.method() == http::Method::PUT;
-        let wants_number = mount.prefix.starts_with(CLOUD);
-        if !likes && !wants_number {
+        if !moves {
+            return Self::of_upload((mount, below), headers, login);
+        }
+        if !mount.prefix.starts_with(CLOUD) {
             return nothing;
         }
-        let target = match moves {
-            false => Some((mount.files.clone(), below.path.clone())),
-            true => headers.get("destination").and_then(|value| value.to_str().ok()).and_then(destination).and_then(|path| {
-                let (mount, below) = mounts.find(&path, login).ok()?;
-                let path = mount.files.spelled(&below.path);
-                Some((mount.files, path))
-            }),
-        };
+        let target = headers.get("destination").and_then(|value| value.to_str().ok()).and_then(destination).and_then(|path| {
+            let (mount, below) = mounts.find(&path, login).ok()?;
+            let path = mount.files.spelled(&below.path);
+            Some((mount.files, path))
+        });
+        Self { target, wants_number: true, ..nothing }
+    }
+
+    /// Of what has just come, with these headers.
+    pub(super) fn of_upload((mount, below): (&Mount, &Below), headers: &HeaderMap, login: &Login) -> Self {
+        let likes = headers.get("x-favorite").is_some_and(|value| value == "1");
+        let wants_number = mount.prefix.starts_with(CLOUD);
+        let target = (likes || wants_number).then(|| (mount.files.clone(), below.path.clone()));
         Self { target, wants_number, favorite_of: likes.then(|| login.user.clone()) }
     }
 

@@ -28,6 +28,8 @@ enum At<'a> {
 pub(super) struct Mount {
     /// Decoded, without a slash at its end.
     pub(super) prefix: String,
+    /// What a proxy puts in front of it, encoded: hrefs are written as the client has to.
+    pub(super) outside: String,
     pub(super) files: Files,
     pub(super) locks: Locks,
 }
@@ -35,7 +37,7 @@ pub(super) struct Mount {
 impl Mount {
     /// The encoded prefix with a slash: what hrefs begin with.
     pub(super) fn base(&self) -> String {
-        format!("{}/", href::encode_text(&self.prefix))
+        format!("{}{}/", self.outside, href::encode_text(&self.prefix))
     }
 
     /// The URL path of a place below this mount, in the one spelling that everything further in relies on.
@@ -95,7 +97,17 @@ impl Mounts {
             At::Home(user) if user == login.user => Files::single(self.originals(login)),
             At::Home(_) => return Err(NoMount::Anothers),
         };
-        Ok((Mount { prefix, files, locks: self.locks.clone() }, Below { path: below, slash }))
+        Ok((Mount { prefix, outside: String::new(), files, locks: self.locks.clone() }, Below { path: below, slash }))
+    }
+
+    /// The library as the home of somebody who is logged in.
+    pub(super) fn home(&self, login: &Login) -> Mount {
+        let files = Files::single(self.originals(login));
+        Mount { prefix: format!("/remote.php/dav/files/{}", login.user), outside: String::new(), files, locks: self.locks.clone() }
+    }
+
+    pub(super) fn originals_tree(&self) -> &crate::library::Tree {
+        &self.roots.originals
     }
 
     /// The mount that holds everything, for what goes from one tree to another.
@@ -156,7 +168,7 @@ fn segment(path: &str) -> Option<(&str, &str)> {
 }
 
 /// The encoded path that a Destination or a tag in an If header names, whatever host it names it at: a proxy knows us by another.
-pub(super) fn destination(text: &str) -> Option<String> {
+pub(in crate::server) fn destination(text: &str) -> Option<String> {
     let path = match text.split_once("://").filter(|_| !text.starts_with('/')) {
         Some((_, rest)) => &rest[rest.find('/')?..],
         None => text,

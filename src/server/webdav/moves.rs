@@ -117,7 +117,7 @@ fn in_one_mount(
     if mount.prefix == goal_mount.prefix {
         return Some((mount, from, goal));
     }
-    let both = mounts.both(login).ok()?;
+    let both = Mount { outside: mount.outside.clone(), ..mounts.both(login).ok()? };
     let lift = |mount: &Mount, below: Below| match mount.files.place(below.path.as_str()) {
         Ok(Place::Inside(root, inside)) => Some(Below { path: both.files.path_of(root.name, &inside)?, ..below }),
         _ => None,

@@ -30,12 +30,12 @@ enum Sum {
 
 /// Everything that a client promises of one body.
 #[derive(Clone, Default)]
-pub(super) struct Promises(Vec<Promise>);
+pub(in crate::server) struct Promises(Vec<Promise>);
 
 impl Promises {
     /// From OC-Checksum (`SHA1:hex`, several separated by spaces), Content-MD5 (RFC 1864), Digest (RFC 3230) and Content-Digest
     /// (RFC 9530), and what X-Hash asks for. Kinds that nobody here knows are passed over; a value that is none of its kind is an error.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, String> {
+    pub(in crate::server) fn of(headers: &HeaderMap) -> Result<Self, String> {
         let mut promises = Self::default();
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         for item in text("oc-checksum").unwrap_or_default().split([' ', ',']).filter(|item| !item.is_empty()) {
@@ -82,7 +82,7 @@ impl Promises {
     }
 
     /// Takes the next bytes of the body.
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+    pub(in crate::server) fn update(&mut self, bytes: &[u8]) {
         for promise in &mut self.0 {
             match &mut promise.sum {
                 Sum::Md5(sum) => sum.update(bytes),
@@ -94,7 +94,7 @@ impl Promises {
     }
 
     /// The kind of a promise that the body, whose SHA-1 is known already, did not keep.
-    pub(super) fn broken(self, sha1: &Sha1) -> Option<&'static str> {
+    pub(in crate::server) fn broken(self, sha1: &Sha1) -> Option<&'static str> {
         self.0.into_iter().find_map(|promise| {
             let kept = promise.expected.is_none_or(|expected| promise.sum.finish(sha1) == expected);
             (!kept).then_some(promise.name)

@@ -13,6 +13,7 @@ use crate::types::Expect;
 use super::super::http::{Body, text};
 use super::context::Context;
 use super::file::{Intake, Stored, blocking};
+use super::given;
 use super::judge::{Claim, Target, may_add};
 use super::live::HttpDate;
 use super::lock::empty;
@@ -48,6 +49,9 @@ where
     whole_and_plain(&headers)?;
     let context = Context::of(&headers).map_err(|reason| refuse(StatusCode::BAD_REQUEST, reason))?;
     let target = Target::of(mount, below)?;
+    if given::wants_folders(&headers) {
+        given::make_folders(&target).await;
+    }
     let asks_first = headers.contains_key(EXPECT);
     let claim = Claim::of(mounts, mount, headers, &login)?;
     let mut intake = Intake::new(target.root.tree.clone(), target.path.clone(), &context);
@@ -101,6 +105,11 @@ fn whole_and_plain(headers: &HeaderMap) -> Answered<()> {
     if headers.contains_key(CONTENT_RANGE) {
         return Err(refuse(StatusCode::BAD_REQUEST, "Parts of a file cannot be written; send the whole file.\n"));
     }
+    if headers.contains_key("oc-chunked") {
+        // The pieces of ownCloud's first way would become files of their own.
+        let reason = "Uploads with OC-Chunked are not taken; use /remote.php/dav/uploads/.\n";
+        return Err(refuse(StatusCode::NOT_IMPLEMENTED, reason));
+    }
     let encoded = headers.get(CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
     if encoded {
         let mut refusal =
@@ -113,7 +122,7 @@ fn whole_and_plain(headers: &HeaderMap) -> Answered<()> {
 }
 
 /// Whether the upload may be stored, and what it must find then. Blocks.
-fn may_put(claim: &Claim, target: &Target) -> Answered<Expect<OnDisk>> {
+pub(super) fn may_put(claim: &Claim, target: &Target) -> Answered<Expect<OnDisk>> {
     let there = target.stat()?;
     match there {
         _ if target.is_root() => return Err(failed(&LibraryError::WrongKind(target.path.clone()))),

@@ -1,0 +1,530 @@
+//! Uploads in pieces (Nextcloud's chunked upload v2): chunks arrive in any order, also after a restart, and become one file at the end.
+//!
+//! They lie in `.twinlens/uploads/USER/ID/CHUNK`, on the file system of the library. A chunk is there whole and durable, or not at all.
+//! A session that nobody adds to for 24 hours is swept.
+
+use std::cmp::Ordering;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use crate::types::{Digests, Mtime};
+
+use super::tree::sync_parent;
+use super::{LibraryError, Staged, Tree};
+
+/// A session without a new chunk for so long is swept.
+const EXPIRY: Duration = Duration::from_secs(24 * 3600);
+/// More sessions of one user than this at once are refused.
+const SESSIONS: usize = 128;
+/// As many chunks as Nextcloud allows.
+const CHUNKS: usize = 10_000;
+/// So many bytes of one user may wait to become files.
+const BYTES: u64 = 1 << 40;
+/// Names of sessions are short.
+const ID_LIMIT: usize = 128;
+
+/// What can go wrong with an upload in pieces.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// No such session: it was never begun, has ended or has expired.
+    #[error("there is no such upload; it has ended or expired, begin it again")]
+    NoSession,
+    /// No such chunk.
+    #[error("there is no such chunk")]
+    NoChunk,
+    /// The session is there already.
+    #[error("there is such an upload already")]
+    Exists,
+    /// The name of a session or chunk.
+    #[error("this name cannot be used for an upload or a chunk")]
+    BadName,
+    /// The user has too many sessions, or the session too many chunks.
+    #[error("there are too many uploads or chunks already; finish or delete some")]
+    TooMany,
+    /// The user has too many bytes waiting, or the disk has no room for them.
+    #[error("there is no room for this upload")]
+    NoRoom,
+    /// The session is being put together, or removed.
+    #[error("this upload is being put together just now")]
+    Busy,
+    /// The chunks are not the whole file.
+    #[error("the chunks do not add up: there are {found} bytes, {expected}")]
+    Incomplete {
+        /// How many bytes there are.
+        found: u64,
+        /// What should be there, in words.
+        expected: String,
+    },
+    /// The disk or the state.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+}
+
+/// A chunk that has arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Its name.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it came.
+    pub mtime: Mtime,
+}
+
+/// The unfinished uploads of a library, as long as somebody else has them open.
+pub struct WeakUploads(Weak<Inner>);
+
+impl WeakUploads {
+    /// The uploads, if they are still open.
+    pub fn upgrade(&self) -> Option<Uploads> {
+        self.0.upgrade().map(|inner| Uploads { inner })
+    }
+}
+
+/// The unfinished uploads of a library. Cheap to clone.
+#[derive(Clone)]
+pub struct Uploads {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    tree: Tree,
+    root: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Sessions that are being put together.
+    busy: HashSet<PathBuf>,
+    /// Bytes that wait in all sessions of a user, where they have been counted.
+    waiting: HashMap<PathBuf, u64>,
+}
+
+impl Uploads {
+    /// The unfinished uploads of this library; what has expired is swept.
+    pub fn open(tree: Tree) -> Self {
+        let root = tree.own().join("uploads");
+        let uploads = Self { inner: Arc::new(Inner { tree, root, state: Mutex::default() }) };
+        uploads.sweep();
+        uploads
+    }
+
+    /// For who must not keep them open.
+    pub fn downgrade(&self) -> WeakUploads {
+        WeakUploads(Arc::downgrade(&self.inner))
+    }
+
+    /// Removes every session that has expired. What cannot be removed is logged.
+    pub fn sweep(&self) {
+        for user in folders(&self.inner.root) {
+            for session in folders(&user) {
+                if self.has_expired(&session) {
+                    tracing::info!(place = %session.display(), "an unfinished upload has expired");
+                    self.discard(&session);
+                }
+            }
+            // It stays when there is something in it.
+            let _ = fs::remove_dir(&user);
+        }
+    }
+
+    /// Begins a session; `announced` is the size that the file is said to get.
+    pub fn begin(&self, user: &str, id: &str, announced: u64) -> Result<(), UploadError> {
+        let place = self.place(user, id)?;
+        if self.has_expired(&place) {
+            self.discard(&place);
+        }
+        let above = self.user_place(user);
+        if folders(&above).count() >= SESSIONS && !place.is_dir() {
+            return Err(UploadError::TooMany);
+        }
+        self.check_room(user, announced)?;
+        fs::create_dir_all(&above).map_err(|error| failed(id, error))?;
+        fs::create_dir(&place).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => UploadError::Exists,
+            _ => failed(id, error),
+        })?;
+        [&above, &place].iter().try_for_each(|place| sync_parent(place)).map_err(|error| failed(id, error))
+    }
+
+    /// The sessions of a user, with the time of the last change.
+    pub fn sessions(&self, user: &str) -> Vec<(String, Mtime)> {
+        let live = folders(&self.user_place(user)).filter(|place| !self.has_expired(place));
+        let mut sessions: Vec<_> = live
+            .filter_map(|place| {
+                let changed = fs::metadata(&place).and_then(|metadata| metadata.modified()).ok()?;
+                Some((place.file_name()?.to_str()?.to_owned(), Mtime::from(changed)))
+            })
+            .collect();
+        sessions.sort();
+        sessions
+    }
+
+    /// The chunks of a session, in the order that they will be put together.
+    pub fn chunks(&self, user: &str, id: &str) -> Result<Vec<Chunk>, UploadError> {
+        chunks_at(&self.session(user, id)?, id)
+    }
+
+    /// Begins a chunk, which takes its name when it is kept.
+    pub fn receive(&self, user: &str, id: &str, name: &str, announced: u64) -> Result<IncomingChunk, UploadError> {
+        let session = self.session(user, id)?;
+        if !is_chunk_name(name) {
+            return Err(UploadError::BadName);
+        }
+        if self.lock().busy.contains(&session) {
+            return Err(UploadError::Busy);
+        }
+        let target = session.join(name);
+        if !target.is_file() && fs::read_dir(&session).map_err(|error| failed(id, error))?.count() >= CHUNKS {
+            return Err(UploadError::TooMany);
+        }
+        let room = self.check_room(user, announced)?;
+        let staged = self.inner.tree.stage()?;
+        Ok(IncomingChunk { uploads: self.clone(), user: self.user_place(user), staged, target, name: name.to_owned(), room })
+    }
+
+    /// Takes back one chunk.
+    pub fn remove_chunk(&self, user: &str, id: &str, name: &str) -> Result<(), UploadError> {
+        let session = self.session(user, id)?;
+        if !is_chunk_name(name) {
+            return Err(UploadError::NoChunk);
+        }
+        if self.lock().busy.contains(&session) {
+            return Err(UploadError::Busy);
+        }
+        self.lock().waiting.remove(&self.user_place(user));
+        fs::remove_file(session.join(name)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => UploadError::NoChunk,
+            _ => failed(id, error),
+        })
+    }
+
+    /// Ends a session without a file.
+    pub fn abort(&self, user: &str, id: &str) -> Result<(), UploadError> {
+        let session = self.session(user, id)?;
+        if self.lock().busy.contains(&session) {
+            return Err(UploadError::Busy);
+        }
+        self.discard(&session);
+        Ok(())
+    }
+
+    /// The chunks as one file, which nobody else can change meanwhile. Without `total`, the names of the chunks must show that none is
+    /// missing.
+    pub fn assemble(&self, user: &str, id: &str, total: Option<u64>) -> Result<Assembly, UploadError> {
+        let session = self.session(user, id)?;
+        if !self.lock().busy.insert(session.clone()) {
+            return Err(UploadError::Busy);
+        }
+        // From here on dropping it frees the session.
+        let mut assembly = Assembly { uploads: self.clone(), session, size: 0, chunks: Vec::new() };
+        let chunks = chunks_at(&assembly.session, id)?;
+        assembly.size = chunks.iter().map(|chunk| chunk.size).sum();
+        check_whole(&chunks, assembly.size, total)?;
+        assembly.chunks = chunks.into_iter().map(|chunk| assembly.session.join(chunk.name)).collect();
+        Ok(assembly)
+    }
+
+    /// Whether there is room for so many bytes more; how many more it is.
+    fn check_room(&self, user: &str, bytes: u64) -> Result<u64, UploadError> {
+        let user = self.user_place(user);
+        let known = self.lock().waiting.get(&user).copied();
+        let waiting = known.unwrap_or_else(|| {
+            let counted = folders(&user).flat_map(|session| chunks_at(&session, "").unwrap_or_default()).map(|chunk| chunk.size).sum();
+            self.lock().waiting.insert(user, counted);
+            counted
+        });
+        let room = BYTES.saturating_sub(waiting).min(self.inner.tree.free_bytes().unwrap_or(u64::MAX));
+        if bytes > room { Err(UploadError::NoRoom) } else { Ok(room) }
+    }
+
+    fn user_place(&self, user: &str) -> PathBuf {
+        // A user's name may have characters that file names cannot have.
+        self.inner.root.join(&blake3::hash(user.as_bytes()).to_hex()[..32])
+    }
+
+    fn place(&self, user: &str, id: &str) -> Result<PathBuf, UploadError> {
+        let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if id.is_empty() || id.len() > ID_LIMIT || id.starts_with('.') || !id.chars().all(usable) {
+            return Err(UploadError::BadName);
+        }
+        Ok(self.user_place(user).join(id))
+    }
+
+    /// The place of a session that is there and has not expired.
+    fn session(&self, user: &str, id: &str) -> Result<PathBuf, UploadError> {
+        let place = self.place(user, id).map_err(|_| UploadError::NoSession)?;
+        if !place.is_dir() {
+            return Err(UploadError::NoSession);
+        }
+        if self.has_expired(&place) {
+            self.discard(&place);
+            return Err(UploadError::NoSession);
+        }
+        Ok(place)
+    }
+
+    fn has_expired(&self, session: &Path) -> bool {
+        let changed = fs::metadata(session).and_then(|metadata| metadata.modified());
+        let age = changed.ok().and_then(|changed| SystemTime::now().duration_since(changed).ok());
+        age.is_some_and(|age| age > EXPIRY) && !self.lock().busy.contains(session)
+    }
+
+    fn discard(&self, session: &Path) {
+        if let Some(user) = session.parent() {
+            self.lock().waiting.remove(user);
+        }
+        match fs::remove_dir_all(session) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(place = %session.display(), %error, "an upload that has ended could not be removed");
+            }
+            _ => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A chunk on its way in; dropping it leaves what was there before.
+pub struct IncomingChunk {
+    uploads: Uploads,
+    user: PathBuf,
+    staged: Staged,
+    target: PathBuf,
+    name: String,
+    room: u64,
+}
+
+impl IncomingChunk {
+    /// Appends bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
+        if self.staged.size() + bytes.len() as u64 > self.room {
+            return Err(UploadError::NoRoom);
+        }
+        self.staged.write(bytes).map_err(|error| failed(&self.name, error))
+    }
+
+    /// The digests of the bytes so far.
+    pub fn digests(&self) -> Digests {
+        self.staged.digests()
+    }
+
+    /// Gives the chunk its name, durably, in the place of an earlier one of this name; says whether there was one.
+    pub fn keep(self) -> Result<bool, UploadError> {
+        let former = fs::metadata(&self.target).map(|metadata| metadata.len()).ok();
+        let size = self.staged.size();
+        self.staged.file().sync_all().map_err(|error| failed(&self.name, error))?;
+        // Held while the name is given: what is being put together does not change.
+        let mut state = self.uploads.lock();
+        if self.target.parent().is_some_and(|session| state.busy.contains(session)) {
+            return Err(UploadError::Busy);
+        }
+        self.staged.keep_as(&self.target).map_err(|error| failed(&self.name, error))?;
+        if let Some(waiting) = state.waiting.get_mut(&self.user) {
+            *waiting = waiting.saturating_add(size).saturating_sub(former.unwrap_or(0));
+        }
+        drop(state);
+        sync_parent(&self.target).map_err(|error| failed(&self.name, error))?;
+        Ok(former.is_some())
+    }
+}
+
+/// The chunks of a session as one file. Dropping it gives the session back as it was.
+pub struct Assembly {
+    uploads: Uploads,
+    session: PathBuf,
+    size: u64,
+    chunks: Vec<PathBuf>,
+}
+
+impl Assembly {
+    /// Bytes of the whole file.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// All bytes, one chunk after the other.
+    pub fn reader(&self) -> impl Read + Send + use<> {
+        Chunks { rest: self.chunks.clone().into_iter(), open: None }
+    }
+
+    /// Ends the session: the file is where it belongs.
+    pub fn finish(self) {
+        self.uploads.discard(&self.session);
+    }
+}
+
+impl Drop for Assembly {
+    fn drop(&mut self) {
+        self.uploads.lock().busy.remove(&self.session);
+    }
+}
+
+struct Chunks {
+    rest: std::vec::IntoIter<PathBuf>,
+    open: Option<File>,
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(file) = &mut self.open {
+                let read = file.read(buffer)?;
+                if read > 0 || buffer.is_empty() {
+                    return Ok(read);
+                }
+            }
+            match self.rest.next() {
+                Some(place) => self.open = Some(File::open(place)?),
+                None => return Ok(0),
+            }
+        }
+    }
+}
+
+/// Whether the chunks are all there is: by the announced total, or else by their names, which count from 0 or 1 or tell where a chunk
+/// begins. A Nextcloud stores a shorter file when one is missing; here nothing is stored.
+fn check_whole(chunks: &[Chunk], size: u64, total: Option<u64>) -> Result<(), UploadError> {
+    let incomplete = |expected: String| UploadError::Incomplete { found: size, expected };
+    if let Some(total) = total {
+        return if size == total { Ok(()) } else { Err(incomplete(format!("but the file is said to have {total}"))) };
+    }
+    let starts: Vec<u64> = chunks.iter().filter_map(|chunk| chunk.name.split('-').next()?.parse().ok()).collect();
+    let first = starts.first().copied().unwrap_or(u64::MAX);
+    let counted = first <= 1 && starts.iter().zip(first..).all(|(start, number)| *start == number);
+    let begin = chunks.iter().scan(0, |at, chunk| Some(std::mem::replace(at, *at + chunk.size)));
+    let placed = !starts.is_empty() && starts.iter().copied().eq(begin);
+    if starts.len() == chunks.len() && (counted || placed) { Ok(()) } else { Err(incomplete("and one is missing between them".into())) }
+}
+
+/// A number (Nextcloud, ownCloud), or the bytes that it holds (`START-END`: rclone, Nextcloud for Android).
+fn is_chunk_name(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('-').collect();
+    parts.len() <= 2 && parts.iter().all(|part| (1..=20).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// 9 comes before 10, and 0010 is 10.
+fn natural(a: &str, b: &str) -> Ordering {
+    let key = |name: &str| name.split('-').map(|part| part.parse::<u128>().unwrap_or(0)).collect::<Vec<_>>();
+    key(a).cmp(&key(b)).then_with(|| a.cmp(b))
+}
+
+fn chunks_at(session: &Path, id: &str) -> Result<Vec<Chunk>, UploadError> {
+    let mut chunks = Vec::new();
+    for entry in fs::read_dir(session).map_err(|error| failed(id, error))? {
+        let entry = entry.map_err(|error| failed(id, error))?;
+        let metadata = entry.metadata().map_err(|error| failed(id, error))?;
+        if let Some(name) = entry.file_name().to_str().filter(|name| is_chunk_name(name)) {
+            let mtime = metadata.modified().map_or(Mtime(0), Mtime::from);
+            chunks.push(Chunk { name: name.to_owned(), size: metadata.len(), mtime });
+        }
+    }
+    chunks.sort_by(|a, b| natural(&a.name, &b.name));
+    Ok(chunks)
+}
+
+/// The folders in a folder; none when it is not there.
+fn folders(place: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
+}
+
+fn failed(id: &str, error: io::Error) -> UploadError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => UploadError::NoRoom,
+        io::ErrorKind::NotFound => UploadError::NoSession,
+        _ => LibraryError::Io { path: format!("the upload {id}"), source: error }.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunks(sizes: &[(&str, u64)]) -> Vec<Chunk> {
+        sizes.iter().map(|(name, size)| Chunk { name: (*name).to_owned(), size: *size, mtime: Mtime(0) }).collect()
+    }
+
+    #[test]
+    fn a_missing_chunk_is_noticed_without_a_total() {
+        let whole = |sizes: &[(&str, u64)]| check_whole(&chunks(sizes), sizes.iter().map(|(_, size)| size).sum(), None).is_ok();
+        assert!(whole(&[("1", 5), ("2", 5), ("3", 1)]));
+        assert!(whole(&[("0000", 5), ("0001", 5)]));
+        assert!(whole(&[("0-5", 5), ("5-10", 5), ("10-11", 1)]));
+        assert!(whole(&[("0", 5), ("5", 5)]), "offsets");
+        assert!(!whole(&[("1", 5), ("3", 1)]));
+        assert!(!whole(&[("2", 5), ("3", 1)]));
+        assert!(!whole(&[("0-5", 5), ("10-11", 1)]));
+        assert!(!whole(&[]));
+    }
+
+    #[test]
+    fn a_session_that_is_put_together_does_not_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let (library, state) = (folder.path().join("library"), folder.path().join("s.redb"));
+        fs::create_dir(&library).unwrap();
+        let store = crate::store::Store::open(&state).unwrap();
+        let (tree, _) = crate::library::open_library(&library, &store).unwrap();
+        let uploads = Uploads::open(tree);
+        let put = |name: &str, bytes: &[u8]| {
+            let mut chunk = uploads.receive("anna", "1", name, bytes.len() as u64)?;
+            chunk.write(bytes)?;
+            chunk.keep()
+        };
+        uploads.begin("anna", "1", 0).unwrap();
+        assert!(!put("1", b"one,").unwrap() && !put("2", b"two").unwrap() && put("2", b"two.").unwrap());
+        let late = uploads.receive("anna", "1", "3", 0).unwrap();
+        let assembly = uploads.assemble("anna", "1", Some(8)).unwrap();
+        assert!(matches!(uploads.assemble("anna", "1", Some(8)), Err(UploadError::Busy)));
+        assert!(matches!(put("3", b"x"), Err(UploadError::Busy)));
+        assert!(matches!(late.keep(), Err(UploadError::Busy)));
+        assert!(matches!(uploads.abort("anna", "1"), Err(UploadError::Busy)));
+        let mut text = String::new();
+        assembly.reader().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "one,two.");
+        // Given back, it goes on as before.
+        drop(assembly);
+        assert!(!put("3", b"three").unwrap());
+        uploads.assemble("anna", "1", None).unwrap().finish();
+        assert!(matches!(uploads.chunks("anna", "1"), Err(UploadError::NoSession)));
+        assert_eq!(fs::read_dir(library.join(".twinlens/incoming")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_user_has_so_many_sessions_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("library");
+        fs::create_dir(&library).unwrap();
+        let store = crate::store::Store::open(&folder.path().join("s.redb")).unwrap();
+        let uploads = Uploads::open(crate::library::open_library(&library, &store).unwrap().0);
+        (0..SESSIONS).for_each(|id| uploads.begin("anna", &id.to_string(), 0).unwrap());
+        assert!(matches!(uploads.begin("anna", "more", 0), Err(UploadError::TooMany)));
+        uploads.begin("bert", "more", 0).unwrap();
+        assert!(matches!(uploads.begin("bert", "much", u64::MAX), Err(UploadError::NoRoom)));
+        assert!(matches!(uploads.receive("bert", "more", "1", u64::MAX), Err(UploadError::NoRoom)));
+    }
+
+    #[test]
+    fn a_total_decides() {
+        assert!(check_whole(&chunks(&[("9", 1), ("100", 1)]), 2, Some(2)).is_ok());
+        assert!(check_whole(&chunks(&[("1", 1), ("2", 1)]), 2, Some(3)).is_err());
+        assert!(check_whole(&[], 0, Some(0)).is_ok());
+    }
+
+    #[test]
+    fn names_have_their_natural_order() {
+        let mut names = ["10", "9", "100", "0000000000000001", "5-10", "5-9"];
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["0000000000000001", "5-9", "5-10", "9", "10", "100"]);
+        for bad in ["", ".file", "a", "1-2-3", "-1", "../1", "123456789012345678901"] {
+            assert!(!is_chunk_name(bad), "{bad}");
+        }
+    }
+}
