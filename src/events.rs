@@ -19,6 +19,20 @@ pub enum Event {
         /// Their bytes.
         bytes: u64,
     },
+    /// Changes that other programs made in the library are in the index now.
+    IndexChanged {
+        /// Files that are new, changed or renamed.
+        changed: u64,
+        /// Files that are gone.
+        removed: u64,
+    },
+    /// A file of the import folder is in the library now.
+    Imported {
+        /// The path it had in the import folder.
+        from: String,
+        /// The path in the library.
+        path: String,
+    },
     /// A service is being listed; so many folders were seen so far.
     Listing {
         /// The service.

@@ -16,26 +16,31 @@ mod error;
 mod facts;
 mod folder;
 mod group;
+mod import;
 mod marker;
 mod naming;
 mod scan;
 mod staged;
+mod taken;
 mod trash;
 mod tree;
 mod uploads;
 mod view;
+mod watch;
 
 pub use copy::Extent;
 pub use error::LibraryError;
 pub use folder::Folder;
 pub use group::{Ready, commit_all};
+pub use import::{Busy, ImportReport, Importer, LeftAlone, import_once};
 pub use marker::{check_marker, open_library};
 pub use naming::capture_name;
-pub use scan::{ScanReport, scan};
+pub use scan::{Parts, ScanReport, scan, scan_parts, scan_until};
 pub use staged::{Committed, Staged};
 pub use tree::{Kind, Member, OnDisk, Open, Stat, Tree};
 pub use uploads::{Assembly, Chunk, IncomingChunk, UploadError, Uploads, WeakUploads};
 pub use view::View;
+pub use watch::{Blind, Noticed, Waker, Watch};
 
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,10 @@ mod control;
 mod failure;
 mod operations;
 mod start;
+mod upkeep;
 
 pub use command::{Command, NewService, NewUser, SyncChange, SyncRequest};
 pub use control::{Control, Message};
 pub use failure::{ExitCode, Failure};
 pub use start::{Builder, FirstAdmin, Node};
+pub use upkeep::UpkeepSettings;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -87,6 +88,12 @@ pub(super) struct ServeArgs {
     /// Refuse to list everything at once (PROPFIND with Depth: infinity)
     #[arg(long, env = "TWINLENS_FINITE_DEPTH")]
     pub finite_depth: bool,
+    /// How long a dropped file must be left in peace before it is imported: 60s, 5m, ...; off: nothing is imported
+    #[arg(long, env = "TWINLENS_IMPORT_QUIET", default_value = "60s", value_name = "60s|off", value_parser = pause)]
+    pub import_quiet: Pause,
+    /// How often the whole library is looked at for changes by other programs, besides the watching: 1h, 1d, ...; off: never
+    #[arg(long, env = "TWINLENS_SCAN_INTERVAL", default_value = "1h", value_name = "1h|off", value_parser = pause)]
+    pub scan_interval: Pause,
     #[command(flatten)]
     pub front: FrontArgs,
 }
@@ -283,6 +290,23 @@ fn minutes(text: &str) -> Result<u32, String> {
     number.checked_mul(factor).ok_or_else(|| "that is too long".to_owned())
 }
 
+/// A time span, or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pause(pub Option<Duration>);
+
+/// `500ms`, `60s`, `5m`, `1h 30m`, `90` (seconds), `off` or `0`.
+fn pause(text: &str) -> Result<Pause, String> {
+    if matches!(text, "off" | "0") {
+        return Ok(Pause(None));
+    }
+    if let Ok(seconds) = text.parse() {
+        return Ok(Pause(Some(Duration::from_secs(seconds))));
+    }
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "write it like 90s, 15m, 1h or off".to_owned())?;
+    let span = Duration::try_from(span).map_err(|_| "a time before now makes no sense".to_owned())?;
+    Ok(Pause((!span.is_zero()).then_some(span)))
+}
+
 #[derive(Args)]
 pub(super) struct SyncArgs {
     /// Services; all that are switched on when none is named
@@ -312,5 +336,14 @@ mod tests {
         assert_eq!(minutes("1h"), Ok(60));
         assert_eq!(minutes("2d"), Ok(2880));
         assert!(minutes("h").is_err() && minutes("1y").is_err() && minutes("").is_err() && minutes("99999999w").is_err());
+    }
+
+    #[test]
+    fn pauses() {
+        let of = |text| pause(text).map(|pause| pause.0.map(|span| span.as_millis()));
+        assert_eq!(of("90"), Ok(Some(90_000)));
+        assert_eq!((of("60s"), of("500ms"), of("1h 30m")), (Ok(Some(60_000)), Ok(Some(500)), Ok(Some(5_400_000))));
+        assert_eq!((of("off"), of("0"), of("0s")), (Ok(None), Ok(None), Ok(None)));
+        assert!(of("soon").is_err() && of("-5s").is_err() && of("").is_err());
     }
 }

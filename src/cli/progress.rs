@@ -36,7 +36,7 @@ impl Progress {
                 self.bar.set_message(format!("{service}: {files}/{files_total} files"));
                 self.bar.set_position(*bytes);
             }
-            Event::Step { .. } => {}
+            Event::Step { .. } | Event::IndexChanged { .. } | Event::Imported { .. } => {}
             Event::Ended { .. } => self.bar.finish_and_clear(),
         }
     }

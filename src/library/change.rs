@@ -200,7 +200,7 @@ impl Tree {
     }
 
     /// Takes a path and everything below it out of the index.
-    fn forget(&self, path: &RelPath) -> Result<(), LibraryError> {
+    pub(super) fn forget(&self, path: &RelPath) -> Result<(), LibraryError> {
         let (area, path) = (self.area(), path.clone());
         self.write_with_properties(move |tx| {
             properties::clear(tx, area, &path)?;

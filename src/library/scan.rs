@@ -1,23 +1,26 @@
-//! Looks at the whole tree and brings the index up to date.
+//! Looks at the whole tree, or at parts of it, and brings the index up to date.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+mod parts;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read as _;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::events::{Event, Events};
 use crate::reconcile::Coverage;
-use crate::store::folders::Folders;
+use crate::store::changes::{self, Changes};
 use crate::store::index::{FileRow, Index};
-use crate::store::{Store, changes, index};
+use crate::store::{Store, index};
 use crate::types::media::is_junk;
 use crate::types::{Digests, Hasher, RelPath};
 
 use super::LibraryError;
 use super::tree::{Kind, Open, Stat, Tree};
+
+pub use parts::{Parts, scan_parts};
 
 /// Rows that are written in one transaction. They touch pages all over the tables of digests, so that a few large ones cost far less than
 /// many small ones.
@@ -33,43 +36,50 @@ pub struct ScanReport {
     pub hashed: u64,
     /// The bytes of those.
     pub bytes: u64,
+    /// Files that were not read because they only have another name now. (A look at everything reads them.)
+    pub renamed: u64,
     /// Files that are no longer there.
     pub removed: u64,
     /// What could not be read; nothing about it was changed.
     pub coverage: Coverage,
+    /// Folders with files that were being written: they must be looked at again.
+    pub later: BTreeSet<RelPath>,
+}
+
+impl ScanReport {
+    /// Whether the index has changed.
+    pub fn changed(&self) -> bool {
+        self.hashed + self.renamed + self.removed > 0
+    }
 }
 
 /// Brings the index up to date with the disk. Files whose size, mtime and inode are as they were are not read again.
 pub fn scan(tree: &Tree, events: &Events) -> Result<ScanReport, LibraryError> {
-    let Some(store) = tree.indexed_in() else { return Ok(ScanReport::default()) };
-    let index = Index::open(&store.read()?)?;
-    let scan = Scan {
-        tree,
-        store,
-        index,
-        events,
-        files: AtomicU64::new(0),
-        hashed: AtomicU64::new(0),
-        bytes: AtomicU64::new(0),
-        removed: AtomicU64::new(0),
-        found: Mutex::default(),
-    };
-    // Reading waits for the disk more than for a core.
-    let threads = std::thread::available_parallelism().map_or(4, |cores| (cores.get() * 2).max(4));
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("scan-{n}")).build();
-    let pool = pool.map_err(|error| LibraryError::Io { path: "scan".into(), source: std::io::Error::other(error) })?;
-    pool.install(|| rayon::scope(|scope| scan.folder(scope, RelPath::root())));
-    scan.finish()
+    scan_until(tree, events, &AtomicBool::new(false))
+}
+
+/// The same, given up as soon as it shall stop. What was read until then is in the index.
+pub fn scan_until(tree: &Tree, events: &Events, stop: &AtomicBool) -> Result<ScanReport, LibraryError> {
+    let Some(scan) = Scan::new(tree, events, stop, &|_, _| false)? else { return Ok(ScanReport::default()) };
+    scan.pool()?.install(|| rayon::scope(|scope| scan.folder(scope, RelPath::root())));
+    scan.finish(true)
 }
 
 struct Scan<'a> {
     tree: &'a Tree,
     store: &'a Store,
     index: Index,
+    changes: Changes,
     events: &'a Events,
+    stop: &'a AtomicBool,
+    /// Whether a file that looks changed is still being written.
+    unsettled: &'a (dyn Fn(&RelPath, &Stat) -> bool + Sync),
+    /// Rows of files that are gone from their paths, by inode: they may only have been renamed.
+    moved: HashMap<u64, FileRow>,
     files: AtomicU64,
     hashed: AtomicU64,
     bytes: AtomicU64,
+    renamed: AtomicU64,
     removed: AtomicU64,
     found: Mutex<Found>,
 }
@@ -80,17 +90,55 @@ struct Found {
     rows: Vec<(RelPath, Stat, Digests)>,
     folders: HashSet<RelPath>,
     coverage: Coverage,
+    later: BTreeSet<RelPath>,
     failure: Option<LibraryError>,
 }
 
 impl<'a> Scan<'a> {
+    fn new(
+        tree: &'a Tree,
+        events: &'a Events,
+        stop: &'a AtomicBool,
+        unsettled: &'a (dyn Fn(&RelPath, &Stat) -> bool + Sync),
+    ) -> Result<Option<Self>, LibraryError> {
+        let Some(store) = tree.indexed_in() else { return Ok(None) };
+        let tx = store.read()?;
+        Ok(Some(Self {
+            tree,
+            store,
+            index: Index::open(&tx)?,
+            changes: Changes::open(&tx)?,
+            events,
+            stop,
+            unsettled,
+            moved: HashMap::new(),
+            files: AtomicU64::new(0),
+            hashed: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            renamed: AtomicU64::new(0),
+            removed: AtomicU64::new(0),
+            found: Mutex::default(),
+        }))
+    }
+
+    fn pool(&self) -> Result<rayon::ThreadPool, LibraryError> {
+        // Reading waits for the disk more than for a core.
+        let threads = std::thread::available_parallelism().map_or(4, |cores| (cores.get() * 2).max(4));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|n| format!("scan-{n}")).build();
+        pool.map_err(|error| LibraryError::Io { path: "scan".into(), source: std::io::Error::other(error) })
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// One folder; those below it follow on other threads. Trouble with the state ends the scan, trouble with a
     /// folder or file is noted and passed by.
     fn folder<'s>(&'s self, scope: &rayon::Scope<'s>, folder: RelPath)
     where
         'a: 's,
     {
-        if self.lock().failure.is_some() {
+        if self.stopped() || self.lock().failure.is_some() {
             return;
         }
         match self.folder_inner(&folder) {
@@ -125,7 +173,8 @@ impl<'a> Scan<'a> {
                     self.files.fetch_add(1, Ordering::Relaxed);
                     match known.remove(&member.path) {
                         Some(row) if stat.matches(&row) => {}
-                        _ => changed.push(member.path),
+                        _ if (self.unsettled)(&member.path, &stat) => drop(self.lock().later.insert(folder.clone())),
+                        _ => changed.push((member.path, stat)),
                     }
                 }
                 Err(reason) => {
@@ -137,7 +186,7 @@ impl<'a> Scan<'a> {
         self.forget(known.into_keys().collect(), false)?;
         self.forget(litter, true)?;
         for batch in changed.chunks(BATCH) {
-            let rows: Vec<_> = batch.into_par_iter().filter_map(|path| self.read(path)).collect();
+            let rows: Vec<_> = batch.into_par_iter().filter_map(|(path, stat)| self.read(path, stat)).collect();
             let full = {
                 let mut found = self.lock();
                 found.rows.extend(rows);
@@ -148,7 +197,14 @@ impl<'a> Scan<'a> {
         Ok(below)
     }
 
-    fn read(&self, path: &RelPath) -> Option<(RelPath, Stat, Digests)> {
+    fn read(&self, path: &RelPath, stat: &Stat) -> Option<(RelPath, Stat, Digests)> {
+        if self.stopped() {
+            return None;
+        }
+        if let Some(row) = self.moved.get(&stat.inode).filter(|row| stat.matches(row)) {
+            self.renamed.fetch_add(1, Ordering::Relaxed);
+            return Some((path.clone(), *stat, row.digests));
+        }
         match hash_file(self.tree, path) {
             Ok((stat, digests)) => {
                 let hashed = self.hashed.fetch_add(1, Ordering::Relaxed) + 1;
@@ -158,7 +214,11 @@ impl<'a> Scan<'a> {
             }
             Err(LibraryError::NotFound(_)) => None,
             Err(error) => {
-                self.lock().coverage.exclude(path.clone(), error.to_string());
+                let mut found = self.lock();
+                if matches!(error, LibraryError::Changed(_)) {
+                    found.later.insert(path.parent().unwrap_or_default());
+                }
+                found.coverage.exclude(path.clone(), error.to_string());
                 None
             }
         }
@@ -191,7 +251,8 @@ impl<'a> Scan<'a> {
         let tree = self.tree.clone();
         let removed = self.store.write_soon(move |tx| {
             let mut removed = 0;
-            for path in paths {
+            // On a disk that was taken away nothing is to be found; that does not mean that it is gone.
+            for path in paths.into_iter().filter(|_| tree.is_there()) {
                 // The same race as above: it may be back.
                 if litter || tree.stat(&path).is_ok_and(|now| now.is_none()) {
                     removed += u64::from(index::remove(tx, &path)?);
@@ -203,52 +264,71 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// Folders that the index knows and the disk no longer has lose their files.
-    fn finish(self) -> Result<ScanReport, LibraryError> {
+    /// Writes down what is left. After a look at everything, folders that the index knows and the disk no longer has lose their files.
+    fn finish(self, everything: bool) -> Result<ScanReport, LibraryError> {
         let found = std::mem::take(&mut *self.lock());
         self.remember(found.rows)?;
         if let Some(failure) = found.failure {
             return Err(failure);
         }
-        let today = (jiff::Timestamp::now().as_second() / 86_400).unsigned_abs();
-        self.store.write_soon(move |tx| changes::compact(tx, today))?;
-        for folder in self.index.folders()? {
-            if !found.folders.contains(&folder) && found.coverage.of(&folder).is_ok() {
-                let members = self.index.members(&folder, "")?.map(|item| Ok(item?.0));
-                self.forget(members.collect::<Result<_, LibraryError>>()?, folder.segments().any(is_junk))?;
+        if everything && !self.stopped() {
+            let today = (jiff::Timestamp::now().as_second() / 86_400).unsigned_abs();
+            self.store.write_soon(move |tx| changes::compact(tx, today))?;
+            for folder in self.index.folders()? {
+                if !found.folders.contains(&folder) && found.coverage.of(&folder).is_ok() {
+                    let members = self.index.members(&folder, "")?.map(|item| Ok(item?.0));
+                    self.forget(members.collect::<Result<_, LibraryError>>()?, folder.segments().any(is_junk))?;
+                }
+            }
+            for folder in self.changes.folders().told()? {
+                let folder = folder?;
+                if !found.folders.contains(&folder) && found.coverage.of(&folder).is_ok() && !folder.segments().any(is_junk) {
+                    self.forget_folder(folder)?;
+                }
             }
         }
-        self.settle_folders(found.folders, &found.coverage)?;
+        self.announce(&found.folders)?;
         Ok(ScanReport {
             files: self.files.into_inner(),
             hashed: self.hashed.into_inner(),
             bytes: self.bytes.into_inner(),
+            renamed: self.renamed.into_inner(),
             removed: self.removed.into_inner(),
             coverage: found.coverage,
+            later: found.later,
         })
     }
 
-    /// Folders that are there for the first time are told, and those that are no more.
-    fn settle_folders(&self, mut found: HashSet<RelPath>, coverage: &Coverage) -> Result<(), LibraryError> {
-        found.remove(&RelPath::root());
-        let mut gone = Vec::new();
-        for folder in Folders::open(&self.store.read()?)?.told()? {
-            let folder = folder?;
-            if !found.remove(&folder) && coverage.of(&folder).is_ok() {
-                gone.push(folder);
+    /// A folder that somebody else made changes the entity tags of those above it, even when there is nothing in it.
+    fn announce(&self, folders: &HashSet<RelPath>) -> Result<(), LibraryError> {
+        let known = Changes::open(&self.store.read()?)?;
+        let mut new = Vec::new();
+        for folder in folders.iter().filter(|folder| !folder.is_root()) {
+            if !known.knows(folder)? {
+                new.push(folder.clone());
             }
         }
-        let new: Vec<RelPath> = found.into_iter().collect();
-        if new.is_empty() && gone.is_empty() {
+        for batch in new.chunks(BATCH) {
+            let (tree, batch) = (self.tree.clone(), batch.to_vec());
+            self.store.write_soon(move |tx| {
+                let there = |folder: &&RelPath| matches!(tree.stat(folder), Ok(Some(stat)) if stat.kind == Kind::Folder);
+                batch.iter().filter(there).try_for_each(|folder| changes::touch(tx, folder))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A folder that somebody else removed does so too.
+    fn forget_folder(&self, folder: RelPath) -> Result<(), LibraryError> {
+        if !self.changes.knows(&folder)? || folder.is_root() {
             return Ok(());
         }
         let tree = self.tree.clone();
         Ok(self.store.write_soon(move |tx| {
-            // RACE: somebody may have made or removed one since it was looked for.
-            let is_folder = |path: &RelPath| tree.stat(path).map(|stat| stat.is_some_and(|stat| stat.kind == Kind::Folder));
-            let there: Vec<_> = new.into_iter().filter(|path| matches!(is_folder(path), Ok(true))).collect();
-            changes::found_folders(tx, &there)?;
-            gone.iter().filter(|path| matches!(is_folder(path), Ok(false))).try_for_each(|path| index::remove_folder(tx, path))
+            if tree.is_there() && tree.stat(&folder).is_ok_and(|now| now.is_none_or(|now| now.kind == Kind::File)) {
+                index::remove_folder(tx, &folder)?;
+            }
+            Ok(())
         })?)
     }
 
@@ -259,13 +339,21 @@ impl<'a> Scan<'a> {
 
 /// Reads a file once for both digests. A file that changes while it is read is an error: its bytes belong to no moment.
 pub(super) fn hash_file(tree: &Tree, path: &RelPath) -> Result<(Stat, Digests), LibraryError> {
+    hash_file_with(tree, path, |_| ())
+}
+
+/// The same, with somebody who looks on.
+pub(super) fn hash_file_with(tree: &Tree, path: &RelPath, mut on: impl FnMut(&[u8])) -> Result<(Stat, Digests), LibraryError> {
     let Open { mut file, stat: before } = tree.open_file(path)?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; READ_BUFFER.min(before.size as usize + 1)];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => break,
-            Ok(read) => hasher.update(&buffer[..read]),
+            Ok(read) => {
+                hasher.update(&buffer[..read]);
+                on(&buffer[..read]);
+            }
             Err(error) => return Err(LibraryError::io(path, error)),
         }
     }

@@ -60,8 +60,41 @@ impl Slot {
     }
 }
 
-/// Makes a free place in the trash for a file or folder of this path.
+/// Moves a file into the trash for a moment, to be looked at and removed or put back. Not durable: after a crash it is here or there.
+pub(super) fn aside(tree: &Tree, path: &RelPath, place: &Path) -> Result<PathBuf, LibraryError> {
+    let slot = make_slot(tree, path)?;
+    match fs::rename(place, &slot.kept) {
+        Ok(()) => Ok(slot.kept),
+        Err(error) => {
+            slot.give_up();
+            Err(LibraryError::io(path, error))
+        }
+    }
+}
+
+/// Removes the folders that were made for a file that is no longer in the trash.
+pub(super) fn sweep(tree: &Tree, kept: &Path) {
+    let trash = tree.own().join("trash");
+    for folder in kept.ancestors().skip(1).take_while(|folder| **folder != trash) {
+        if fs::remove_dir(folder).is_err() {
+            return;
+        }
+    }
+}
+
+/// Makes a free place in the trash for a file or folder of this path, durably.
 pub(super) fn slot(tree: &Tree, path: &RelPath) -> Result<Slot, LibraryError> {
+    let slot = make_slot(tree, path)?;
+    match sync_parent(&slot.folder) {
+        Ok(()) => Ok(slot),
+        Err(error) => {
+            slot.give_up();
+            Err(LibraryError::io(path, error))
+        }
+    }
+}
+
+fn make_slot(tree: &Tree, path: &RelPath) -> Result<Slot, LibraryError> {
     let io = |error| LibraryError::io(path, error);
     let day = tree.own().join("trash").join(Timestamp::now().strftime("%Y-%m-%d").to_string());
     fs::create_dir_all(&day).map_err(io)?;
@@ -70,7 +103,7 @@ pub(super) fn slot(tree: &Tree, path: &RelPath) -> Result<Slot, LibraryError> {
         match fs::create_dir(&folder) {
             Ok(()) => {
                 let slot = Slot { kept: folder.join(path.as_str()), folder };
-                let made = slot.kept.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| sync_parent(&slot.folder));
+                let made = slot.kept.parent().map_or(Ok(()), fs::create_dir_all);
                 return match made {
                     Ok(()) => Ok(slot),
                     Err(error) => {

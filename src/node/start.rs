@@ -20,7 +20,8 @@ use crate::types::{LibraryId, ServiceId};
 
 use super::control::ControlServer;
 use super::operations::blocking;
-use super::{Control, Failure};
+use super::upkeep::Upkeep;
+use super::{Control, Failure, UpkeepSettings};
 
 /// The first user of a node.
 const ADMIN: &str = "admin";
@@ -35,6 +36,7 @@ pub struct Builder {
     rules: Rules,
     parallel: Option<usize>,
     front: Front,
+    upkeep: UpkeepSettings,
 }
 
 impl Builder {
@@ -65,6 +67,12 @@ impl Builder {
     /// TLS, proxies in front, and what a client may take.
     pub fn front(mut self, front: Front) -> Self {
         self.front = front;
+        self
+    }
+
+    /// When a serving node imports and looks for changes.
+    pub fn upkeep(mut self, upkeep: UpkeepSettings) -> Self {
+        self.upkeep = upkeep;
         self
     }
 
@@ -104,6 +112,7 @@ impl Builder {
             parallel: self.parallel.unwrap_or(8),
             rules: self.rules,
             front: self.front,
+            upkeep: self.upkeep,
             admin_password: self.admin_password,
             syncing: Arc::default(),
             serving: OnceLock::new(),
@@ -126,10 +135,11 @@ pub struct Node {
     pub(super) parallel: usize,
     rules: Rules,
     front: Front,
+    upkeep: UpkeepSettings,
     admin_password: Option<String>,
     syncing: Arc<Mutex<HashSet<ServiceId>>>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
-    running: Mutex<Option<(Running, ControlServer)>>,
+    running: Mutex<Option<(Running, ControlServer, Upkeep)>>,
 }
 
 /// What was made when a node was served for the first time.
@@ -178,19 +188,14 @@ impl Node {
             Ok((Roots { originals, library_id, import: Some(import) }, first))
         })
         .await?;
+        let (originals, library_id, import) = (roots.originals.clone(), roots.library_id, roots.import.clone());
         let control = ControlServer::start(&self.data, Arc::clone(self))?;
         let app = App::open(self.logins.clone(), roots, self.store.clone(), self.rules)?;
         let running = server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()))?;
         let _ = self.serving.set((running.url(), running.fingerprint()));
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control));
-        let node = Arc::downgrade(self);
-        tokio::spawn(async move {
-            let Some(node) = node.upgrade() else { return };
-            match node.index().await {
-                Ok(answer) => tracing::info!(files = %answer["files"], hashed = %answer["hashed"], "the index is up to date"),
-                Err(error) => tracing::error!(%error, "the library could not be scanned"),
-            }
-        });
+        let import = import.filter(|_| !self.rules.read_only);
+        let upkeep = Upkeep::start(originals, library_id, import, &self.events, self.upkeep)?;
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep));
         Ok(first)
     }
 
@@ -213,10 +218,17 @@ impl Node {
     /// Stops serving: no new requests, those under way may end.
     pub async fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((server, control)) = running {
+        if let Some((server, control, upkeep)) = running {
             control.stop();
             self.logins.release();
             server.stop().await;
+            let stopped = blocking(move || {
+                upkeep.stop();
+                Ok(())
+            });
+            if let Err(error) = stopped.await {
+                tracing::error!(%error, "the upkeep did not end well");
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod cloud_clients;
 mod demo;
 mod faulty;
 mod front;
+mod import;
 mod layers;
 mod peers;
 mod props;
