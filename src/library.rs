@@ -13,6 +13,7 @@ mod beneath;
 mod change;
 mod copy;
 mod error;
+mod facts;
 mod folder;
 mod group;
 mod import;

@@ -3,6 +3,7 @@
 //! Rank 6. The caller brings the listener and says when to stop; what is under way then may end, and what does not end in time leaves no
 //! trace. Unknown places answer 404, never 200: a client that uploads to the wrong path must notice.
 
+mod api;
 mod cloud;
 mod http;
 mod tls;

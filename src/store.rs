@@ -10,6 +10,8 @@ mod db;
 pub mod baseline;
 pub mod changes;
 pub mod documents;
+pub mod folders;
+pub mod ids;
 pub mod index;
 pub mod meta;
 pub mod properties;

@@ -215,6 +215,15 @@ impl Document {
         self.text.push_str("</d:response>");
     }
 
+    /// Ends a list that was cut: there is more than fits one answer (RFC 6578 section 3.6).
+    pub fn truncated(&mut self, href: &str) {
+        self.text.push_str("<d:response><d:href>");
+        push_escaped(&mut self.text, href);
+        self.text.push_str("</d:href>");
+        self.status(http::StatusCode::INSUFFICIENT_STORAGE);
+        self.text.push_str("<d:error><d:number-of-matches-within-limits/></d:error></d:response>");
+    }
+
     /// Adds a resource with a status for each property: the answer to a PROPPATCH.
     pub fn statuses(&mut self, href: &str, results: &[(PropName, http::StatusCode)]) {
         let mut codes: Vec<_> = results.iter().map(|(_, status)| *status).collect();

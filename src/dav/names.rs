@@ -71,3 +71,37 @@ pub const CHECKSUMS: PropName = PropName::known(OC, "checksums");
 pub const CONTENT_HASH: PropName = PropName::known(TL, "content-hash");
 /// The id of the library that a collection belongs to.
 pub const LIBRARY_ID: PropName = PropName::known(TL, "library-id");
+/// RFC 4918 section 15.1.
+pub const CREATIONDATE: PropName = PropName::known(DAV, "creationdate");
+/// RFC 6578 section 4.
+pub const SYNC_TOKEN: PropName = PropName::known(DAV, "sync-token");
+/// RFC 4331 section 3.
+pub const QUOTA_AVAILABLE: PropName = PropName::known(DAV, "quota-available-bytes");
+/// RFC 4331 section 4.
+pub const QUOTA_USED: PropName = PropName::known(DAV, "quota-used-bytes");
+/// ownCloud: the file id with the server's instance id behind it.
+pub const ID: PropName = PropName::known(OC, "id");
+/// ownCloud: a number that stays with a file or folder.
+pub const FILEID: PropName = PropName::known(OC, "fileid");
+/// ownCloud: bytes, of a folder those of everything in it.
+pub const SIZE: PropName = PropName::known(OC, "size");
+/// ownCloud: a letter for each thing that may be done.
+pub const PERMISSIONS: PropName = PropName::known(OC, "permissions");
+/// ownCloud: 1 for what the user marked.
+pub const FAVORITE: PropName = PropName::known(OC, "favorite");
+/// ownCloud: whose it is.
+pub const OWNER_ID: PropName = PropName::known(OC, "owner-id");
+/// ownCloud: the same for people to read.
+pub const OWNER_DISPLAY_NAME: PropName = PropName::known(OC, "owner-display-name");
+/// ownCloud: how it is shared.
+pub const SHARE_TYPES: PropName = PropName::known(OC, "share-types");
+/// ownCloud: changes when the server's state was lost or restored.
+pub const DATA_FINGERPRINT: PropName = PropName::known(OC, "data-fingerprint");
+/// Nextcloud: whether there is a preview picture.
+pub const HAS_PREVIEW: PropName = PropName::known(NC, "has-preview");
+/// Nextcloud: when it was made, in seconds since 1970; 0 when that is not known.
+pub const CREATION_TIME: PropName = PropName::known(NC, "creation_time");
+/// Nextcloud: whether a folder is encrypted end to end.
+pub const IS_ENCRYPTED: PropName = PropName::known(NC, "is-encrypted");
+/// Nextcloud: what kind of storage a folder is mounted from.
+pub const MOUNT_TYPE: PropName = PropName::known(NC, "mount-type");

@@ -54,15 +54,36 @@ impl Request {
 
 const PREFIX: &str = "urn:twinlens:sync:";
 
+/// What a token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Everything up to this change was told.
+    pub number: u64,
+    /// The latest change at the time when a listing began that has not come to its end: nothing that was gone before matters to it.
+    pub begun: Option<u64>,
+}
+
 /// The token of a position in the changes of a node: a URI, as section 3.2 wants it.
 pub fn token(epoch: Uuid, number: u64) -> String {
     format!("{PREFIX}{epoch}:{number}")
 }
 
-/// The change number of a token of this epoch; none for another's.
-pub fn position(token: &str, epoch: Uuid) -> Option<u64> {
-    let (found, number) = token.strip_prefix(PREFIX)?.split_once(':')?;
-    (Uuid::parse_str(found).ok()? == epoch).then(|| number.parse().ok())?
+/// The token of a first listing that goes on after `number`, and that began at `begun`.
+pub fn token_within(epoch: Uuid, number: u64, begun: u64) -> String {
+    format!("{PREFIX}{epoch}:{number}:{begun}")
+}
+
+/// The position of a token of this epoch; none for another's.
+pub fn position(token: &str, epoch: Uuid) -> Option<Position> {
+    let (found, numbers) = token.strip_prefix(PREFIX)?.split_once(':')?;
+    if Uuid::parse_str(found).ok()? != epoch {
+        return None;
+    }
+    let (number, begun) = match numbers.split_once(':') {
+        Some((number, begun)) => (number, Some(begun.parse().ok()?)),
+        None => (numbers, None),
+    };
+    Some(Position { number: number.parse().ok()?, begun })
 }
 
 #[cfg(test)]
@@ -84,7 +105,9 @@ mod tests {
     #[test]
     fn a_token_of_another_epoch_is_none() {
         let (epoch, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        assert_eq!(position(&token(epoch, 7), epoch), Some(7));
+        assert_eq!(position(&token(epoch, 7), epoch), Some(Position { number: 7, begun: None }));
+        assert_eq!(position(&token_within(epoch, 7, 9), epoch), Some(Position { number: 7, begun: Some(9) }));
+        assert_eq!(position(&format!("{}x", token(epoch, 7)), epoch), None);
         assert_eq!(position(&token(epoch, 7), other), None);
         assert_eq!(position("7", epoch), None);
     }

@@ -114,10 +114,8 @@ impl Tree {
             if area == Area::Originals {
                 if there.is_some() {
                     index::remove_all(tx, &new)?;
-                    changes::forget_folder(tx, &new)?;
                 }
                 index::rename(tx, &old, &new)?;
-                changes::forget_folder(tx, &old)?;
                 changes::touch(tx, &old.parent().unwrap_or_default())?;
                 changes::touch(tx, &if stat.kind == Kind::Folder { new } else { new.parent().unwrap_or_default() })?;
             }
@@ -208,7 +206,6 @@ impl Tree {
             properties::clear(tx, area, &path)?;
             if area == Area::Originals {
                 index::remove_all(tx, &path)?;
-                changes::forget_folder(tx, &path)?;
                 changes::touch(tx, &path.parent().unwrap_or_default())?;
             }
             Ok(())

@@ -65,7 +65,7 @@ impl Tree {
                         index::put(tx, &path, row)?;
                     }
                 }
-                changes::touch(tx, &new)?;
+                changes::touch(tx, &if stat.kind == Kind::Folder { new } else { new.parent().unwrap_or_default() })?;
             }
             Ok(())
         })

@@ -336,13 +336,15 @@ impl Tree {
         Staged::new(self.clone())
     }
 
-    /// Writes to the state: durably when there are properties, which no scan could find again.
+    /// Writes to the state: durably when there are properties or file ids, which no scan could find again.
     pub(super) fn write_with_properties(
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), LibraryError> {
         let store = &self.inner.store;
-        let none = self.view()?.properties().is_empty()?;
+        let view = self.view()?;
+        let none = view.properties().is_empty()? && view.ids().is_none_or(|ids| ids.is_empty().unwrap_or(false));
+        drop(view);
         if none {
             store.write_soon(work)?
         } else {

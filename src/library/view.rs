@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::store::changes::Changes;
+use crate::store::ids::Ids;
 use crate::store::index::Index;
 use crate::store::properties::{Area, Properties};
 use crate::store::snapshot::Snapshot;
@@ -26,6 +29,16 @@ impl View {
     /// What changed; none for a tree without an index.
     pub fn changes(&self) -> Option<&Changes> {
         (self.area == Area::Originals).then_some(&self.snapshot.changes)
+    }
+
+    /// The numbers of files and folders; none for a tree without an index.
+    pub fn ids(&self) -> Option<&Ids> {
+        (self.area == Area::Originals).then_some(&self.snapshot.ids)
+    }
+
+    /// The id of the state: another one when it was lost and made anew.
+    pub fn state_id(&self) -> Uuid {
+        self.snapshot.state_id
     }
 
     /// The dead properties.

@@ -25,6 +25,7 @@ use http_body_util::{BodyExt as _, Full};
 use crate::accounts::{AccountError, Checked, Login, Logins};
 use crate::store::{Store, StoreError};
 
+use super::api::{self, Api};
 use super::cloud::{Base, Cloud, Route};
 use super::webdav::{Roots, Rules, WebDav};
 
@@ -56,6 +57,7 @@ pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body
 pub struct App {
     logins: Logins,
     webdav: Arc<WebDav>,
+    api: Arc<Api>,
     cloud: Arc<Cloud>,
     public: bool,
 }
@@ -63,9 +65,10 @@ pub struct App {
 impl App {
     /// Serves these roots to these people; Locks are kept in the store.
     pub fn open(logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
+        let api = Arc::new(Api::new(roots.originals.clone(), &store));
         let webdav = Arc::new(WebDav::open(roots, store, rules)?);
         let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone()));
-        Ok(Self { logins, webdav, cloud, public: rules.public })
+        Ok(Self { logins, webdav, api, cloud, public: rules.public })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
@@ -80,6 +83,7 @@ impl App {
         }
         match (self.admit(&request, from, route.is_some()).await, route) {
             (Ok(login), Some(route)) => self.cloud.answer(route, request, login, base).await,
+            (Ok(login), None) if api::covers(request.uri().path()) => self.api.answer(request, login).await,
             (Ok(login), None) => self.webdav.handle(request, login).await,
             (Err(refusal), _) => {
                 // A client that is still sending would see a broken stream instead of the answer.
@@ -98,7 +102,7 @@ impl App {
             "/" if request.method().as_str() != "PROPFIND" => return Err(front_page(request.method())),
             _ => {}
         }
-        if !known && !self.webdav.covers(path) {
+        if !known && !self.webdav.covers(path) && !api::covers(path) {
             return Err(text(StatusCode::NOT_FOUND, "There is nothing here. WebDAV is at /originals/, /import/ and /webdav/.\n"));
         }
         if self.public {

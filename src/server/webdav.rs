@@ -1,6 +1,7 @@
 //! WebDAV over the library: one file a method. Before a method changes anything, [`judge`] says whether its conditions hold and no lock is in
 //! the way; the library then makes the change in one step.
 
+mod afterwards;
 mod buffer;
 mod change;
 mod context;
@@ -21,8 +22,10 @@ mod promised;
 mod propfind;
 mod proppatch;
 mod put;
+mod recalculate;
 mod refusal;
 mod report;
+mod scene;
 mod warm;
 
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -32,12 +35,13 @@ use crate::library::Tree;
 use crate::store::{Store, StoreError};
 use crate::types::LibraryId;
 
+use self::afterwards::Afterwards;
 use self::judge::Claim;
 use self::mount::{Below, Mount, Mounts, NoMount};
 use self::refusal::{Answered, broken, forbidden, refuse, settle};
 use super::http::{Body, Incoming, Peer, text};
 
-pub(super) use self::given::{Given, Place, Refused, etag_of, status_of};
+pub(super) use self::given::{Given, Place, Refused, etag_of, numbers_of, status_of};
 pub(super) use self::mount::destination;
 pub(super) use self::options::of_server;
 pub(super) use self::promised::Promises;
@@ -85,7 +89,9 @@ impl WebDav {
         match self.find(request.uri().path(), &login) {
             Ok((mut mount, below)) => {
                 mount.outside = Peer::of(request.extensions()).map(|peer| peer.href("")).unwrap_or_default();
-                settle(self.answer(mount, below, request, login).await)
+                let afterwards = Afterwards::of(&self.mounts, (&mount, &below), &request, &login);
+                let answer = settle(self.answer(mount, below, request, login).await);
+                afterwards.complete(answer).await
             }
             Err((status, reason)) => text(status, reason),
         }
@@ -115,7 +121,7 @@ impl WebDav {
         let rights = mount.files.rights(&below.path);
         let request = self.read_conditions(&mount, &below, request, &login).await?;
         match request.method().as_str() {
-            "GET" | "HEAD" | "PROPFIND" | "REPORT" | "COPY" if !rights.read => {
+            "GET" | "HEAD" | "PROPFIND" | "REPORT" | "COPY" | "PATCH" if !rights.read => {
                 Err(refuse(StatusCode::FORBIDDEN, "You have no right to read this.\n"))
             }
             "GET" | "HEAD" => match get::answer(&mount, &below, &request).await {
@@ -123,10 +129,13 @@ impl WebDav {
                 None => index::answer(mount, below, request.method()).await,
             },
             "PUT" => put::answer(mounts, mount, below, request, login).await,
-            "PROPFIND" => Ok(propfind::answer(&mount, &below, request, !self.rules.finite_depth).await),
-            "REPORT" => Ok(report::answer(&mount, &below, request).await),
+            "PROPFIND" => Ok(propfind::answer(&mount, &below, request, &login.user, !self.rules.finite_depth).await),
+            "REPORT" => Ok(report::answer(&mount, &below, request, &login.user).await),
             "OPTIONS" => Ok(options::answer(mount, below).await),
-            "PROPPATCH" | "LOCK" if !rights.may_write() => Err(forbidden()),
+            "PATCH" if request.headers().contains_key(recalculate::HEADER) => recalculate::answer(&mount, &below, &request).await,
+            // What a reader likes is a matter of the reader, but a node that is read-only writes nothing.
+            "PROPPATCH" if !rights.may_write() && (self.rules.read_only || !rights.read) => Err(forbidden()),
+            "LOCK" if !rights.may_write() => Err(forbidden()),
             "PROPPATCH" => Ok(proppatch::answer(mounts, &mount, &below, request, login).await),
             "LOCK" => lock::lock(mounts, mount, below, request, login).await,
             "UNLOCK" => lock::unlock(mount, below, request.headers(), login).await,

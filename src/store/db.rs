@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
+use tokio::sync::watch;
+
 use super::snapshot::{Shared, Snapshot};
-use super::{baseline, changes, documents, index, meta, properties, remote};
+use super::{baseline, changes, documents, folders, ids, index, meta, properties, remote};
 
 /// redb's page cache. The default of 1 GiB would be most of a small machine.
 const CACHE_BYTES: usize = 48 << 20;
@@ -77,6 +79,7 @@ pub struct Store {
 struct Inner {
     database: Arc<Database>,
     shared: Arc<Shared>,
+    latest: watch::Receiver<u64>,
     jobs: Mutex<Option<Sender<Job>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -92,6 +95,8 @@ impl Store {
         meta::prepare(&begin)?;
         changes::prepare(&begin)?;
         index::prepare(&begin)?;
+        folders::prepare(&begin)?;
+        ids::prepare(&begin)?;
         baseline::prepare(&begin)?;
         remote::prepare(&begin)?;
         documents::prepare(&begin)?;
@@ -99,13 +104,14 @@ impl Store {
         begin.commit()?;
         let database = Arc::new(database);
         let (jobs, queue) = mpsc::channel();
+        let (tell, latest) = watch::channel(0);
         let shared = Arc::<Shared>::default();
-        let writer = Writer { database: Arc::clone(&database), shared: Arc::clone(&shared) };
+        let writer = Writer { database: Arc::clone(&database), shared: Arc::clone(&shared), tell };
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.work(&queue))
             .map_err(|error| StoreError::Open { path: path.to_owned(), reason: error.to_string() })?;
-        let inner = Inner { database, shared, jobs: Mutex::new(Some(jobs)), writer: Mutex::new(Some(writer)) };
+        let inner = Inner { database, shared, latest, jobs: Mutex::new(Some(jobs)), writer: Mutex::new(Some(writer)) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -117,6 +123,12 @@ impl Store {
     /// The index, the changes and the properties as they are now.
     pub fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
         self.inner.shared.get(&self.inner.database)
+    }
+
+    /// Tells when the library has changed. What it holds is the number of the latest change since the store was opened; only that it becomes
+    /// another one means anything.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.inner.latest.clone()
     }
 
     /// Runs `work` in a transaction and waits until it is durable. Blocks. `work` must check what it needs before it
@@ -182,6 +194,7 @@ impl Drop for Inner {
 struct Writer {
     database: Arc<Database>,
     shared: Arc<Shared>,
+    tell: watch::Sender<u64>,
 }
 
 impl Writer {
@@ -239,8 +252,10 @@ impl Writer {
         for work in works {
             work(&transaction)?;
         }
+        let latest = meta::latest_change(&transaction)?;
         transaction.commit()?;
         self.shared.committed();
+        self.tell.send_if_modified(|told| std::mem::replace(told, latest) != latest);
         Ok(())
     }
 }

@@ -6,10 +6,11 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata,
 use serde::{Deserialize, Serialize};
 
 use crate::types::media::is_junk;
-use crate::types::{Digests, KnownDigests, LocalVersion, Mtime, RelPath};
+use crate::types::{ContentHash, Digests, KnownDigests, LocalVersion, Mtime, RelPath, Sha1};
 
 use super::codec::{decode, encode, member_range, path_key, path_of, successor};
-use super::{StoreError, changes};
+use super::folders::{self, Difference};
+use super::{StoreError, changes, ids};
 
 const FILES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("files");
 const BY_CONTENT: TableDefinition<&[u8], ()> = TableDefinition::new("files-by-content");
@@ -44,14 +45,22 @@ pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Sets what is at a path; `change` in the row is replaced by the next number.
+/// Sets what is at a path; `change` in the row is replaced by the next number. Nothing changes when it is there already: two scans may find
+/// the same.
 pub fn put(tx: &WriteTransaction, path: &RelPath, row: FileRow) -> Result<(), StoreError> {
     let key = path_key(path);
     let old = match tx.open_table(FILES)?.get(key.as_slice())? {
         Some(old) => Some(decode::<FileRow>(old.value())?),
         None => None,
     };
-    let row = FileRow { change: changes::record(tx, path, old.map(|old| old.change), false)?, ..row };
+    if old.is_some_and(|old| old == FileRow { change: old.change, ..row }) {
+        return Ok(());
+    }
+    let difference = Difference {
+        files: i64::from(old.is_none()),
+        bytes: row.size.cast_signed().wrapping_sub(old.map_or(0, |old| old.size).cast_signed()),
+    };
+    let row = FileRow { change: changes::record(tx, path, old.map(|old| old.change), false, difference)?, ..row };
     tx.open_table(FILES)?.insert(key.as_slice(), encode(&row)?.as_slice())?;
     let old = old.map(|old| old.digests);
     if old == Some(row.digests) {
@@ -77,27 +86,47 @@ pub fn remove(tx: &WriteTransaction, path: &RelPath) -> Result<bool, StoreError>
     };
     tx.open_table(BY_CONTENT)?.remove([&old.digests.content.0[..], &key].concat().as_slice())?;
     tx.open_table(BY_SHA1)?.remove([&old.digests.sha1.0[..], &key].concat().as_slice())?;
-    changes::record(tx, path, Some(old.change), true)?;
+    let difference = Difference { files: -1, bytes: old.size.cast_signed().wrapping_neg() };
+    changes::record(tx, path, Some(old.change), true, difference)?;
+    ids::remove(tx, path)?;
     Ok(true)
 }
 
-/// Forgets a path and everything below it.
+/// Forgets a path and everything below it, folders too.
 pub fn remove_all(tx: &WriteTransaction, path: &RelPath) -> Result<(), StoreError> {
     for (path, _) in at_or_below(tx, path)? {
         remove(tx, &path)?;
     }
-    Ok(())
+    changes::forget_folder(tx, path)?;
+    ids::clear(tx, path)
 }
 
-/// Everything at or below `from` now lies at or below `to`: what a rename on disk does. Under a junk name it is not indexed any more.
+/// Forgets a folder and everything below it. A file of the same name stays.
+pub fn remove_folder(tx: &WriteTransaction, path: &RelPath) -> Result<(), StoreError> {
+    for (below, _) in at_or_below(tx, path)?.into_iter().filter(|(below, _)| below != path) {
+        remove(tx, &below)?;
+    }
+    changes::forget_folder(tx, path)
+}
+
+/// Everything at or below `from` now lies at or below `to`, where nothing must be known: what a rename on disk does. Under a junk name it is
+/// not indexed any more.
 pub fn rename(tx: &WriteTransaction, from: &RelPath, to: &RelPath) -> Result<(), StoreError> {
+    ids::carry(tx, from, to)?;
+    let folders = folders::told(tx, from)?;
+    let moved = |path: &RelPath| {
+        let to = path.strip_prefix(from).map(|below| to.join_path(&below));
+        to.filter(|to| !to.segments().any(is_junk))
+    };
     for (path, row) in at_or_below(tx, from)? {
         remove(tx, &path)?;
-        if let Some(below) = path.strip_prefix(from).filter(|below| !to.join_path(below).segments().any(is_junk)) {
-            put(tx, &to.join_path(&below), row)?;
+        if let Some(to) = moved(&path) {
+            put(tx, &to, row)?;
         }
     }
-    Ok(())
+    changes::forget_folder(tx, from)?;
+    let folders: Vec<_> = folders.iter().filter_map(moved).collect();
+    changes::found_folders(tx, &folders)
 }
 
 /// The rows of a path and of everything below it.
@@ -114,6 +143,15 @@ fn at_or_below(tx: &WriteTransaction, path: &RelPath) -> Result<Vec<(RelPath, Fi
         }
     }
     Ok(found)
+}
+
+/// Shows every row.
+pub(super) fn each(tx: &WriteTransaction, mut show: impl FnMut(RelPath, FileRow)) -> Result<(), StoreError> {
+    for item in tx.open_table(FILES)?.iter()? {
+        let (key, row) = item?;
+        show(path_of(key.value())?, decode(row.value())?);
+    }
+    Ok(())
 }
 
 /// The keys below a folder: its members, and those of the folders in it.
@@ -232,6 +270,16 @@ impl Index {
         Ok(folders)
     }
 
+    /// Whether a file at or below a folder has this content.
+    pub fn has_content(&self, content: &ContentHash, folder: &RelPath) -> Result<bool, StoreError> {
+        holds(&self.by_content, &content.0, folder)
+    }
+
+    /// Whether a file at or below a folder has this SHA-1.
+    pub fn has_sha1(&self, sha1: &Sha1, folder: &RelPath) -> Result<bool, StoreError> {
+        holds(&self.by_sha1, &sha1.0, folder)
+    }
+
     /// A path that holds this content, if there is one.
     pub fn holding(&self, digests: &KnownDigests) -> Result<Option<RelPath>, StoreError> {
         let first = |table: &ReadOnlyTable<&'static [u8], ()>, digest: &[u8]| {
@@ -247,4 +295,15 @@ impl Index {
             _ => Ok(None),
         }
     }
+}
+
+/// Whether a file below a folder has this digest.
+fn holds(table: &ReadOnlyTable<&'static [u8], ()>, digest: &[u8], folder: &RelPath) -> Result<bool, StoreError> {
+    let within = |(start, end): (Vec<u8>, Vec<u8>)| ([digest, &start].concat(), [digest, &end].concat());
+    for (start, end) in subtree_ranges(folder).map(within) {
+        if start < end && table.range(start.as_slice()..end.as_slice())?.next().is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

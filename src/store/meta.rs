@@ -14,6 +14,9 @@ const FORMAT_KEY: &str = "format";
 const EPOCH_KEY: &str = "epoch";
 const CLOSED_KEY: &str = "closed";
 const CHANGE_KEY: &str = "change";
+const FLOOR_KEY: &str = "changes-floor";
+const STATE_KEY: &str = "state";
+const FILE_ID_KEY: &str = "last-file-id";
 const LIBRARY_KEY: &str = "library";
 const LIBRARY_PATH_KEY: &str = "library-path";
 const IMPORT_PATH_KEY: &str = "import-path";
@@ -31,6 +34,9 @@ pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     if table.remove(CLOSED_KEY)?.is_none() {
         table.insert(EPOCH_KEY, Uuid::new_v4().as_bytes().as_slice())?;
     }
+    if table.get(STATE_KEY)?.is_none() {
+        table.insert(STATE_KEY, Uuid::new_v4().as_bytes().as_slice())?;
+    }
     Ok(())
 }
 
@@ -40,15 +46,48 @@ pub(super) fn set_closed(tx: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The epoch and the latest change number.
-pub(super) fn position(tx: &ReadTransaction) -> Result<(Uuid, u64), StoreError> {
+/// Where the changes of this state are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Position {
+    pub(super) epoch: Uuid,
+    pub(super) latest: u64,
+    pub(super) floor: u64,
+}
+
+pub(super) fn position(tx: &ReadTransaction) -> Result<Position, StoreError> {
     let table = tx.open_table(TABLE)?;
     let epoch = table.get(EPOCH_KEY)?.and_then(|value| Uuid::from_slice(value.value()).ok()).ok_or(StoreError::Damaged("the epoch"))?;
-    let latest = match table.get(CHANGE_KEY)? {
-        Some(value) => u64::from_be_bytes(value.value().try_into().map_err(|_| StoreError::Damaged("a counter"))?),
-        None => 0,
-    };
-    Ok((epoch, latest))
+    Ok(Position { epoch, latest: number(&table, CHANGE_KEY)?, floor: number(&table, FLOOR_KEY)? })
+}
+
+/// The latest change number.
+pub(super) fn latest_change(tx: &WriteTransaction) -> Result<u64, StoreError> {
+    number(&tx.open_table(TABLE)?, CHANGE_KEY)
+}
+
+/// Up to which change number it is not known any more what all was gone.
+pub(super) fn floor(tx: &WriteTransaction) -> Result<u64, StoreError> {
+    number(&tx.open_table(TABLE)?, FLOOR_KEY)
+}
+
+pub(super) fn set_floor(tx: &WriteTransaction, floor: u64) -> Result<(), StoreError> {
+    tx.open_table(TABLE)?.insert(FLOOR_KEY, floor.to_be_bytes().as_slice())?;
+    Ok(())
+}
+
+/// The id of this very state: another one when the state was lost and made anew, the same after a crash.
+pub fn state_id(tx: &ReadTransaction) -> Result<Uuid, StoreError> {
+    let table = tx.open_table(TABLE)?;
+    let id = table.get(STATE_KEY)?.and_then(|value| Uuid::from_slice(value.value()).ok());
+    id.ok_or(StoreError::Damaged("the id of the state"))
+}
+
+/// Takes so many new file ids; the first is returned, the others follow it.
+pub(super) fn take_file_ids(tx: &WriteTransaction, count: u64) -> Result<u64, StoreError> {
+    let mut table = tx.open_table(TABLE)?;
+    let last = number(&table, FILE_ID_KEY)?;
+    table.insert(FILE_ID_KEY, (last + count).to_be_bytes().as_slice())?;
+    Ok(last + 1)
 }
 
 /// The places that a node serves, remembered so that commands need not be told again.
@@ -107,10 +146,15 @@ pub(super) fn next_service(tx: &WriteTransaction) -> Result<u32, StoreError> {
 
 fn next(tx: &WriteTransaction, key: &str) -> Result<u64, StoreError> {
     let mut table = tx.open_table(TABLE)?;
-    let last = match table.get(key)? {
-        Some(value) => u64::from_be_bytes(value.value().try_into().map_err(|_| StoreError::Damaged("a counter"))?),
-        None => 0,
-    };
+    let last = number(&table, key)?;
     table.insert(key, (last + 1).to_be_bytes().as_slice())?;
     Ok(last + 1)
+}
+
+/// A counter; 0 before its first use.
+fn number(table: &impl ReadableTable<&'static str, &'static [u8]>, key: &str) -> Result<u64, StoreError> {
+    match table.get(key)? {
+        Some(value) => Ok(u64::from_be_bytes(value.value().try_into().map_err(|_| StoreError::Damaged("a counter"))?)),
+        None => Ok(0),
+    }
 }

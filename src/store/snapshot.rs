@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use redb::{Database, ReadTransaction, ReadableDatabase as _};
+use uuid::Uuid;
 
-use super::StoreError;
 use super::changes::Changes;
+use super::ids::Ids;
 use super::index::Index;
 use super::properties::{Area, Properties};
+use super::{StoreError, meta};
 
 /// Everything that a listing reads.
 pub struct Snapshot {
@@ -18,6 +20,10 @@ pub struct Snapshot {
     pub index: Index,
     /// What changed in it.
     pub changes: Changes,
+    /// The numbers of files and folders.
+    pub ids: Ids,
+    /// The id of the state: another one when it was lost and made anew.
+    pub state_id: Uuid,
     originals: Properties,
     import: Properties,
 }
@@ -27,6 +33,8 @@ impl Snapshot {
         Ok(Self {
             index: Index::open(tx)?,
             changes: Changes::open(tx)?,
+            ids: Ids::open(tx)?,
+            state_id: meta::state_id(tx)?,
             originals: Properties::open(tx, Area::Originals)?,
             import: Properties::open(tx, Area::Import)?,
         })

@@ -141,6 +141,7 @@ fn chunks_become_one_file_even_when_the_node_is_killed_between_them() {
     let done = finish("17", &right);
     assert_eq!((done.status, done.headers["x-oc-mtime"].as_str()), (201, "accepted"));
     assert_eq!(done.headers["etag"], done.headers["oc-etag"]);
+    assert!(done.headers["oc-fileid"].contains("tl"), "{done:?}");
     assert_files(&node, &[("big.jpg", "nine,ten,hundred,")]);
     let seen = http("HEAD", &home(&node), &[], b"");
     assert_eq!(seen.headers["etag"], done.headers["etag"]);
@@ -376,6 +377,7 @@ fn many_files_come_in_one_request_each_with_its_own_result() {
     assert_eq!(node.left_behind(), Vec::<String>::new());
     let seen = http("HEAD", &format!("{url}/large.bin"), &[], b"");
     assert_eq!(seen.headers["etag"].trim_matches('"'), results["/large.bin"]["etag"].as_str().unwrap());
+    assert!(results["/large.bin"]["fileid"].as_str().unwrap().contains("tl"), "{results}");
     assert_eq!(seen.headers["last-modified"], "Thu, 02 Jan 2020 03:04:05 GMT");
     // A later scan finds nothing that the index does not know.
     node.stop();

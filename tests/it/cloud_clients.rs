@@ -144,6 +144,8 @@ fn syncs_both_ways(program: &'static str) {
     assert!(files.contains_key("moved.bin") && files["dir/four.txt"] == "small 4");
     assert!(node.library.join("empty").is_dir() && desktop.folder.join("made").is_dir());
     assert!(log.contains("MoveJob"), "the large file was moved, not sent again");
+    let fetched = |name: &str| log.lines().any(|line| line.contains("GETFileJob") && line.contains(name));
+    assert!(fetched("small/2.txt") && !fetched("four.txt"), "what was moved on the node is moved here, not fetched again");
     assert!(node.trashed().contains(&"one".to_owned()) && node.trashed().contains(&"small 1".to_owned()));
     desktop.rests(&node);
 

@@ -87,7 +87,7 @@ fn explorer_copies_a_photo() {
     node.serve();
     let explorer = Client { node: &node, agent: "Microsoft-WebDAV-MiniRedir/10.0.19045" };
     let options = explorer.ask("OPTIONS", "/", &[("Translate", "f")], "");
-    assert_eq!((options.headers["ms-author-via"].as_str(), options.headers["dav"].as_str()), ("DAV", "1, 2, 3"));
+    assert_eq!((options.headers["ms-author-via"].as_str(), options.headers["dav"].as_str()), ("DAV", "1, 2, 3, nextcloud-checksum-update"));
     for path in ["/", "/originals", "/originals/"] {
         assert_eq!(explorer.status("PROPFIND", path, &[("Depth", "0"), ("Translate", "f")], ""), 207, "{path}");
     }

@@ -6,6 +6,7 @@
 mod accounts;
 mod atomic;
 mod bad_input;
+mod changes;
 mod cloud;
 mod cloud_clients;
 mod demo;
@@ -16,6 +17,7 @@ mod import;
 mod layers;
 mod paths;
 mod peers;
+mod props;
 mod rfc4918;
 mod rights;
 mod serve;

@@ -13,7 +13,7 @@ use crate::types::media::is_own;
 use crate::types::{Mtime, RelPath};
 
 use super::super::http::{Body, Incoming, discard, text};
-use super::super::webdav::{Place, Promises, Refused, etag_of, status_of};
+use super::super::webdav::{Place, Promises, Refused, etag_of, numbers_of, status_of};
 use super::Cloud;
 use super::answers::json;
 use super::multipart::{Malformed, Parts, boundary};
@@ -198,9 +198,16 @@ fn store(tree: &Tree, group: Vec<Judged>) -> Vec<(String, Value)> {
         }
     }
     let committed = commit_all(tree, ready);
+    let stored: Vec<_> = committed.iter().flatten().map(|committed| committed.path().clone()).collect();
+    // Without numbers the client asks for them later.
+    let mut numbers = numbers_of(tree, stored).unwrap_or_else(|error| {
+        tracing::warn!(%error, "files were stored, but got no numbers");
+        Vec::new()
+    });
+    numbers.reverse();
     results.extend(names.into_iter().zip(committed).map(|((name, timed), committed)| {
         let result = match committed {
-            Ok(committed) => success(tree, &committed, timed),
+            Ok(committed) => success(tree, &committed, timed, numbers.pop()),
             Err(error) => failure(&(status_of(&error), error.to_string())),
         };
         (name, result)
@@ -209,8 +216,11 @@ fn store(tree: &Tree, group: Vec<Judged>) -> Vec<(String, Value)> {
 }
 
 /// What a PUT tells in headers.
-fn success(tree: &Tree, committed: &Committed, timed: bool) -> Value {
+fn success(tree: &Tree, committed: &Committed, timed: bool, number: Option<String>) -> Value {
     let mut result = json!({ "error": false, "etag": etag_of(tree, committed) });
+    if let Some(number) = number {
+        result["fileid"] = json!(number);
+    }
     if timed {
         result["X-OC-MTime"] = json!("accepted");
     }

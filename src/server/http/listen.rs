@@ -138,6 +138,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::
         tokio::spawn(serve(connection, stream, ending.subscribe()));
     }
     drop(listener);
+    shared.app.api.stop();
     ending.send_replace(true);
     if tokio::time::timeout(GRACE, ending.closed()).await.is_err() {
         tracing::warn!("some requests did not end in time and were broken off");

@@ -42,6 +42,8 @@ struct Arrived {
 pub(super) struct Stored {
     pub(super) meta: Meta,
     pub(super) digests: Digests,
+    /// The checksums that were asked for: kind and hexadecimal digits.
+    pub(super) hashes: Vec<(&'static str, String)>,
     /// An earlier file went to the trash for it.
     pub(super) replaced: bool,
 }
@@ -90,6 +92,7 @@ impl Intake {
         let Arrived { staged, promises } = append(&tree, arrived, &path, &gathered).map_err(|error| failed(&error))?;
         let Some(staged) = staged else { return Err(broken(())) };
         let digests = staged.digests();
+        let hashes = promises.answers(&digests.sha1);
         if let Some(kind) = promises.broken(&digests.sha1) {
             return Err(wrong_checksum(kind));
         }
@@ -97,7 +100,7 @@ impl Intake {
         if committed.version().size == 0 && committed.replaced() {
             tracing::warn!(%path, "an empty upload replaced a file; the file is in the trash");
         }
-        Ok(Stored { meta: meta_of(&tree, &committed), digests, replaced: committed.replaced() })
+        Ok(Stored { meta: meta_of(&tree, &committed), digests, hashes, replaced: committed.replaced() })
     }
 }
 

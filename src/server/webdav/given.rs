@@ -15,12 +15,14 @@ use crate::library::{Committed, LibraryError, OnDisk, Tree};
 use crate::types::{Expect, RelPath};
 
 use super::super::http::{Body, text};
+use super::afterwards::Afterwards;
 use super::file::{GATHER, blocking};
 use super::judge::{Claim, Target};
 use super::meta::Meta;
 use super::mount::Below;
 use super::put;
 use super::refusal::{Answered, Refusal, broken, settle};
+use super::scene::oc_id;
 use super::{Mount, WebDav};
 
 /// A body that is here already.
@@ -77,7 +79,9 @@ impl WebDav {
         if headers.get("overwrite").is_some_and(|value| value == "F") {
             request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         }
-        settle(put::answer(&self.mounts, mount, below, request, login).await)
+        let afterwards = Afterwards::of_upload((&mount, &below), headers, &login);
+        let answer = settle(put::answer(&self.mounts, mount, below, request, login).await);
+        afterwards.complete(answer).await
     }
 
     /// Where a file of this path in somebody's home goes, when they may store it there under these conditions.
@@ -140,6 +144,12 @@ pub(super) async fn make_folders(target: &Target) {
 pub(in crate::server) fn etag_of(tree: &Tree, committed: &Committed) -> String {
     let known = tree.indexes(committed.path()).then_some(committed.version().digests);
     Meta::of(committed.stat(), known).opaque_etag().unwrap_or_default()
+}
+
+/// The numbers of files that have just been stored, in Nextcloud's long form.
+pub(in crate::server) fn numbers_of(tree: &Tree, paths: Vec<RelPath>) -> Result<Vec<String>, LibraryError> {
+    let state = tree.view()?.state_id();
+    Ok(tree.file_ids(paths)?.into_iter().map(|number| oc_id(number, state)).collect())
 }
 
 /// The status that a failed change is answered with.

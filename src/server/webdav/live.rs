@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use crate::accounts::Rights;
 use crate::dav::multistatus::Found;
 use crate::dav::names::{self, PropName};
 use crate::dav::{checksum, propfind};
@@ -13,6 +14,7 @@ use super::Viewer;
 use super::fs::Root;
 use super::locks::{Locks, place_in};
 use super::meta::FileTag;
+use super::scene::{Scene, sync_token};
 
 /// Locks are exclusive or shared write locks (RFC 4918 section 15.10).
 const SUPPORTEDLOCK: &str = "<d:lockentry><d:lockscope><d:exclusive/></d:lockscope><d:locktype><d:write/></d:locktype></d:lockentry>\
@@ -29,17 +31,34 @@ enum Live {
     ContentType,
     Etag,
     LastModified,
+    CreationDate,
     DisplayName,
     SupportedLock,
     LockDiscovery,
-    Checksums,
-    ContentHash,
     SupportedReportSet,
+    SyncToken,
+    QuotaAvailable,
+    QuotaUsed,
+    Checksums,
+    Id,
+    FileId,
+    Size,
+    Permissions,
+    Favorite,
+    OwnerId,
+    OwnerDisplayName,
+    ShareTypes,
+    DataFingerprint,
+    HasPreview,
+    CreationTime,
+    IsEncrypted,
+    MountType,
+    ContentHash,
     LibraryId,
 }
 
 /// All of them; the first ones are what every resource may have, and what `allprop` tells.
-static LIVE: [(Live, PropName); 12] = [
+static LIVE: [(Live, PropName); 29] = [
     (Live::ResourceType, names::RESOURCETYPE),
     (Live::ContentLength, names::GETCONTENTLENGTH),
     (Live::ContentType, names::GETCONTENTTYPE),
@@ -48,7 +67,24 @@ static LIVE: [(Live, PropName); 12] = [
     (Live::SupportedLock, names::SUPPORTEDLOCK),
     (Live::LockDiscovery, names::LOCKDISCOVERY),
     (Live::DisplayName, names::DISPLAYNAME),
+    (Live::CreationDate, names::CREATIONDATE),
+    (Live::SyncToken, names::SYNC_TOKEN),
+    (Live::QuotaAvailable, names::QUOTA_AVAILABLE),
+    (Live::QuotaUsed, names::QUOTA_USED),
     (Live::Checksums, names::CHECKSUMS),
+    (Live::Id, names::ID),
+    (Live::FileId, names::FILEID),
+    (Live::Size, names::SIZE),
+    (Live::Permissions, names::PERMISSIONS),
+    (Live::Favorite, names::FAVORITE),
+    (Live::OwnerId, names::OWNER_ID),
+    (Live::OwnerDisplayName, names::OWNER_DISPLAY_NAME),
+    (Live::ShareTypes, names::SHARE_TYPES),
+    (Live::DataFingerprint, names::DATA_FINGERPRINT),
+    (Live::HasPreview, names::HAS_PREVIEW),
+    (Live::CreationTime, names::CREATION_TIME),
+    (Live::IsEncrypted, names::IS_ENCRYPTED),
+    (Live::MountType, names::MOUNT_TYPE),
     (Live::ContentHash, names::CONTENT_HASH),
     (Live::SupportedReportSet, names::SUPPORTED_REPORT_SET),
     (Live::LibraryId, names::LIBRARY_ID),
@@ -67,6 +103,24 @@ impl Ask {
         let live = LIVE.iter().find(|(_, known)| *known == name).map(|(live, _)| *live);
         Self { name, live }
     }
+
+    /// Whether a client may have set it.
+    fn may_be_dead(&self) -> bool {
+        self.live.is_none_or(|live| live == Live::DisplayName)
+    }
+}
+
+/// What has to be looked up for a whole answer or folder, because of what is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// The numbers of files and folders; those without get one.
+    pub(super) ids: bool,
+    /// Which are the user's favourites.
+    pub(super) favorites: bool,
+    /// What room the disk has.
+    pub(super) room: bool,
+    /// Dead properties.
+    pub(super) dead: bool,
 }
 
 /// What a client wants to know of each resource, looked up once for all of them.
@@ -92,12 +146,23 @@ impl Asked {
             propfind::Request::PropName => Self { props: every().collect(), all: true, names: true },
         }
     }
+
+    pub(super) fn needs(&self) -> Needs {
+        let asks = |lives: &[Live]| self.props.iter().any(|ask| ask.live.is_some_and(|live| lives.contains(&live)));
+        Needs {
+            ids: asks(&[Live::Id, Live::FileId]),
+            favorites: asks(&[Live::Favorite]),
+            room: asks(&[Live::QuotaAvailable]),
+            dead: self.all || self.props.iter().any(Ask::may_be_dead),
+        }
+    }
 }
 
 /// For whom properties are told.
 #[derive(Clone)]
 pub(super) struct Teller {
     pub(super) viewer: Viewer,
+    pub(super) user: String,
     pub(super) locks: Locks,
 }
 
@@ -113,8 +178,11 @@ pub(super) struct Subject<'a> {
     pub(super) shown: &'a str,
     pub(super) stat: Stat,
     pub(super) digests: Option<Digests>,
-    /// There are dead properties somewhere.
+    /// There are dead properties somewhere, and they may be asked for.
     pub(super) any_dead: bool,
+    pub(super) scene: Option<&'a Scene>,
+    /// Its number, as far as that matters.
+    pub(super) number: Option<u64>,
 }
 
 impl Subject<'_> {
@@ -133,7 +201,8 @@ impl Subject<'_> {
             _ => Vec::new(),
         };
         for ask in &asked.props {
-            if let Some(property) = dead.iter().find(|property| property.name() == ask.name) {
+            let set = dead.iter().find(|property| ask.may_be_dead() && property.name() == ask.name);
+            if let Some(property) = set {
                 found.verbatim(&property.xml);
                 continue;
             }
@@ -203,14 +272,98 @@ impl Subject<'_> {
                 Some(id) => found.plain("tl:library-id", id),
                 None => return Ok(false),
             },
-            Live::ContentLength | Live::ContentType | Live::SupportedReportSet | Live::LibraryId => return Ok(false),
+            _ => return self.tell_more(live, teller, found),
         }
         Ok(true)
+    }
+
+    /// The same for what is seldom asked for, and what ownCloud's and Nextcloud's clients want to know.
+    fn tell_more(&self, live: Live, teller: &Teller, found: &mut Found<'_>) -> Result<bool, LibraryError> {
+        let folder = self.is_folder();
+        match (live, self.scene) {
+            (Live::CreationDate, _) => match self.created().and_then(internet_date) {
+                Some(date) => found.plain("d:creationdate", date),
+                None => return Ok(false),
+            },
+            (Live::SyncToken, _) if folder => match self.view.map(|view| sync_token(view, &self.path())).transpose()?.flatten() {
+                Some(token) => found.plain("d:sync-token", token),
+                None => return Ok(false),
+            },
+            (Live::QuotaAvailable, Some(Scene { room: Some(room), .. })) if folder => found.plain("d:quota-available-bytes", room),
+            (Live::QuotaUsed, _) if folder => match self.bytes_below()? {
+                Some(bytes) => found.plain("d:quota-used-bytes", bytes),
+                None => return Ok(false),
+            },
+            (Live::Size, _) if folder => match self.bytes_below()? {
+                Some(bytes) => found.plain("oc:size", bytes),
+                None => return Ok(false),
+            },
+            (Live::Size, _) => found.plain("oc:size", self.stat.size),
+            (Live::Id, Some(scene)) => match self.number {
+                Some(number) => found.plain("oc:id", scene.oc_id(number)),
+                None => return Ok(false),
+            },
+            (Live::FileId, _) => match self.number {
+                Some(number) => found.plain("oc:fileid", number),
+                None => return Ok(false),
+            },
+            (Live::Permissions, _) => found.plain("oc:permissions", self.permissions()),
+            (Live::Favorite, scene) => {
+                let is = scene.is_some_and(|scene| scene.is_favorite(self.number));
+                found.plain("oc:favorite", u8::from(is));
+            }
+            (Live::OwnerId, _) => found.text("oc:owner-id", &teller.user),
+            (Live::OwnerDisplayName, _) => found.text("oc:owner-display-name", &teller.user),
+            (Live::ShareTypes, _) => found.empty("oc:share-types"),
+            (Live::DataFingerprint, Some(scene)) if folder => found.plain("oc:data-fingerprint", scene.fingerprint()),
+            (Live::HasPreview, _) => found.plain("nc:has-preview", false),
+            (Live::CreationTime, _) => found.plain("nc:creation_time", self.created().map_or(0, Mtime::seconds)),
+            (Live::IsEncrypted, _) if folder => found.plain("nc:is-encrypted", 0),
+            (Live::MountType, _) => found.empty("nc:mount-type"),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Bytes of everything in a folder of the library.
+    fn bytes_below(&self) -> Result<Option<u64>, LibraryError> {
+        let Some(changes) = self.view.and_then(View::changes) else { return Ok(None) };
+        Ok(Some(changes.folders().get(&self.path())?.map_or(0, |folder| folder.totals.bytes)))
+    }
+
+    fn created(&self) -> Option<Mtime> {
+        self.root.and_then(|root| root.tree.created(&self.path()))
+    }
+
+    fn permissions(&self) -> String {
+        match self.root {
+            Some(root) => permissions(root.rights, self.is_folder(), self.path() == root.base),
+            None => permissions(Rights::READ, true, true),
+        }
     }
 
     fn library(&self) -> Option<crate::types::LibraryId> {
         self.root.and_then(|root| root.library)
     }
+}
+
+/// A date as RFC 3339 has it (RFC 4918 section 15.1).
+fn internet_date(time: Mtime) -> Option<String> {
+    jiff::Timestamp::from_second(time.seconds()).ok().map(|time| time.to_string())
+}
+
+/// What may be done with a file or folder, as ownCloud's clients read it: G read, D delete, N rename, V move, W change a file, CK make files
+/// and folders in a folder. S and M, for what is shared or mounted, would make them pass it over.
+fn permissions(rights: Rights, folder: bool, is_root: bool) -> String {
+    let own = !is_root;
+    let letters = [
+        ("G", rights.read),
+        ("D", rights.delete && own),
+        ("NV", rights.change && own),
+        ("W", rights.change && !folder),
+        ("CK", rights.add && folder),
+    ];
+    letters.iter().filter(|(_, may)| *may).map(|(letter, _)| *letter).collect()
 }
 
 /// The media type that a name promises.
@@ -224,5 +377,31 @@ pub(super) struct HttpDate(pub(super) Mtime);
 impl fmt::Display for HttpDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         httpdate::HttpDate::from(SystemTime::from(self.0.max(Mtime(0)))).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions_are_what_the_rights_allow() {
+        assert_eq!(permissions(Rights::ALL, false, false), "GDNVW");
+        assert_eq!(permissions(Rights::ALL, true, false), "GDNVCK");
+        assert_eq!(permissions(Rights::ALL, true, true), "GCK");
+        assert_eq!(permissions(Rights::READ, true, false), "G");
+        assert_eq!(permissions(Rights { add: true, ..Rights::READ }, true, false), "GCK");
+        assert_eq!(permissions(Rights { delete: true, ..Rights::READ }, false, false), "GD");
+        assert_eq!(permissions(Rights::NONE, false, false), "");
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_looked_up() {
+        assert_eq!(Asked::of(propfind::Request::Props(propfind::WANTED.to_vec())).needs(), Needs::default());
+        let all = Asked::of(propfind::Request::AllProp { include: vec![names::GETETAG, names::FILEID] });
+        assert_eq!(all.needs(), Needs { ids: true, dead: true, ..Needs::default() });
+        let one = |name: PropName| Asked::of(propfind::Request::Props(vec![name])).needs();
+        assert_eq!(one(names::QUOTA_AVAILABLE), Needs { room: true, ..Needs::default() });
+        assert!(one(PropName::owned("urn:x", "y")).dead);
     }
 }

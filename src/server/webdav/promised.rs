@@ -1,4 +1,4 @@
-//! Checksums that a client promises for a body, in the notations of the field, and whether the body keeps them.
+//! Checksums that a client promises for a body, in the notations of the field, and whether the body keeps them; and those that it asks for.
 
 use adler2::Adler32;
 use base64::Engine as _;
@@ -8,13 +8,16 @@ use sha2::{Digest as _, Sha256};
 
 use crate::types::Sha1;
 
-/// One promised checksum and the sum so far.
+/// One checksum: the sum so far, and what it is to be, if the client says.
 #[derive(Clone)]
 struct Promise {
     name: &'static str,
     sum: Sum,
-    expected: Vec<u8>,
+    expected: Option<Vec<u8>>,
 }
+
+/// The kinds of checksums, and how many bytes each has.
+const KINDS: [(&str, usize); 4] = [("SHA1", 20), ("MD5", 16), ("SHA256", 32), ("ADLER32", 4)];
 
 #[derive(Clone)]
 enum Sum {
@@ -31,7 +34,7 @@ pub(in crate::server) struct Promises(Vec<Promise>);
 
 impl Promises {
     /// From OC-Checksum (`SHA1:hex`, several separated by spaces), Content-MD5 (RFC 1864), Digest (RFC 3230) and Content-Digest
-    /// (RFC 9530). Kinds that nobody here knows are passed over; a value that is none of its kind is an error.
+    /// (RFC 9530), and what X-Hash asks for. Kinds that nobody here knows are passed over; a value that is none of its kind is an error.
     pub(in crate::server) fn of(headers: &HeaderMap) -> Result<Self, String> {
         let mut promises = Self::default();
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
@@ -50,19 +53,31 @@ impl Promises {
                 }
             }
         }
+        if let Some(asked) = text("x-hash").and_then(Self::asked) {
+            promises.0.extend(asked.0);
+        }
         Ok(promises)
     }
 
+    /// The checksums that a header asks for by name: `sha1`, `md5`, `sha256`, `adler32`, or `all`; several separated by commas. None when it
+    /// names nothing that anybody here knows.
+    pub(super) fn asked(value: &str) -> Option<Self> {
+        let names = || value.split([',', ' ']).map(str::trim);
+        let all = names().any(|name| name.eq_ignore_ascii_case("all"));
+        let wanted = |kind: &str| all || names().any(|name| name.eq_ignore_ascii_case(kind));
+        let asked = KINDS.iter().filter(|(kind, _)| wanted(kind)).map(|(name, _)| Promise { name, sum: Sum::new(name), expected: None });
+        Some(Self(asked.collect())).filter(|asked| !asked.0.is_empty())
+    }
+
     fn add(&mut self, kind: &str, expected: Option<Vec<u8>>, header: &'static str) -> Result<(), String> {
-        let (name, sum, size) = match kind.trim().to_ascii_lowercase().as_str() {
-            "md5" => ("MD5", Sum::Md5(Md5::new()), 16),
-            "sha1" | "sha" => ("SHA1", Sum::Sha1, 20),
-            "sha256" | "sha-256" => ("SHA256", Sum::Sha256(Sha256::new()), 32),
-            "adler32" => ("ADLER32", Sum::Adler32(Adler32::new()), 4),
-            _ => return Ok(()),
+        let kind = match kind.trim().to_ascii_uppercase().as_str() {
+            "SHA" => "SHA1".to_owned(),
+            "SHA-256" => "SHA256".to_owned(),
+            kind => kind.to_owned(),
         };
-        let expected = expected.filter(|bytes| bytes.len() == size).ok_or_else(|| format!("{header} has no {name} in it.\n"))?;
-        self.0.push(Promise { name, sum, expected });
+        let Some((name, size)) = KINDS.iter().find(|(name, _)| *name == kind) else { return Ok(()) };
+        let expected = expected.filter(|bytes| bytes.len() == *size).ok_or_else(|| format!("{header} has no {name} in it.\n"))?;
+        self.0.push(Promise { name, sum: Sum::new(name), expected: Some(expected) });
         Ok(())
     }
 
@@ -81,14 +96,37 @@ impl Promises {
     /// The kind of a promise that the body, whose SHA-1 is known already, did not keep.
     pub(in crate::server) fn broken(self, sha1: &Sha1) -> Option<&'static str> {
         self.0.into_iter().find_map(|promise| {
-            let kept = match promise.sum {
-                Sum::Md5(sum) => sum.finalize().as_slice() == promise.expected,
-                Sum::Sha1 => sha1.0.as_slice() == promise.expected,
-                Sum::Sha256(sum) => sum.finalize().as_slice() == promise.expected,
-                Sum::Adler32(sum) => sum.checksum().to_be_bytes().as_slice() == promise.expected,
-            };
+            let kept = promise.expected.is_none_or(|expected| promise.sum.finish(sha1) == expected);
             (!kept).then_some(promise.name)
         })
+    }
+
+    /// What was asked for, as name and hexadecimal digits.
+    pub(super) fn answers(&self, sha1: &Sha1) -> Vec<(&'static str, String)> {
+        let asked = self.0.iter().filter(|promise| promise.expected.is_none());
+        let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        asked.map(|promise| (promise.name, hex(promise.sum.clone().finish(sha1)))).collect()
+    }
+}
+
+impl Sum {
+    /// Of one of the [`KINDS`].
+    fn new(kind: &str) -> Self {
+        match kind {
+            "MD5" => Self::Md5(Md5::new()),
+            "SHA256" => Self::Sha256(Sha256::new()),
+            "ADLER32" => Self::Adler32(Adler32::new()),
+            _ => Self::Sha1,
+        }
+    }
+
+    fn finish(self, sha1: &Sha1) -> Vec<u8> {
+        match self {
+            Self::Md5(sum) => sum.finalize().to_vec(),
+            Self::Sha1 => sha1.0.to_vec(),
+            Self::Sha256(sum) => sum.finalize().to_vec(),
+            Self::Adler32(sum) => sum.checksum().to_be_bytes().to_vec(),
+        }
     }
 }
 
@@ -133,6 +171,20 @@ mod tests {
             broken.update(b"abd");
             assert!(broken.broken(&sha1(b"abd")).is_some(), "{header:?}");
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_answered() {
+        let mut all = promises(&[("x-hash", "all"), ("oc-checksum", "ADLER32:024d0127")]).unwrap();
+        all.update(b"abc");
+        let answers = all.answers(&sha1(b"abc"));
+        let of = |kind: &str| answers.iter().find(|(name, _)| *name == kind).map(|(_, hex)| hex.as_str());
+        assert_eq!(of("SHA1"), Some("a9993e364706816aba3e25717850c26c9cd0d89d"));
+        assert_eq!(of("MD5"), Some("900150983cd24fb0d6963f7d28e17f72"));
+        assert_eq!(of("ADLER32"), Some("024d0127"));
+        assert_eq!((answers.len(), all.broken(&sha1(b"abc"))), (4, None));
+        assert_eq!(promises(&[("x-hash", "MD5, sha256")]).unwrap().answers(&sha1(b"")).len(), 2);
+        assert!(Promises::asked("crc32").is_none());
     }
 
     #[test]

@@ -21,9 +21,10 @@ use super::super::http::{Body, Incoming, text};
 use super::Viewer;
 use super::file::blocking;
 use super::fs::{Files, Place, Root};
-use super::live::{Asked, Subject, Teller};
+use super::live::{Asked, Needs, Subject, Teller};
 use super::meta::{FsError, fs_error};
 use super::mount::{Below, Mount};
+use super::scene::{Numbers, Scene, number_members, number_of};
 use super::warm;
 
 /// A request body larger than this is none that a client would send.
@@ -41,7 +42,7 @@ enum Depth {
     Infinity,
 }
 
-pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incoming>, endless: bool) -> Response<Body> {
+pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incoming>, user: &str, endless: bool) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let depth = match parts.headers.get("depth").map(HeaderValue::as_bytes) {
         Some(b"0") => Depth::Zero,
@@ -60,11 +61,13 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
         Ok(Err(error)) => return text(StatusCode::BAD_REQUEST, format!("The request body is no PROPFIND: {error}.\n")),
         Err(_) => return text(StatusCode::BAD_REQUEST, "The request body is not UTF-8.\n"),
     };
+    let asked = Asked::of(wanted);
     let walk = Walk {
         base: mount.base(),
         files: mount.files.clone(),
-        asked: Asked::of(wanted),
-        teller: Teller { viewer: Viewer::of(&parts.headers), locks: mount.locks.clone() },
+        needs: asked.needs(),
+        asked,
+        teller: Teller { viewer: Viewer::of(&parts.headers), user: user.to_owned(), locks: mount.locks.clone() },
         depth,
         document: Document::new(),
         folders: Vec::new(),
@@ -111,6 +114,7 @@ struct Walk {
     base: String,
     files: Files,
     asked: Asked,
+    needs: Needs,
     teller: Teller,
     depth: Depth,
     document: Document,
@@ -135,6 +139,8 @@ impl Walk {
     /// Whether the first piece needs no disk, as far as one can guess: then it is not worth another thread.
     fn is_quick(&self, path: &RelPath) -> bool {
         match self.files.place(path.as_str()) {
+            // Giving numbers waits for the disk.
+            _ if self.needs.ids => false,
             Ok(Place::Inside(root, inside)) => warm::is_warm(root.name, &inside),
             _ => false,
         }
@@ -150,7 +156,7 @@ impl Walk {
                 let stat = stat.map_err(|error| fs_error(&error))?;
                 self.one(path, root, &inside, stat).map_err(|error| fs_error(&error))?;
                 if stat.kind == Kind::Folder && self.depth != Depth::Zero {
-                    let listing = Listing::open(path.clone(), root.clone(), inside).map_err(|error| fs_error(&error))?;
+                    let listing = Listing::open(path.clone(), root.clone(), inside, self.needs).map_err(|error| fs_error(&error))?;
                     if listing.folder.len() <= QUICK {
                         warm::warm(root.name, &listing.path);
                     }
@@ -165,7 +171,8 @@ impl Walk {
     fn top(&mut self, roots: &[Root]) -> Result<(), LibraryError> {
         let stat = Stat::unknown_folder(Mtime(0));
         let (folder, name) = (&RelPath::root(), "");
-        let top = Subject { root: None, view: None, folder, name, shown: "", stat, digests: None, any_dead: false };
+        let (scene, number) = (None, None);
+        let top = Subject { root: None, view: None, folder, name, shown: "", stat, digests: None, any_dead: false, scene, number };
         write(&mut self.document, &self.base, &top, &self.asked, &self.teller)?;
         let readable = roots.iter().filter(|root| root.rights.read);
         for root in readable.take(if self.depth == Depth::Zero { 0 } else { roots.len() }) {
@@ -186,9 +193,12 @@ impl Walk {
     fn one(&mut self, shown: &RelPath, root: &Root, path: &RelPath, stat: Stat) -> Result<(), LibraryError> {
         let view = root.tree.view()?;
         let digests = if stat.kind == Kind::File { view.digests(path, &stat)? } else { None };
-        let any_dead = !view.properties().is_empty()?;
+        let any_dead = self.needs.dead && !view.properties().is_empty()?;
+        let scene = Scene::new(root, &view, &self.teller.user, self.needs)?;
+        let number = number_of(&root.tree, &view, path, self.needs)?;
         let (folder, name) = (path.parent().unwrap_or_default(), path.name());
-        let subject = Subject { root: Some(root), view: Some(&view), folder: &folder, name, shown: shown.name(), stat, digests, any_dead };
+        let (view, scene, root) = (Some(&view), Some(&scene), Some(root));
+        let subject = Subject { root, view, folder: &folder, name, shown: shown.name(), stat, digests, any_dead, scene, number };
         let href = href::below(&self.base, shown, stat.kind == Kind::Folder);
         write(&mut self.document, &href, &subject, &self.asked, &self.teller)
     }
@@ -210,7 +220,7 @@ impl Walk {
     /// Opens a folder whose own line came with its parent.
     fn enter(&mut self, shown: RelPath) -> Result<Option<Listing>, LibraryError> {
         let Ok(Place::Inside(root, path)) = self.files.place(shown.as_str()) else { return Ok(None) };
-        match Listing::open(shown.clone(), root.clone(), path) {
+        match Listing::open(shown.clone(), root.clone(), path, self.needs) {
             Ok(listing) => Ok(Some(listing)),
             // It was removed meanwhile.
             Err(LibraryError::NotFound(_)) => Ok(None),
@@ -227,7 +237,12 @@ impl Walk {
     fn go_on(&mut self, mut listing: Listing) -> Result<Option<Listing>, LibraryError> {
         let Listing { shown, root, path, folder, next } = &mut listing;
         let view = root.tree.view()?;
-        let any_dead = !view.properties().is_empty()?;
+        let any_dead = self.needs.dead && !view.properties().is_empty()?;
+        let scene = Scene::new(root, &view, &self.teller.user, self.needs)?;
+        let mut numbers = match view.ids().filter(|_| self.needs.ids || self.needs.favorites) {
+            Some(ids) => Some(Numbers::new(ids.members(path, folder.name(*next))?)),
+            None => None,
+        };
         let mut rows = match view.index() {
             Some(index) => Some(index.cursor(path, folder.name(*next))?),
             None => None,
@@ -256,7 +271,12 @@ impl Walk {
             } else if let Some(rows) = &mut rows {
                 digests = rows.row(name)?.filter(|row| stat.matches(row)).map(|row| row.digests);
             }
-            let subject = Subject { root: Some(root), view: Some(&view), folder: path, name, shown: name, stat, digests, any_dead };
+            let number = match &mut numbers {
+                Some(numbers) => numbers.of(name)?,
+                None => None,
+            };
+            let (view, scene, root) = (Some(&view), Some(&scene), Some(&*root));
+            let subject = Subject { root, view, folder: path, name, shown: name, stat, digests, any_dead, scene, number };
             write(&mut self.document, &href, &subject, &self.asked, &self.teller)?;
         }
         // A path that would be too long is not listed further; the folder itself was told.
@@ -274,8 +294,11 @@ impl Walk {
 }
 
 impl Listing {
-    fn open(shown: RelPath, root: Root, path: RelPath) -> Result<Self, LibraryError> {
+    fn open(shown: RelPath, root: Root, path: RelPath, needs: Needs) -> Result<Self, LibraryError> {
         let folder = root.tree.folder(&path)?;
+        if needs.ids {
+            number_members(&root.tree, &path, &folder)?;
+        }
         Ok(Self { shown, root, path, folder, next: 0 })
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_RANGE, ETAG, EXPECT, LAST_MODIFIED};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 
 use crate::accounts::Login;
@@ -81,12 +81,18 @@ where
         };
         intake.store(&expect, &context)
     });
-    let Stored { meta, digests, replaced } = stored.await.map_err(broken)??;
+    let Stored { meta, digests, hashes, replaced } = stored.await.map_err(broken)??;
     let mut answer = empty(if replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED });
     let headers = answer.headers_mut();
     tell_version(headers, &meta);
     if timed {
         headers.insert("x-oc-mtime", HeaderValue::from_static("accepted"));
+    }
+    for (kind, hex) in hashes {
+        let name = HeaderName::from_bytes(format!("x-hash-{kind}").to_ascii_lowercase().as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&hex)) {
+            headers.insert(name, value);
+        }
     }
     if let Ok(sha1) = HeaderValue::from_str(&digests.sha1.to_string()) {
         headers.insert("x-hash-sha1", sha1);
