@@ -9,6 +9,6 @@ mod http;
 mod tls;
 mod webdav;
 
-pub use http::{App, ExternalUrl, Front, Limits, Network, Outside, Prefix, Running, StartError, start};
+pub use http::{App, ExternalUrl, Front, Limits, Network, Outside, Prefix, Running, StartError, listen, start};
 pub use tls::{TlsError, TlsFiles};
 pub use webdav::{Roots, Rules};

@@ -47,7 +47,7 @@ pub(super) fn print(text: &str) {
 
 fn log_to_stderr(verbose: u8) {
     let level = match verbose {
-        0 => "twinlens=error",
+        0 => "twinlens=warn",
         1 => "twinlens=info,warn",
         2 => "twinlens=debug,info",
         _ => "trace",

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tokio::net::TcpListener;
 
 use crate::node::{ExitCode, Failure, Node, UpkeepSettings};
-use crate::server::Rules;
+use crate::server::{Rules, listen};
 
 use super::args::{Global, ServeArgs};
 use super::run::{data_folder, print};
@@ -28,8 +27,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
         .await?;
     let node = Arc::new(node);
     // Before the library is touched: a port in use must change nothing.
-    let listener = TcpListener::bind(args.listen)
-        .await
+    let listener = listen(args.listen)
         .map_err(|error| Failure::unreachable(format!("cannot listen on {}: {error}; choose another with --listen", args.listen)))?;
     let stop = stop_signal()?;
     let first = node.serve(listener).await?;

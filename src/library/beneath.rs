@@ -17,6 +17,8 @@ pub(super) enum Way<T> {
     Found(T),
     /// Nothing is there.
     Missing,
+    /// A link is on the way, or is what is there.
+    Link,
     /// Not to be had this way.
     Longer,
 }
@@ -35,6 +37,13 @@ pub(super) fn open_cached(root: &Path, path: &RelPath) -> io::Result<Way<File>> 
 /// A handle of what is at a path, good for looking at it.
 pub(super) fn handle(root: &Path, path: &RelPath) -> io::Result<Way<File>> {
     resolve(root, path, OFlags::PATH | OFlags::NOFOLLOW, false)
+}
+
+/// Opens what is at a place for reading, but no link.
+pub(super) fn open_itself(place: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    File::options().read(true).custom_flags(flags.bits().cast_signed()).open(place)
 }
 
 /// A handle of the folder at a path, good for reaching its members by [`member`].
@@ -66,8 +75,9 @@ fn resolve(root: &Path, path: &RelPath, flags: OFlags, cached: bool) -> io::Resu
     match openat2(root, name, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
         Ok(found) => Ok(Way::Found(found.into())),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(Way::Missing),
-        // A link; an old kernel; a sandbox that does not know the call.
-        Err(Errno::LOOP | Errno::XDEV | Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::AGAIN) => Ok(Way::Longer),
+        Err(Errno::LOOP | Errno::XDEV) => Ok(Way::Link),
+        // An old kernel; a sandbox that does not know the call.
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::AGAIN) => Ok(Way::Longer),
         Err(error) => Err(error.into()),
     }
 }

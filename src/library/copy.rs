@@ -38,7 +38,7 @@ impl Tree {
             return self.copy_properties(from, target, to);
         }
         let place = target.locate(to)?;
-        let mut hidden = Hidden::new(target)?;
+        let mut hidden = Hidden::new(target).map_err(|error| error.met_for(to))?;
         let mut copied = Vec::new();
         let made = hidden.place.join("copy");
         self.copy_into(from, &made, to, extent, &mut copied)?;
@@ -73,7 +73,7 @@ impl Tree {
 
     fn copy_file(&self, from: &RelPath, target: &Tree, to: &RelPath, replace: bool) -> Result<(), LibraryError> {
         let Open { file: mut source, stat } = self.open_file(from)?;
-        let mut staged = target.stage()?;
+        let mut staged = target.stage().map_err(|error| error.met_for(to))?;
         staged.fill(&mut source).map_err(|error| LibraryError::io(to, error))?;
         let expect = if replace { Expect::Anything } else { Expect::Absent };
         staged.commit(to, &expect, Some(stat.mtime))?;

@@ -85,6 +85,14 @@ pub enum LibraryError {
 }
 
 impl LibraryError {
+    /// The same error, said of the path that it was met for.
+    pub fn met_for(self, path: &RelPath) -> Self {
+        match self {
+            Self::Io { source, .. } => Self::io(path, source),
+            other => other,
+        }
+    }
+
     /// An error of the system at a path of the library.
     pub fn io(path: &RelPath, source: io::Error) -> Self {
         match source.kind() {

@@ -10,7 +10,6 @@ use crate::types::RelPath;
 use crate::types::media::OWN_FOLDER;
 
 use super::LibraryError;
-use super::beneath::{self, Way};
 use super::tree::{Kind, Stat, Tree};
 
 /// An open folder and the names in it, in ascending order.
@@ -71,11 +70,7 @@ impl Tree {
         if path.segments().next() == Some(OWN_FOLDER) {
             return Err(LibraryError::NotFound(path.clone()));
         }
-        let handle = match beneath::open(self.root(), path).map_err(io)? {
-            Way::Found(handle) => handle,
-            Way::Missing => return Err(LibraryError::NotFound(path.clone())),
-            Way::Longer => File::open(self.locate(path)?).map_err(io)?,
-        };
+        let handle = self.open_beneath(path)?;
         if !handle.metadata().map_err(io)?.is_dir() {
             return Err(LibraryError::WrongKind(path.clone()));
         }

@@ -11,6 +11,7 @@
 mod place;
 mod stack;
 mod take;
+mod writers;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -26,6 +27,11 @@ use crate::types::{LibraryId, RelPath};
 
 use super::tree::{Kind, Tree};
 use super::{LibraryError, check_marker};
+
+use writers::Writers;
+
+/// Who is waited for without an event to come is looked at again after this time.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A file that stays in the import tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +77,7 @@ pub struct Importer {
     told: HashSet<u64>,
     /// Where the stacks of late went, by the hash of folder and stem: a late member finds the others there.
     recent: HashMap<u64, (RelPath, Instant)>,
+    writers: Writers,
 }
 
 /// Takes everything that is in the import tree now, as far as nobody is at work on it.
@@ -82,11 +89,23 @@ impl Importer {
     /// Takes what was quiet for so long, from one tree to the other. Ends early when `stop` becomes true.
     pub fn new(import: Tree, originals: Tree, library: LibraryId, events: Events, quiet: Duration, stop: Arc<AtomicBool>) -> Self {
         let (hasher, seen) = (RandomState::new(), HashMap::new());
-        Self { import, originals, library, events, quiet, stop, hasher, seen, told: HashSet::new(), recent: HashMap::new() }
+        Self {
+            import,
+            originals,
+            library,
+            events,
+            quiet,
+            stop,
+            hasher,
+            seen,
+            told: HashSet::new(),
+            recent: HashMap::new(),
+            writers: Writers::default(),
+        }
     }
 
-    /// Looks at the whole import tree, and moves what may be moved. An error means that nothing could be done at all: the library is not there,
-    /// or the state failed.
+    /// Looks at the whole import tree, and moves what may be moved. An error means that nothing could be done at all: the library is not
+    /// there, or the state failed.
     pub fn look(&mut self, busy: Busy<'_>) -> Result<ImportReport, LibraryError> {
         check_marker(self.originals.root(), self.library)?;
         let (import, originals) = (self.import.root(), self.originals.root());
@@ -96,6 +115,7 @@ impl Importer {
         }
         let mut report = ImportReport::default();
         let started = Instant::now();
+        self.writers.forget();
         self.recent.retain(|_, (_, when)| when.elapsed() < take::LATE);
         let mut met = HashSet::new();
         let mut ahead = vec![RelPath::root()];
@@ -149,8 +169,13 @@ impl Importer {
                 break;
             }
             let members: Vec<&String> = stack.media.iter().chain(stack.sidecars.iter().map(|sidecar| &sidecar.name)).collect();
-            if members.iter().any(|name| restless.contains(*name)) {
+            let root = self.import.root().to_owned();
+            let mut open = |name: &str| self.writers.have(&root, &root.join(folder.as_str()).join(name));
+            let restless = members.iter().any(|name| restless.contains(*name));
+            if restless || members.iter().any(|name| open(name)) {
                 report.waiting += members.len() as u64;
+                let again = self.quiet.max(AGAIN);
+                report.next = Some(report.next.map_or(again, |next| next.min(again)));
                 continue;
             }
             match self.take(folder, &stack, report) {
@@ -172,8 +197,8 @@ impl Importer {
         Ok(())
     }
 
-    /// How long a file must still be left in peace; none when it was long enough. Only our own clock counts, and only whether the file looks
-    /// the same: its times may come from anywhere.
+    /// How long a file must still be left in peace; none when it was long enough. Only our own clock counts, and only whether the file
+    /// looks the same: its times may come from anywhere.
     fn rest(&mut self, path: &RelPath, now: Instant, busy: Busy<'_>, met: &mut HashSet<u64>) -> Option<Duration> {
         let key = self.hasher.hash_one(path);
         let place = self.import.root().join(path.as_str());

@@ -75,7 +75,8 @@ pub(super) fn aside(tree: &Tree, path: &RelPath, place: &Path) -> Result<PathBuf
 /// Removes the folders that were made for a file that is no longer in the trash.
 pub(super) fn sweep(tree: &Tree, kept: &Path) {
     let trash = tree.own().join("trash");
-    for folder in kept.ancestors().skip(1).take_while(|folder| **folder != trash) {
+    // The folder of the day stays.
+    for folder in kept.ancestors().skip(1).take_while(|folder| folder.parent() != Some(&trash)) {
         if fs::remove_dir(folder).is_err() {
             return;
         }

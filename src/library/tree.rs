@@ -13,6 +13,7 @@ use crate::store::{Store, StoreError, changes, index, properties};
 use crate::types::media::{OWN_FOLDER, is_junk, is_own};
 use crate::types::{ContentHash, Digests, Expect, LocalVersion, Mtime, RelPath};
 use redb::WriteTransaction;
+use rustix::io::Errno;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::beneath::{self, Way};
@@ -195,14 +196,16 @@ impl Tree {
         let folder = match beneath::folder(root, &parent).map_err(io)? {
             Way::Found(folder) => folder,
             Way::Missing => return Ok(Place::nowhere()),
-            Way::Longer => {
-                // A link on the way: where it leads inside, the handle is of the real folder.
+            Way::Link | Way::Longer => {
+                // Where a link leads inside, the handle is of the real folder.
+                let outside = || LibraryError::Outside(path.clone());
                 let real = match fs::canonicalize(root.join(parent.as_str())) {
                     Ok(real) => real,
                     Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::nowhere()),
+                    // A link to itself.
+                    Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => return Err(outside()),
                     Err(error) => return Err(io(error)),
                 };
-                let outside = || LibraryError::Outside(path.clone());
                 if real.starts_with(&self.inner.own) {
                     return Err(outside());
                 }
@@ -210,8 +213,10 @@ impl Tree {
                 let real = RelPath::parse(real).map_err(|_| outside())?;
                 match beneath::folder(root, &real).map_err(io)? {
                     Way::Found(folder) => folder,
-                    // RACE: on a system without handles for this, a link put on the way just now leads where it likes.
-                    _ => return Ok(Place::plain(root.join(real.as_str()).join(path.name()))),
+                    Way::Missing => return Ok(Place::nowhere()),
+                    Way::Link => return Err(outside()),
+                    // RACE: on a system without such handles, a link put on the way just now leads where it likes.
+                    Way::Longer => return Ok(Place::plain(root.join(real.as_str()).join(path.name()))),
                 }
             }
         };
@@ -247,7 +252,7 @@ impl Tree {
         match beneath::handle(&self.inner.root, path).map_err(io)? {
             Way::Found(handle) => return Ok(Stat::of(&handle.metadata().map_err(io)?)),
             Way::Missing => return Ok(None),
-            Way::Longer => {}
+            Way::Link | Way::Longer => {}
         }
         match fs::symlink_metadata(self.locate(path)?) {
             Ok(metadata) => Ok(Stat::of(&metadata)),
@@ -258,7 +263,8 @@ impl Tree {
 
     /// The members of a folder, in no order. A name that is not UTF-8 comes as an error with a stand-in path.
     pub fn list(&self, folder: &RelPath) -> Result<Vec<Member>, LibraryError> {
-        let place = self.locate(folder)?;
+        let handle = self.open_beneath(folder)?;
+        let place = beneath::member(&handle, "").unwrap_or_else(|| self.inner.root.join(folder.as_str()));
         let mut members = Vec::new();
         for entry in fs::read_dir(&place).map_err(|error| LibraryError::io(folder, error))? {
             let entry = entry.map_err(|error| LibraryError::io(folder, error))?;
@@ -284,22 +290,28 @@ impl Tree {
         Ok(members)
     }
 
+    /// Opens what is at a path for reading; a link is nothing.
+    pub(super) fn open_beneath(&self, path: &RelPath) -> Result<File, LibraryError> {
+        let io = |error| LibraryError::io(path, error);
+        match beneath::open(&self.inner.root, path).map_err(io)? {
+            Way::Found(file) => Ok(file),
+            Way::Missing => Err(LibraryError::NotFound(path.clone())),
+            Way::Link | Way::Longer => {
+                let place = self.locate(path)?;
+                beneath::open_itself(&place).map_err(|error| match error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+                    true => LibraryError::NotFound(path.clone()),
+                    false => io(error),
+                })
+            }
+        }
+    }
+
     /// Opens a file for reading, with what it is.
     pub fn open_file(&self, path: &RelPath) -> Result<Open, LibraryError> {
         if path.segments().next().is_some_and(is_own) {
             return Err(LibraryError::NotFound(path.clone()));
         }
-        let file = match beneath::open(&self.inner.root, path).map_err(|error| LibraryError::io(path, error))? {
-            Way::Found(file) => file,
-            Way::Missing => return Err(LibraryError::NotFound(path.clone())),
-            Way::Longer => {
-                let place = self.locate(path)?;
-                if fs::symlink_metadata(&place).is_ok_and(|metadata| metadata.is_symlink()) {
-                    return Err(LibraryError::NotFound(path.clone()));
-                }
-                File::open(place).map_err(|error| LibraryError::io(path, error))?
-            }
-        };
+        let file = self.open_beneath(path)?;
         Open::of(path, file)
     }
 
@@ -343,25 +355,20 @@ impl Tree {
 
     /// Sets the modification time of a file or folder.
     pub fn set_mtime(&self, path: &RelPath, mtime: Mtime) -> Result<(), LibraryError> {
-        let place = self.locate(path)?;
         let _locks = self.lock_file(path);
         let before = self.stat(path)?.ok_or_else(|| LibraryError::NotFound(path.clone()))?;
         let digests = self.digests(path, &before)?;
-        // Not through a link that has just taken the name.
-        let file = match beneath::open(&self.inner.root, path).map_err(|error| LibraryError::io(path, error))? {
-            Way::Found(file) => file,
-            _ => File::open(&place).map_err(|error| LibraryError::io(path, error))?,
-        };
+        let file = self.open_beneath(path)?;
         file.set_modified(mtime.into()).map_err(|error| LibraryError::io(path, error))?;
         if let (Some(digests), Some(stat)) = (digests, self.stat(path)?) {
             self.remember(path, stat, digests)?;
         }
         // A Nextcloud that mounts this node looks again only at folders whose own time has changed.
         if before.kind == Kind::File
-            && let Some(folder) = place.parent()
+            && let Some(folder) = path.parent()
         {
-            let raised = File::open(folder).and_then(|folder| folder.set_modified(std::time::SystemTime::now()));
-            raised.map_err(|error| LibraryError::io(path, error))?;
+            let raised = self.open_beneath(&folder)?.set_modified(std::time::SystemTime::now());
+            raised.map_err(|error| LibraryError::io(&folder, error))?;
         }
         Ok(())
     }

@@ -3,10 +3,11 @@
 //! They lie in `.twinlens/uploads/USER/ID/CHUNK`, on the file system of the library. A chunk is there whole and durable, or not at all.
 //! A session that nobody adds to for 24 hours is swept.
 
-use std::cmp::Ordering;
+mod assembly;
+
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
@@ -15,6 +16,9 @@ use crate::types::{Digests, Mtime};
 
 use super::tree::sync_parent;
 use super::{LibraryError, Staged, Tree};
+
+pub use self::assembly::Assembly;
+use self::assembly::{check_whole, is_chunk_name, natural};
 
 /// A session without a new chunk for so long is swept.
 const EXPIRY: Duration = Duration::from_secs(24 * 3600);
@@ -222,12 +226,10 @@ impl Uploads {
             return Err(UploadError::Busy);
         }
         // From here on dropping it frees the session.
-        let mut assembly = Assembly { uploads: self.clone(), session, size: 0, chunks: Vec::new() };
-        let chunks = chunks_at(&assembly.session, id)?;
-        assembly.size = chunks.iter().map(|chunk| chunk.size).sum();
-        check_whole(&chunks, assembly.size, total)?;
-        assembly.chunks = chunks.into_iter().map(|chunk| assembly.session.join(chunk.name)).collect();
-        Ok(assembly)
+        let assembly = Assembly::new(self.clone(), session.clone());
+        let chunks = chunks_at(&session, id)?;
+        check_whole(&chunks, total)?;
+        Ok(assembly.of(&chunks))
     }
 
     /// Whether there is room for so many bytes more; how many more it is.
@@ -336,86 +338,6 @@ impl IncomingChunk {
     }
 }
 
-/// The chunks of a session as one file. Dropping it gives the session back as it was.
-pub struct Assembly {
-    uploads: Uploads,
-    session: PathBuf,
-    size: u64,
-    chunks: Vec<PathBuf>,
-}
-
-impl Assembly {
-    /// Bytes of the whole file.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// All bytes, one chunk after the other.
-    pub fn reader(&self) -> impl Read + Send + use<> {
-        Chunks { rest: self.chunks.clone().into_iter(), open: None }
-    }
-
-    /// Ends the session: the file is where it belongs.
-    pub fn finish(self) {
-        self.uploads.discard(&self.session);
-    }
-}
-
-impl Drop for Assembly {
-    fn drop(&mut self) {
-        self.uploads.lock().busy.remove(&self.session);
-    }
-}
-
-struct Chunks {
-    rest: std::vec::IntoIter<PathBuf>,
-    open: Option<File>,
-}
-
-impl Read for Chunks {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some(file) = &mut self.open {
-                let read = file.read(buffer)?;
-                if read > 0 || buffer.is_empty() {
-                    return Ok(read);
-                }
-            }
-            match self.rest.next() {
-                Some(place) => self.open = Some(File::open(place)?),
-                None => return Ok(0),
-            }
-        }
-    }
-}
-
-/// Whether the chunks are all there is: by the announced total, or else by their names, which count from 0 or 1 or tell where a chunk
-/// begins. A Nextcloud stores a shorter file when one is missing; here nothing is stored.
-fn check_whole(chunks: &[Chunk], size: u64, total: Option<u64>) -> Result<(), UploadError> {
-    let incomplete = |expected: String| UploadError::Incomplete { found: size, expected };
-    if let Some(total) = total {
-        return if size == total { Ok(()) } else { Err(incomplete(format!("but the file is said to have {total}"))) };
-    }
-    let starts: Vec<u64> = chunks.iter().filter_map(|chunk| chunk.name.split('-').next()?.parse().ok()).collect();
-    let first = starts.first().copied().unwrap_or(u64::MAX);
-    let counted = first <= 1 && starts.iter().zip(first..).all(|(start, number)| *start == number);
-    let begin = chunks.iter().scan(0, |at, chunk| Some(std::mem::replace(at, *at + chunk.size)));
-    let placed = !starts.is_empty() && starts.iter().copied().eq(begin);
-    if starts.len() == chunks.len() && (counted || placed) { Ok(()) } else { Err(incomplete("and one is missing between them".into())) }
-}
-
-/// A number (Nextcloud, ownCloud), or the bytes that it holds (`START-END`: rclone, Nextcloud for Android).
-fn is_chunk_name(name: &str) -> bool {
-    let parts: Vec<&str> = name.split('-').collect();
-    parts.len() <= 2 && parts.iter().all(|part| (1..=20).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// 9 comes before 10, and 0010 is 10.
-fn natural(a: &str, b: &str) -> Ordering {
-    let key = |name: &str| name.split('-').map(|part| part.parse::<u128>().unwrap_or(0)).collect::<Vec<_>>();
-    key(a).cmp(&key(b)).then_with(|| a.cmp(b))
-}
-
 fn chunks_at(session: &Path, id: &str) -> Result<Vec<Chunk>, UploadError> {
     let mut chunks = Vec::new();
     for entry in fs::read_dir(session).map_err(|error| failed(id, error))? {
@@ -445,86 +367,4 @@ fn failed(id: &str, error: io::Error) -> UploadError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn chunks(sizes: &[(&str, u64)]) -> Vec<Chunk> {
-        sizes.iter().map(|(name, size)| Chunk { name: (*name).to_owned(), size: *size, mtime: Mtime(0) }).collect()
-    }
-
-    #[test]
-    fn a_missing_chunk_is_noticed_without_a_total() {
-        let whole = |sizes: &[(&str, u64)]| check_whole(&chunks(sizes), sizes.iter().map(|(_, size)| size).sum(), None).is_ok();
-        assert!(whole(&[("1", 5), ("2", 5), ("3", 1)]));
-        assert!(whole(&[("0000", 5), ("0001", 5)]));
-        assert!(whole(&[("0-5", 5), ("5-10", 5), ("10-11", 1)]));
-        assert!(whole(&[("0", 5), ("5", 5)]), "offsets");
-        assert!(!whole(&[("1", 5), ("3", 1)]));
-        assert!(!whole(&[("2", 5), ("3", 1)]));
-        assert!(!whole(&[("0-5", 5), ("10-11", 1)]));
-        assert!(!whole(&[]));
-    }
-
-    #[test]
-    fn a_session_that_is_put_together_does_not_change() {
-        let folder = tempfile::tempdir().unwrap();
-        let (library, state) = (folder.path().join("library"), folder.path().join("s.redb"));
-        fs::create_dir(&library).unwrap();
-        let store = crate::store::Store::open(&state).unwrap();
-        let (tree, _) = crate::library::open_library(&library, &store).unwrap();
-        let uploads = Uploads::open(tree);
-        let put = |name: &str, bytes: &[u8]| {
-            let mut chunk = uploads.receive("anna", "1", name, bytes.len() as u64)?;
-            chunk.write(bytes)?;
-            chunk.keep()
-        };
-        uploads.begin("anna", "1", 0).unwrap();
-        assert!(!put("1", b"one,").unwrap() && !put("2", b"two").unwrap() && put("2", b"two.").unwrap());
-        let late = uploads.receive("anna", "1", "3", 0).unwrap();
-        let assembly = uploads.assemble("anna", "1", Some(8)).unwrap();
-        assert!(matches!(uploads.assemble("anna", "1", Some(8)), Err(UploadError::Busy)));
-        assert!(matches!(put("3", b"x"), Err(UploadError::Busy)));
-        assert!(matches!(late.keep(), Err(UploadError::Busy)));
-        assert!(matches!(uploads.abort("anna", "1"), Err(UploadError::Busy)));
-        let mut text = String::new();
-        assembly.reader().read_to_string(&mut text).unwrap();
-        assert_eq!(text, "one,two.");
-        // Given back, it goes on as before.
-        drop(assembly);
-        assert!(!put("3", b"three").unwrap());
-        uploads.assemble("anna", "1", None).unwrap().finish();
-        assert!(matches!(uploads.chunks("anna", "1"), Err(UploadError::NoSession)));
-        assert_eq!(fs::read_dir(library.join(".twinlens/incoming")).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn a_user_has_so_many_sessions_and_no_more() {
-        let folder = tempfile::tempdir().unwrap();
-        let library = folder.path().join("library");
-        fs::create_dir(&library).unwrap();
-        let store = crate::store::Store::open(&folder.path().join("s.redb")).unwrap();
-        let uploads = Uploads::open(crate::library::open_library(&library, &store).unwrap().0);
-        (0..SESSIONS).for_each(|id| uploads.begin("anna", &id.to_string(), 0).unwrap());
-        assert!(matches!(uploads.begin("anna", "more", 0), Err(UploadError::TooMany)));
-        uploads.begin("bert", "more", 0).unwrap();
-        assert!(matches!(uploads.begin("bert", "much", u64::MAX), Err(UploadError::NoRoom)));
-        assert!(matches!(uploads.receive("bert", "more", "1", u64::MAX), Err(UploadError::NoRoom)));
-    }
-
-    #[test]
-    fn a_total_decides() {
-        assert!(check_whole(&chunks(&[("9", 1), ("100", 1)]), 2, Some(2)).is_ok());
-        assert!(check_whole(&chunks(&[("1", 1), ("2", 1)]), 2, Some(3)).is_err());
-        assert!(check_whole(&[], 0, Some(0)).is_ok());
-    }
-
-    #[test]
-    fn names_have_their_natural_order() {
-        let mut names = ["10", "9", "100", "0000000000000001", "5-10", "5-9"];
-        names.sort_by(|a, b| natural(a, b));
-        assert_eq!(names, ["0000000000000001", "5-9", "5-10", "9", "10", "100"]);
-        for bad in ["", ".file", "a", "1-2-3", "-1", "../1", "123456789012345678901"] {
-            assert!(!is_chunk_name(bad), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -1,8 +1,8 @@
 //! Notices what other programs do in a tree, without looking at everything again and again.
 //!
 //! On Linux by inotify, one watch a folder: the kernel's list of events is turned into folders to look at, and into files that are being
-//! written. It is a help, never a proof: events are lost when there are too many, and on network drives there are none. Whoever needs to be sure
-//! looks at everything from time to time. Elsewhere there are no events at all.
+//! written. It is a help, never a proof: events are lost when there are too many, and on network drives there are none. Whoever needs to
+//! be sure looks at everything from time to time. Elsewhere there are no events at all.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -97,7 +97,8 @@ impl Watch {
         self.blind
     }
 
-    /// Watches a whole tree from now on, anew if it was watched before. Takes as long as it takes to find all folders. Stops early when `stop` says so.
+    /// Watches a whole tree from now on, anew if it was watched before. Takes as long as it takes to find all folders. Stops early when
+    /// `stop` says so.
     #[cfg(target_os = "linux")]
     pub fn cover(&mut self, tree: &Tree, stop: &dyn Fn() -> bool) {
         self.inotify = None;

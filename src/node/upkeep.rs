@@ -1,7 +1,7 @@
 //! What a serving node does by itself: it keeps the index in step with what other programs do in the library, and imports what was dropped.
 //!
-//! Two threads, one for each tree, that mostly sleep. The import waits for the first look at the library, because only a whole index can tell
-//! what is there already. Neither does anything while the library's marker is missing.
+//! Two threads, one for each tree, that mostly sleep. The import waits for the first look at the library, because only a whole index can
+//! tell what is there already. Neither does anything while the library's marker is missing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

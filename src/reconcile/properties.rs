@@ -20,6 +20,8 @@ struct World {
     base: BTreeMap<RelPath, (RelPath, Base)>,
     trash: BTreeSet<char>,
     digests: bool,
+    /// Syncs so far: conflict copies of two runs have different names, as their times make them.
+    runs: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -83,7 +85,7 @@ impl World {
 
     /// What the engine does, without a disk and a network.
     fn plan(&self, policy: Policy) -> Plan {
-        let mut collector = Collector::new(policy, "conflict svc 1".into());
+        let mut collector = Collector::new(policy, format!("conflict svc {}", self.runs));
         let joined: BTreeMap<_, _> =
             self.base.iter().filter(|(_, (_, base))| base.remote.is_some()).map(|(l, (r, _))| (r.clone(), l.clone())).collect();
         let mut paths: BTreeSet<RelPath> = self.local.keys().chain(self.base.keys()).cloned().collect();
@@ -134,6 +136,7 @@ impl World {
                 }
                 Action::Conflict { copy, .. } => {
                     let theirs = self.remote[&remote];
+                    assert!(!self.remote.contains_key(copy) && !self.local.contains_key(copy), "{step:?}");
                     if policy.upload {
                         self.remote.remove(&remote);
                         self.remote.insert(copy.clone(), theirs);
@@ -192,6 +195,7 @@ impl World {
     fn sync(&mut self, policy: Policy) -> Plan {
         let plan = self.plan(policy);
         self.carry_out(&plan, policy);
+        self.runs += 1;
         plan
     }
 

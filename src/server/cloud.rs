@@ -137,8 +137,8 @@ impl Cloud {
     pub(super) async fn answer(&self, route: Route, request: Request<Incoming>, login: Login, base: Base) -> Response<Body> {
         match route {
             Route::Ocs(version, rest) => self.ocs(version, &rest, &request, &login, &base).await,
-            Route::Collection(collection) => collections::answer(&collection, request, &login).await,
-            Route::Uploads(rest) => self.answer_upload(&rest, request, login).await,
+            Route::Collection(collection) => collections::answer(&collection, request, &login, &base).await,
+            Route::Uploads(rest) => self.answer_upload(&rest, request, login, &base).await,
             Route::Bulk if request.method() == Method::POST => self.bulk(request, &login).await,
             _ => text(StatusCode::METHOD_NOT_ALLOWED, "This is not answered here.\n"),
         }

@@ -2,6 +2,7 @@
 
 mod connection;
 mod forwarded;
+mod fragment;
 mod incoming;
 mod limits;
 mod listen;
@@ -30,7 +31,7 @@ use super::webdav::{Roots, Rules, WebDav};
 
 pub(super) use self::incoming::Incoming;
 pub use self::limits::Limits;
-pub use self::listen::{Front, Running, StartError, start};
+pub use self::listen::{Front, Running, StartError, listen, start};
 pub(super) use self::outside::Peer;
 pub use self::outside::{ExternalUrl, Network, Outside, Prefix};
 
@@ -76,16 +77,12 @@ impl App {
             discard(request.into_body()).await;
             return text(StatusCode::FORBIDDEN, PUBLIC);
         }
-        let base = || Base(Peer::of(request.extensions()).map(Peer::base).unwrap_or_default());
+        let base = Base::of(&request);
         if let Some(route) = route.clone().filter(|route| route.is_public(request.headers())) {
-            let base = base();
             return self.cloud.answer_anybody(route, request, from, base).await;
         }
         match (self.admit(&request, from, route.is_some()).await, route) {
-            (Ok(login), Some(route)) => {
-                let base = base();
-                self.cloud.answer(route, request, login, base).await
-            }
+            (Ok(login), Some(route)) => self.cloud.answer(route, request, login, base).await,
             (Ok(login), None) if api::covers(request.uri().path()) => self.api.answer(request, login).await,
             (Ok(login), None) => self.webdav.handle(request, login).await,
             (Err(refusal), _) => {

@@ -159,7 +159,7 @@ fn the_end_of_an_upload_heeds_conditions_and_locks() {
     node.serve();
     let to = format!("{}/remote.php/dav/files/admin/a.jpg", node.url());
     let upload = format!("{}/remote.php/dav/uploads/admin/web-file-1", node.url());
-    eventually("the index", || http("HEAD", &to, &[], b"").status == 200);
+    node.run(&["index"]);
     http("MKCOL", &upload, &[], b"");
     assert_eq!(http("PUT", &format!("{upload}/1"), &[], b"new").status, 201);
     let finish = |header: (&str, &str)| http("MOVE", &format!("{upload}/.file"), &[("Destination", &to), header], b"").status;
@@ -332,7 +332,7 @@ fn many_files_come_in_one_request_each_with_its_own_result() {
     write(&node.library.join("old.jpg"), b"old");
     node.serve();
     let url = format!("{}/remote.php/dav/files/admin", node.url());
-    eventually("the index", || http("HEAD", &format!("{url}/old.jpg"), &[], b"").status == 200);
+    node.run(&["index"]);
     let etag = http("HEAD", &format!("{url}/old.jpg"), &[], b"").headers["etag"].clone();
     let large = "large ".repeat(500_000);
     let sum = format!("OC-Checksum: SHA1:{}\r\nX-OC-MTime: 1577934245.5\r\n", sha1(large.as_bytes()));
@@ -458,6 +458,26 @@ fn a_client_gets_an_app_password_through_the_browser() {
     assert_eq!(http("DELETE", &revoke, &[], b"").status, 403, "a password of one's own is not revoked that way");
     assert_eq!(http_as("admin", app, "DELETE", &revoke, &[], b"").status, 200);
     assert_eq!(look(), 401);
+}
+
+#[test]
+fn behind_a_proxy_addresses_are_those_that_the_client_uses() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("a");
+    node.serve();
+    let proxied = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "photos.example"), ("X-Forwarded-Prefix", "/cloud")];
+    let begun = json(&anonymous("POST", &format!("{}/index.php/login/v2", node.url()), &proxied, b""));
+    assert!(begun["login"].as_str().unwrap().starts_with("https://photos.example/cloud/login/v2/flow/"), "{begun:#}");
+    assert_eq!(begun["poll"]["endpoint"], "https://photos.example/cloud/login/v2/poll");
+    let listed = http("PROPFIND", &format!("{}/remote.php/dav/files/", node.url()), &[&BOTH[..], &proxied].concat(), b"").text();
+    assert!(listed.contains("<d:href>/cloud/remote.php/dav/files/admin/</d:href>"), "{listed}");
+    let upload = format!("{}/remote.php/dav/uploads/admin/1", node.url());
+    let to = "https://photos.example/cloud/remote.php/dav/files/admin/a.jpg";
+    let headers = [&proxied[..], &[("Destination", to)]].concat();
+    assert_eq!(http("MKCOL", &upload, &headers, b"").status, 201);
+    assert_eq!(http("PUT", &format!("{upload}/1"), &headers, b"a").status, 201);
+    assert_eq!(http("MOVE", &format!("{upload}/.file"), &headers, b"").status, 201);
+    assert_files(&node, &[("a.jpg", "a")]);
 }
 
 #[test]

@@ -88,7 +88,11 @@ mod proxies {
         assert_eq!(http("GET", &url("/originals/a.jpg"), &[], b"").text(), "one");
         assert_eq!(http("GET", &url("/photos/photos/originals/a.jpg"), &[], b"").status, 404);
         assert_eq!(http("GET", &url("/photosx/originals/a.jpg"), &[], b"").status, 404);
+        let listing = http("PROPFIND", &url("/photos/originals/"), &[("Depth", "1")], b"").text();
+        assert!(listing.contains("<d:href>/photos/originals/a.jpg</d:href>"), "{listing}");
         let told = [("X-Forwarded-Prefix", "/else/where")];
+        let listing = http("PROPFIND", &url("/originals/"), &[told[0], ("Depth", "1")], b"").text();
+        assert!(listing.contains("<d:href>/else/where/originals/a.jpg</d:href>"), "{listing}");
         assert_eq!(http("GET", &url("/else/where/originals/a.jpg"), &told, b"").text(), "one");
         assert_eq!(http("GET", &url("/else/where/originals/a.jpg"), &[], b"").status, 404);
         // A lock taken under the prefix is named with it in the If header.
@@ -250,6 +254,33 @@ mod timeouts {
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
         stream.write_all(&frame(4, 0, 0, &[])).unwrap();
         assert!(is_ended(&mut stream));
+    }
+
+    #[test]
+    fn an_http2_client_that_takes_nothing_is_dropped_though_it_pings() {
+        let sandbox = Sandbox::new();
+        let node =
+            serving(&sandbox, &["--body-timeout", "500ms", "--max-connections", "1", "--header-timeout", "1h", "--idle-timeout", "1h"]);
+        fs::File::create(node.library.join("big.mov")).unwrap().set_len(64 << 20).unwrap();
+        let mut stream = connect(&node);
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        stream.write_all(&frame(4, 0, 0, &[])).unwrap();
+        let login = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("admin:{PASSWORD}"));
+        let literal = |name: &[u8], value: &str| [name, &[value.len() as u8], value.as_bytes()].concat();
+        let (path, login) = (literal(&[0x04], "/originals/big.mov"), literal(&[0x0f, 8], &format!("Basic {login}")));
+        stream.write_all(&frame(1, 5, 1, &[&[0x82, 0x86], &path[..], &literal(&[0x01], "n"), &login].concat())).unwrap();
+        // The window of 64 KiB is never opened further, but pings go on until the connection is gone.
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let mut bytes = Vec::new();
+        eventually("the end of the connection", || {
+            let _ = stream.write_all(&frame(6, 0, 0, &[0; 8]));
+            match stream.read_to_end(&mut bytes) {
+                Ok(_) => true,
+                Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            }
+        });
+        assert!(bytes.len() > 60 << 10 && bytes.len() < 128 << 10, "{} bytes", bytes.len());
+        assert_eq!(http("GET", &format!("{}/livez", node.url()), &[], b"").status, 200);
     }
 
     #[test]
@@ -433,6 +464,29 @@ mod crowds {
         slow.write_all(&content.as_bytes()[1 << 20..]).unwrap();
         assert_eq!(read_answer(&mut slow).status, 201);
         assert!(http("GET", &url, &[], b"").text() == content);
+    }
+
+    #[test]
+    fn one_address_gets_its_share_of_connections() {
+        // This machine itself is exempt, so it has to be seen under another address; nothing is sent there.
+        let outward = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.connect("192.0.2.1:9").and(socket.local_addr()));
+        let Some(address) = outward.ok().map(|address| address.ip()).filter(|address| !address.is_loopback()) else {
+            eprintln!("skipped: this machine has no address but loopback");
+            return;
+        };
+        for (trusted, status) in [(None, 503), (Some(format!("--trusted-proxy={address}")), 200)] {
+            let sandbox = Sandbox::new();
+            let mut serve = sandbox.node("n").command(&["serve", "--json", "--max-connections-per-address", "2"]);
+            serve.arg("--listen").arg(format!("{address}:0")).args(trusted);
+            let node = Served::start(serve);
+            let mut two = [node.connect(), node.connect()];
+            two.iter_mut().for_each(|stream| assert!(keep_alive(stream).starts_with("HTTP/1.1 200")));
+            let answer = http("GET", &format!("{}/livez", node.url), &[], b"");
+            assert_eq!((answer.status, answer.headers.contains_key("retry-after")), (status, status == 503));
+            two.iter_mut().for_each(|stream| assert!(keep_alive(stream).starts_with("HTTP/1.1 200")));
+            drop(two);
+            eventually("a free place", || http("GET", &format!("{}/livez", node.url), &[], b"").status == 200);
+        }
     }
 
     #[test]

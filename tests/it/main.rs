@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod accounts;
+mod atomic;
 mod bad_input;
 mod changes;
 mod cloud;
@@ -11,10 +12,13 @@ mod cloud_clients;
 mod demo;
 mod faulty;
 mod front;
+mod habits;
 mod import;
 mod layers;
+mod paths;
 mod peers;
 mod props;
+mod rfc4918;
 mod rights;
 mod serve;
 mod support;

@@ -48,15 +48,31 @@ impl Node {
     }
 
     pub fn serve_with(&mut self, extra: &[&str]) -> &mut Self {
+        self.start(extra, Stdio::inherit());
+        self
+    }
+
+    fn start(&mut self, extra: &[&str], stderr: Stdio) {
         let mut child = self.command(&["serve", "--json", "--listen", "127.0.0.1:0"]);
-        child.args(extra).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        child.args(extra).stdout(Stdio::piped()).stderr(stderr);
         let mut child = child.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let started: Value = serde_json::from_str(&line).expect("the node did not start");
         assert!(started["url"].is_string(), "{started:#}");
         self.serving = Some((child, started));
-        self
+    }
+
+    /// Serves with its log in a file, whose place is the answer.
+    pub fn serve_logged(&mut self, extra: &[&str]) -> PathBuf {
+        let log = self.data.with_extension("log");
+        self.start(extra, fs::File::create(&log).unwrap().into());
+        log
+    }
+
+    /// Of the serving process.
+    pub fn pid(&self) -> u32 {
+        self.serving.as_ref().expect("the node does not serve").0.id()
     }
 
     pub fn url(&self) -> String {

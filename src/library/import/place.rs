@@ -41,8 +41,8 @@ impl Moved {
     }
 }
 
-/// Gives a file a name in the library, durably, and writes it into the index: by a second link on the same file system, by a rename where there
-/// are no links, by a verified copy from another file system. Nothing may be at the new name.
+/// Gives a file a name in the library, durably, and writes it into the index: by a second link on the same file system, by a rename where
+/// there are no links, by a verified copy from another file system. Nothing may be at the new name.
 pub(super) fn settle(import: &Tree, originals: &Tree, read: &Read, goal: &RelPath) -> Result<Moved, LibraryError> {
     if let Some(parent) = goal.parent() {
         originals.create_folders(&parent)?;
@@ -114,8 +114,8 @@ fn copy(import: &Tree, originals: &Tree, read: &Read, goal: &RelPath) -> Result<
     Ok(())
 }
 
-/// Gives up the first name. It is moved aside and looked at once more before it is removed: another program may have put another file there in
-/// the last moment, and that one gets its name back.
+/// Gives up the first name. It is moved aside and looked at once more before it is removed: another program may have put another file there
+/// in the last moment, and that one gets its name back.
 pub(super) fn withdraw(import: &Tree, moved: &Moved) -> Result<(), LibraryError> {
     let path = &moved.read.path;
     if moved.how == How::TwoNames {

@@ -240,6 +240,18 @@ fn nothing_is_taken_before_it_was_quiet_nor_while_somebody_is_at_work() {
 }
 
 #[test]
+fn a_file_that_was_opened_for_writing_before_we_looked_is_not_taken() {
+    let f = fixture();
+    f.drop_sample("lake.jpg", "a.jpg");
+    let reader = fs::File::open(f.import.root().join("a.jpg")).unwrap();
+    let writer = fs::File::options().append(true).open(f.import.root().join("a.jpg")).unwrap();
+    assert_eq!((f.look().waiting, f.left().len()), (1, 1));
+    drop(writer);
+    assert_eq!(f.look().imported, 1);
+    drop(reader);
+}
+
+#[test]
 fn nothing_happens_without_the_marker_or_between_nested_trees() {
     let f = fixture();
     f.drop_sample("lake.jpg", "a.jpg");
@@ -304,4 +316,6 @@ fn from_another_file_system_a_verified_copy_is_made() {
     assert_eq!(fs::read(&place).unwrap(), fs::read(sample("lake.jpg")).unwrap());
     assert_eq!(fs::metadata(&place).unwrap().modified().unwrap(), old);
     assert!(f.names(&import).is_empty() && below(&import.root().join(".twinlens")).is_empty());
+    let days = fs::read_dir(import.root().join(".twinlens/trash")).unwrap().map(Result::unwrap);
+    assert!(days.into_iter().all(|day| fs::read_dir(day.path()).unwrap().next().is_none()), "nothing was left behind");
 }

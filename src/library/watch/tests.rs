@@ -101,3 +101,22 @@ fn a_root_that_goes_away_is_told() {
     watch.wait(None);
     assert_eq!(watch.blind(), Some(Blind::Gone));
 }
+
+#[test]
+fn lost_events_are_told_and_folders_made_meanwhile_are_watched_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let tree = tree(folder.path());
+    let (mut watch, _) = Watch::new().unwrap();
+    watch.cover(&tree, &|| false);
+    let limit: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
+    for number in 0..limit / 2 + 2 {
+        // Two events each, of two files by turns: equal ones one after the other would be one.
+        let place = tree.root().join(format!("a/{}.jpg", number % 2));
+        fs::write(&place, "").unwrap();
+        fs::remove_file(place).unwrap();
+    }
+    fs::create_dir(tree.root().join("late")).unwrap();
+    assert!(watch.wait(None).everything);
+    fs::write(tree.root().join("late/one.jpg"), "1").unwrap();
+    assert_eq!(paths(&watch.wait(None).parts.members), ["late"]);
+}

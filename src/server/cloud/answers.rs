@@ -2,15 +2,32 @@
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
 
-use super::super::http::Body;
+use super::super::http::{Body, Peer};
 
-/// The address of the node as a client sees it: scheme, host and port, without a slash at the end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::server) struct Base(pub(in crate::server) String);
+/// The node as a client sees it, perhaps through a proxy.
+#[derive(Debug, Clone)]
+pub(in crate::server) struct Base(Option<Peer>);
+
+impl Base {
+    /// Of a request.
+    pub(in crate::server) fn of<B>(request: &Request<B>) -> Self {
+        Self(Peer::of(request.extensions()).cloned())
+    }
+
+    /// Scheme, host, port and perhaps a path, without a slash at the end.
+    pub(super) fn url(&self) -> String {
+        self.0.as_ref().map_or_else(|| "http://localhost".to_owned(), Peer::base)
+    }
+
+    /// A path of ours as the client has to write it.
+    pub(super) fn href(&self, path: &str) -> String {
+        self.0.as_ref().map_or_else(|| path.to_owned(), |peer| peer.href(path))
+    }
+}
 
 /// An answer without a body.
 pub(super) fn empty(status: StatusCode) -> Response<Body> {

@@ -10,7 +10,7 @@ use crate::dav::names::{DAV, PropName};
 use crate::dav::{href, propfind};
 
 use super::super::http::{Body, Incoming, text};
-use super::answers::{empty, whole};
+use super::answers::{Base, empty, whole};
 
 /// A request body larger than this is none that a client would send.
 const BODY_LIMIT: usize = 64 << 10;
@@ -73,16 +73,13 @@ fn name_of(tag: &str) -> PropName {
     PropName::owned(DAV, tag.trim_start_matches("d:"))
 }
 
-pub(super) async fn answer(collection: &Collection, request: Request<Incoming>, login: &Login) -> Response<Body> {
+pub(super) async fn answer(collection: &Collection, request: Request<Incoming>, login: &Login, base: &Base) -> Response<Body> {
     match request.method().as_str() {
         "OPTIONS" => options(),
-        "PROPFIND" => {
-            let entries = entries(collection, login);
-            match entries {
-                Some((itself, members)) => listing(request, itself, members).await,
-                None => text(StatusCode::NOT_FOUND, "There is no such place.\n"),
-            }
-        }
+        "PROPFIND" => match entries(collection, login, base) {
+            Some((itself, members)) => listing(request, itself, members).await,
+            None => text(StatusCode::NOT_FOUND, "There is no such place.\n"),
+        },
         _ => {
             let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "Files are in /remote.php/dav/files/ and the user's name.\n");
             refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("OPTIONS, PROPFIND"));
@@ -99,12 +96,12 @@ fn options() -> Response<Body> {
     answer
 }
 
-fn entries(collection: &Collection, login: &Login) -> Option<(Entry, Vec<Entry>)> {
+fn entries(collection: &Collection, login: &Login, base: &Base) -> Option<(Entry, Vec<Entry>)> {
     let user = href::encode_text(&login.user);
-    let principal = format!("/remote.php/dav/principals/users/{user}/");
+    let principal = base.href(&format!("/remote.php/dav/principals/users/{user}/"));
     let link = || Value::Elements(format!("<d:href>{principal}</d:href>"));
     let own = |entry: Entry| entry.with("d:current-user-principal", link());
-    let folder = |path: &str, name: &str| own(Entry::folder(format!("/remote.php/dav/{path}"), name));
+    let folder = |path: &str, name: &str| own(Entry::folder(base.href(&format!("/remote.php/dav/{path}")), name));
     let person = || folder(&format!("principals/users/{user}/"), &login.user).with("d:principal-URL", link());
     match collection {
         Collection::Top => {

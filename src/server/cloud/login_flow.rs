@@ -65,8 +65,8 @@ impl Flows {
             return text(StatusCode::TOO_MANY_REQUESTS, "Too many logins are on their way; please try again later.\n");
         }
         let answer = json!({
-            "poll": { "token": poll, "endpoint": format!("{}/login/v2/poll", base.0) },
-            "login": format!("{}/login/v2/flow/{token}", base.0),
+            "poll": { "token": poll, "endpoint": format!("{}/login/v2/poll", base.url()) },
+            "login": format!("{}/login/v2/flow/{token}", base.url()),
         });
         open.insert(token, Flow { poll, form, label: label(headers), from, begun: Instant::now(), granted: None });
         json(StatusCode::OK, &answer)
@@ -85,7 +85,7 @@ impl Flows {
         };
         let Some((user, label)) = granted.and_then(|flow| Some((flow.granted?, flow.label))) else { return not_yet() };
         match app_passwords::create(logins, &user, &label).await {
-            Ok(secret) => json(StatusCode::OK, &json!({ "server": base.0, "loginName": user, "appPassword": secret })),
+            Ok(secret) => json(StatusCode::OK, &json!({ "server": base.url(), "loginName": user, "appPassword": secret })),
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "The app password could not be made; the log says why.\n"),
         }
     }
@@ -109,7 +109,7 @@ impl Flows {
         base: &Base,
     ) -> Response<Body> {
         let language = Language::of(request.headers().get(ACCEPT_LANGUAGE));
-        let foreign = is_foreign(request.headers(), base);
+        let foreign = is_foreign(request.headers(), &base.url());
         let form = read_form(request.into_body()).await.unwrap_or_default();
         let known = self.lock().get(token).filter(|flow| flow.granted.is_none()).map(|flow| (flow.label.clone(), flow.form.clone()));
         let Some((label, secret)) = known else { return login_page::answer(StatusCode::NOT_FOUND, language, &Page::Gone) };
@@ -145,14 +145,14 @@ impl Flows {
 }
 
 /// Whether a browser says that a form was sent from another site.
-fn is_foreign(headers: &HeaderMap, base: &Base) -> bool {
+fn is_foreign(headers: &HeaderMap, base: &str) -> bool {
     let told = |name| headers.get(name).map(|value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned());
     if told("sec-fetch-site".parse().unwrap_or(HOST)).is_some_and(|site| site == "cross-site") {
         return true;
     }
     // A proxy may have another scheme: only the host is compared.
-    let host = |url: &str| url.split_once("://").map_or(url, |(_, host)| host).to_owned();
-    told(ORIGIN).is_some_and(|origin| origin != "null" && host(&origin) != host(&base.0))
+    let host = |url: &str| url.split_once("://").map_or(url, |(_, rest)| rest.split('/').next().unwrap_or(rest)).to_owned();
+    told(ORIGIN).is_some_and(|origin| origin != "null" && host(&origin) != host(base))
 }
 
 /// What an app password is called: how the client names itself.
@@ -206,10 +206,10 @@ mod tests {
 
     #[test]
     fn forms_of_other_sites_are_noticed() {
-        let base = Base("https://photos.example".into());
-        let told =
-            |name: &'static str, value: &str| is_foreign(&HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]), &base);
-        assert!(!is_foreign(&HeaderMap::new(), &base));
+        let told = |name: &'static str, value: &str| {
+            is_foreign(&HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]), "https://photos.example/cloud")
+        };
+        assert!(!is_foreign(&HeaderMap::new(), "https://photos.example"));
         assert!(!told("origin", "http://photos.example"));
         assert!(told("origin", "https://evil.example"));
         assert!(told("sec-fetch-site", "cross-site"));

@@ -113,7 +113,9 @@ impl Cloud {
 }
 
 fn config(base: &Base) -> Value {
-    let (scheme, host) = base.0.split_once("://").unwrap_or(("http", &base.0));
+    let url = base.url();
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", &url));
+    let host = rest.split('/').next().unwrap_or(rest);
     json!({ "version": "1.7", "website": "Twinlens", "host": host, "contact": "", "ssl": (scheme == "https").to_string() })
 }
 

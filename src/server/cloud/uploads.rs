@@ -12,7 +12,7 @@ use crate::types::Mtime;
 use super::super::http::{Body, Incoming, discard, text};
 use super::super::webdav::{Given, Promises, Refused, destination, status_of};
 use super::Cloud;
-use super::answers::empty;
+use super::answers::{Base, empty};
 use super::collections::{Entry, Value, listing};
 
 const DESTINATION: HeaderName = HeaderName::from_static("destination");
@@ -24,7 +24,7 @@ const GATHER: usize = 1 << 20;
 const WHOLE: &str = ".file";
 
 impl Cloud {
-    pub(super) async fn answer_upload(&self, rest: &[String], request: Request<Incoming>, login: Login) -> Response<Body> {
+    pub(super) async fn answer_upload(&self, rest: &[String], request: Request<Incoming>, login: Login, base: &Base) -> Response<Body> {
         let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
         let (user, below) = match rest.split_first() {
             Some((user, _)) if *user != login.user => return refuse(request, StatusCode::FORBIDDEN, "These are somebody else's.\n").await,
@@ -44,13 +44,13 @@ impl Cloud {
             ("OPTIONS", _) => options(),
             ("PROPFIND", []) => {
                 let sessions = self.with(&user, |uploads, user| Ok(uploads.sessions(user))).await.unwrap_or_default();
-                let members = sessions.into_iter().map(|(id, changed)| session_entry(&user, &id, changed)).collect();
-                listing(request, Entry::folder(session_href(&user, ""), &user), members).await
+                let members = sessions.into_iter().map(|(id, changed)| session_entry(base, &user, &id, changed)).collect();
+                listing(request, Entry::folder(session_href(base, &user, ""), &user), members).await
             }
             ("PROPFIND", [id]) => match self.with_id(&user, id, |uploads, user, id| uploads.chunks(user, id)).await {
                 Ok(chunks) => {
-                    let members = chunks.iter().map(|chunk| chunk_entry(&user, id, chunk)).collect();
-                    listing(request, Entry::folder(format!("{}/", session_href(&user, id)), id), members).await
+                    let members = chunks.iter().map(|chunk| chunk_entry(base, &user, id, chunk)).collect();
+                    listing(request, Entry::folder(format!("{}/", session_href(base, &user, id)), id), members).await
                 }
                 Err(error) => answer_of(&error),
             },
@@ -259,16 +259,16 @@ fn options() -> Response<Body> {
     answer
 }
 
-fn session_href(user: &str, id: &str) -> String {
-    format!("/remote.php/dav/uploads/{}/{}", href::encode_text(user), href::encode_text(id))
+fn session_href(base: &Base, user: &str, id: &str) -> String {
+    base.href(&format!("/remote.php/dav/uploads/{}/{}", href::encode_text(user), href::encode_text(id)))
 }
 
-fn session_entry(user: &str, id: &str, changed: Mtime) -> Entry {
-    Entry::folder(format!("{}/", session_href(user, id)), id).with("d:getlastmodified", date(changed))
+fn session_entry(base: &Base, user: &str, id: &str, changed: Mtime) -> Entry {
+    Entry::folder(format!("{}/", session_href(base, user, id)), id).with("d:getlastmodified", date(changed))
 }
 
-fn chunk_entry(user: &str, id: &str, chunk: &Chunk) -> Entry {
-    let href = format!("{}/{}", session_href(user, id), chunk.name);
+fn chunk_entry(base: &Base, user: &str, id: &str, chunk: &Chunk) -> Entry {
+    let href = format!("{}/{}", session_href(base, user, id), chunk.name);
     let properties = vec![
         ("d:resourcetype", Value::Elements(String::new())),
         ("d:displayname", Value::Text(chunk.name.clone())),

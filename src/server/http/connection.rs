@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::forwarded::is_forwarded;
+use super::fragment::Watched;
 use super::incoming::Incoming;
 use super::limits::{Limits, Place};
 use super::outgoing::{Line, Outgoing};
@@ -78,8 +79,9 @@ impl Connection {
             Err(_) => return tracing::debug!(from = %self.from, "a client took too long to begin"),
         };
         match stream {
-            Stream::Plain(stream) => self.speak(stream, multiplexed, pulse, until).await,
-            Stream::Tls(stream) => self.speak(*stream, multiplexed, pulse, until).await,
+            // Boxed: who has not said anything yet takes little room.
+            Stream::Plain(stream) => Box::pin(self.speak(stream, multiplexed, pulse, until)).await,
+            Stream::Tls(stream) => Box::pin(self.speak(*stream, multiplexed, pulse, until)).await,
         }
     }
 
@@ -91,11 +93,13 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         let limits = &shared.limits;
         let this = Arc::new(self);
+        let (stream, fragment) = Watched::new(stream);
         let service = service_fn({
             let pulse = Arc::clone(&pulse);
             move |request| {
-                let (this, turn) = (Arc::clone(&this), Turn::begin(Arc::clone(&pulse)));
-                async move { Ok::<_, Infallible>(this.answer(request, turn).await) }
+                let (this, turn, cut) = (Arc::clone(&this), Turn::begin(Arc::clone(&pulse)), fragment.take());
+                // Boxed: hyper keeps the room for an answer as long as the connection, and most connections are idle.
+                Box::pin(async move { Ok::<_, Infallible>(this.answer(request, turn, cut).await) })
             }
         });
         let stream = TokioIo::new(stream);
@@ -104,12 +108,12 @@ impl Connection {
             builder.timer(TokioTimer::new()).max_concurrent_streams(limits.max_streams);
             builder.max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX));
             builder.keep_alive_interval(limits.body_timeout).keep_alive_timeout(PING_TIMEOUT);
-            drive(builder.serve_connection(stream, service), &pulse, limits, true, stopped).await
+            Box::pin(drive(builder.serve_connection(stream, service), &pulse, limits, true, stopped)).await
         } else {
             let mut builder = hyper::server::conn::http1::Builder::new();
             // The timeout for headers is ours: hyper's would begin when the last request ends.
             builder.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(limits.max_headers);
-            drive(builder.serve_connection(stream, service), &pulse, limits, false, stopped).await
+            Box::pin(drive(builder.serve_connection(stream, service), &pulse, limits, false, stopped)).await
         };
         match (ended, result) {
             (Ended::Itself, Ok(())) | (Ended::Idle, _) => {}
@@ -119,8 +123,8 @@ impl Connection {
         }
     }
 
-    /// Answers a request. Whatever its answer is, it is counted, held to the limits and logged.
-    async fn answer(&self, request: Request<hyper::body::Incoming>, turn: Turn) -> Response<Outgoing> {
+    /// Answers a request, whose target had a fragment if it was `cut`. Whatever its answer is, it is counted, held to the limits and logged.
+    async fn answer(&self, request: Request<hyper::body::Incoming>, turn: Turn, cut: bool) -> Response<Outgoing> {
         let Shared { app, limits, outside, tls, .. } = &*self.shared;
         let (mut parts, body) = request.into_parts();
         let too_long = parts.uri.path_and_query().is_some_and(|path| path.as_str().len() > limits.max_url);
@@ -138,6 +142,8 @@ impl Connection {
             later("Too many connections come from your address.\n")
         } else if too_long {
             text(StatusCode::URI_TOO_LONG, "The URL is too long.\n")
+        } else if cut {
+            text(StatusCode::BAD_REQUEST, "A request is not about a fragment; write # as %23.\n")
         } else if too_much {
             discard(body).await;
             too_large(limits)

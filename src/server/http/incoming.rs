@@ -22,7 +22,8 @@ pub(in super::super) struct Incoming {
     patience: Duration,
     /// How many bytes more may come.
     left: u64,
-    last: Instant,
+    /// Since when something is waited for. The time that we take between two pieces is not the client's.
+    waiting: Option<Instant>,
     /// Made when it is first waited for; set anew only when it fires.
     timer: Option<Pin<Box<Sleep>>>,
     fault: Option<Fault>,
@@ -52,7 +53,7 @@ impl Incoming {
         let left = if limits.max_upload == 0 { u64::MAX } else { limits.max_upload };
         // Most requests have no body.
         let fault = (!inner.is_end_stream()).then(Fault::default);
-        Self { inner, patience: limits.body_timeout, left, last: Instant::now(), timer: None, fault, waits: headers.contains_key(EXPECT) }
+        Self { inner, patience: limits.body_timeout, left, waiting: None, timer: None, fault, waits: headers.contains_key(EXPECT) }
     }
 
     /// The client sends nothing before it is told to (`Expect: 100-continue`, RFC 9110 section 10.1.1); reading tells it.
@@ -75,7 +76,7 @@ impl Incoming {
     /// Waits for the next frame, or for the end of patience.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let deadline = self.last + self.patience;
+            let deadline = *self.waiting.get_or_insert_with(Instant::now) + self.patience;
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
@@ -102,7 +103,7 @@ impl Body for Incoming {
                     return this.fail(TOO_MUCH, io::ErrorKind::FileTooLarge, "the body is longer than the server takes");
                 }
                 this.left -= size;
-                this.last = Instant::now();
+                this.waiting = None;
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(io::Error::other(error)))),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -21,6 +21,8 @@ use super::outside::Outside;
 
 /// How long requests that are under way may take when the node stops.
 const GRACE: Duration = Duration::from_secs(30);
+/// How many connections the system keeps for us until we take them; it may allow fewer.
+const QUEUE: u32 = 4096;
 /// The pause when the system gives no more connections: others end meanwhile.
 const BREATH: Duration = Duration::from_millis(100);
 /// How often that is said, at the most.
@@ -76,6 +78,15 @@ pub enum StartError {
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+}
+
+/// A listener whose queue holds a whole crowd: who does not fit into it tries again only after a second.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // The address of a server that has just ended is free.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
 }
 
 /// Serves on a listener until it is stopped.

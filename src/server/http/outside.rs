@@ -213,7 +213,15 @@ fn localize(headers: &mut HeaderMap, hosts: &[&Authority], prefixes: &[&Prefix])
     if let Some(value) = headers.get(DESTINATION) {
         let local = match destination(value.as_bytes(), hosts, prefixes) {
             Destination::Ours(path) => HeaderValue::from_bytes(path.as_bytes()).ok(),
-            Destination::Elsewhere => Some(ELSEWHERE),
+            Destination::Elsewhere => {
+                let names: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
+                tracing::warn!(
+                    destination = %String::from_utf8_lossy(value.as_bytes()),
+                    ?names,
+                    "a Destination names another server; if it is this one behind a proxy, name its address with --external-url"
+                );
+                Some(ELSEWHERE)
+            }
             Destination::Unusable => None,
         };
         if let Some(local) = local {

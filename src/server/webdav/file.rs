@@ -118,7 +118,7 @@ fn append(tree: &Tree, arrived: Arrived, path: &RelPath, bytes: &[u8]) -> Result
     let Arrived { staged, mut promises } = arrived;
     let mut staged = match staged {
         Some(staged) => staged,
-        None => tree.stage()?,
+        None => tree.stage().map_err(|error| error.met_for(path))?,
     };
     promises.update(bytes);
     staged.write(bytes).map_err(|error| LibraryError::io(path, error))?;

@@ -125,7 +125,7 @@ impl Claim {
     fn judge_if(&self, itself: Option<(&Root, &RelPath)>) -> Answered<()> {
         let holds = |(about, conditions): &(About, Vec<Condition>)| match about {
             About::Itself => self.all_hold(conditions, itself),
-            About::Other(files, below) => match files.place(below.as_str()) {
+            About::Other(files, below) => match files.place(files.spelled(below).as_str()) {
                 Ok(Place::Inside(root, inside)) => self.all_hold(conditions, Some((root, &inside))),
                 _ => self.all_hold(conditions, None),
             },

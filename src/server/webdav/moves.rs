@@ -69,6 +69,9 @@ pub(super) async fn answer(
     Ok(answer)
 }
 
+const ELSEWHERE: &str =
+    "The Destination lies elsewhere. If it is the address of a proxy in front of this node, name it with --external-url.\n";
+
 /// Source and destination as paths of one mount, spelled as on disk.
 async fn places(
     mounts: &Mounts,
@@ -84,7 +87,7 @@ async fn places(
     let (goal_mount, goal) = mounts.find(&goal, login).map_err(|reason| match reason {
         NoMount::BadPath => refuse(StatusCode::BAD_REQUEST, "The Destination cannot be used.\n"),
         NoMount::Anothers => refuse(StatusCode::FORBIDDEN, "The Destination is somebody else's.\n"),
-        NoMount::Nothing => refuse(StatusCode::BAD_GATEWAY, "The Destination lies elsewhere.\n"),
+        NoMount::Nothing => refuse(StatusCode::BAD_GATEWAY, ELSEWHERE),
     })?;
     if goal_mount.files.is_root(goal.path.as_str()) || is_move && mount.files.is_root(from.path.as_str()) {
         return Err(refuse(StatusCode::FORBIDDEN, "This folder itself cannot be moved or replaced.\n"));
