@@ -85,6 +85,11 @@ pub enum LibraryError {
 }
 
 impl LibraryError {
+    /// Whether it failed because another disk is mounted inside the library, and nothing can be renamed from one to the other.
+    pub fn crosses_disks(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::CrossesDevices)
+    }
+
     /// The same error, said of the path that it was met for.
     pub fn met_for(self, path: &RelPath) -> Self {
         match self {

@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 use crate::types::RelPath;
-use crate::types::media::OWN_FOLDER;
+use crate::types::media::is_own;
 
 use super::LibraryError;
 use super::tree::{Kind, Stat, Tree};
@@ -67,7 +67,7 @@ impl Tree {
     /// Opens a folder to be listed. Twinlens's own folder is not in it.
     pub fn folder(&self, path: &RelPath) -> Result<Folder, LibraryError> {
         let io = |error: std::io::Error| LibraryError::io(path, error);
-        if path.segments().next() == Some(OWN_FOLDER) {
+        if path.segments().any(is_own) {
             return Err(LibraryError::NotFound(path.clone()));
         }
         let handle = self.open_beneath(path)?;
@@ -80,7 +80,7 @@ impl Tree {
         for entry in Dir::new(reading.map_err(|error| io(error.into()))?).map_err(|error| io(error.into()))? {
             let entry = entry.map_err(|error| io(error.into()))?;
             let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." || path.is_root() && name == OWN_FOLDER.as_bytes() {
+            if name == b"." || name == b".." || str::from_utf8(name).is_ok_and(is_own) {
                 continue;
             }
             match str::from_utf8(name).ok().filter(|name| RelPath::is_name(name)) {

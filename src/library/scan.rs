@@ -11,9 +11,9 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::events::{Event, Events};
 use crate::reconcile::Coverage;
-use crate::store::changes::{self, Changes};
+use crate::store::folders::Folders;
 use crate::store::index::{FileRow, Index};
-use crate::store::{Store, index};
+use crate::store::{Store, changes, index};
 use crate::types::media::is_junk;
 use crate::types::{Digests, Hasher, RelPath};
 
@@ -69,7 +69,7 @@ struct Scan<'a> {
     tree: &'a Tree,
     store: &'a Store,
     index: Index,
-    changes: Changes,
+    folders: Folders,
     events: &'a Events,
     stop: &'a AtomicBool,
     /// Whether a file that looks changed is still being written.
@@ -107,7 +107,7 @@ impl<'a> Scan<'a> {
             tree,
             store,
             index: Index::open(&tx)?,
-            changes: Changes::open(&tx)?,
+            folders: Folders::open(&tx)?,
             events,
             stop,
             unsettled,
@@ -280,14 +280,14 @@ impl<'a> Scan<'a> {
                     self.forget(members.collect::<Result<_, LibraryError>>()?, folder.segments().any(is_junk))?;
                 }
             }
-            for folder in self.changes.folders().told()? {
+            for folder in self.folders.told()? {
                 let folder = folder?;
-                if !found.folders.contains(&folder) && found.coverage.of(&folder).is_ok() && !folder.segments().any(is_junk) {
+                if !found.folders.contains(&folder) && found.coverage.of(&folder).is_ok() {
                     self.forget_folder(folder)?;
                 }
             }
         }
-        self.announce(&found.folders)?;
+        self.announce(found.folders)?;
         Ok(ScanReport {
             files: self.files.into_inner(),
             hashed: self.hashed.into_inner(),
@@ -299,36 +299,34 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// A folder that somebody else made changes the entity tags of those above it, even when there is nothing in it.
-    fn announce(&self, folders: &HashSet<RelPath>) -> Result<(), LibraryError> {
-        let known = Changes::open(&self.store.read()?)?;
+    /// Folders that are there for the first time are told.
+    fn announce(&self, found: HashSet<RelPath>) -> Result<(), LibraryError> {
+        let known = Folders::open(&self.store.read()?)?;
         let mut new = Vec::new();
-        for folder in folders.iter().filter(|folder| !folder.is_root()) {
-            if !known.knows(folder)? {
-                new.push(folder.clone());
+        for folder in found.into_iter().filter(|folder| !folder.is_root()) {
+            if !known.tells_of(&folder)? {
+                new.push(folder);
             }
         }
         for batch in new.chunks(BATCH) {
             let (tree, batch) = (self.tree.clone(), batch.to_vec());
-            self.store.write_soon(move |tx| {
-                let there = |folder: &&RelPath| matches!(tree.stat(folder), Ok(Some(stat)) if stat.kind == Kind::Folder);
-                batch.iter().filter(there).try_for_each(|folder| changes::touch(tx, folder))
-            })?;
+            // RACE: somebody may have removed one since it was found.
+            let there = move |folder: &&RelPath| matches!(tree.stat(folder), Ok(Some(stat)) if stat.kind == Kind::Folder);
+            self.store.write_soon(move |tx| batch.iter().filter(there).try_for_each(|folder| changes::touch(tx, folder)))?;
         }
         Ok(())
     }
 
-    /// A folder that somebody else removed does so too.
+    /// So are those that are no more, with everything in them.
     fn forget_folder(&self, folder: RelPath) -> Result<(), LibraryError> {
-        if !self.changes.knows(&folder)? || folder.is_root() {
+        if !self.folders.tells_of(&folder)? || folder.is_root() {
             return Ok(());
         }
         let tree = self.tree.clone();
         Ok(self.store.write_soon(move |tx| {
-            if tree.is_there() && tree.stat(&folder).is_ok_and(|now| now.is_none_or(|now| now.kind == Kind::File)) {
-                index::remove_folder(tx, &folder)?;
-            }
-            Ok(())
+            // On a disk that was taken away nothing is to be found; that does not mean that it is gone.
+            let gone = tree.is_there() && tree.stat(&folder).is_ok_and(|now| now.is_none_or(|now| now.kind == Kind::File));
+            if gone { index::remove_folder(tx, &folder) } else { Ok(()) }
         })?)
     }
 

@@ -116,15 +116,47 @@ impl Staged {
         let replaced = self.tree.check(path, target, expect)?.is_some();
         if replaced {
             trash::keep(&self.tree, path, target)?;
-            fs::rename(&self.place, target).map_err(io)?;
-        } else {
-            self.link_new(path, target)?;
+        }
+        match self.give_name(path, target, replaced) {
+            Err(error) if error.crosses_disks() => {
+                self.come_near(target).map_err(io)?;
+                self.give_name(path, target, replaced)?;
+            }
+            other => other?,
         }
         self.published = true;
         let stat = self.file.metadata().map_err(io)?;
         let stat = Stat::of(&stat).ok_or_else(|| LibraryError::WrongKind(path.clone()))?;
         let version = LocalVersion { size: self.size, mtime: stat.mtime, digests: self.digests() };
         Ok(Committed { path: path.clone(), version, stat, replaced })
+    }
+
+    fn give_name(&self, path: &RelPath, target: &Path, replaced: bool) -> Result<(), LibraryError> {
+        if replaced { fs::rename(&self.place, target).map_err(|error| LibraryError::io(path, error)) } else { self.link_new(path, target) }
+    }
+
+    /// Goes on in the folder of its name, under a name that is not indexed: another disk is mounted there.
+    fn come_near(&mut self, target: &Path) -> io::Result<()> {
+        let near = target.with_file_name(format!(".twinlens-{}.part", Uuid::new_v4()));
+        let copied = || {
+            fs::copy(&self.place, &near)?;
+            let file = OpenOptions::new().read(true).write(true).open(&near)?;
+            file.set_modified(self.file.metadata()?.modified()?)?;
+            file.sync_all()?;
+            fs::remove_file(&self.place)?;
+            Ok(file)
+        };
+        match copied() {
+            Ok(file) => {
+                (self.file, self.place) = (file, near);
+                Ok(())
+            }
+            Err(error) => {
+                // It may not be there at all.
+                let _ = fs::remove_file(&near);
+                Err(error)
+            }
+        }
     }
 
     /// Gives the file a name among the unfinished uploads.

@@ -20,7 +20,7 @@ pub(super) fn keep(tree: &Tree, path: &RelPath, place: &Path) -> Result<(), Libr
             Err(error)
         }
         // Not every file system has hard links; a copy does as well.
-        Err(_) => fs::copy(place, &slot.kept).and_then(|_| fs::File::open(&slot.kept)?.sync_all()),
+        Err(_) => copy(place, &slot.kept),
     };
     slot.finish(linked).map_err(|error| LibraryError::io(path, error))
 }
@@ -28,6 +28,14 @@ pub(super) fn keep(tree: &Tree, path: &RelPath, place: &Path) -> Result<(), Libr
 /// Moves a file or folder into the trash.
 pub(super) fn take(tree: &Tree, path: &RelPath, place: &Path) -> Result<(), LibraryError> {
     slot(tree, path)?.take(place).map_err(|error| LibraryError::io(path, error))
+}
+
+/// Copies a file with its time, durably.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    let kept = fs::File::options().write(true).open(to)?;
+    kept.set_modified(fs::metadata(from)?.modified()?)?;
+    kept.sync_all()
 }
 
 /// A free place in the trash.
@@ -39,7 +47,13 @@ pub(super) struct Slot {
 impl Slot {
     /// Moves something there.
     pub(super) fn take(self, place: &Path) -> io::Result<()> {
-        let moved = fs::rename(place, &self.kept);
+        let moved = match fs::rename(place, &self.kept) {
+            // From another disk that is mounted inside the library.
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices && fs::symlink_metadata(place)?.is_file() => {
+                copy(place, &self.kept).and_then(|()| fs::remove_file(place))
+            }
+            other => other,
+        };
         self.finish(moved)
     }
 

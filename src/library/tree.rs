@@ -187,7 +187,7 @@ impl Tree {
     /// The place of a path on disk, for changes. Its folder may be missing, but no link on the way may lead outside, not even one that is put
     /// there at the same moment.
     pub(super) fn locate(&self, path: &RelPath) -> Result<Place, LibraryError> {
-        if path.segments().next().is_some_and(is_own) {
+        if path.segments().any(is_own) {
             return Err(LibraryError::NotFound(path.clone()));
         }
         let root = &self.inner.root;
@@ -246,7 +246,7 @@ impl Tree {
     /// What is at a path; none when nothing is, or nothing that is ever served (a link, a device).
     pub fn stat(&self, path: &RelPath) -> Result<Option<Stat>, LibraryError> {
         let io = |error| LibraryError::io(path, error);
-        if path.segments().next().is_some_and(is_own) {
+        if path.segments().any(is_own) {
             return Err(LibraryError::NotFound(path.clone()));
         }
         match beneath::handle(&self.inner.root, path).map_err(io)? {
@@ -269,7 +269,7 @@ impl Tree {
         for entry in fs::read_dir(&place).map_err(|error| LibraryError::io(folder, error))? {
             let entry = entry.map_err(|error| LibraryError::io(folder, error))?;
             let name = entry.file_name();
-            if folder.is_root() && name.to_str().is_some_and(is_own) {
+            if name.to_str().is_some_and(is_own) {
                 continue;
             }
             let parsed = name.to_str().ok_or(crate::types::PathError::NotUtf8).and_then(|name| folder.join(name));
@@ -308,7 +308,7 @@ impl Tree {
 
     /// Opens a file for reading, with what it is.
     pub fn open_file(&self, path: &RelPath) -> Result<Open, LibraryError> {
-        if path.segments().next().is_some_and(is_own) {
+        if path.segments().any(is_own) {
             return Err(LibraryError::NotFound(path.clone()));
         }
         let file = self.open_beneath(path)?;
@@ -317,7 +317,7 @@ impl Tree {
 
     /// The same without ever waiting for a disk; none when it would have to be waited for, or does not work.
     pub fn open_cached(&self, path: &RelPath) -> Option<Open> {
-        if path.segments().next().is_some_and(is_own) {
+        if path.segments().any(is_own) {
             return None;
         }
         match beneath::open_cached(&self.inner.root, path) {

@@ -220,11 +220,6 @@ impl Changes {
         Ok(self.folders.get(folder)?.map_or(0, |folder| folder.changed))
     }
 
-    /// Whether changes have told of a folder.
-    pub fn knows(&self, folder: &RelPath) -> Result<bool, StoreError> {
-        Ok(folder.is_root() || self.folders.get(folder)?.is_some_and(|folder| folder.told > 0))
-    }
-
     /// The opaque part of a folder's entity tag: another one whenever anything at or below the folder has changed.
     pub fn folder_etag(&self, folder: &RelPath) -> Result<String, StoreError> {
         Ok(format!("{:08x}-{:x}", self.epoch.as_fields().0, self.of_folder(folder)?))

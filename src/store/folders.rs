@@ -186,6 +186,11 @@ impl Folders {
         Ok(self.table.get(path.as_str())?.map(|row| Folder::of(row.value())))
     }
 
+    /// Whether a change has told of a folder.
+    pub fn tells_of(&self, path: &RelPath) -> Result<bool, StoreError> {
+        Ok(self.get(path)?.is_some_and(|folder| folder.told > 0))
+    }
+
     /// The folders that changes have told of.
     pub fn told(&self) -> Result<impl Iterator<Item = Result<RelPath, StoreError>> + use<>, StoreError> {
         let rows = self.table.range::<&str>(..)?;

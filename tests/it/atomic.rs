@@ -305,6 +305,36 @@ fn a_disk_without_room_for_names_changes_nothing_either() {
 }
 
 #[test]
+fn a_disk_that_is_mounted_inside_the_library_is_written_to_like_the_rest() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.put("a.jpg", "a");
+    node.put("d/b.jpg", "b");
+    let other = node.library.join("other");
+    fs::create_dir(&other).unwrap();
+    let Some(_small) = Small::mount(&other, "20m") else { return };
+    node.put("other/old.jpg", "old");
+    node.serve();
+    let url = |path: &str| format!("{}{path}", node.originals());
+    let ask = |method: &str, path: &str, to: &str| http(method, &url(path), &[("Destination", &format!("/originals/{to}"))], b"").status;
+    assert_eq!(http("PUT", &url("other/new.jpg"), &[("X-OC-MTime", "1500000000")], b"new").status, 201);
+    assert_eq!(http("PUT", &url("other/old.jpg"), &[], b"newer").status, 204);
+    assert_eq!(ask("COPY", "a.jpg", "other/copy.jpg"), 201);
+    assert_eq!(ask("MOVE", "other/copy.jpg", "moved.jpg"), 201);
+    assert_eq!(ask("MOVE", "moved.jpg", "other/new.jpg"), 204);
+    assert_eq!(ask("DELETE", "other/old.jpg", ""), 204);
+    // Folders cannot go over in one step: that is said, and nothing is changed.
+    assert_eq!(ask("MOVE", "d/", "other/d/"), 502);
+    assert_eq!(ask("COPY", "d/", "other/d/"), 502);
+    assert_files(&node, &[("a.jpg", "a"), ("d/b.jpg", "b"), ("other/new.jpg", "a")]);
+    let mut trashed = node.trashed();
+    trashed.sort();
+    assert_eq!(trashed, ["a", "a", "new", "newer", "old"]);
+    assert!(node.left_behind().is_empty());
+    node.stop();
+}
+
+#[test]
 fn an_answer_comes_after_file_and_folder_are_synced() {
     if !have("strace") {
         return;

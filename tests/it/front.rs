@@ -398,6 +398,13 @@ mod sizes {
                 assert!(matches!(answer.status, 400 | 403 | 413), "{method} with {what}: {} {}", answer.status, answer.text());
             }
         }
+        // The same documents with nothing wrong in them are taken.
+        for (method, document) in wrap("<d:displayname/>") {
+            let url = if method == "REPORT" { node.originals() } else { format!("{}b.jpg", node.originals()) };
+            http("PUT", &url, &[], b"one");
+            let answer = http(method, &url, &[("Depth", "0")], document.as_bytes());
+            assert!(matches!(answer.status, 200 | 207), "{method}: {} {}", answer.status, answer.text());
+        }
         // None of it was stored, and the file is not locked.
         assert_eq!(http("PUT", &url, &[], b"two").status, 204);
     }

@@ -133,7 +133,13 @@ fn what_is_twinlenss_own_is_not_there_under_any_name() {
     assert_files(&node, &[("a.jpg", "a"), ("d/b.jpg", "b")]);
     // A name that only resembles it is a name.
     assert_eq!(http("PUT", &format!("{}.twinlens2", node.originals()), &[], b"x").status, 201);
-    assert_eq!(http("PUT", &format!("{}d/.twinlens", node.originals()), &[], b"x").status, 201);
+    // And a library inside this one keeps its own to itself too.
+    node.put("d/.twinlens/library.toml", "another's");
+    assert!(!http("PROPFIND", &format!("{}d/", node.originals()), &[("Depth", "1")], b"").text().contains(".twinlens"));
+    for (method, status) in [("GET", 404), ("PUT", 403), ("DELETE", 403), ("COPY", 403)] {
+        let url = format!("{}d/.twinlens/library.toml", node.originals());
+        assert_eq!(http(method, &url, &[("Destination", "/originals/stolen.txt")], b"").status, status, "{method}");
+    }
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl<'a> Scan<'a> {
             Ok(below) => {
                 self.lock().folders.insert(folder.clone());
                 for new in below {
-                    if !self.changes.knows(&new)? {
+                    if !self.folders.tells_of(&new)? {
                         scope.spawn(move |scope| self.folder(scope, new));
                     }
                 }

@@ -10,6 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// File descriptors that connections leave to everything else: files being read and written, the state, clients of our own.
 const OTHER_FILES: u64 = 256;
 
+/// Fewer connections than this are worth a warning.
+const FEW: usize = 1024;
+
 /// What a client may take. The defaults suit a family's library on a small machine that is open to the internet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -79,11 +82,12 @@ pub(super) struct Place {
 impl Places {
     pub(super) fn new(limits: &Limits) -> Self {
         let all = limits.max_connections.min(allowed_files()).clamp(1, Semaphore::MAX_PERMITS);
-        if all < limits.max_connections {
+        if all < limits.max_connections.min(FEW) {
             tracing::warn!(
-                "the system allows too few open files for {} connections; {all} are taken at the same time: raise `ulimit -n` or LimitNOFILE",
-                limits.max_connections
+                "the system allows so few open files that only {all} connections are taken at the same time: raise `ulimit -n` or LimitNOFILE"
             );
+        } else if all < limits.max_connections {
+            tracing::info!("{all} connections are taken at the same time: the system allows no more open files");
         }
         Self { all: Arc::new(Semaphore::new(all)), by_address: Arc::default(), per_address: limits.max_connections_per_address.max(1) }
     }

@@ -215,7 +215,8 @@ fn localize(headers: &mut HeaderMap, hosts: &[&Authority], prefixes: &[&Prefix])
             Destination::Ours(path) => HeaderValue::from_bytes(path.as_bytes()).ok(),
             Destination::Elsewhere => {
                 let names: Vec<&str> = hosts.iter().map(|host| host.as_str()).collect();
-                tracing::warn!(
+                // Nobody has logged in yet: this must not fill the log of an owner who did not ask for it.
+                tracing::info!(
                     destination = %String::from_utf8_lossy(value.as_bytes()),
                     ?names,
                     "a Destination names another server; if it is this one behind a proxy, name its address with --external-url"

@@ -114,7 +114,7 @@ impl Files {
 
 fn parse(path: &str) -> Result<RelPath, FsError> {
     let path = RelPath::parse(path).map_err(|_| FsError::NotFound)?;
-    if path.segments().next().is_some_and(is_own) { Err(FsError::NotFound) } else { Ok(path) }
+    if path.segments().any(is_own) { Err(FsError::NotFound) } else { Ok(path) }
 }
 
 /// A file or folder with what the index knows of it.

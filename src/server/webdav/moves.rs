@@ -197,15 +197,24 @@ impl Plan {
     }
 
     fn apply(&self) -> Result<(), LibraryError> {
-        let (from, to) = (&self.from.root.tree, &self.to.root.tree);
-        match (self.is_move, self.within()) {
-            (true, true) if self.overwrite => from.replace(&self.from.path, &self.to.path),
-            (true, true) => from.rename(&self.from.path, &self.to.path),
-            (is_move, _) => {
-                let extent = if self.depth == Depth::Zero { Extent::Itself } else { Extent::Everything };
-                from.copy(&self.from.path, to, &self.to.path, extent, self.overwrite)?;
-                if is_move { from.remove(&self.from.path) } else { Ok(()) }
-            }
+        let tree = &self.from.root.tree;
+        let renamed = match (self.is_move, self.within()) {
+            (true, true) if self.overwrite => tree.replace(&self.from.path, &self.to.path),
+            (true, true) => tree.rename(&self.from.path, &self.to.path),
+            _ => return self.copy(),
+        };
+        match renamed {
+            // Another disk is mounted inside the library.
+            Err(error) if error.crosses_disks() => self.copy(),
+            other => other,
         }
+    }
+
+    /// Copies, and puts the source into the trash if it is a move.
+    fn copy(&self) -> Result<(), LibraryError> {
+        let (from, to) = (&self.from.root.tree, &self.to.root.tree);
+        let extent = if self.depth == Depth::Zero { Extent::Itself } else { Extent::Everything };
+        from.copy(&self.from.path, to, &self.to.path, extent, self.overwrite)?;
+        if self.is_move { from.remove(&self.from.path) } else { Ok(()) }
     }
 }

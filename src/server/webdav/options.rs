@@ -17,7 +17,8 @@ use super::refusal::{Refusal, not_allowed, refuse};
 pub(super) const FOLDER: &str = "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT, COPY, MOVE, DELETE, LOCK, UNLOCK";
 /// With a folder that trees are served at.
 const TOP: &str = "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT, COPY, LOCK, UNLOCK";
-const FILE: &str = "OPTIONS, GET, HEAD, PUT, PROPFIND, PROPPATCH, COPY, MOVE, DELETE, LOCK, UNLOCK";
+/// PATCH only to have a checksum computed anew, as Nextcloud does it.
+const FILE: &str = "OPTIONS, GET, HEAD, PUT, PATCH, PROPFIND, PROPPATCH, COPY, MOVE, DELETE, LOCK, UNLOCK";
 /// Where nothing is yet.
 const NOTHING: &str = "OPTIONS, PUT, MKCOL, LOCK";
 /// Without any right to write.

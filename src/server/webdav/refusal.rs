@@ -46,6 +46,11 @@ pub(super) fn failed(error: &LibraryError) -> Refusal {
         LibraryError::Outside(_) => StatusCode::FORBIDDEN,
         LibraryError::TooLong(_) => StatusCode::URI_TOO_LONG,
         LibraryError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+        other if other.crosses_disks() => {
+            let reason =
+                "Another disk is mounted there, and a folder cannot go from one to the other in one step; copy it and delete it.\n";
+            return refuse(StatusCode::BAD_GATEWAY, reason);
+        }
         other => {
             tracing::error!(error = %other, "a request failed");
             return refuse(StatusCode::INTERNAL_SERVER_ERROR, "This did not work, and nothing was changed; the log says why.\n");
