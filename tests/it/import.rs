@@ -179,6 +179,8 @@ fn nothing_is_lost_when_the_node_dies_in_the_middle_of_an_import() {
     }
     node.serve_with(&["--import-quiet", "50ms"]);
     eventually("the rest of the import", || dropped(&node).is_empty());
+    // All of it may have been imported before; then the first look at the library goes on.
+    eventually("the index", || node.run(&["status"])["files"] == contents.len());
     node.stop();
     let library = node.files();
     let mut held: Vec<_> = library.values().cloned().collect();
