@@ -21,6 +21,7 @@ mod marker;
 mod naming;
 mod scan;
 mod staged;
+mod syncing;
 mod taken;
 mod trash;
 mod tree;

@@ -27,7 +27,7 @@ pub struct Ready {
 /// is no matter to the others.
 pub fn commit_all(tree: &Tree, mut group: Vec<Ready>) -> Vec<Result<Committed, LibraryError>> {
     let prepared: Vec<Result<Place, LibraryError>> = group.iter().map(|ready| prepare(tree, ready)).collect();
-    let synced = sync(tree, &group);
+    let synced = sync(tree, &mut group);
     let paths: Vec<RelPath> = group.iter().map(|ready| ready.path.clone()).collect();
     let _locks = tree.lock_files(&paths.iter().collect::<Vec<_>>());
     // One place in each folder.
@@ -71,13 +71,14 @@ fn prepare(tree: &Tree, ready: &Ready) -> Result<Place, LibraryError> {
 }
 
 /// Makes the bytes of all files durable.
-fn sync(tree: &Tree, group: &[Ready]) -> std::io::Result<()> {
+fn sync(tree: &Tree, group: &mut [Ready]) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     if group.len() > FEW {
+        group.iter_mut().try_for_each(|ready| ready.staged.end_flush())?;
         return Ok(rustix::fs::syncfs(File::open(tree.root())?)?);
     }
     let _ = (tree, FEW);
-    group.iter().try_for_each(|ready| ready.staged.file().sync_all())
+    group.iter_mut().try_for_each(|ready| ready.staged.sync())
 }
 
 fn fail(results: &mut [Result<Committed, LibraryError>], paths: &[RelPath], error: impl Fn(&RelPath) -> LibraryError) {

@@ -3,12 +3,15 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use uuid::Uuid;
 
 use crate::types::{Digests, Expect, Hasher, LocalVersion, Mtime, RelPath};
 
-use super::tree::{OnDisk, Stat, Tree, sync_parent};
+use super::tree::{OnDisk, Stat, Tree};
 use super::{LibraryError, trash};
 
 /// A file that nobody sees yet. It is hashed while it is written; dropping it removes it.
@@ -18,8 +21,16 @@ pub struct Staged {
     file: File,
     hasher: Hasher,
     size: u64,
+    /// So much was given to the disk already, by this thread.
+    flushed: u64,
+    flushing: Option<JoinHandle<io::Result<()>>>,
     published: bool,
 }
+
+/// From this length on a second thread is worth its price.
+const LONG: usize = 512 << 10;
+/// After so many bytes the disk gets to work.
+const FLUSH: u64 = 64 << 20;
 
 /// Proof that a file is durably in place: what a record in the baseline needs.
 #[derive(Debug, Clone)]
@@ -63,15 +74,45 @@ impl Staged {
             other => other,
         };
         let file = file.map_err(|source| LibraryError::Io { path: format!(".twinlens/incoming/{name}"), source })?;
-        Ok(Self { tree, place, file, hasher: Hasher::default(), size: 0, published: false })
+        Ok(Self { tree, place, file, hasher: Hasher::default(), size: 0, flushed: 0, flushing: None, published: false })
     }
 
-    /// Appends bytes.
+    /// Appends bytes. A long piece is written while it is hashed.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
-        self.hasher.update(bytes);
+        let Self { file, hasher, .. } = self;
+        if bytes.len() < LONG {
+            file.write_all(bytes)?;
+            hasher.update(bytes);
+        } else {
+            let (written, ()) = rayon::join(|| file.write_all(bytes), || hasher.update(bytes));
+            written?;
+        }
         self.size += bytes.len() as u64;
+        self.flush_meanwhile()
+    }
+
+    /// Lets the disk work on a large file while it is still coming, so that not all of it has to be waited for at the end.
+    fn flush_meanwhile(&mut self) -> io::Result<()> {
+        if self.size < self.flushed + FLUSH || self.flushing.as_ref().is_some_and(|flushing| !flushing.is_finished()) {
+            return Ok(());
+        }
+        self.end_flush()?;
+        self.flushed = self.size;
+        let file = self.file.try_clone()?;
+        self.flushing = Some(std::thread::Builder::new().name("flush".into()).spawn(move || file.sync_data())?);
         Ok(())
+    }
+
+    /// Waits for what the disk was given. The system tells of a failure only once: it must not be missed.
+    pub(super) fn end_flush(&mut self) -> io::Result<()> {
+        let ended = self.flushing.take().map(JoinHandle::join);
+        ended.map_or(Ok(()), |ended| ended.unwrap_or_else(|_| Err(io::Error::other("a thread that synced the file panicked"))))
+    }
+
+    /// Makes the bytes durable.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.end_flush()?;
+        self.file.sync_all()
     }
 
     /// Bytes so far.
@@ -101,11 +142,11 @@ impl Staged {
         if let Some(mtime) = mtime {
             self.file.set_modified(mtime.into()).map_err(io)?;
         }
-        self.file.sync_all().map_err(io)?;
+        self.sync().map_err(io)?;
 
         let _locks = tree.lock_file(path);
         let committed = self.publish(path, &target, expect)?;
-        sync_parent(&target).map_err(io)?;
+        tree.sync_folder_of(path, &target).map_err(io)?;
         tree.remember(path, committed.stat, committed.version.digests)?;
         Ok(committed)
     }
@@ -170,9 +211,14 @@ impl Staged {
         &self.file
     }
 
-    /// Gives the file a name that nothing has. A hard link fails when something appeared there since we looked;
-    /// RACE: on a file system without hard links a file that another program creates in this instant is replaced.
+    /// Gives the file a name that nothing has. It fails when something appeared there since we looked;
+    /// RACE: on a file system with neither such a rename nor hard links a file that another program creates in this instant is replaced.
     fn link_new(&self, path: &RelPath, target: &Path) -> Result<(), LibraryError> {
+        match renameat_with(CWD, &self.place, CWD, target, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EXIST) => return Err(LibraryError::Exists(path.clone())),
+            Err(_) => {}
+        }
         let missing = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => LibraryError::NoParent(path.clone()),
             _ => LibraryError::io(path, error),

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::beneath::{self, Way};
+use super::syncing::Syncing;
 use super::{LibraryError, Staged};
 
 const INCOMING: &str = "incoming";
@@ -138,6 +139,7 @@ struct Inner {
     structure: RwLock<()>,
     /// One file is changed by one writer at a time.
     stripes: [Mutex<()>; STRIPES],
+    syncing: Syncing,
 }
 
 impl std::fmt::Debug for Tree {
@@ -160,7 +162,7 @@ impl Tree {
             if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
         }
         let (structure, stripes) = (RwLock::new(()), [const { Mutex::new(()) }; STRIPES]);
-        Ok(Self { inner: Arc::new(Inner { root, identity, own, store, area, structure, stripes }) })
+        Ok(Self { inner: Arc::new(Inner { root, identity, own, store, area, structure, stripes, syncing: Syncing::default() }) })
     }
 
     /// Where it is.
@@ -437,6 +439,13 @@ impl Tree {
     pub fn disk_bytes(&self) -> Option<u64> {
         let disk = rustix::fs::statvfs(&self.inner.root).ok()?;
         Some(disk.f_blocks.saturating_mul(disk.f_frsize))
+    }
+
+    /// Makes the names in the folder of a path, which is at this place, durable; together with others who want the same.
+    /// RACE: when another program puts another folder in its place between two who share a sync, the name in the first one is not synced;
+    /// its file is.
+    pub(super) fn sync_folder_of(&self, path: &RelPath, place: &Path) -> io::Result<()> {
+        self.inner.syncing.sync(path.parent().unwrap_or_default(), || sync_parent(place))
     }
 
     /// Whether the folder that was opened is still the one at its place: a disk that was taken away leaves another behind.

@@ -319,10 +319,10 @@ impl IncomingChunk {
     }
 
     /// Gives the chunk its name, durably, in the place of an earlier one of this name; says whether there was one.
-    pub fn keep(self) -> Result<bool, UploadError> {
+    pub fn keep(mut self) -> Result<bool, UploadError> {
         let former = fs::metadata(&self.target).map(|metadata| metadata.len()).ok();
         let size = self.staged.size();
-        self.staged.file().sync_all().map_err(|error| failed(&self.name, error))?;
+        self.staged.sync().map_err(|error| failed(&self.name, error))?;
         // Held while the name is given: what is being put together does not change.
         let mut state = self.uploads.lock();
         if self.target.parent().is_some_and(|session| state.busy.contains(session)) {

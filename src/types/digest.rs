@@ -96,11 +96,19 @@ pub struct Hasher {
     sha1: sha1::Sha1,
 }
 
+/// From this length on a second thread is worth its price.
+const LONG: usize = 512 << 10;
+
 impl Hasher {
-    /// Takes the next bytes.
+    /// Takes the next bytes; of a long piece both digests are computed at the same time.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.content.update(bytes);
-        self.sha1.update(bytes);
+        let Self { content, sha1 } = self;
+        if bytes.len() < LONG {
+            content.update(bytes);
+            sha1.update(bytes);
+        } else {
+            rayon::join(|| sha1.update(bytes), || content.update(bytes));
+        }
     }
 
     /// The digests of all bytes so far.

@@ -1,6 +1,7 @@
 //! Files on their way in.
 
 use http::StatusCode;
+use tokio::task::JoinHandle;
 
 use crate::library::{Committed, LibraryError, OnDisk, Staged, Tree};
 use crate::types::{Digests, Expect, RelPath};
@@ -21,17 +22,29 @@ pub(super) async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send 
     })
 }
 
-/// A file on its way in. [`Intake::store`] is the commit; dropping it before leaves no trace.
+/// A file on its way in; dropping it leaves no trace.
 pub(super) struct Intake {
     tree: Tree,
     path: RelPath,
     announced: Option<u64>,
     received: u64,
     gathered: Vec<u8>,
-    arrived: Arrived,
+    arrived: Arriving,
 }
 
-/// What has been written so far; goes to a blocking thread and comes back.
+/// What has been written so far, or is being written on a blocking thread.
+enum Arriving {
+    Here(Box<Arrived>),
+    Busy(JoinHandle<Result<(Box<Arrived>, Vec<u8>), LibraryError>>),
+}
+
+impl Default for Arriving {
+    fn default() -> Self {
+        Self::Here(Box::default())
+    }
+}
+
+/// What has been written so far.
 #[derive(Default)]
 struct Arrived {
     staged: Option<Staged>,
@@ -52,13 +65,14 @@ impl Intake {
     pub(super) fn new(tree: Tree, path: RelPath, context: &Context) -> Self {
         let announced = context.announced();
         let gathered = Vec::with_capacity(announced.map_or(64 << 10, |size| size.min(GATHER as u64)) as usize);
-        let arrived = Arrived { staged: None, promises: context.promises() };
+        let arrived = Arriving::Here(Box::new(Arrived { staged: None, promises: context.promises() }));
         Self { tree, path, announced, received: 0, gathered, arrived }
     }
 
     /// Whether everything so far is in memory only.
     pub(super) fn is_small(&self) -> bool {
-        self.arrived.staged.is_none() && self.announced.is_some_and(|size| size <= GATHER as u64)
+        matches!(&self.arrived, Arriving::Here(arrived) if arrived.staged.is_none())
+            && self.announced.is_some_and(|size| size <= GATHER as u64)
     }
 
     /// Takes more of the body.
@@ -72,24 +86,56 @@ impl Intake {
         if self.gathered.len() < GATHER || self.is_small() {
             return Ok(());
         }
-        let (tree, path, bytes) = (self.tree.clone(), self.path.clone(), std::mem::take(&mut self.gathered));
-        let arrived = std::mem::take(&mut self.arrived);
-        let appended = blocking(move || append(&tree, arrived, &path, &bytes).map(|arrived| (arrived, bytes)));
-        let (arrived, bytes) = appended.await.map_err(broken)?.map_err(|error| failed(&error))?;
-        self.arrived = arrived;
-        self.gathered = bytes;
+        self.hand_on().await
+    }
+
+    /// Gives what was gathered to a blocking thread, which writes and hashes it while more comes.
+    async fn hand_on(&mut self) -> Answered<()> {
+        let (mut arrived, mut spare) = self.come_back().await?;
+        std::mem::swap(&mut self.gathered, &mut spare);
         self.gathered.clear();
+        let (tree, path, bytes) = (self.tree.clone(), self.path.clone(), spare);
+        self.arrived = Arriving::Busy(tokio::task::spawn_blocking(move || {
+            arrived.append(&tree, &path, &bytes)?;
+            Ok((arrived, bytes))
+        }));
         Ok(())
     }
 
-    /// Publishes the file, durably, when all of it came as promised and there is what is expected. Blocks.
-    pub(super) fn store(self, expect: &Expect<OnDisk>, context: &Context) -> Answered<Stored> {
-        let Self { tree, path, announced, received, gathered, arrived } = self;
+    /// Waits for what was handed on; gives it back with a buffer that can be used again.
+    async fn come_back(&mut self) -> Answered<(Box<Arrived>, Vec<u8>)> {
+        match std::mem::take(&mut self.arrived) {
+            Arriving::Here(arrived) => Ok((arrived, Vec::with_capacity(GATHER + (64 << 10)))),
+            Arriving::Busy(handle) => handle.await.map_err(broken)?.map_err(|error| failed(&error)),
+        }
+    }
+
+    /// The file with its whole body, ready to be stored.
+    pub(super) async fn end(mut self) -> Answered<Whole> {
+        let (arrived, _) = self.come_back().await?;
+        let Self { tree, path, announced, received, gathered, .. } = self;
         if let Some(announced) = announced.filter(|announced| *announced != received) {
             let reason = format!("Only {received} of {announced} bytes came; nothing was changed.\n");
             return Err(refuse(StatusCode::BAD_REQUEST, reason));
         }
-        let Arrived { staged, promises } = append(&tree, arrived, &path, &gathered).map_err(|error| failed(&error))?;
+        Ok(Whole { tree, path, gathered, arrived })
+    }
+}
+
+/// A file all of which has come. Dropping it leaves no trace.
+pub(super) struct Whole {
+    tree: Tree,
+    path: RelPath,
+    gathered: Vec<u8>,
+    arrived: Box<Arrived>,
+}
+
+impl Whole {
+    /// Publishes the file, durably, when it is what was promised and there is what is expected. Blocks.
+    pub(super) fn store(self, expect: &Expect<OnDisk>, context: &Context) -> Answered<Stored> {
+        let Self { tree, path, gathered, mut arrived } = self;
+        arrived.append(&tree, &path, &gathered).map_err(|error| failed(&error))?;
+        let Arrived { staged, promises } = *arrived;
         let Some(staged) = staged else { return Err(broken(())) };
         let digests = staged.digests();
         let hashes = promises.answers(&digests.sha1);
@@ -114,13 +160,13 @@ fn wrong_checksum(kind: &str) -> Refusal {
     refuse(StatusCode::BAD_REQUEST, format!("What came has another {kind} checksum than was promised; nothing was changed.\n"))
 }
 
-fn append(tree: &Tree, arrived: Arrived, path: &RelPath, bytes: &[u8]) -> Result<Arrived, LibraryError> {
-    let Arrived { staged, mut promises } = arrived;
-    let mut staged = match staged {
-        Some(staged) => staged,
-        None => tree.stage().map_err(|error| error.met_for(path))?,
-    };
-    promises.update(bytes);
-    staged.write(bytes).map_err(|error| LibraryError::io(path, error))?;
-    Ok(Arrived { staged: Some(staged), promises })
+impl Arrived {
+    fn append(&mut self, tree: &Tree, path: &RelPath, bytes: &[u8]) -> Result<(), LibraryError> {
+        let staged = match &mut self.staged {
+            Some(staged) => staged,
+            None => self.staged.insert(tree.stage().map_err(|error| error.met_for(path))?),
+        };
+        self.promises.update(bytes);
+        staged.write(bytes).map_err(|error| LibraryError::io(path, error))
+    }
 }

@@ -72,6 +72,7 @@ where
             intake.take(bytes).await?;
         }
     }
+    let whole = intake.end().await?;
     let timed = context.mtime().is_some();
     let stored = blocking(move || {
         let expect = match (expect, target) {
@@ -79,7 +80,7 @@ where
             (None, Some((claim, target))) => may_put(&claim, &target)?,
             (None, None) => return Err(broken(())),
         };
-        intake.store(&expect, &context)
+        whole.store(&expect, &context)
     });
     let Stored { meta, digests, hashes, replaced } = stored.await.map_err(broken)??;
     let mut answer = empty(if replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED });
