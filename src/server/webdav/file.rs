@@ -35,8 +35,11 @@ pub(super) struct Intake {
 /// What has been written so far, or is being written on a blocking thread.
 enum Arriving {
     Here(Box<Arrived>),
-    Busy(JoinHandle<Result<(Box<Arrived>, Vec<u8>), LibraryError>>),
+    Busy(JoinHandle<Result<Returned, LibraryError>>),
 }
+
+/// What comes back from the blocking thread: what has been written, and a buffer that can be used again.
+type Returned = (Box<Arrived>, Vec<u8>);
 
 impl Default for Arriving {
     fn default() -> Self {
@@ -102,8 +105,8 @@ impl Intake {
         Ok(())
     }
 
-    /// Waits for what was handed on; gives it back with a buffer that can be used again.
-    async fn come_back(&mut self) -> Answered<(Box<Arrived>, Vec<u8>)> {
+    /// Waits for what was handed on.
+    async fn come_back(&mut self) -> Answered<Returned> {
         match std::mem::take(&mut self.arrived) {
             Arriving::Here(arrived) => Ok((arrived, Vec::with_capacity(GATHER + (64 << 10)))),
             Arriving::Busy(handle) => handle.await.map_err(broken)?.map_err(|error| failed(&error)),
