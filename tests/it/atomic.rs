@@ -367,12 +367,17 @@ fn an_answer_comes_after_file_and_folder_are_synced() {
     let parts: Vec<&str> = trace.split_inclusive("HTTP/1.1 2").collect();
     let [new, old, moved, ..] = parts[..] else { panic!("{trace}") };
     let synced = |part: &str, what: &str| part.lines().position(|line| line.contains("sync(") && line.contains(what));
-    let named = |part: &str| part.lines().position(|line| line.contains("link(") || line.contains("linkat(") || line.contains("rename("));
-    for (part, what) in [(new, "a new file"), (old, "a replaced file")] {
-        let file = synced(part, "incoming/");
-        let rest = &part[part.find("incoming/").unwrap()..];
-        assert!(file.is_some() && named(part).is_some() && synced(rest, "library/d>").is_some(), "{what}:\n{part}");
-        assert!(file < part.lines().position(|line| line.contains("link") || line.contains("rename")), "{what}:\n{part}");
+    // The file that is on its way in gets its name, by whatever call.
+    let named = |part: &str, name: &str| {
+        let calls = ["link(", "linkat(", "rename(", "renameat(", "renameat2("];
+        let names = |line: &str| calls.iter().any(|call| line.contains(call)) && line.contains("incoming/") && line.contains(name);
+        part.lines().position(names)
+    };
+    for (part, name) in [(new, "/new.jpg"), (old, "/old.jpg")] {
+        let (file, named) = (synced(part, "incoming/"), named(part, name));
+        assert!(file.is_some() && named.is_some() && file < named, "{name}:\n{part}");
+        let rest: Vec<&str> = part.lines().skip(named.unwrap() + 1).collect();
+        assert!(synced(&rest.join("\n"), "library/d>").is_some(), "{name}:\n{part}");
     }
     assert!(synced(old, ".twinlens/trash").is_some(), "{old}");
     assert!(synced(moved, "library/d>").is_some() && synced(moved, "library>").is_some(), "{moved}");
