@@ -18,8 +18,8 @@ use super::{LibraryError, trash};
 impl Tree {
     /// Creates a folder; its parent must be there.
     pub fn create_folder(&self, path: &RelPath) -> Result<(), LibraryError> {
-        let place = self.locate(path)?;
         let _shared = self.share();
+        let place = self.locate(path)?;
         fs::create_dir(&place).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => LibraryError::NoParent(path.clone()),
             _ => LibraryError::io(path, error),
@@ -47,8 +47,8 @@ impl Tree {
 
     /// Puts a file into the trash.
     pub fn remove_file(&self, path: &RelPath, expect: &Expect<OnDisk>) -> Result<(), LibraryError> {
-        let place = self.locate(path)?;
         let _locks = self.lock_file(path);
+        let place = self.locate(path)?;
         self.check(path, &place, expect)?;
         trash::take(self, path, &place)?;
         sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
@@ -64,8 +64,8 @@ impl Tree {
         if path.is_root() {
             return Err(LibraryError::Outside(path.clone()));
         }
-        let place = self.locate(path)?;
         let _alone = self.alone();
+        let place = self.locate(path)?;
         // Litter counts: with anything in it, the folder goes to the trash whole.
         match fs::remove_dir(&place) {
             Ok(()) => {}
@@ -87,12 +87,12 @@ impl Tree {
     }
 
     fn rename_onto(&self, from: &RelPath, to: &RelPath, replace: bool) -> Result<(), LibraryError> {
-        let (source, target) = (self.locate(from)?, self.locate(to)?);
         let inside = |outer: &RelPath, inner: &RelPath| inner.strip_prefix(outer).is_some_and(|below| !below.is_root());
         if from.is_root() || to.is_root() || inside(from, to) || inside(to, from) {
             return Err(LibraryError::WrongKind(to.clone()));
         }
         let _alone = self.alone();
+        let (source, target) = (self.locate(from)?, self.locate(to)?);
         let stat = self.stat(from)?.ok_or_else(|| LibraryError::NotFound(from.clone()))?;
         let there = self.stat(to)?;
         // On a file system that ignores case both names may be one file: then only its spelling changes.

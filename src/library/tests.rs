@@ -163,3 +163,30 @@ fn a_marker_binds_state_and_library() {
     assert!(matches!(open_library(&other, &f.store), Err(LibraryError::ForeignMarker { .. })));
     assert!(matches!(open_library(&root.join("nowhere"), &f.store), Err(LibraryError::Missing(_))));
 }
+
+#[test]
+fn a_file_does_not_follow_its_folder_into_the_trash() {
+    let f = fixture();
+    type Publish = fn(&Tree, Staged, RelPath, Option<Mtime>) -> Result<Committed, LibraryError>;
+    let one: Publish = |_, staged, path, mtime| staged.commit(&path, &Expect::Absent, mtime);
+    let group: Publish =
+        |tree, staged, path, mtime| commit_all(tree, vec![Ready { staged, path, expect: Expect::Absent, mtime }]).pop().unwrap();
+    for publish in [one, group] {
+        f.tree.create_folder(&path("d")).unwrap();
+        let mut staged = f.tree.stage().unwrap();
+        staged.write(b"new").unwrap();
+        let (place, mtime) = (staged.place().to_owned(), Mtime::from_seconds(1_600_000_000));
+        let alone = f.tree.alone();
+        let tree = f.tree.clone();
+        let upload = std::thread::spawn(move || publish(&tree, staged, path("d/a.jpg"), Some(mtime)));
+        // It has its time: the upload is about to be synced, and waits then for the folder that is being moved.
+        while fs::metadata(&place).unwrap().modified().unwrap() != std::time::SystemTime::from(mtime) {
+            std::thread::yield_now();
+        }
+        fs::rename(f.tree.root().join("d"), f.tree.root().join("e")).unwrap();
+        drop(alone);
+        assert!(matches!(upload.join().unwrap(), Err(LibraryError::NoParent(_))));
+        assert_eq!((fs::read_dir(f.tree.root().join("e")).unwrap().count(), f.incoming()), (0, 0));
+        fs::remove_dir(f.tree.root().join("e")).unwrap();
+    }
+}

@@ -63,13 +63,14 @@ pub(super) fn settle(import: &Tree, originals: &Tree, read: &Read, goal: &RelPat
 
 /// None when the trees lie on two file systems.
 fn link(import: &Tree, originals: &Tree, read: &Read, goal: &RelPath) -> Result<Option<(How, Stat)>, LibraryError> {
-    let (from, to) = (import.locate(&read.path)?, originals.locate(goal)?);
     let failed = |error: io::Error| LibraryError::io(goal, error);
     // Whoever wrote it may not have synced it.
     let Open { file, .. } = import.open_file(&read.path)?;
     file.sync_all().map_err(failed)?;
     let _source = import.lock_file(&read.path);
     let _target = originals.lock_file(goal);
+    // Not before: the folders may have been moved meanwhile.
+    let (from, to) = (import.locate(&read.path)?, originals.locate(goal)?);
     originals.check(goal, &to, &Expect::Absent)?;
     let how = match fs::hard_link(&from, &to) {
         Ok(()) => How::TwoNames,
@@ -120,8 +121,8 @@ pub(super) fn withdraw(import: &Tree, moved: &Moved) -> Result<(), LibraryError>
     let path = &moved.read.path;
     if moved.how == How::TwoNames {
         let failed = |error: io::Error| LibraryError::io(path, error);
-        let place = import.locate(path)?;
         let _lock = import.lock_file(path);
+        let place = import.locate(path)?;
         let aside = trash::aside(import, path, &place)?;
         let now = fs::symlink_metadata(&aside).map_err(failed)?;
         if Stat::of(&now) != Some(moved.read.stat) {
