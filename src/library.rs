@@ -25,6 +25,7 @@ mod syncing;
 mod taken;
 mod trash;
 mod tree;
+mod unindexed;
 mod uploads;
 mod view;
 mod watch;

@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
+use unicode_normalization::UnicodeNormalization as _;
 
+use crate::store::index::FileRow;
 use crate::store::properties::Area;
 use crate::store::{changes, index, properties};
 use crate::types::media::is_junk;
@@ -91,19 +94,23 @@ impl Tree {
         if from.is_root() || to.is_root() || inside(from, to) || inside(to, from) {
             return Err(LibraryError::WrongKind(to.clone()));
         }
-        let _alone = self.alone();
+        let alone = self.alone();
         let (source, target) = (self.locate(from)?, self.locate(to)?);
         let stat = self.stat(from)?.ok_or_else(|| LibraryError::NotFound(from.clone()))?;
         let there = self.stat(to)?;
-        // On a file system that ignores case both names may be one file: then only its spelling changes.
-        let respelled = there.is_some_and(|there| there.inode == stat.inode);
+        let same = there.is_some() && is_one_file(&source, &target);
+        let respelled = same && self.are_one_name(from, to)?;
         let there = there.filter(|_| !respelled);
         if there.is_some() && !replace {
             return Err(LibraryError::Exists(to.clone()));
         }
         let known = self.fits(from, to, &stat)?;
+        let upload = if known || to.segments().any(is_junk) { None } else { self.unindexed().digests(from, &stat) };
         if respelled {
             fs::rename(&source, &target).and_then(|()| sync_parent(&target)).map_err(|error| LibraryError::io(to, error))?;
+        } else if same && stat.kind == Kind::File {
+            // Two hard links. To rename one to the other does nothing (rename(2)), so that the first name goes to the trash instead.
+            trash::take(self, from, &source)?;
         } else {
             self.put_in_place(to, &source, &target, there)?;
         }
@@ -116,36 +123,65 @@ impl Tree {
                     index::remove_all(tx, &new)?;
                 }
                 index::rename(tx, &old, &new)?;
+                if let Some(digests) = upload {
+                    index::put(tx, &new, FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 })?;
+                }
                 changes::touch(tx, &old.parent().unwrap_or_default())?;
                 changes::touch(tx, &if stat.kind == Kind::Folder { new } else { new.parent().unwrap_or_default() })?;
             }
             Ok(())
         })?;
-        match stat.kind {
-            _ if known || to.segments().any(is_junk) => Ok(()),
-            // It had a name that is not indexed: an upload under a temporary name that takes its own now.
-            Kind::File => {
-                let (stat, digests) = super::scan::hash_file(self, to)?;
-                self.remember(to, stat, digests)
-            }
-            Kind::Folder => self.remember_below(to),
+        // Nobody else shall wait while files are read.
+        drop(alone);
+        if !known && upload.is_none() && !to.segments().any(is_junk) {
+            self.index_renamed(from, to, stat.kind);
+        }
+        Ok(())
+    }
+
+    /// Indexes what had a name that is not indexed. The rename is done and stays so, whatever comes of this: the next scan tries it again.
+    fn index_renamed(&self, from: &RelPath, to: &RelPath, kind: Kind) {
+        let done = if kind == Kind::File { self.index_file(from, to) } else { self.index_below(from, to) };
+        match done {
+            // It is somewhere else again.
+            Ok(()) | Err(LibraryError::NotFound(_)) => {}
+            Err(error) => tracing::warn!(path = %to, %error, "a file has its name, but could not be indexed yet"),
         }
     }
 
-    /// Indexes what lies in a folder that had a name which is not indexed.
-    fn remember_below(&self, folder: &RelPath) -> Result<(), LibraryError> {
-        for member in self.list(folder)?.into_iter().filter(|member| !is_junk(member.path.name())) {
-            match member.stat {
-                Ok(stat) if stat.kind == Kind::Folder => self.remember_below(&member.path)?,
-                Ok(_) => {
-                    let (stat, digests) = super::scan::hash_file(self, &member.path)?;
-                    self.remember(&member.path, stat, digests)?;
-                }
-                // The next scan says what is wrong with it.
-                Err(_) => {}
+    fn index_file(&self, from: &RelPath, to: &RelPath) -> Result<(), LibraryError> {
+        let now = self.stat(to)?.ok_or_else(|| LibraryError::NotFound(to.clone()))?;
+        let (stat, digests) = match self.unindexed().digests(from, &now) {
+            Some(digests) => (now, digests),
+            None => super::scan::hash_file(self, to)?,
+        };
+        let _locks = self.lock_file(to);
+        // Somebody may have replaced it since it was read; then its row is newer than ours.
+        if self.stat(to)? == Some(stat) { self.remember(to, stat, digests) } else { Ok(()) }
+    }
+
+    fn index_below(&self, from: &RelPath, to: &RelPath) -> Result<(), LibraryError> {
+        for member in self.list(to)?.into_iter().filter(|member| !is_junk(member.path.name())) {
+            // The next scan says what is wrong with one that cannot be looked at.
+            if let (Ok(stat), Ok(from)) = (member.stat, from.join(member.path.name())) {
+                self.index_renamed(&from, &member.path, stat.kind);
             }
         }
         Ok(())
+    }
+
+    /// Whether two paths at which the same file or folder was found are one name of it: on a file system that ignores case, or the Unicode
+    /// form. Two hard links are two names, even when they are spelled as such a file system would not tell apart.
+    fn are_one_name(&self, from: &RelPath, to: &RelPath) -> Result<bool, LibraryError> {
+        let folded = |path: &RelPath| path.name().nfc().flat_map(char::to_lowercase).nfc().collect::<String>();
+        let folders = [from, to].map(|path| path.parent().unwrap_or_default());
+        let [one, other] = [self.stat(&folders[0])?, self.stat(&folders[1])?].map(|stat| stat.map(|stat| stat.inode));
+        if one != other || folded(from) != folded(to) {
+            return Ok(false);
+        }
+        let members = self.list(&folders[0])?;
+        let listed = |path: &RelPath| members.iter().any(|member| member.path.name() == path.name());
+        Ok(from.name() == to.name() || !(listed(from) && listed(to)))
     }
 
     /// Whether every path below `from` is short enough below `to`, and then whether the index knows what is there.
@@ -189,9 +225,16 @@ impl Tree {
                         }
                     }
                     // Not every file system can exchange two names.
-                    Err(_) => {
+                    Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
                         slot.take(target).map_err(io)?;
-                        fs::rename(source, target).map_err(io)?;
+                        if let Err(error) = rename_new(source, target) {
+                            slot.bring_back(target).map_err(io)?;
+                            return Err(io(error));
+                        }
+                    }
+                    Err(error) => {
+                        slot.give_up();
+                        return Err(io(error.into()));
                     }
                 }
             }
@@ -213,8 +256,14 @@ impl Tree {
     }
 }
 
+/// Whether two places on disk are one file or folder.
+fn is_one_file(one: &Path, other: &Path) -> bool {
+    let identity = |place: &Path| fs::symlink_metadata(place).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+    identity(one).is_some_and(|one| identity(other) == Some(one))
+}
+
 /// Renames to a name that nothing has: what another program puts there in this instant, or a link, is not replaced.
-fn rename_new(source: &Path, target: &Path) -> io::Result<()> {
+pub(super) fn rename_new(source: &Path, target: &Path) -> io::Result<()> {
     match renameat_with(CWD, source, CWD, target, RenameFlags::NOREPLACE) {
         // RACE: on a file system without this it is replaced.
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(source, target),

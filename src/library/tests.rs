@@ -190,3 +190,46 @@ fn a_file_does_not_follow_its_folder_into_the_trash() {
         fs::remove_dir(f.tree.root().join("e")).unwrap();
     }
 }
+
+#[test]
+fn a_hard_link_that_is_moved_onto_another_loses_its_first_name() {
+    let f = fixture();
+    for (from, to) in [("a.jpg", "b.jpg"), ("c.jpg", "C.jpg"), ("d/e.jpg", "f/e.jpg")] {
+        f.write(from, b"one");
+        fs::create_dir_all(f.tree.root().join(to).parent().unwrap()).unwrap();
+        fs::hard_link(f.tree.root().join(from), f.tree.root().join(to)).unwrap();
+        f.scan();
+        assert!(matches!(f.tree.rename(&path(from), &path(to)), Err(LibraryError::Exists(_))), "{from}");
+        f.tree.replace(&path(from), &path(to)).unwrap();
+        assert!(f.tree.stat(&path(from)).unwrap().is_none(), "{from}");
+        assert_eq!(fs::read(f.tree.root().join(to)).unwrap(), b"one");
+        let scan = f.scan();
+        assert_eq!((scan.hashed, scan.removed), (0, 0), "{from}");
+    }
+    assert_eq!(f.trashed(), vec![b"one".to_vec(); 3]);
+}
+
+#[test]
+fn an_upload_that_takes_its_own_name_is_indexed_and_not_read_again() {
+    let f = fixture();
+    f.tree.create_folder(&path("up.part")).unwrap();
+    for at in ["a.jpg.part", "up.part/b.jpg"] {
+        f.put(at, b"one", &Expect::Absent).unwrap();
+        // Other bytes with the same size and time: whoever reads them again says something else.
+        let place = f.tree.root().join(at);
+        let time = fs::metadata(&place).unwrap().modified().unwrap();
+        fs::write(&place, b"two").unwrap();
+        fs::File::options().write(true).open(&place).unwrap().set_modified(time).unwrap();
+    }
+    f.write("c.part", b"foreign");
+    for (from, to) in [("a.jpg.part", "a.jpg"), ("up.part", "up"), ("c.part", "c.jpg")] {
+        f.tree.rename(&path(from), &path(to)).unwrap();
+    }
+    let view = f.tree.view().unwrap();
+    let digests = |at: &str| view.index().unwrap().get(&path(at)).unwrap().unwrap().digests;
+    assert_eq!(
+        (digests("a.jpg"), digests("up/b.jpg"), digests("c.jpg")),
+        (Digests::of(b"one"), Digests::of(b"one"), Digests::of(b"foreign"))
+    );
+    assert_eq!(f.scan().hashed, 0);
+}

@@ -47,7 +47,7 @@ pub(super) struct Slot {
 
 impl Slot {
     /// Moves something there.
-    pub(super) fn take(self, place: &Path) -> io::Result<()> {
+    pub(super) fn take(&self, place: &Path) -> io::Result<()> {
         let moved = match fs::rename(place, &self.kept) {
             // From another disk that is mounted inside the library.
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices && fs::symlink_metadata(place)?.is_file() => {
@@ -56,6 +56,18 @@ impl Slot {
             other => other,
         };
         self.finish(moved)
+    }
+
+    /// Brings back what came there: its place is still free.
+    pub(super) fn bring_back(&self, place: &Path) -> io::Result<()> {
+        let back = super::change::rename_new(&self.kept, place);
+        match &back {
+            Ok(()) => self.give_up(),
+            Err(error) => {
+                tracing::error!(kept = %self.kept.display(), %error, "it could not be brought back from the trash; move it back by hand")
+            }
+        }
+        back
     }
 
     /// Makes what came durable; a place that nothing came to is given up again.

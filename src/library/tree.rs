@@ -18,6 +18,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::beneath::{self, Way};
 use super::syncing::Syncing;
+use super::unindexed::Unindexed;
 use super::{LibraryError, Staged};
 
 const INCOMING: &str = "incoming";
@@ -140,6 +141,7 @@ struct Inner {
     /// One file is changed by one writer at a time.
     stripes: [Mutex<()>; STRIPES],
     syncing: Syncing,
+    unindexed: Unindexed,
 }
 
 impl std::fmt::Debug for Tree {
@@ -162,7 +164,19 @@ impl Tree {
             if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
         }
         let (structure, stripes) = (RwLock::new(()), [const { Mutex::new(()) }; STRIPES]);
-        Ok(Self { inner: Arc::new(Inner { root, identity, own, store, area, structure, stripes, syncing: Syncing::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                root,
+                identity,
+                own,
+                store,
+                area,
+                structure,
+                stripes,
+                syncing: Syncing::default(),
+                unindexed: Unindexed::default(),
+            }),
+        })
     }
 
     /// Where it is.
@@ -176,6 +190,11 @@ impl Tree {
 
     pub(super) fn area(&self) -> Area {
         self.inner.area
+    }
+
+    /// What is remembered of uploads under names that are not indexed.
+    pub(super) fn unindexed(&self) -> &Unindexed {
+        &self.inner.unindexed
     }
 
     pub(super) fn own(&self) -> &Path {
@@ -398,6 +417,7 @@ impl Tree {
     /// Writes what is at a path into the index. Junk is stored and served, but not indexed.
     pub(super) fn remember(&self, path: &RelPath, stat: Stat, digests: Digests) -> Result<(), LibraryError> {
         if !self.indexes(path) {
+            self.inner.unindexed.keep(path, stat, digests);
             return self.touch(path.parent().unwrap_or_default());
         }
         let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 };
@@ -410,6 +430,8 @@ impl Tree {
         if self.inner.area != Area::Originals || files.is_empty() {
             return Ok(());
         }
+        let unindexed = files.iter().filter(|(path, ..)| !self.indexes(path));
+        unindexed.for_each(|(path, stat, digests)| self.inner.unindexed.keep(path, *stat, *digests));
         Ok(self.inner.store.write_soon(move |tx| {
             files.into_iter().try_for_each(|(path, stat, digests)| match path.segments().any(is_junk) {
                 true => changes::touch(tx, &path.parent().unwrap_or_default()),

@@ -326,7 +326,10 @@ fn a_disk_that_is_mounted_inside_the_library_is_written_to_like_the_rest() {
     // Folders cannot go over in one step: that is said, and nothing is changed.
     assert_eq!(ask("MOVE", "d/", "other/d/"), 502);
     assert_eq!(ask("COPY", "d/", "other/d/"), 502);
-    assert_files(&node, &[("a.jpg", "a"), ("d/b.jpg", "b"), ("other/new.jpg", "a")]);
+    node.put("other/e/c.jpg", "c");
+    assert_eq!(ask("MOVE", "d/", "other/e/"), 502);
+    assert_eq!(ask("COPY", "d/", "other/e/"), 502);
+    assert_files(&node, &[("a.jpg", "a"), ("d/b.jpg", "b"), ("other/new.jpg", "a"), ("other/e/c.jpg", "c")]);
     let mut trashed = node.trashed();
     trashed.sort();
     assert_eq!(trashed, ["a", "a", "new", "newer", "old"]);
