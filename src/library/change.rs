@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::store::properties::Area;
 use crate::store::{changes, index, properties};
@@ -18,8 +19,8 @@ use super::{LibraryError, trash};
 impl Tree {
     /// Creates a folder; its parent must be there.
     pub fn create_folder(&self, path: &RelPath) -> Result<(), LibraryError> {
-        let place = self.locate(path)?;
         let _shared = self.share();
+        let place = self.locate(path)?;
         fs::create_dir(&place).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => LibraryError::NoParent(path.clone()),
             _ => LibraryError::io(path, error),
@@ -47,8 +48,8 @@ impl Tree {
 
     /// Puts a file into the trash.
     pub fn remove_file(&self, path: &RelPath, expect: &Expect<OnDisk>) -> Result<(), LibraryError> {
-        let place = self.locate(path)?;
         let _locks = self.lock_file(path);
+        let place = self.locate(path)?;
         self.check(path, &place, expect)?;
         trash::take(self, path, &place)?;
         sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
@@ -64,8 +65,8 @@ impl Tree {
         if path.is_root() {
             return Err(LibraryError::Outside(path.clone()));
         }
-        let place = self.locate(path)?;
         let _alone = self.alone();
+        let place = self.locate(path)?;
         // Litter counts: with anything in it, the folder goes to the trash whole.
         match fs::remove_dir(&place) {
             Ok(()) => {}
@@ -87,16 +88,17 @@ impl Tree {
     }
 
     fn rename_onto(&self, from: &RelPath, to: &RelPath, replace: bool) -> Result<(), LibraryError> {
-        let (source, target) = (self.locate(from)?, self.locate(to)?);
         let inside = |outer: &RelPath, inner: &RelPath| inner.strip_prefix(outer).is_some_and(|below| !below.is_root());
         if from.is_root() || to.is_root() || inside(from, to) || inside(to, from) {
             return Err(LibraryError::WrongKind(to.clone()));
         }
-        let _alone = self.alone();
+        let alone = self.alone();
+        let (source, target) = (self.locate(from)?, self.locate(to)?);
         let stat = self.stat(from)?.ok_or_else(|| LibraryError::NotFound(from.clone()))?;
         let there = self.stat(to)?;
-        // On a file system that ignores case both names may be one file: then only its spelling changes.
-        let respelled = there.is_some_and(|there| there.inode == stat.inode);
+        // On a file system that ignores case both names may be one file: then only its spelling changes. Two links to one file are two.
+        let one_file = there.is_some_and(|there| there.inode == stat.inode);
+        let respelled = one_file && from.parent() == to.parent() && is_respelled(from.name(), to.name());
         let there = there.filter(|_| !respelled);
         if there.is_some() && !replace {
             return Err(LibraryError::Exists(to.clone()));
@@ -106,6 +108,10 @@ impl Tree {
             fs::rename(&source, &target).and_then(|()| sync_parent(&target)).map_err(|error| LibraryError::io(to, error))?;
         } else {
             self.put_in_place(to, &source, &target, there)?;
+            if one_file {
+                // A rename to another name of the same file does nothing.
+                fs::remove_file(&source).map_err(|error| LibraryError::io(from, error))?;
+            }
         }
         sync_parent(&source).map_err(|error| LibraryError::io(from, error))?;
         let (area, old, new) = (self.area(), from.clone(), to.clone());
@@ -121,15 +127,23 @@ impl Tree {
             }
             Ok(())
         })?;
-        match stat.kind {
-            _ if known || to.segments().any(is_junk) => Ok(()),
+        // Reading what was not indexed may take long; others need not wait for it.
+        drop(alone);
+        if !known && !to.segments().any(is_junk) {
             // It had a name that is not indexed: an upload under a temporary name that takes its own now.
-            Kind::File => {
-                let (stat, digests) = super::scan::hash_file(self, to)?;
-                self.remember(to, stat, digests)
+            let remembered = if stat.kind == Kind::File { self.remember_now(to) } else { self.remember_below(to) };
+            if let Err(error) = remembered {
+                tracing::warn!(%error, path = %to, "a file has its name, but is indexed only by the next scan");
             }
-            Kind::Folder => self.remember_below(to),
         }
+        Ok(())
+    }
+
+    /// Indexes a file as it is, unless somebody changes it meanwhile, who then does so.
+    fn remember_now(&self, path: &RelPath) -> Result<(), LibraryError> {
+        let (stat, digests) = super::scan::hash_file(self, path)?;
+        let _locks = self.lock_file(path);
+        if self.stat(path)? == Some(stat) { self.remember(path, stat, digests) } else { Ok(()) }
     }
 
     /// Indexes what lies in a folder that had a name which is not indexed.
@@ -137,10 +151,7 @@ impl Tree {
         for member in self.list(folder)?.into_iter().filter(|member| !is_junk(member.path.name())) {
             match member.stat {
                 Ok(stat) if stat.kind == Kind::Folder => self.remember_below(&member.path)?,
-                Ok(_) => {
-                    let (stat, digests) = super::scan::hash_file(self, &member.path)?;
-                    self.remember(&member.path, stat, digests)?;
-                }
+                Ok(_) => self.remember_now(&member.path)?,
                 // The next scan says what is wrong with it.
                 Err(_) => {}
             }
@@ -189,9 +200,17 @@ impl Tree {
                         }
                     }
                     // Not every file system can exchange two names.
-                    Err(_) => {
+                    Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                        let kept = slot.place().to_owned();
                         slot.take(target).map_err(io)?;
-                        fs::rename(source, target).map_err(io)?;
+                        if let Err(error) = fs::rename(source, target) {
+                            fs::rename(&kept, target).map_err(io)?;
+                            return Err(io(error));
+                        }
+                    }
+                    Err(error) => {
+                        slot.give_up();
+                        return Err(io(error.into()));
                     }
                 }
             }
@@ -211,6 +230,12 @@ impl Tree {
             Ok(())
         })
     }
+}
+
+/// Whether two names are one name in another spelling.
+fn is_respelled(one: &str, other: &str) -> bool {
+    let plain = |name: &str| name.nfc().collect::<String>().to_lowercase();
+    plain(one) == plain(other)
 }
 
 /// Renames to a name that nothing has: what another program puts there in this instant, or a link, is not replaced.

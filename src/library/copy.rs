@@ -37,7 +37,6 @@ impl Tree {
             self.copy_file(from, target, to, replace)?;
             return self.copy_properties(from, target, to);
         }
-        let place = target.locate(to)?;
         let mut hidden = Hidden::new(target).map_err(|error| error.met_for(to))?;
         let mut copied = Vec::new();
         let made = hidden.place.join("copy");
@@ -45,6 +44,7 @@ impl Tree {
         // One sync for all files instead of one each.
         sync_all(&made).map_err(|error| LibraryError::io(to, error))?;
         let _alone = target.alone();
+        let place = target.locate(to)?;
         let there = target.stat(to)?;
         if there.is_some() && !replace {
             return Err(LibraryError::Exists(to.clone()));

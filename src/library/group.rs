@@ -5,7 +5,7 @@ use std::fs::File;
 
 use crate::types::{Expect, Mtime, RelPath};
 
-use super::tree::{OnDisk, Place, Tree, sync_parent};
+use super::tree::{OnDisk, Tree, sync_parent};
 use super::{Committed, LibraryError, Staged};
 
 /// So many files are synced one by one; for more, the whole file system is.
@@ -26,7 +26,7 @@ pub struct Ready {
 /// Publishes files of one tree as [`Staged::commit`] does each, with the same promises, and says for each what came of it: one that fails
 /// is no matter to the others.
 pub fn commit_all(tree: &Tree, mut group: Vec<Ready>) -> Vec<Result<Committed, LibraryError>> {
-    let prepared: Vec<Result<Place, LibraryError>> = group.iter().map(|ready| prepare(tree, ready)).collect();
+    let prepared: Vec<Result<(), LibraryError>> = group.iter().map(|ready| prepare(tree, ready)).collect();
     let synced = sync(tree, &mut group);
     let paths: Vec<RelPath> = group.iter().map(|ready| ready.path.clone()).collect();
     let _locks = tree.lock_files(&paths.iter().collect::<Vec<_>>());
@@ -35,8 +35,10 @@ pub fn commit_all(tree: &Tree, mut group: Vec<Ready>) -> Vec<Result<Committed, L
     let mut results: Vec<Result<Committed, LibraryError>> = group
         .iter_mut()
         .zip(prepared)
-        .map(|(ready, target)| {
-            let target = target?;
+        .map(|(ready, prepared)| {
+            prepared?;
+            // Under the lock: a folder that was moved or removed meanwhile would have taken the file along.
+            let target = tree.locate(&ready.path)?;
             synced.as_ref().map_err(|error| LibraryError::io(&ready.path, std::io::Error::from(error.kind())))?;
             let committed = ready.staged.publish(&ready.path, &target, &ready.expect)?;
             folders.entry(ready.path.parent()).or_insert(target);
@@ -58,16 +60,15 @@ pub fn commit_all(tree: &Tree, mut group: Vec<Ready>) -> Vec<Result<Committed, L
     results
 }
 
-fn prepare(tree: &Tree, ready: &Ready) -> Result<Place, LibraryError> {
+fn prepare(tree: &Tree, ready: &Ready) -> Result<(), LibraryError> {
     let path = &ready.path;
     if path.is_root() || ready.staged.tree().root() != tree.root() {
         return Err(LibraryError::WrongKind(path.clone()));
     }
-    let target = tree.locate(path)?;
     if let Some(mtime) = ready.mtime {
         ready.staged.file().set_modified(mtime.into()).map_err(|error| LibraryError::io(path, error))?;
     }
-    Ok(target)
+    Ok(())
 }
 
 /// Makes the bytes of all files durable.

@@ -135,7 +135,6 @@ impl Staged {
     pub fn commit(mut self, path: &RelPath, expect: &Expect<OnDisk>, mtime: Option<Mtime>) -> Result<Committed, LibraryError> {
         let io = |error| LibraryError::io(path, error);
         let tree = self.tree.clone();
-        let target = tree.locate(path)?;
         if path.is_root() {
             return Err(LibraryError::WrongKind(path.clone()));
         }
@@ -145,6 +144,8 @@ impl Staged {
         self.sync().map_err(io)?;
 
         let _locks = tree.lock_file(path);
+        // Only now: a folder that was moved or removed while the bytes were synced would have taken the file along.
+        let target = tree.locate(path)?;
         let committed = self.publish(path, &target, expect)?;
         tree.sync_folder_of(path, &target).map_err(io)?;
         tree.remember(path, committed.stat, committed.version.digests)?;

@@ -46,6 +46,11 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// Where it is.
+    pub(super) fn place(&self) -> &Path {
+        &self.kept
+    }
+
     /// Moves something there.
     pub(super) fn take(self, place: &Path) -> io::Result<()> {
         let moved = match fs::rename(place, &self.kept) {

@@ -367,7 +367,8 @@ fn an_answer_comes_after_file_and_folder_are_synced() {
     let parts: Vec<&str> = trace.split_inclusive("HTTP/1.1 2").collect();
     let [new, old, moved, ..] = parts[..] else { panic!("{trace}") };
     let synced = |part: &str, what: &str| part.lines().position(|line| line.contains("sync(") && line.contains(what));
-    let named = |part: &str| part.lines().position(|line| line.contains("link(") || line.contains("linkat(") || line.contains("rename("));
+    let named =
+        |part: &str| part.lines().position(|line| ["link(", "linkat(", "rename(", "renameat2("].iter().any(|call| line.contains(call)));
     for (part, what) in [(new, "a new file"), (old, "a replaced file")] {
         let file = synced(part, "incoming/");
         let rest = &part[part.find("incoming/").unwrap()..];
