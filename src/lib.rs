@@ -14,7 +14,7 @@
 //! | 3 | [`accounts`] | people, passwords, logins |
 //! | 3 | [`services`] | remote accounts and their secrets |
 //! | 4 | [`sync`] | two-way sync with one service |
-//! | 6 | [`server`] | HTTP, login, WebDAV |
+//! | 6 | [`server`] | HTTP and its limits, login, WebDAV, the surface of Nextcloud and ownCloud, the API |
 //! | 7 | [`node`] | the composition root and embedding API |
 //! | 8 | [`cli`] | the command line |
 

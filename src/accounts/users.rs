@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::app_passwords::Stored;
 use super::{Grant, GrantChange, Rights, Role};
 use crate::store::documents::{APP_PASSWORDS, USERS};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, ids};
 use crate::types::RelPath;
 
 const NAME_LIMIT: usize = 64;
@@ -196,6 +196,7 @@ impl Users {
             }
             USERS.remove(tx, &name)?;
             APP_PASSWORDS.remove(tx, &name)?;
+            ids::forget_user(tx, &name)?;
             Ok(Ok(()))
         })
     }

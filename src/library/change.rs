@@ -9,7 +9,6 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::store::index::FileRow;
 use crate::store::properties::Area;
 use crate::store::{changes, index, properties};
 use crate::types::media::is_junk;
@@ -124,7 +123,7 @@ impl Tree {
                 }
                 index::rename(tx, &old, &new)?;
                 if let Some(digests) = upload {
-                    index::put(tx, &new, FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 })?;
+                    index::put(tx, &new, stat.row(digests))?;
                 }
                 changes::touch(tx, &old.parent().unwrap_or_default())?;
                 changes::touch(tx, &if stat.kind == Kind::Folder { new } else { new.parent().unwrap_or_default() })?;

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::store::index::FileRow;
 use crate::store::properties::Area;
 use crate::store::{changes, index, properties};
 use crate::types::media::is_junk;
@@ -61,7 +60,7 @@ impl Tree {
                 index::remove_all(tx, &new)?;
                 for (path, stat, digests) in copied {
                     if !path.segments().any(is_junk) {
-                        let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 };
+                        let row = stat.row(digests);
                         index::put(tx, &path, row)?;
                     }
                 }

@@ -234,7 +234,7 @@ impl<'a> Scan<'a> {
         self.store.write_soon(move |tx| {
             for (path, stat, digests) in rows {
                 if tree.stat(&path).is_ok_and(|now| now == Some(stat)) {
-                    let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 };
+                    let row = stat.row(digests);
                     index::put(tx, &path, row)?;
                 }
             }

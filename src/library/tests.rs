@@ -61,6 +61,32 @@ impl Fixture {
 }
 
 #[test]
+fn two_links_to_one_file_are_two_names() {
+    let f = fixture();
+    f.write("a.jpg", b"same");
+    fs::hard_link(f.tree.root().join("a.jpg"), f.tree.root().join("b.jpg")).unwrap();
+    f.scan();
+    assert!(matches!(f.tree.rename(&path("a.jpg"), &path("b.jpg")), Err(LibraryError::Exists(_))));
+    f.tree.replace(&path("a.jpg"), &path("b.jpg")).unwrap();
+    assert!(f.tree.stat(&path("a.jpg")).unwrap().is_none());
+    assert_eq!(fs::read(f.tree.root().join("b.jpg")).unwrap(), b"same");
+    assert_eq!(f.trashed(), [b"same".to_vec()]);
+}
+
+#[test]
+fn a_file_does_not_follow_its_folder_into_the_trash() {
+    let f = fixture();
+    f.write("album/a.jpg", b"a");
+    f.scan();
+    let mut staged = f.tree.stage().unwrap();
+    staged.write(b"new").unwrap();
+    f.tree.remove(&path("album")).unwrap();
+    let late = staged.commit(&path("album/new.jpg"), &Expect::Anything, None);
+    assert!(matches!(late, Err(LibraryError::NoParent(_))), "{late:?}");
+    assert_eq!(f.trashed(), [b"a".to_vec()]);
+}
+
+#[test]
 fn a_commit_is_seen_whole_and_indexed_at_once() {
     let f = fixture();
     let receipt = f.put("a.jpg", b"one", &Expect::Absent).unwrap();
@@ -165,7 +191,7 @@ fn a_marker_binds_state_and_library() {
 }
 
 #[test]
-fn a_file_does_not_follow_its_folder_into_the_trash() {
+fn a_file_does_not_follow_its_folder_that_is_moved_while_it_is_synced() {
     let f = fixture();
     type Publish = fn(&Tree, Staged, RelPath, Option<Mtime>) -> Result<Committed, LibraryError>;
     let one: Publish = |_, staged, path, mtime| staged.commit(&path, &Expect::Absent, mtime);

@@ -67,6 +67,11 @@ impl Stat {
         Self { kind: Kind::Folder, size: 0, mtime, inode: 0 }
     }
 
+    /// The index row of a file with these digests; the index itself gives it a change number.
+    pub(super) fn row(&self, digests: Digests) -> FileRow {
+        FileRow { size: self.size, mtime: self.mtime, inode: self.inode, digests, change: 0 }
+    }
+
     /// Whether an index row describes the file as it is now.
     pub fn matches(&self, row: &FileRow) -> bool {
         self.kind == Kind::File && (self.size, self.mtime, self.inode) == (row.size, row.mtime, row.inode)
@@ -420,7 +425,7 @@ impl Tree {
             self.inner.unindexed.keep(path, stat, digests);
             return self.touch(path.parent().unwrap_or_default());
         }
-        let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 };
+        let row = stat.row(digests);
         let path = path.clone();
         Ok(self.inner.store.write_soon(move |tx| index::put(tx, &path, row))?)
     }
@@ -436,7 +441,7 @@ impl Tree {
             files.into_iter().try_for_each(|(path, stat, digests)| match path.segments().any(is_junk) {
                 true => changes::touch(tx, &path.parent().unwrap_or_default()),
                 false => {
-                    let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests, change: 0 };
+                    let row = stat.row(digests);
                     index::put(tx, &path, row)
                 }
             })

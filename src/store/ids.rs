@@ -116,6 +116,13 @@ pub fn set_favorite(tx: &WriteTransaction, user: &str, number: u64, is: bool) ->
     Ok(())
 }
 
+/// Forgets the favourites of a user who is no more: another one of the same name inherits nothing.
+pub fn forget_user(tx: &WriteTransaction, user: &str) -> Result<(), StoreError> {
+    let start = [user.as_bytes(), b"\0"].concat();
+    let end = successor(&start);
+    Ok(tx.open_table(FAVORITES)?.retain_in(start.as_slice()..end.as_slice(), |_, ()| false)?)
+}
+
 /// Reads numbers.
 pub struct Ids {
     ids: ReadOnlyTable<&'static [u8], u64>,
@@ -225,6 +232,11 @@ mod tests {
         store.write(move |tx| set_favorite(tx, "anna", number, true)).unwrap();
         let of = |user: &str| Ids::open(&store.read().unwrap()).unwrap().favorites(user).unwrap();
         assert!(of("anna").contains(&number) && of("ann").is_empty() && of("bert").is_empty());
+        store.write(|tx| forget_user(tx, "ann")).unwrap();
+        assert_eq!(of("anna").len(), 1);
+        store.write(|tx| forget_user(tx, "anna")).unwrap();
+        assert_eq!(of("anna").len(), 0);
+        store.write(move |tx| set_favorite(tx, "anna", number, true)).unwrap();
         store.write(move |tx| set_favorite(tx, "anna", number, false)).unwrap();
         assert!(of("anna").is_empty());
     }

@@ -106,7 +106,8 @@ pub fn remove_folder(tx: &WriteTransaction, path: &RelPath) -> Result<(), StoreE
     for (below, _) in at_or_below(tx, path)?.into_iter().filter(|(below, _)| below != path) {
         remove(tx, &below)?;
     }
-    changes::forget_folder(tx, path)
+    changes::forget_folder(tx, path)?;
+    ids::clear(tx, path)
 }
 
 /// Everything at or below `from` now lies at or below `to`, where nothing must be known: what a rename on disk does. Under a junk name it is

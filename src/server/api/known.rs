@@ -42,7 +42,7 @@ pub(super) async fn answer(originals: &Tree, request: Request<Incoming>, login: 
     let content = parsed("content", &question.content, ContentHash::from_hex)?;
     let sha1 = parsed("sha1", &question.sha1, Sha1::from_hex)?;
     let tree = originals.clone();
-    let looked_up = tokio::task::spawn_blocking(move || look_up(&tree, &login.folder, &content, &sha1));
+    let looked_up = tokio::task::spawn_blocking(move || look_up(&tree, &tree.spelled(&login.folder), &content, &sha1));
     let (content, sha1) = looked_up.await.map_err(|error| Problem::failed(&error))?.map_err(|error| Problem::failed(&error))?;
     Ok(super::json(StatusCode::OK, "application/json", &json!({ "content": content, "sha1": sha1 })))
 }

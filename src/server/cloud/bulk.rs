@@ -62,6 +62,11 @@ impl Cloud {
             discard(request.into_body()).await;
             return text(StatusCode::SERVICE_UNAVAILABLE, "The library is not there; its disk is probably not mounted.\n");
         }
+        let rights = self.webdav.home_rights(login);
+        if !rights.add && !rights.change {
+            discard(request.into_body()).await;
+            return text(StatusCode::FORBIDDEN, "You have no right to upload here.\n");
+        }
         let (head, body) = request.into_parts();
         match self.take_all(Parts::new(body, &boundary), &head.headers, login).await {
             Ok(results) => json(StatusCode::OK, &Value::Object(results)),

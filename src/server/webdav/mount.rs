@@ -121,7 +121,7 @@ impl Mounts {
             name: ORIGINALS,
             tree: originals.clone(),
             library: Some(*library_id),
-            base: login.folder.clone(),
+            base: originals.spelled(&login.folder),
             rights: self.limit(login.originals),
         }
     }

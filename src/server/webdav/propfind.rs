@@ -138,6 +138,9 @@ struct Listing {
 impl Walk {
     /// Whether the first piece needs no disk, as far as one can guess: then it is not worth another thread.
     fn is_quick(&self, path: &RelPath) -> bool {
+        if self.depth == Depth::Infinity {
+            return false;
+        }
         match self.files.place(path.as_str()) {
             // Giving numbers waits for the disk.
             _ if self.needs.ids => false,

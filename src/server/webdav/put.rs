@@ -1,5 +1,7 @@
 //! PUT (RFC 9110 section 9.3.4): a file appears whole or not at all, and is durable when the answer goes out.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_RANGE, ETAG, EXPECT, LAST_MODIFIED};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -56,12 +58,10 @@ where
     let claim = Claim::of(mounts, mount, headers, &login)?;
     let mut intake = Intake::new(target.root.tree.clone(), target.path.clone(), &context);
     // A large body is not taken in vain. A small one is here sooner than an answer could be, and one look at the disk is enough then.
-    let mut target = Some((claim, target));
-    let mut expect = None;
-    if (asks_first || !intake.is_small())
-        && let Some((claim, target)) = target.take()
-    {
-        expect = Some(blocking(move || may_put(&claim, &target)).await.map_err(broken)??);
+    let judged = Arc::new((claim, target));
+    if asks_first || !intake.is_small() {
+        let judged = Arc::clone(&judged);
+        blocking(move || may_put(&judged.0, &judged.1)).await.map_err(broken)??;
     }
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
@@ -75,11 +75,8 @@ where
     let whole = intake.end().await?;
     let timed = context.mtime().is_some();
     let stored = blocking(move || {
-        let expect = match (expect, target) {
-            (Some(expect), _) => expect,
-            (None, Some((claim, target))) => may_put(&claim, &target)?,
-            (None, None) => return Err(broken(())),
-        };
+        // Again for a large one: meanwhile somebody may have locked or changed what is there.
+        let expect = may_put(&judged.0, &judged.1)?;
         whole.store(&expect, &context)
     });
     let Stored { meta, digests, hashes, replaced } = stored.await.map_err(broken)??;
