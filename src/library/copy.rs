@@ -11,8 +11,8 @@ use crate::store::{changes, index, properties};
 use crate::types::media::is_junk;
 use crate::types::{Digests, Expect, RelPath};
 
+use super::LibraryError;
 use super::tree::{Kind, Open, Stat, Tree, sync_parent};
-use super::{LibraryError, Staged};
 
 /// How much of a folder is copied (the Depth of a COPY, RFC 4918 section 9.8.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +60,7 @@ impl Tree {
                 index::remove_all(tx, &new)?;
                 for (path, stat, digests) in copied {
                     if !path.segments().any(is_junk) {
-                        let row = stat.row(digests);
-                        index::put(tx, &path, row)?;
+                        index::put(tx, &path, stat.row(digests))?;
                     }
                 }
                 changes::touch(tx, &if stat.kind == Kind::Folder { new } else { new.parent().unwrap_or_default() })?;
@@ -158,17 +157,4 @@ fn sync_each(place: &Path) -> io::Result<()> {
         }
     }
     File::open(place)?.sync_all()
-}
-
-impl Staged {
-    /// Appends everything that is left in a file.
-    pub fn fill(&mut self, source: &mut File) -> io::Result<()> {
-        let mut buffer = vec![0; 256 << 10];
-        loop {
-            match io::Read::read(source, &mut buffer)? {
-                0 => return Ok(()),
-                read => self.write(&buffer[..read])?,
-            }
-        }
-    }
 }

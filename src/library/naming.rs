@@ -1,13 +1,14 @@
 //! Names by capture date: YYYY/MM/YYYYMMDD_HHMMSS_CRC32C.EXT, as PhotoPrism's import makes them.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use jiff::civil::DateTime;
 
 use crate::types::{Mtime, RelPath};
 
+use super::pieces;
 use super::taken::{Hints, taken};
 
 /// The name for a file whose bytes are at `place`, which was called `original` and last modified at `mtime`.
@@ -27,14 +28,12 @@ pub(super) fn dated(taken: DateTime, checksum: u32, extension: &str) -> io::Resu
 
 fn crc32c_of(place: &Path) -> io::Result<u32> {
     let mut file = File::open(place)?;
-    let mut buffer = vec![0; 256 << 10];
-    let mut checksum = 0;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(checksum),
-            read => checksum = crc32c::crc32c_append(checksum, &buffer[..read]),
-        }
-    }
+    let (size, mut checksum) = (file.metadata()?.len(), 0);
+    pieces::each(&mut file, size, |piece| {
+        checksum = crc32c::crc32c_append(checksum, piece);
+        Ok(())
+    })?;
+    Ok(checksum)
 }
 
 #[cfg(test)]

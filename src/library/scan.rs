@@ -3,7 +3,6 @@
 mod parts;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::io::Read as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -17,15 +16,14 @@ use crate::store::{Store, changes, index};
 use crate::types::media::is_junk;
 use crate::types::{Digests, Hasher, RelPath};
 
-use super::LibraryError;
 use super::tree::{Kind, Open, Stat, Tree};
+use super::{LibraryError, pieces};
 
 pub use parts::{Parts, scan_parts};
 
 /// Rows that are written in one transaction. They touch pages all over the tables of digests, so that a few large ones cost far less than
 /// many small ones.
 const BATCH: usize = 4000;
-const READ_BUFFER: usize = 256 << 10;
 
 /// What a scan found.
 #[derive(Debug, Clone, Default)]
@@ -340,21 +338,16 @@ pub(super) fn hash_file(tree: &Tree, path: &RelPath) -> Result<(Stat, Digests), 
     hash_file_with(tree, path, |_| ())
 }
 
-/// The same, with somebody who looks on.
-pub(super) fn hash_file_with(tree: &Tree, path: &RelPath, mut on: impl FnMut(&[u8])) -> Result<(Stat, Digests), LibraryError> {
+/// The same, with somebody who looks on: reads a file of a tree once for both digests, unless it changes meanwhile.
+pub fn hash_file_with(tree: &Tree, path: &RelPath, mut on: impl FnMut(&[u8])) -> Result<(Stat, Digests), LibraryError> {
     let Open { mut file, stat: before } = tree.open_file(path)?;
     let mut hasher = Hasher::default();
-    let mut buffer = vec![0; READ_BUFFER.min(before.size as usize + 1)];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => {
-                hasher.update(&buffer[..read]);
-                on(&buffer[..read]);
-            }
-            Err(error) => return Err(LibraryError::io(path, error)),
-        }
-    }
+    let read = pieces::each(&mut file, before.size, |piece| {
+        hasher.update(piece);
+        on(piece);
+        Ok(())
+    });
+    read.map_err(|error| LibraryError::io(path, error))?;
     let after = file.metadata().map_err(|error| LibraryError::io(path, error))?;
     match Stat::of(&after) {
         Some(after) if after == before => Ok((before, hasher.finish())),

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::types::{Digests, Expect, Hasher, LocalVersion, Mtime, RelPath};
 
 use super::tree::{OnDisk, Stat, Tree};
-use super::{LibraryError, trash};
+use super::{LibraryError, pieces, trash};
 
 /// A file that nobody sees yet. It is hashed while it is written; dropping it removes it.
 pub struct Staged {
@@ -27,8 +27,6 @@ pub struct Staged {
     published: bool,
 }
 
-/// From this length on a second thread is worth its price.
-const LONG: usize = 512 << 10;
 /// After so many bytes the disk gets to work.
 const FLUSH: u64 = 64 << 20;
 
@@ -80,7 +78,7 @@ impl Staged {
     /// Appends bytes. A long piece is written while it is hashed.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Self { file, hasher, .. } = self;
-        if bytes.len() < LONG {
+        if bytes.len() < Hasher::LONG {
             file.write_all(bytes)?;
             hasher.update(bytes);
         } else {
@@ -113,6 +111,11 @@ impl Staged {
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.end_flush()?;
         self.file.sync_all()
+    }
+
+    /// Appends everything that is left in a file.
+    pub fn fill(&mut self, source: &mut File) -> io::Result<()> {
+        pieces::each(source, source.metadata()?.len(), |piece| self.write(piece))
     }
 
     /// Bytes so far.
@@ -245,14 +248,9 @@ impl Drop for Staged {
 /// Copies one file into another and hashes what was copied.
 pub(super) fn copy_hashed(source: &mut File, target: &mut File) -> io::Result<Digests> {
     let mut hasher = Hasher::default();
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match io::Read::read(source, &mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            read => {
-                target.write_all(&buffer[..read])?;
-                hasher.update(&buffer[..read]);
-            }
-        }
-    }
+    pieces::each(source, source.metadata()?.len(), |piece| {
+        hasher.update(piece);
+        target.write_all(piece)
+    })?;
+    Ok(hasher.finish())
 }

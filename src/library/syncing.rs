@@ -10,8 +10,9 @@ use crate::types::RelPath;
 #[derive(Default)]
 struct Turns {
     begun: u64,
-    /// All up to this one have ended well.
-    done: u64,
+    ended: u64,
+    /// Those that went wrong, as long as somebody waits.
+    failed: Vec<(u64, io::ErrorKind)>,
     running: bool,
     waiting: usize,
 }
@@ -24,7 +25,8 @@ pub(super) struct Syncing {
 }
 
 impl Syncing {
-    /// Returns when a sync of the folder that began after this call has ended well. An error is told to everybody whose own try fails.
+    /// Returns when the next sync of the folder has ended. Everybody who shared it hears of its failure: the system tells of one only once, so
+    /// that another try could seem to go well.
     pub(super) fn sync(&self, folder: RelPath, sync: impl Fn() -> io::Result<()>) -> io::Result<()> {
         let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
         let turns = folders.entry(folder.clone()).or_default();
@@ -32,24 +34,22 @@ impl Syncing {
         let own = turns.begun + 1;
         let result = loop {
             let turns = folders.entry(folder.clone()).or_default();
-            if turns.done >= own {
-                break Ok(());
+            if turns.ended >= own {
+                let failed = turns.failed.iter().find(|(number, _)| *number == own);
+                break failed.map_or(Ok(()), |(_, kind)| Err(io::Error::from(*kind)));
             }
             if turns.running {
                 folders = self.ended.wait(folders).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             turns.running = true;
-            turns.begun += 1;
-            let number = turns.begun;
+            turns.begun = own;
             drop(folders);
             let result = sync();
             folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
             let turns = folders.entry(folder.clone()).or_default();
-            turns.running = false;
-            if result.is_ok() {
-                turns.done = number;
-            }
+            (turns.running, turns.ended) = (false, own);
+            turns.failed.extend(result.as_ref().err().map(|error| (own, error.kind())));
             self.ended.notify_all();
             break result;
         };

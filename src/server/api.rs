@@ -21,7 +21,7 @@ use crate::store::Store;
 
 use self::changes::Waiting;
 use self::problem::Problem;
-use super::http::{Body, Incoming, text};
+use super::http::{Body, Incoming, NOT_THERE, text};
 
 const PREFIX: &str = "/api/v1/";
 
@@ -73,8 +73,7 @@ fn check(originals: &Tree, login: &Login) -> Result<(), Problem> {
         return Err(Problem::new(StatusCode::FORBIDDEN, "no-right", "You have no right to read the library."));
     }
     if !originals.is_there() {
-        let detail = "The library is not there; its disk is probably not mounted.";
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-library", detail));
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-library", NOT_THERE.trim_end()));
     }
     Ok(())
 }

@@ -41,6 +41,9 @@ const DISCARD: usize = 16 << 20;
 /// Why WebDAV is off in public mode.
 const PUBLIC: &str = "This node runs in public mode, without a login: WebDAV is off, because everybody could change the library.\n";
 
+/// Why a library cannot be served.
+pub(super) const NOT_THERE: &str = "The library is not there; its disk is probably not mounted.\n";
+
 pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// An answer of plain text.
@@ -139,9 +142,13 @@ impl App {
 
 /// Reads the rest of a body that nobody wants, as far as that is not too much.
 pub(super) async fn discard(mut body: Incoming) {
-    if body.waits() {
-        return;
+    if !body.waits() {
+        drain(&mut body).await;
     }
+}
+
+/// The same of one whose client does not wait to be asked for it.
+pub(super) async fn drain<B: hyper::body::Body<Data = Bytes> + Unpin>(body: &mut B) {
     let mut left = DISCARD;
     while let Some(Ok(frame)) = body.frame().await {
         let size = frame.data_ref().map_or(0, Bytes::len);

@@ -39,7 +39,7 @@ use self::afterwards::Afterwards;
 use self::judge::Claim;
 use self::mount::{Below, Mount, Mounts, NoMount};
 use self::refusal::{Answered, broken, forbidden, refuse, settle};
-use super::http::{Body, Incoming, Peer, text};
+use super::http::{Body, Incoming, NOT_THERE, Peer, text};
 
 pub(super) use self::given::{Given, Place, Refused, etag_of, numbers_of, status_of};
 pub(super) use self::mount::destination;
@@ -107,7 +107,7 @@ impl WebDav {
             }
         })?;
         if !mount.files.is_there() {
-            return Err((StatusCode::SERVICE_UNAVAILABLE, "The library is not there; its disk is probably not mounted.\n"));
+            return Err((StatusCode::SERVICE_UNAVAILABLE, NOT_THERE));
         }
         let below = match below.path.as_str().is_ascii() {
             true => below,

@@ -96,14 +96,14 @@ pub struct Hasher {
     sha1: sha1::Sha1,
 }
 
-/// From this length on a second thread is worth its price.
-const LONG: usize = 512 << 10;
-
 impl Hasher {
+    /// From this length of a piece on a second thread is worth its price.
+    pub const LONG: usize = 512 << 10;
+
     /// Takes the next bytes; of a long piece both digests are computed at the same time.
     pub fn update(&mut self, bytes: &[u8]) {
         let Self { content, sha1 } = self;
-        if bytes.len() < LONG {
+        if bytes.len() < Self::LONG {
             content.update(bytes);
             sha1.update(bytes);
         } else {

@@ -3,13 +3,12 @@
 use std::fs;
 use std::io;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::store::index::FileRow;
 use crate::store::{index, properties};
 use crate::types::{Expect, RelPath};
 
+use super::super::change::rename_new;
 use super::super::tree::{Open, Stat, Tree, sync_parent};
 use super::super::{LibraryError, trash};
 use super::take::Read;
@@ -52,7 +51,7 @@ pub(super) fn settle(import: &Tree, originals: &Tree, read: &Read, goal: &RelPat
         import.copy_properties(&read.path, originals, goal)?;
         return Ok(Moved { read: read.clone(), goal: goal.clone(), how: How::TwoNames });
     };
-    let row = FileRow { size: stat.size, mtime: stat.mtime, inode: stat.inode, digests: read.digests, change: 0 };
+    let row = stat.row(read.digests);
     let (from_area, to_area, from, to) = (import.area(), originals.area(), read.path.clone(), goal.clone());
     originals.write_with_properties(move |tx| {
         properties::carry(tx, (from_area, &from), (to_area, &to), true)?;
@@ -78,30 +77,22 @@ fn link(import: &Tree, originals: &Tree, read: &Read, goal: &RelPath) -> Result<
             Some(Errno::XDEV) => return Ok(None),
             Some(Errno::EXIST | Errno::NOENT | Errno::NOSPC | Errno::DQUOT | Errno::IO | Errno::ROFS) => return Err(failed(error)),
             // No links on this file system, or not to a file of somebody else.
-            _ => match rename(&from, &to) {
+            _ => match rename_new(&from, &to) {
                 Ok(()) => How::Renamed,
-                Err(Errno::XDEV) => return Ok(None),
-                Err(error) => return Err(failed(error.into())),
+                Err(error) if error.kind() == io::ErrorKind::CrossesDevices => return Ok(None),
+                Err(error) => return Err(failed(error)),
             },
         },
     };
     let now = fs::symlink_metadata(&to).map_err(failed)?;
     if Stat::of(&now) != Some(read.stat) {
         // RACE: somebody wrote to it, or put another file in its place, since it was read. Back, then; it is not quiet.
-        let back = if how == How::TwoNames { fs::remove_file(&to) } else { rename(&to, &from).map_err(io::Error::from) };
+        let back = if how == How::TwoNames { fs::remove_file(&to) } else { rename_new(&to, &from) };
         back.map_err(failed)?;
         return Err(LibraryError::Changed(read.path.clone()));
     }
     sync_parent(&to).map_err(failed)?;
     Ok(Some((how, read.stat)))
-}
-
-fn rename(from: &std::path::Path, to: &std::path::Path) -> Result<(), Errno> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Not every file system knows the flag; that nothing is there was looked at just before.
-        Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::rename(from, to),
-        other => other,
-    }
 }
 
 fn copy(import: &Tree, originals: &Tree, read: &Read, goal: &RelPath) -> Result<(), LibraryError> {
@@ -126,7 +117,7 @@ pub(super) fn withdraw(import: &Tree, moved: &Moved) -> Result<(), LibraryError>
         let aside = trash::aside(import, path, &place)?;
         let now = fs::symlink_metadata(&aside).map_err(failed)?;
         if Stat::of(&now) != Some(moved.read.stat) {
-            rename(&aside, &place).map_err(|error| failed(error.into()))?;
+            rename_new(&aside, &place).map_err(failed)?;
             return Err(LibraryError::Changed(path.clone()));
         }
         fs::remove_file(&aside).map_err(failed)?;

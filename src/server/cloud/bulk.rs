@@ -12,7 +12,7 @@ use crate::library::{Committed, LibraryError, Ready, Staged, Tree, commit_all};
 use crate::types::media::is_own;
 use crate::types::{Mtime, RelPath};
 
-use super::super::http::{Body, Incoming, discard, text};
+use super::super::http::{Body, Incoming, NOT_THERE, discard, text};
 use super::super::webdav::{Place, Promises, Refused, etag_of, numbers_of, status_of};
 use super::Cloud;
 use super::answers::json;
@@ -60,7 +60,7 @@ impl Cloud {
         };
         if !self.webdav.originals().is_there() {
             discard(request.into_body()).await;
-            return text(StatusCode::SERVICE_UNAVAILABLE, "The library is not there; its disk is probably not mounted.\n");
+            return text(StatusCode::SERVICE_UNAVAILABLE, NOT_THERE);
         }
         let rights = self.webdav.home_rights(login);
         if !rights.add && !rights.change {

@@ -9,7 +9,7 @@ use crate::dav::href;
 use crate::library::{Chunk, IncomingChunk, UploadError, Uploads};
 use crate::types::Mtime;
 
-use super::super::http::{Body, Incoming, discard, text};
+use super::super::http::{Body, Incoming, NOT_THERE, discard, text};
 use super::super::webdav::{Given, Promises, Refused, destination, status_of};
 use super::Cloud;
 use super::answers::{Base, empty};
@@ -32,8 +32,7 @@ impl Cloud {
             None => (login.user.clone(), &[][..]),
         };
         if !self.webdav.originals().is_there() {
-            let reason = "The library is not there; its disk is probably not mounted.\n";
-            return refuse(request, StatusCode::SERVICE_UNAVAILABLE, reason).await;
+            return refuse(request, StatusCode::SERVICE_UNAVAILABLE, NOT_THERE).await;
         }
         let rights = self.webdav.home_rights(&login);
         let method = request.method().clone();

@@ -154,7 +154,7 @@ impl Whole {
 }
 
 /// A file as the next look at it will tell it.
-fn meta_of(tree: &Tree, committed: &Committed) -> Meta {
+pub(super) fn meta_of(tree: &Tree, committed: &Committed) -> Meta {
     let known = tree.indexes(committed.path()).then_some(committed.version().digests);
     Meta::of(committed.stat(), known)
 }

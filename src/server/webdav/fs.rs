@@ -7,7 +7,6 @@ use crate::library::{Kind, LibraryError, Tree};
 use crate::types::media::is_own;
 use crate::types::{LibraryId, RelPath};
 
-use super::Viewer;
 use super::meta::{FsError, Meta};
 
 /// A tree as it is served to somebody.
@@ -118,11 +117,11 @@ fn parse(path: &str) -> Result<RelPath, FsError> {
 }
 
 /// A file or folder with what the index knows of it.
-pub(super) fn look(tree: &Tree, path: &RelPath, viewer: Viewer) -> Result<Meta, LibraryError> {
+pub(super) fn look(tree: &Tree, path: &RelPath) -> Result<Meta, LibraryError> {
     let stat = tree.stat(path)?.ok_or_else(|| LibraryError::NotFound(path.clone()))?;
     let view = tree.view()?;
     let digests = if stat.kind == Kind::File { view.digests(path, &stat)? } else { None };
-    let folder_etag = match view.changes().filter(|_| stat.kind == Kind::Folder && viewer == Viewer::Client) {
+    let folder_etag = match view.changes().filter(|_| stat.kind == Kind::Folder) {
         Some(changes) => Some(changes.folder_etag(path)?),
         None => None,
     };

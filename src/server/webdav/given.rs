@@ -16,9 +16,9 @@ use crate::types::{Expect, RelPath};
 
 use super::super::http::{Body, text};
 use super::afterwards::Afterwards;
+use super::file::meta_of;
 use super::file::{GATHER, blocking};
 use super::judge::{Claim, Target};
-use super::meta::Meta;
 use super::mount::Below;
 use super::put;
 use super::refusal::{Answered, Refusal, broken, settle};
@@ -142,8 +142,7 @@ pub(super) async fn make_folders(target: &Target) {
 
 /// The entity tag of a file that has just been stored: the same that a look at it will tell.
 pub(in crate::server) fn etag_of(tree: &Tree, committed: &Committed) -> String {
-    let known = tree.indexes(committed.path()).then_some(committed.version().digests);
-    Meta::of(committed.stat(), known).opaque_etag().unwrap_or_default()
+    meta_of(tree, committed).opaque_etag().unwrap_or_default()
 }
 
 /// The numbers of files that have just been stored, in Nextcloud's long form.

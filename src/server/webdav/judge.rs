@@ -10,7 +10,6 @@ use crate::dav::if_header::{Condition, If, State};
 use crate::library::{LibraryError, OnDisk, Stat};
 use crate::types::{Expect, RelPath};
 
-use super::Viewer;
 use super::fs::{Files, Place, Root, look};
 use super::locks::{Lock, Touch, place_in};
 use super::mount::{Below, Mount, Mounts, destination};
@@ -172,7 +171,7 @@ impl Claim {
 
 /// The entity tag of what is at a place, quoted; none when nothing is, or it has none.
 fn tag_of(root: &Root, path: &RelPath) -> Option<String> {
-    look(&root.tree, path, Viewer::Client).ok()?.opaque_etag().map(|opaque| etag::quote(&opaque))
+    look(&root.tree, path).ok()?.opaque_etag().map(|opaque| etag::quote(&opaque))
 }
 
 /// The roots of locks as they are seen through a mount; of one that lies outside, the mount itself.

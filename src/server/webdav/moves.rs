@@ -9,7 +9,6 @@ use crate::types::RelPath;
 use crate::types::media::is_junk;
 
 use super::super::http::{Body, Incoming};
-use super::Viewer;
 use super::change::{Depth, depth, without_body};
 use super::file::blocking;
 use super::fs::{Place, look};
@@ -154,7 +153,7 @@ impl Plan {
         claim.unlocked(&touches)?;
         self.apply().map_err(|error| failed(&error))?;
         // A folder's tag would cost a second look; nobody asks for it.
-        let meta = (stat.kind == Kind::File).then(|| look(&self.to.root.tree, &self.to.path, Viewer::Client).ok()).flatten();
+        let meta = (stat.kind == Kind::File).then(|| look(&self.to.root.tree, &self.to.path).ok()).flatten();
         Ok((meta, replaces))
     }
 

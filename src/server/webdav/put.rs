@@ -12,7 +12,7 @@ use crate::dav::etag;
 use crate::library::{Kind, LibraryError, OnDisk};
 use crate::types::Expect;
 
-use super::super::http::{Body, text};
+use super::super::http::{Body, drain, text};
 use super::context::Context;
 use super::file::{Intake, Stored, blocking};
 use super::given;
@@ -23,9 +23,6 @@ use super::locks::Touch;
 use super::meta::Meta;
 use super::mount::{Below, Mount, Mounts};
 use super::refusal::{Answered, broken, failed, forbidden, refuse};
-
-/// How much of the body of a refused upload is read, so that the client hears the refusal instead of a broken connection.
-const DRAIN: u64 = 16 << 20;
 
 /// Stores the body under a path.
 pub(super) async fn answer<B>(mounts: &Mounts, mount: Mount, below: Below, request: Request<B>, login: Login) -> Answered<Response<Body>>
@@ -144,16 +141,5 @@ pub(super) fn tell_version(headers: &mut HeaderMap, meta: &Meta) {
     }
     if let Ok(date) = HeaderValue::from_str(&HttpDate(meta.stat.mtime).to_string()) {
         headers.insert(LAST_MODIFIED, date);
-    }
-}
-
-async fn drain<B: hyper::body::Body<Data = Bytes> + Unpin>(body: &mut B) {
-    let mut left = DRAIN;
-    while let Some(Ok(frame)) = body.frame().await {
-        let size = frame.data_ref().map_or(0, Bytes::len) as u64;
-        if size > left {
-            return;
-        }
-        left -= size;
     }
 }

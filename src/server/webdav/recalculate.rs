@@ -1,15 +1,13 @@
 //! PATCH with X-Recalculate-Hash, as Nextcloud has it: a file is read from the disk once more, and its checksum told. It proves old files
 //! without downloading them.
 
-use std::io::Read as _;
-
 use http::header::ETAG;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 
 use crate::dav::checksum::OC_CHECKSUM;
 use crate::dav::etag;
-use crate::library::{LibraryError, Open, Tree};
-use crate::types::{Hasher, RelPath};
+use crate::library::{LibraryError, Tree, hash_file_with};
+use crate::types::RelPath;
 
 use super::super::http::Body;
 use super::file::blocking;
@@ -21,8 +19,6 @@ use super::promised::Promises;
 use super::refusal::{Answered, broken, failed, refuse};
 
 pub(super) const HEADER: &str = "x-recalculate-hash";
-
-const READ_BUFFER: usize = 256 << 10;
 
 pub(super) async fn answer<B>(mount: &Mount, below: &Below, request: &Request<B>) -> Answered<Response<Body>> {
     let asked = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).and_then(Promises::asked);
@@ -48,20 +44,7 @@ type Found = (Vec<(&'static str, String)>, String);
 
 /// The checksums of what is on the disk now, and the entity tag that it has.
 fn recalculate(tree: &Tree, path: &RelPath, mut asked: Promises) -> Result<Found, LibraryError> {
-    let Open { mut file, stat } = tree.open_file(path)?;
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; READ_BUFFER];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => {
-                hasher.update(&buffer[..read]);
-                asked.update(&buffer[..read]);
-            }
-            Err(source) => return Err(LibraryError::Io { path: path.to_string(), source }),
-        }
-    }
-    let digests = hasher.finish();
+    let (stat, digests) = hash_file_with(tree, path, |piece| asked.update(piece))?;
     if tree.stat(path)? != Some(stat) {
         return Err(LibraryError::Changed(path.clone()));
     }
