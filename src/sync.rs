@@ -14,7 +14,10 @@ mod record;
 mod report;
 mod run;
 mod settle;
+mod settled;
+mod stream;
 mod upload;
+mod walk;
 
 pub use report::{Noted, PlannedStep, Report};
 pub use run::{Options, Sync, SyncError};
