@@ -15,6 +15,7 @@ mod front;
 mod habits;
 mod import;
 mod layers;
+mod listing;
 mod paths;
 mod peers;
 mod props;
