@@ -76,6 +76,11 @@ impl Record {
         Self::put(local_path, remote_path, half)
     }
 
+    /// What a file of the service turned out to hold, so that it need not be read again.
+    pub(super) fn learned(remote_path: &RelPath, remote: RemoteVersion) -> Self {
+        Self { drops: Vec::new(), puts: None, there: vec![(remote_path.clone(), Some(remote))], wrote: false }
+    }
+
     /// Both sides are without the file.
     pub(super) fn forgotten(local_path: &RelPath) -> Self {
         Self { drops: vec![local_path.clone()], puts: None, there: Vec::new(), wrote: false }
