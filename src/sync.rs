@@ -12,7 +12,9 @@ mod merge;
 mod observe;
 mod record;
 mod report;
+mod room;
 mod run;
+mod send;
 mod settle;
 mod upload;
 

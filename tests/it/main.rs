@@ -18,6 +18,7 @@ mod layers;
 mod paths;
 mod peers;
 mod props;
+mod resume;
 mod rfc4918;
 mod rights;
 mod serve;
