@@ -17,6 +17,7 @@ use crate::types::{ContentHash, RelPath};
 
 use super::observe::Observed;
 use super::record::Record;
+use super::room::Room;
 use super::run::{Sync, SyncError};
 use super::{Noted, Report};
 
@@ -57,6 +58,7 @@ pub(super) struct Execution {
     found: Mutex<HashMap<ContentHash, RelPath>>,
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
+    pub(super) room: Room,
     files: AtomicU64,
     bytes: AtomicU64,
     files_total: u64,
@@ -74,6 +76,7 @@ impl Execution {
             report: Mutex::new(report),
             found: Mutex::default(),
             fatal: Mutex::default(),
+            room: Room::default(),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             files_total: plan.steps.len() as u64,
@@ -111,6 +114,7 @@ impl Execution {
         for step in deletes {
             self.one(step).await?;
         }
+        self.tell_room();
         let mut report = std::mem::take(&mut *self.lock_report());
         report.error = self.fatal();
         Ok(report)
@@ -220,6 +224,7 @@ impl Execution {
             StepError::Library(LibraryError::Store(_)) | StepError::Run(_) => true,
             _ => false,
         };
+        self.notice_room(error);
         let reason = error.to_string();
         if fatal {
             lock(&self.fatal).get_or_insert_with(|| reason.clone());

@@ -19,6 +19,7 @@ mod listing;
 mod paths;
 mod peers;
 mod props;
+mod resume;
 mod rfc4918;
 mod rights;
 mod serve;
