@@ -8,6 +8,7 @@
 mod download;
 mod execute;
 mod filter;
+mod marker;
 mod merge;
 mod observe;
 mod record;
@@ -16,5 +17,6 @@ mod run;
 mod settle;
 mod upload;
 
+pub use marker::{Overlap, leads_to};
 pub use report::{Noted, PlannedStep, Report};
 pub use run::{Options, Sync, SyncError};

@@ -10,7 +10,8 @@ use crate::events::Event;
 use crate::library::{self, ScanReport};
 use crate::reconcile::Coverage;
 use crate::store::remote;
-use crate::types::{Digests, Hasher, RelPath, RemoteVersion};
+use crate::types::media::OWN_FOLDER;
+use crate::types::{Digests, Hasher, LibraryId, RelPath, RemoteVersion};
 
 use super::Noted;
 use super::filter::is_litter;
@@ -25,6 +26,10 @@ pub(super) struct Observed {
     pub folders: HashMap<RelPath, usize>,
     /// True when the service is a node: its writes are atomic and its entity tags are content.
     pub is_node: bool,
+    /// The library that the service says it is.
+    pub library: Option<LibraryId>,
+    /// Folders that show a folder of Twinlens's own: somebody else serves a library there.
+    pub markers: Vec<RelPath>,
     /// Files that no library can hold, and why.
     pub unnamable: Vec<Noted>,
 }
@@ -78,10 +83,8 @@ impl Sync {
     /// Writes a listing down and returns the folders in it.
     async fn take_listing(&self, observed: &mut Observed, folder: RelPath, listing: Listing) -> Result<Vec<RelPath>, SyncError> {
         if let Some(id) = &listing.library_id {
-            if *id == self.library_id.to_string() {
-                return Err(SyncError::SameLibrary);
-            }
             observed.is_node = true;
+            observed.library = id.parse().ok();
         }
         for (path, reason) in listing.unusable {
             observed.coverage.exclude(path, reason);
@@ -91,6 +94,7 @@ impl Sync {
         let (mut folders, mut files) = (Vec::new(), Vec::new());
         for member in listing.members {
             match member {
+                Member::Folder(path) if path.name() == OWN_FOLDER => observed.markers.push(folder.clone()),
                 Member::Folder(path) if !is_litter(&path) => folders.push(path),
                 Member::File(path, version) if !is_litter(&path) => files.push((path, version)),
                 _ => {}

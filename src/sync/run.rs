@@ -17,6 +17,7 @@ use crate::types::{LibraryId, RelPath, RemoteVersion};
 
 use super::Report;
 use super::execute::Execution;
+use super::marker::Overlap;
 use super::merge::{Merge, Open};
 
 /// How a run is to be done.
@@ -42,9 +43,22 @@ pub enum SyncError {
     /// It looked like an accident.
     #[error("{0}")]
     Halted(Halt),
-    /// The service is this library.
-    #[error("this service leads to the very library that is to be synced; nothing was changed. Give it the address of another node")]
-    SameLibrary,
+    /// The service is this library, or a part of it, or holds it.
+    #[error("{0}")]
+    SameLibrary(Overlap),
+    /// Another library than the last time.
+    #[error(
+        "the service was library {then} when it was last synced, and is library {now} now: another disk or another library is behind the \
+         same address. Nothing was changed. Bring the old one back; or, if the new one is meant, run the sync with --force: what was agreed \
+         with the old one is forgotten then, and both sides are compared anew. That deletes nothing on either side: what is equal is joined, \
+         what one side lacks is copied, also files that were once deleted there"
+    )]
+    OtherLibrary {
+        /// In the last run.
+        then: LibraryId,
+        /// In this one.
+        now: LibraryId,
+    },
     /// The folder to download from is not there.
     #[error("the service has no folder /{0}; set another with `twinlens service sync NAME --folder /F`, or create it there")]
     NoFolder(RelPath),
@@ -124,6 +138,7 @@ impl Sync {
         let (scanned, observed) = tokio::join!(self.observe_local(), self.observe_remote());
         let (scanned, observed) = (scanned?, observed?);
         self.check_marker().await?;
+        self.meet(&observed).await?;
         let coverage = (scanned.coverage, observed.coverage.clone());
         let merge = {
             let (store, service) = (self.store.clone(), self.service.clone());
@@ -149,6 +164,9 @@ impl Sync {
         if self.options.dry_run {
             report.plan = plan.steps.iter().map(Into::into).collect();
             return Ok(report);
+        }
+        if !plan.steps.is_empty() {
+            self.rule_out_itself(&observed).await?;
         }
         Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await
     }

@@ -9,7 +9,7 @@ use crate::support::{Sandbox, assert_counts, assert_files};
 
 /// What is wrong with the server. Faults concern files whose names begin with `bad`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub enum Fault {
     None,
     /// Stores 0 bytes and answers 201.
     StoresNothingOfIt,
@@ -41,9 +41,11 @@ enum Fault {
     ListsEmptyWithChecksum,
 }
 
-struct State {
+pub struct State {
     fault: Fault,
-    files: BTreeMap<String, Vec<u8>>,
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// Every request: the method, a space, the path.
+    pub log: Vec<String>,
     puts: Vec<BTreeMap<String, String>>,
     /// Answers and lists entity tags.
     etags: bool,
@@ -52,17 +54,17 @@ struct State {
 }
 
 /// A small WebDAV server with faults as data.
-struct FaultyServer {
-    url: String,
+pub struct FaultyServer {
+    pub url: String,
     state: Arc<Mutex<State>>,
 }
 
 impl FaultyServer {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/dav/", listener.local_addr().unwrap());
         let state =
-            Arc::new(Mutex::new(State { fault: Fault::None, files: BTreeMap::new(), puts: Vec::new(), etags: false, everywhere: false }));
+            Arc::new(Mutex::new(State { fault: Fault::None, files: BTreeMap::new(), log: Vec::new(), puts: Vec::new(), etags: false, everywhere: false }));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -74,19 +76,25 @@ impl FaultyServer {
         Self { url, state }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    fn set(&self, fault: Fault) {
+    pub fn set(&self, fault: Fault) {
         self.state().fault = fault;
     }
 
-    fn put(&self, path: &str, content: &[u8]) {
+    /// The requests since the last call that would change something.
+    pub fn writes(&self) -> Vec<String> {
+        let log = std::mem::take(&mut self.state().log);
+        log.into_iter().filter(|line| !line.starts_with("PROPFIND") && !line.starts_with("GET")).collect()
+    }
+
+    pub fn put(&self, path: &str, content: &[u8]) {
         self.state().files.insert(path.to_owned(), content.to_vec());
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         self.state().files.keys().cloned().collect()
     }
 }
@@ -110,6 +118,7 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
     reader.read_exact(&mut body)?;
     let path = target.strip_prefix("/dav/").unwrap_or_default().trim_end_matches('/').to_owned();
     let mut state = state.lock().unwrap();
+    state.log.push(format!("{method} {path}"));
     let fault = if state.everywhere || path.rsplit('/').next().unwrap().starts_with("bad") { state.fault } else { Fault::None };
     let mut out = stream;
     let mut answer = |status: &str, extra: &str, body: &[u8], announced: usize| {
@@ -118,7 +127,9 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
     };
     match method.as_str() {
         "PUT" => {
-            state.puts.push(headers.clone());
+            if !path.contains("twinlens-probe-") {
+                state.puts.push(headers.clone());
+            }
             let exists = state.files.contains_key(&path);
             if headers.get("if-none-match").is_some_and(|value| value == "*") && exists {
                 answer("412 Precondition Failed", "", b"", 0)?;
