@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::store::properties::Area;
 use crate::store::folders::Folders;
+use crate::store::properties::Area;
 use crate::store::{Store, meta};
 use crate::types::media::OWN_FOLDER;
 use crate::types::{LibraryId, RelPath};
@@ -78,9 +78,17 @@ pub fn find_marker(tree: &Tree, wanted: LibraryId) -> Result<Option<Found>, Libr
     find(tree, |folder| matches!(read(&folder.join(OWN_FOLDER).join(NAME)), Ok(Some(id)) if id == wanted))
 }
 
-/// The same for a name.
-pub fn find_name(tree: &Tree, name: &str) -> Result<Option<Found>, LibraryError> {
-    find(tree, |folder| fs::symlink_metadata(folder.join(name)).is_ok())
+/// The same for a file of ours that was put somewhere else. Where it is found it is removed, and so leaves no trace in a trash.
+pub fn take_probe(tree: &Tree, name: &str) -> Result<Option<Found>, LibraryError> {
+    find(tree, |folder| {
+        let place = folder.join(name);
+        // Where it may not be removed, the service removes it.
+        let found = fs::symlink_metadata(&place).is_ok();
+        if found && let Err(error) = fs::remove_file(&place) {
+            tracing::debug!(path = %place.display(), %error, "a file of ours is left for the service to remove");
+        }
+        found
+    })
 }
 
 fn find(tree: &Tree, is_in: impl Fn(&Path) -> bool) -> Result<Option<Found>, LibraryError> {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::client::{Client, ClientError, Listing, Upload};
 use crate::library::{self, Found, LibraryError, Probe};
-use crate::store::baseline;
+use crate::store::baseline::{self, Baseline};
 use crate::store::documents::MET;
 use crate::types::media::OWN_FOLDER;
 use crate::types::{Digests, Expect, LibraryId, LocalVersion, Mtime, RelPath, RemoteVersion};
@@ -103,6 +103,9 @@ async fn marker_in(client: &Client, folder: &RelPath) -> Result<Option<LibraryId
 impl Sync {
     /// Compares what the service says it is with the library and with the last run.
     pub(super) async fn meet(&self, observed: &Observed) -> Result<(), SyncError> {
+        if observed.is_missing && !self.options.force && self.was_in_step()? {
+            return Err(SyncError::FolderGone(self.service.sync.folder.clone()));
+        }
         let mut now = observed.library;
         for folder in &observed.markers {
             let found = marker_in(&self.client, folder).await?;
@@ -170,7 +173,8 @@ impl Sync {
         for at in std::iter::once(folder.clone()).chain(folder.ancestors()) {
             let Ok(path) = at.join(&name) else { return Ok(None) };
             let bytes = Bytes::from_static(PROBE_TEXT.as_bytes());
-            let version = LocalVersion { size: bytes.len() as u64, mtime: Mtime::from(std::time::SystemTime::now()), digests: Digests::of(&bytes) };
+            let version =
+                LocalVersion { size: bytes.len() as u64, mtime: Mtime::from(std::time::SystemTime::now()), digests: Digests::of(&bytes) };
             let sent = self.root.put(&path, &version, &Expect::Absent, Upload::<stream::Empty<_>>::Whole(bytes)).await;
             match &sent {
                 Err(error) if error.stops_everything() => return Err(SyncError::Client(error.clone())),
@@ -179,7 +183,7 @@ impl Sync {
                 _ => {}
             }
             let tree = self.tree.clone();
-            let found = blocking(move || Ok(library::find_name(&tree, &name)?)).await;
+            let found = blocking(move || Ok(library::take_probe(&tree, &name)?)).await;
             // What was refused may have been kept all the same.
             if let Err(error) = self.root.delete(&path, &Expect::Anything).await
                 && sent.is_ok()
@@ -217,6 +221,15 @@ impl Sync {
             Err(error) if error.stops_everything() => Err(error.into()),
             _ => Ok(None),
         }
+    }
+
+    fn was_in_step(&self) -> Result<bool, SyncError> {
+        for row in Baseline::open(&self.store.read()?, self.service.id)?.all()? {
+            if !row?.1.is_tombstone() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn met(&self) -> Result<Met, SyncError> {

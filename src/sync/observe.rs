@@ -26,6 +26,8 @@ pub(super) struct Observed {
     pub folders: HashMap<RelPath, usize>,
     /// True when the service is a node: its writes are atomic and its entity tags are content.
     pub is_node: bool,
+    /// The service's folder is not there (yet).
+    pub is_missing: bool,
     /// The library that the service says it is.
     pub library: Option<LibraryId>,
     /// Folders that show a folder of Twinlens's own: somebody else serves a library there.
@@ -70,6 +72,7 @@ impl Sync {
                     if !self.policy.upload {
                         return Err(SyncError::NoFolder(self.service.sync.folder.clone()));
                     }
+                    observed.is_missing = true;
                 }
                 Ok(None) => observed.coverage.exclude(folder, "it vanished while it was being listed"),
                 Err(error) if folder.is_root() || error.stops_everything() => return Err(error.into()),

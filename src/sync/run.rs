@@ -59,6 +59,13 @@ pub enum SyncError {
         /// In this one.
         now: LibraryId,
     },
+    /// The folder was there the last time.
+    #[error(
+        "the service has no folder /{0} any more, though files in it were in step: it was renamed, or is another place now. Nothing was \
+         changed. Set the folder with `twinlens service sync NAME --folder /F`; or, if its files were deleted on purpose, run the sync with \
+         --force: it is treated as empty then"
+    )]
+    FolderGone(RelPath),
     /// The folder to download from is not there.
     #[error("the service has no folder /{0}; set another with `twinlens service sync NAME --folder /F`, or create it there")]
     NoFolder(RelPath),
