@@ -8,6 +8,7 @@
 mod download;
 mod execute;
 mod filter;
+mod marker;
 mod merge;
 mod observe;
 mod record;
@@ -21,5 +22,6 @@ mod stream;
 mod upload;
 mod walk;
 
+pub use marker::{Overlap, leads_to};
 pub use report::{Noted, PlannedStep, Report};
 pub use run::{Options, Sync, SyncError};

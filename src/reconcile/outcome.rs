@@ -76,8 +76,7 @@ impl Collector {
 
     /// Takes one decided row. `local` and `remote` are its paths on the two sides.
     pub fn push(&mut self, local: RelPath, remote: RelPath, row: Row, decision: Decision) {
-        let in_step = row.base.as_ref().is_some_and(|base| base.local.is_some() && base.remote.is_some());
-        self.totals.in_step += u64::from(in_step);
+        self.totals.count(&row);
         let local_base = row.base.as_ref().and_then(|base| base.local);
         let remote_base = row.base.as_ref().and_then(|base| base.remote.clone());
         let here = match row.local {
@@ -88,8 +87,6 @@ impl Collector {
             Seen::File(version) => Some(version),
             _ => None,
         };
-        self.totals.local += u64::from(here.is_some());
-        self.totals.remote += u64::from(there.is_some());
 
         let (action, why) = match (decision, here, there) {
             (Decision::Upload(Why::New), Some(here), None) => return self.new_here.push((local, here)),

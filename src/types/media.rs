@@ -95,7 +95,7 @@ const JUNK_SUFFIXES: &[&str] = &[
 #[rustfmt::skip]
 const JUNK_PREFIXES: &[&str] = &[
     "._", "~syncthing~", ".syncthing.", ".unison.", ".mutagen-temporary-", ".~lock.", "~$", ".fuse_hidden", ".nfs", ".trash-",
-    "._sync_", ".sync_", ".twinlens-",
+    "._sync_", ".sync_", ".twinlens-", "twinlens-probe-",
 ];
 
 /// True for a file or folder name that is known to be no photo: a system's litter or somebody's unfinished transfer.

@@ -9,6 +9,7 @@ mod bad_input;
 mod changes;
 mod cloud;
 mod cloud_clients;
+mod danger;
 mod demo;
 mod faulty;
 mod front;
