@@ -3,6 +3,8 @@
 //! Rank 7. Opens the state, the library, the accounts and the services, serves them if asked to, and stops in order. Everything that
 //! the command line can do is a method here, and a [`Command`] for a node that runs in another process.
 
+mod care;
+mod caretaker;
 mod command;
 mod control;
 mod failure;
@@ -10,6 +12,8 @@ mod operations;
 mod start;
 mod upkeep;
 
+pub use care::{Care, TRASH_DAYS};
+pub use caretaker::CareSettings;
 pub use command::{Command, NewService, NewUser, SyncChange, SyncRequest};
 pub use control::{Control, Message};
 pub use failure::{ExitCode, Failure};

@@ -1,0 +1,3 @@
+//! Looking after photos: the trash, conflict copies, what was deleted, damage, restored backups.
+
+mod trash;
