@@ -6,15 +6,18 @@
 mod care;
 mod caretaker;
 mod command;
+mod conflicts;
 mod control;
 mod failure;
 mod operations;
 mod start;
+mod tombstones;
 mod upkeep;
 
 pub use care::{Care, TRASH_DAYS};
 pub use caretaker::CareSettings;
 pub use command::{Command, NewService, NewUser, SyncChange, SyncRequest};
+pub use conflicts::Keep;
 pub use control::{Control, Message};
 pub use failure::{ExitCode, Failure};
 pub use start::{Builder, FirstAdmin, Node};

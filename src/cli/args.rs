@@ -12,7 +12,7 @@ use crate::node::SyncChange;
 use crate::reconcile::Deletes;
 use crate::types::RelPath;
 
-use super::care_args::{CareArgs, TrashCmd};
+use super::care_args::{CareArgs, ConflictsArgs, TombstonesCmd, TrashCmd};
 use super::front_args::FrontArgs;
 
 /// Keeps photo libraries in step over WebDAV.
@@ -63,6 +63,11 @@ pub(super) enum Cmd {
     /// What was replaced or removed: list it, put it back, let it go
     #[command(subcommand)]
     Trash(TrashCmd),
+    /// Files that were changed on both sides: both versions, and what shall become of them
+    Conflicts(ConflictsArgs),
+    /// Deletions that are remembered, so that what was deleted does not come back
+    #[command(subcommand)]
+    Tombstones(TombstonesCmd),
 }
 
 #[derive(Args)]

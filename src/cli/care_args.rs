@@ -1,10 +1,10 @@
-//! The arguments of `trash`, and those of `serve` about it.
+//! The arguments of `trash`, `conflicts` and `tombstones`, and those of `serve` about it.
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
-use crate::node::{Care, TRASH_DAYS};
+use crate::node::{Care, Keep, TRASH_DAYS};
 use crate::types::RelPath;
 
 use super::args::Pause;
@@ -45,6 +45,83 @@ impl TrashCmd {
             Self::Empty(EmptyArgs { older_than, .. }) => {
                 Care::TrashEmpty { older_than: older_than.unwrap_or(Duration::from_secs(TRASH_DAYS * 86_400)) }
             }
+        }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct ConflictsArgs {
+    #[command(subcommand)]
+    command: Option<ConflictsCmd>,
+}
+
+#[derive(Subcommand)]
+enum ConflictsCmd {
+    /// List the copies that exist now (as without a subcommand)
+    List,
+    /// Decide about one; what is given up goes to the trash, and the next sync carries it over
+    Resolve {
+        /// The file, or its conflict copy
+        #[arg(value_name = "PATH", value_parser = path)]
+        path: RelPath,
+        /// this: what has the name; other: the copy; both: the copy gets a plain name
+        #[arg(long, value_name = "this|other|both")]
+        keep: KeepArg,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KeepArg {
+    This,
+    Other,
+    Both,
+}
+
+impl ConflictsArgs {
+    pub(super) fn care(self) -> Care {
+        match self.command {
+            None | Some(ConflictsCmd::List) => Care::Conflicts,
+            Some(ConflictsCmd::Resolve { path, keep }) => {
+                let keep = match keep {
+                    KeepArg::This => Keep::This,
+                    KeepArg::Other => Keep::Other,
+                    KeepArg::Both => Keep::Both,
+                };
+                Care::Resolve { path, keep }
+            }
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub(super) enum TombstonesCmd {
+    /// List them
+    List {
+        /// Of this service only
+        service: Option<String>,
+    },
+    /// Forget some: what was deleted may come back with the next sync
+    Forget(ForgetArgs),
+}
+
+#[derive(Args)]
+#[group(skip)]
+pub(super) struct ForgetArgs {
+    /// The service
+    service: String,
+    /// A file, or a folder with everything below it
+    #[arg(value_name = "PATH|FOLDER", value_parser = path, required_unless_present = "all")]
+    path: Option<RelPath>,
+    /// All of this service
+    #[arg(long, conflicts_with = "path")]
+    all: bool,
+}
+
+impl TombstonesCmd {
+    pub(super) fn care(self) -> Care {
+        match self {
+            Self::List { service } => Care::Tombstones { service },
+            Self::Forget(ForgetArgs { service, path, .. }) => Care::ForgetTombstones { service, at: path.unwrap_or_default() },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Looking after what is there: the trash.
+//! Looking after what is there: the trash, and the commands for all that is of this kind.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::library::Trashed;
 use crate::types::{Mtime, RelPath};
 
 use super::operations::blocking;
-use super::{Failure, Node};
+use super::{Failure, Keep, Node};
 
 /// How long the trash keeps what was put there, unless said otherwise.
 pub const TRASH_DAYS: u64 = 30;
@@ -34,6 +34,27 @@ pub enum Care {
         /// Those that were put there so long ago.
         older_than: Duration,
     },
+    /// The conflict copies that exist.
+    Conflicts,
+    /// Decide about one.
+    Resolve {
+        /// The file or its copy.
+        path: RelPath,
+        /// What stays.
+        keep: Keep,
+    },
+    /// The deletions that are remembered.
+    Tombstones {
+        /// Of one service.
+        service: Option<String>,
+    },
+    /// Forget deletions, so that what was deleted may come back.
+    ForgetTombstones {
+        /// The service.
+        service: String,
+        /// At or below this path; the root is all.
+        at: RelPath,
+    },
 }
 
 impl Node {
@@ -43,6 +64,10 @@ impl Node {
             Care::TrashList => self.list_trash().await,
             Care::TrashRestore { what, to } => self.restore_from_trash(what, to).await,
             Care::TrashEmpty { older_than } => self.empty_trash(older_than).await,
+            Care::Conflicts => self.list_conflicts().await,
+            Care::Resolve { path, keep } => self.resolve_conflict(path, keep).await,
+            Care::Tombstones { service } => self.list_tombstones(service).await,
+            Care::ForgetTombstones { service, at } => self.forget_tombstones(service, at).await,
         }
     }
 
