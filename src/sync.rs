@@ -15,7 +15,10 @@ mod record;
 mod report;
 mod run;
 mod settle;
+mod settled;
+mod stream;
 mod upload;
+mod walk;
 
 pub use conflicts::{Conflict, CopyName, Version, conflicts};
 pub use report::{Noted, PlannedStep, Report};

@@ -1,6 +1,6 @@
 //! Carrying out a plan: moves first, then transfers side by side, deletions last.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -50,9 +50,8 @@ pub(super) struct Execution {
     pub(super) is_node: bool,
     /// How many files may travel at once.
     pub(super) permits: Semaphore,
-    /// The folders on the service that are there, with the number of members they had when listed.
-    pub(super) listed: HashMap<RelPath, usize>,
-    pub(super) created: tokio::sync::Mutex<HashSet<RelPath>>,
+    /// One creates folders at a time, so that nobody creates what another one is about to.
+    pub(super) creating: tokio::sync::Mutex<()>,
     report: Mutex<Report>,
     /// Contents that downloads of this run found to be on the service, under names whose listing told nothing.
     found: Mutex<HashMap<ContentHash, RelPath>>,
@@ -73,8 +72,7 @@ impl Execution {
             sync,
             is_node: observed.is_node,
             permits,
-            listed: observed.folders,
-            created: tokio::sync::Mutex::default(),
+            creating: tokio::sync::Mutex::default(),
             report: Mutex::new(report),
             found: Mutex::default(),
             turns: Mutex::default(),
