@@ -5,6 +5,7 @@
 //! - no step depends on the memory of an earlier run: after a crash the next run looks again and adopts what is equal;
 //! - one failing file never stops another; what failed, was skipped or conflicted is in the [`Report`] with its path and reason.
 
+mod conflicts;
 mod download;
 mod execute;
 mod filter;
@@ -22,6 +23,7 @@ mod stream;
 mod upload;
 mod walk;
 
+pub use conflicts::{Conflict, CopyName, Version, conflicts};
 pub use marker::{Overlap, leads_to};
 pub use report::{Noted, PlannedStep, Report};
 pub use run::{Options, Sync, SyncError};
