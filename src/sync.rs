@@ -8,7 +8,9 @@
 mod download;
 mod execute;
 mod filter;
+mod leftovers;
 mod merge;
+mod moves;
 mod observe;
 mod record;
 mod report;

@@ -156,7 +156,7 @@ pub(super) fn each(tx: &WriteTransaction, mut show: impl FnMut(RelPath, FileRow)
 }
 
 /// The keys below a folder: its members, and those of the folders in it.
-fn subtree_ranges(folder: &RelPath) -> [(Vec<u8>, Vec<u8>); 2] {
+pub(super) fn subtree_ranges(folder: &RelPath) -> [(Vec<u8>, Vec<u8>); 2] {
     let members = member_range(folder, "");
     if folder.is_root() {
         return [(Vec::new(), vec![0xff]), (Vec::new(), Vec::new())];

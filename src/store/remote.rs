@@ -6,6 +6,7 @@ use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId};
 
 use super::StoreError;
 use super::codec::{after_service, decode, encode, member_range, path_key, path_of, service_key, service_range, successor};
+use super::index::subtree_ranges;
 
 const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("remote");
 /// (service, 'b' and BLAKE3 or 's' and SHA-1, path).
@@ -141,6 +142,14 @@ impl RemoteView {
     pub fn members(&self, folder: &RelPath, prefix: &str) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
         let (start, end) = member_range(folder, prefix);
         self.range(service_key(self.service, &start), service_key(self.service, &end))
+    }
+
+    /// The files at or below a path.
+    pub fn subtree(&self, path: &RelPath) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        let itself = self.get(path)?.map(|version| Ok((path.clone(), version)));
+        let [members, deeper] =
+            subtree_ranges(path).map(|(start, end)| (service_key(self.service, &start), service_key(self.service, &end)));
+        Ok(itself.into_iter().chain(self.range(members.0, members.1)?).chain(self.range(deeper.0, deeper.1)?))
     }
 
     fn range(&self, start: Vec<u8>, end: Vec<u8>) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {

@@ -15,6 +15,7 @@ use crate::reconcile::{Action, Base, Plan, Step, Why};
 use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath};
 
+use super::leftovers::Leftovers;
 use super::observe::Observed;
 use super::record::Record;
 use super::run::{Sync, SyncError};
@@ -88,12 +89,14 @@ impl Execution {
 
     pub(super) async fn run(self: Arc<Self>, plan: Plan) -> Result<Report, SyncError> {
         let mut records = Vec::new();
-        let (mut moves, mut blind, mut transfers, mut deletes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let leftovers = Leftovers::of(&plan, self.sync.policy.deletes);
+        let (mut moves, mut copies, mut blind, mut transfers, mut deletes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut uploads: HashMap<RelPath, Vec<Step>> = HashMap::new();
         for step in plan.steps {
             match &step.action {
                 Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => records.extend(self.note(&step)),
-                Action::Move { .. } => moves.push(step),
+                Action::Move { .. } | Action::MoveFolder { .. } | Action::Park { .. } => moves.push(step),
+                Action::Copy { .. } => copies.push(step),
                 // What a server without digests holds is known only once it is here: perhaps it is what we were about to send.
                 Action::Download { source, .. } if source.digests.is_empty() => blind.push(step),
                 Action::Download { .. } | Action::Conflict { .. } => transfers.push(step),
@@ -105,6 +108,7 @@ impl Execution {
         for step in moves {
             self.one(step).await?;
         }
+        self.all(copies, Vec::new()).await?;
         self.all(blind, Vec::new()).await?;
         self.all(transfers, uploads.into_values().collect()).await?;
         if !deletes.is_empty() {
@@ -113,6 +117,7 @@ impl Execution {
         for step in deletes {
             self.one(step).await?;
         }
+        self.remove_leftovers(leftovers).await;
         let mut report = std::mem::take(&mut *self.lock_report());
         report.error = self.fatal();
         Ok(report)
@@ -153,14 +158,17 @@ impl Execution {
     }
 
     /// Carries out one step other than an upload, and records it.
-    async fn one(self: &Arc<Self>, step: Step) -> Result<(), SyncError> {
+    pub(super) async fn one(self: &Arc<Self>, step: Step) -> Result<(), SyncError> {
         if self.fatal().is_some() {
             return Ok(());
         }
         let done = match &step.action {
             Action::Download { source, expect } => self.download(&step, source, expect).await.map(|()| Vec::new()),
             Action::Conflict { local, remote, copy } => self.keep_both(&step, local, remote, copy).await,
-            Action::Move { .. } => self.follow_move(&step).await,
+            Action::Move { .. } | Action::MoveFolder { .. } | Action::Park { .. } | Action::Copy { .. } => match self.carry(&step).await {
+                Ok(None) => return self.send_instead(step).await,
+                done => done.map(Option::unwrap_or_default),
+            },
             Action::Delete { .. } => self.delete(&step).await,
             Action::Upload { .. } | Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => Ok(Vec::new()),
         };
