@@ -57,8 +57,7 @@ impl Collector {
         let may_place_new = self.may_move(side);
         let mut parked = std::mem::take(&mut self.parked[s]);
         let mut gone = std::mem::take(&mut self.gone[origin as usize]);
-        let doomed = std::mem::take(&mut self.doomed[s]);
-        let mut arranging = Arranging::new(side, targets, &mut gone, &mut parked, doomed, moves);
+        let mut arranging = Arranging::new(side, targets, &mut gone, &mut parked, moves);
         arranging.find_arranged(contents)?;
 
         let mut steps = Vec::new();
@@ -108,12 +107,12 @@ impl<'a> Arranging<'a> {
         targets: Vec<Item>,
         gone: &'a mut Vec<Item>,
         parked: &'a mut Vec<(RelPath, Held, KnownDigests)>,
-        mut doomed: HashSet<RelPath>,
         moves: &[Step],
     ) -> Self {
         let (mut by_parked, mut by_gone, mut by_place) = (Finder::default(), Finder::default(), Finder::default());
         let mut placed = Finder::default();
         let mut placed_held = Vec::new();
+        let mut doomed = HashSet::new();
         for (at, (path, _, digests)) in parked.iter().enumerate() {
             by_parked.insert(digests, at);
             doomed.insert(path.clone());
@@ -127,9 +126,11 @@ impl<'a> Arranging<'a> {
             doomed.insert(item.at(side).clone());
         }
         for step in moves {
-            if let Action::Move { from, local, remote, agreed: None, .. } = &step.action {
+            if let Action::Move { from, local, remote, agreed, .. } = &step.action {
                 doomed.insert(from.clone());
-                placed.insert(&local.digests.into(), (step.at(side).clone(), placed_held.len()));
+                let edited = agreed.is_some() && side == Side::Remote;
+                let digests = if edited { remote.digests } else { local.digests.into() };
+                placed.insert(&digests, (step.at(side).clone(), placed_held.len()));
                 placed_held.push(if side == Side::Local { Held::Local(*local) } else { Held::Remote(remote.clone()) });
             }
         }
@@ -187,7 +188,7 @@ impl<'a> Arranging<'a> {
         if let Some((path, held)) = self.placed.all(&digests).next() {
             return Ok(self.placed_held.get(*held).map(|held| Source::Lasting(path.clone(), held.clone())));
         }
-        let found = contents.holding(self.side, &digests, size)?.filter(|(path, _)| !self.doomed.contains(path));
+        let found = contents.holding(self.side, &digests, size, &|path| !self.doomed.contains(path))?;
         Ok(found.map(|(path, held)| Source::Lasting(path, held)))
     }
 

@@ -68,11 +68,20 @@ fn folders_renamed(side: Side, step: &Step) -> Vec<(RelPath, RelPath)> {
     pairs
 }
 
+/// Takes out the moves that go first, on either side: whole folders, and files that were also edited, whose edits go by the new names. All
+/// of them go to names that are free.
+pub(super) fn first(moves: Vec<Step>) -> (Vec<Step>, Vec<Step>) {
+    let edited = |step: &Step| matches!(step.action, Action::Move { agreed: Some(_), .. });
+    let (mut first, rest): (Vec<Step>, Vec<Step>) =
+        moves.into_iter().partition(|step| matches!(step.action, Action::MoveFolder { .. }) || edited(step));
+    first.sort_by_key(edited);
+    (first, rest)
+}
+
 /// Puts moves on one side into an order in which every name is free when it is given.
-pub(super) fn ordered(side: Side, moves: Vec<Step>) -> Vec<Step> {
-    let (folders, mut files): (Vec<Step>, Vec<Step>) = moves.into_iter().partition(|step| matches!(step.action, Action::MoveFolder { .. }));
+pub(super) fn ordered(side: Side, mut files: Vec<Step>) -> Vec<Step> {
     let leaves: HashMap<RelPath, usize> = files.iter().enumerate().filter_map(|(at, step)| Some((from(step)?.clone(), at))).collect();
-    let mut order = folders;
+    let mut order = Vec::new();
     let mut met = vec![false; files.len()];
     let mut done = vec![false; files.len()];
     for start in 0..files.len() {

@@ -1,19 +1,25 @@
 //! Collects decisions, then looks at them together: renames, exchanged names, and contents that the other side already has.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 
 use crate::types::{ContentHash, Expect, KnownDigests, LocalVersion, MediaKind, RelPath, RemoteVersion, Side};
 
-use super::{Action, Base, Decision, Held, Policy, Row, Seen, Skipped, Step, Totals, Why};
+use super::{Action, Base, Decision, Held, Policy, Row, Seen, Skipped, Step, Totals, Why, order};
 
 /// Answers what the sides hold beyond the rows that changed. The engine asks its index; tests ask a map.
 pub trait Contents {
     /// What may go wrong while looking.
     type Error;
 
-    /// A path on `side` that holds this content, of this size where that is known, if there is one; and what is there.
-    fn holding(&self, side: Side, digests: &KnownDigests, size: Option<u64>) -> Result<Option<(RelPath, Held)>, Self::Error>;
+    /// A path on `side` that holds this content, of this size where that is known, if there is one that is `wanted`; and what is there.
+    fn holding(
+        &self,
+        side: Side,
+        digests: &KnownDigests,
+        size: Option<u64>,
+        wanted: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<Option<(RelPath, Held)>, Self::Error>;
 
     /// How many files `side` has at and below a path, filtered ones too; none when not everything there could be seen.
     fn files_below(&self, side: Side, path: &RelPath) -> Result<Option<u64>, Self::Error>;
@@ -116,8 +122,6 @@ pub struct Collector {
     pub(super) wants: Both<Vec<Item>>,
     /// By side: files that a run which broke off left under a name of ours.
     pub(super) parked: Both<Vec<(RelPath, Held, KnownDigests)>>,
-    /// By side: paths whose content this plan replaces, moves or removes.
-    pub(super) doomed: Both<HashSet<RelPath>>,
 }
 
 impl Collector {
@@ -134,7 +138,6 @@ impl Collector {
             gone: Both::default(),
             wants: Both::default(),
             parked: Both::default(),
-            doomed: Both::default(),
         }
     }
 
@@ -194,7 +197,6 @@ impl Collector {
             (Decision::Adopt, Some(local), Some(remote)) => (Action::Adopt { local, remote, base: None }, Why::SameContent),
             (Decision::Conflict, Some(here), Some(there)) => {
                 let copy = local.with_note(&self.conflict_note);
-                self.doomed[Side::Remote as usize].insert(remote.clone());
                 (Action::Conflict { local: here, remote: there, copy }, Why::BothChanged)
             }
             (Decision::Forget, ..) => (Action::Forget, Why::Deleted),
@@ -215,10 +217,13 @@ impl Collector {
         for side in [Side::Remote, Side::Local] {
             self.arrange(side, &mut moves[side as usize], contents)?;
         }
+        let mut later = Vec::new();
         for (side, moves) in [Side::Local, Side::Remote].into_iter().zip(moves) {
-            let moves = self.gather_folders(side, moves, contents)?;
-            self.steps.extend(super::order::ordered(side, moves));
+            let (first, rest) = order::first(self.gather_folders(side, moves, contents)?);
+            self.steps.extend(first);
+            later.extend(order::ordered(side, rest));
         }
+        self.steps.extend(later);
         self.follow_deletions();
         for item in std::mem::take(&mut self.kept_back).into_iter().flatten().filter(|item| !item.taken) {
             if let Decision::Skip(why) = item.decision {
@@ -258,8 +263,9 @@ impl Collector {
                 }
             } else if may_move && let Some(old) = edited.take_if(&digests, |_| true).and_then(|at| self.wants[o].get_mut(at)) {
                 // Renamed here and edited there: the name first, then the edit under the new name.
-                moves.extend(moved_and_edited(side, old, new));
-                new.taken = true;
+                let step = moved_and_edited(side, old, new);
+                new.taken = step.is_some();
+                moves.extend(step);
             }
         }
         self.new[o].retain(|item| !item.taken);
@@ -329,6 +335,10 @@ fn moved(side: Side, old: &Item, new: &Item) -> Option<Step> {
 
 /// The same, when `side` has edited the file meanwhile. `old`, which wants the edit, goes on under the new name.
 fn moved_and_edited(side: Side, old: &mut Item, new: &Item) -> Option<Step> {
+    if old.size(side) == Some(0) {
+        // An empty file is no edit that replaces one with content.
+        return None;
+    }
     let mut step = moved(side, old, new)?;
     let base = old.base.as_ref()?;
     let agreed = match side {
@@ -370,7 +380,7 @@ pub fn deduplicates(path: &RelPath) -> bool {
 /// Finds things by any digest that is known of them.
 #[derive(Debug)]
 pub(super) struct Finder<T> {
-    by_digest: HashMap<KnownKey, Vec<T>>,
+    by_digest: HashMap<KnownKey, VecDeque<T>>,
     taken: HashSet<T>,
 }
 
@@ -383,14 +393,14 @@ impl<T> Default for Finder<T> {
 impl<T: Clone + Eq + Hash> Finder<T> {
     pub(super) fn insert(&mut self, digests: &KnownDigests, thing: T) {
         for key in KnownKey::of(digests) {
-            self.by_digest.entry(key).or_default().push(thing.clone());
+            self.by_digest.entry(key).or_default().push_back(thing.clone());
         }
     }
 
-    /// The things with this content that were not taken, the last inserted first.
+    /// The things with this content that were not taken, in the order in which they were inserted.
     pub(super) fn all(&self, digests: &KnownDigests) -> impl Iterator<Item = &T> {
         let lists = KnownKey::of(digests).filter_map(|key| self.by_digest.get(&key));
-        lists.flat_map(|list| list.iter().rev()).filter(|thing| !self.taken.contains(*thing))
+        lists.flat_map(|list| list).filter(|thing| !self.taken.contains(*thing))
     }
 
     /// Finds one and does not find it again.
@@ -400,8 +410,8 @@ impl<T: Clone + Eq + Hash> Finder<T> {
         for key in KnownKey::of(digests) {
             // So that many with one content do not make each other slow.
             if let Some(list) = self.by_digest.get_mut(&key) {
-                while list.last().is_some_and(|last| self.taken.contains(last)) {
-                    list.pop();
+                while list.front().is_some_and(|first| self.taken.contains(first)) {
+                    list.pop_front();
                 }
             }
         }

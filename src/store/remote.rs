@@ -160,12 +160,15 @@ impl RemoteView {
         }))
     }
 
-    /// A path that the service says holds this content.
-    pub fn holding(&self, digests: &KnownDigests) -> Result<Option<RelPath>, StoreError> {
+    /// The first path that the service says holds this content, and that is `wanted`.
+    pub fn holding_where(&self, digests: &KnownDigests, wanted: &dyn Fn(&RelPath) -> bool) -> Result<Option<RelPath>, StoreError> {
         for prefix in digest_prefixes(self.service, digests) {
             let end = successor(&prefix);
-            if let Some(item) = self.by_digest.range(prefix.as_slice()..end.as_slice())?.next() {
-                return Ok(Some(path_of(item?.0.value().get(prefix.len()..).unwrap_or_default())?));
+            for item in self.by_digest.range(prefix.as_slice()..end.as_slice())? {
+                let path = path_of(item?.0.value().get(prefix.len()..).unwrap_or_default())?;
+                if wanted(&path) {
+                    return Ok(Some(path));
+                }
             }
         }
         Ok(None)

@@ -154,17 +154,23 @@ impl Merge {
 impl Contents for Merge {
     type Error = StoreError;
 
-    fn holding(&self, side: Side, digests: &KnownDigests, size: Option<u64>) -> Result<Option<(RelPath, Held)>, StoreError> {
+    fn holding(
+        &self,
+        side: Side,
+        digests: &KnownDigests,
+        size: Option<u64>,
+        wanted: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<Option<(RelPath, Held)>, StoreError> {
         if side == Side::Local {
-            let Some(path) = self.index.holding(digests)? else { return Ok(None) };
+            let Some(path) = self.index.holding_where(digests, wanted)? else { return Ok(None) };
             return Ok(self.index.get(&path)?.map(|row| (path, Held::Local(row.version()))));
         }
-        if let Some(path) = self.view.holding(digests)? {
+        if let Some(path) = self.view.holding_where(digests, wanted)? {
             let there = self.view.get(&path)?.filter(|version| size.is_none() || version.size == size);
             return Ok(there.map(|version| (path, Held::Remote(version))));
         }
         // A server without checksums: what was in step there and still is as it was.
-        self.still_there(digests)
+        self.still_there(digests, wanted)
     }
 
     fn files_below(&self, side: Side, path: &RelPath) -> Result<Option<u64>, StoreError> {
@@ -188,8 +194,8 @@ impl Contents for Merge {
 }
 
 impl Merge {
-    fn still_there(&self, digests: &KnownDigests) -> Result<Option<(RelPath, Held)>, StoreError> {
-        for path in self.baseline.holding(digests)? {
+    fn still_there(&self, digests: &KnownDigests, wanted: &dyn Fn(&RelPath) -> bool) -> Result<Option<(RelPath, Held)>, StoreError> {
+        for path in self.baseline.holding(digests)?.into_iter().filter(wanted) {
             let local = self.baseline.elsewhere(&path)?.unwrap_or_else(|| path.clone());
             let Some(Base { remote: Some(then), .. }) = self.baseline.get(&local)?.map(|row| row.base()) else { continue };
             if let Some(now) = self.view.get(&path)?.filter(|now| now.unchanged_since(&then)) {
