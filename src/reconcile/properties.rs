@@ -488,8 +488,8 @@ proptest! {
     #[test]
     fn renamed_files_never_travel((world, order, side, _) in permuted()) {
         let mut world = world;
-        // A service that tells no digests tells of a rename only what it looks like: that is found out by reading.
-        prop_assume!(world.digests || side == Side::Local);
+        // A service that tells no digests does not tell of a rename: that is found out by reading.
+        let side = if world.digests { side } else { Side::Local };
         let names: Vec<RelPath> = PATHS.iter().map(|name| RelPath::parse(name).unwrap()).collect();
         let files = std::mem::take(world.tree(side));
         let renamed: Tree = files.into_iter().map(|(path, content)| (names[order[names.iter().position(|name| *name == path).unwrap()]].clone(), content)).collect();
@@ -532,7 +532,10 @@ proptest! {
         let mut world = World { digests: true, ..World::default() };
         for edits in rounds {
             edits.iter().for_each(|edit| world.apply(edit));
-            prop_assume!(world.base.iter().all(|(local, (remote, _))| local == remote));
+            // Rows that join two names stand in the order of the local one.
+            if world.base.iter().any(|(local, (remote, _))| local != remote) {
+                break;
+            }
             let (plan, mirror) = (world.plan(policy), mirrored(&world).plan(policy));
             prop_assert_eq!(told(&plan, false), told(&mirror, true), "{:?}", world);
             world.carry_out(&plan, policy);
