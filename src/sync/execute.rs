@@ -15,6 +15,7 @@ use crate::reconcile::{Action, Base, Plan, Step, Why};
 use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath};
 
+use super::leftovers::Leftovers;
 use super::observe::Observed;
 use super::record::Record;
 use super::room::Room;
@@ -88,11 +89,14 @@ impl Execution {
         let mut records = Vec::new();
         let (mut moves, mut blind, mut downloads, mut conflicts, mut deletes) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut copies = Vec::new();
+        let leftovers = Leftovers::of(&plan, self.sync.policy.deletes);
         let mut uploads: HashMap<RelPath, Vec<Step>> = HashMap::new();
         for step in plan.steps {
             match &step.action {
                 Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => records.extend(self.note(&step)),
-                Action::Move { .. } => moves.push(step),
+                Action::Move { .. } | Action::MoveFolder { .. } | Action::Park { .. } => moves.push(step),
+                Action::Copy { .. } => copies.push(step),
                 // What a server without digests holds is known only once it is here: perhaps it is what we were about to send.
                 Action::Download { source, .. } if source.digests.is_empty() => blind.push(step),
                 Action::Download { .. } => downloads.push(step),
@@ -105,6 +109,7 @@ impl Execution {
         for step in moves {
             self.one(step).await?;
         }
+        self.all(copies, Vec::new()).await?;
         self.download_all(blind).await?;
         let (fetched, sent) = tokio::join!(self.download_all(downloads), self.all(conflicts, uploads.into_values().collect()));
         fetched.and(sent)?;
@@ -115,6 +120,7 @@ impl Execution {
             self.one(step).await?;
         }
         self.tell_room();
+        self.remove_leftovers(leftovers).await;
         let mut report = std::mem::take(&mut *self.lock_report());
         report.error = self.fatal();
         Ok(report)
@@ -155,13 +161,16 @@ impl Execution {
     }
 
     /// Carries out one step other than a transfer, and records it.
-    async fn one(self: &Arc<Self>, step: Step) -> Result<(), SyncError> {
+    pub(super) async fn one(self: &Arc<Self>, step: Step) -> Result<(), SyncError> {
         if self.fatal().is_some() {
             return Ok(());
         }
         let done = match &step.action {
             Action::Conflict { local, remote, copy } => self.keep_both(&step, local, remote, copy).await,
-            Action::Move { .. } => self.follow_move(&step).await,
+            Action::Move { .. } | Action::MoveFolder { .. } | Action::Park { .. } | Action::Copy { .. } => match self.carry(&step).await {
+                Ok(None) => return self.send_instead(step).await,
+                done => done.map(Option::unwrap_or_default),
+            },
             Action::Delete { .. } => self.delete(&step).await,
             Action::Upload { .. } | Action::Download { .. } | Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => {
                 Ok(Vec::new())

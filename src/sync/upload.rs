@@ -266,7 +266,7 @@ impl Execution {
     }
 
     /// Whether a folder is there, as far as the last look and our own work tell.
-    fn has_folder(&self, folder: &RelPath) -> Result<bool, StoreError> {
+    pub(super) fn has_folder(&self, folder: &RelPath) -> Result<bool, StoreError> {
         Ok(RemoteFolders::open(&self.sync.store.read()?, self.sync.service.id)?.get(folder)?.is_some())
     }
 
