@@ -17,6 +17,7 @@ mod facts;
 mod folder;
 mod group;
 mod import;
+mod kind;
 mod marker;
 mod naming;
 mod pieces;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::civil::DateTime;
 
 use crate::events::Event;
+use crate::types::stack::{self, Sidecar, Stack, split};
 use crate::types::{Digests, KnownDigests, RelPath};
 
 use super::super::LibraryError;
@@ -15,7 +16,6 @@ use super::super::scan::hash_file_with;
 use super::super::taken::{Hints, taken, told};
 use super::super::tree::{Kind, OnDisk, Stat};
 use super::place::{Moved, settle, withdraw};
-use super::stack::{self, Sidecar, Stack, split};
 use super::{ImportReport, Importer};
 
 /// So long after its main file a late member of a stack still finds it.
