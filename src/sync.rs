@@ -8,6 +8,7 @@
 mod download;
 mod execute;
 mod filter;
+mod kinds;
 mod merge;
 mod observe;
 mod record;
@@ -16,5 +17,5 @@ mod run;
 mod settle;
 mod upload;
 
-pub use report::{Noted, PlannedStep, Report};
+pub use report::{HeldBack, Noted, PlannedStep, Report};
 pub use run::{Options, Sync, SyncError};

@@ -45,8 +45,6 @@ pub enum Why {
     UploadOff,
     /// Downloads are off for this service.
     DownloadOff,
-    /// RAW files and videos are off for this service.
-    RawAndVideoOff,
     /// One side could not be read there.
     Unreadable {
         /// Which one.
@@ -76,7 +74,6 @@ impl fmt::Display for Why {
             }
             Why::UploadOff => f.write_str("uploads are off for this service"),
             Why::DownloadOff => f.write_str("downloads are off for this service"),
-            Why::RawAndVideoOff => f.write_str("RAW files and videos are off for this service"),
             Why::Unreadable { side: Side::Local, reason } => write!(f, "could not be read here: {reason}"),
             Why::Unreadable { side: Side::Remote, reason } => write!(f, "could not be read on the service: {reason}"),
         }

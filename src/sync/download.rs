@@ -152,7 +152,8 @@ impl Execution {
         if !deduplicates(remote) {
             return Ok(None);
         }
-        Ok(Index::open(&self.sync.store.read()?)?.holding(&digests.into())?)
+        let at = Index::open(&self.sync.store.read()?)?.holding(&digests.into())?;
+        Ok(at.filter(|at| !self.sync.filter.hides(at)))
     }
 
     /// The content turned out to be here under another name: no second copy. Both are joined when the local file has no
@@ -161,7 +162,7 @@ impl Execution {
         let reason = Why::SameContentAt { path: at.clone() }.to_string();
         self.count(|report| {
             report.adopted += 1;
-            report.skipped.push(Noted { path: step.remote.to_string(), reason });
+            report.skip(Noted { path: step.remote.to_string(), reason });
         });
         let partner = free_partner(&self.sync.store, self.sync.service.id, &at);
         let version = RemoteVersion { digests: fetched.staged.digests().into(), ..fetched.version.clone() };

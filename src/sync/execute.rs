@@ -185,7 +185,7 @@ impl Execution {
                 self.count(|report| {
                     report.adopted += 1;
                     if let Why::SameContentAt { .. } = step.why {
-                        report.skipped.push(Noted { path: step.local.to_string(), reason: step.why.to_string() });
+                        report.skip(Noted { path: step.local.to_string(), reason: step.why.to_string() });
                     }
                 });
                 record.map(|record| record.replacing(base.as_ref()))

@@ -1,18 +1,20 @@
 //! The merge-join of library, service and baseline: one pass over three sorted streams, nothing held but what changed.
 
 use std::iter::Peekable;
+use std::sync::Arc;
 
 use crate::reconcile::outcome::Collector;
 use crate::reconcile::{Base, Contents, Coverage, Decision, Outcome, Row, Seen, Why, decide};
 use crate::store::baseline::{BaseRow, Baseline};
 use crate::store::index::{FileRow, Index};
+use crate::store::kinds::Kinds;
 use crate::store::remote::RemoteView;
 use crate::store::{Store, StoreError};
 use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId, Side};
 
 use crate::reconcile::Policy;
 
-use super::filter::{Filter, is_litter};
+use super::filter::{Filter, Sides, is_litter};
 
 /// A row that cannot be decided without a digest.
 #[derive(Debug)]
@@ -28,7 +30,8 @@ pub(super) struct Merge {
     view: RemoteView,
     baseline: Baseline,
     policy: Policy,
-    raw_and_video: bool,
+    filter: Arc<Filter>,
+    kinds: Kinds,
     local_coverage: Coverage,
     remote_coverage: Coverage,
 }
@@ -46,7 +49,7 @@ impl Merge {
         store: &Store,
         service: ServiceId,
         policy: Policy,
-        raw_and_video: bool,
+        filter: Arc<Filter>,
         coverage: (Coverage, Coverage),
     ) -> Result<Self, StoreError> {
         let tx = store.read()?;
@@ -56,7 +59,8 @@ impl Merge {
             view: RemoteView::open(&tx, service)?,
             baseline: Baseline::open(&tx, service)?,
             policy,
-            raw_and_video,
+            filter,
+            kinds: Kinds::open(&tx, service)?,
             local_coverage,
             remote_coverage,
         })
@@ -102,13 +106,9 @@ impl Merge {
             collector.skip(path.clone(), Why::NameTaken { path: remote_path.clone() });
         }
 
-        let mut excluded = false;
-        for (side, seen, at) in [(Side::Local, local.is_some(), &path), (Side::Remote, remote.is_some(), &remote_path)] {
-            let filter = Filter { raw_and_video: self.raw_and_video, index: &self.index, view: &self.view };
-            excluded |= seen && !filter.admits(side, at)?;
-        }
-        if excluded {
-            collector.skip(path, Why::RawAndVideoOff);
+        let sides = Sides { index: &self.index, view: &self.view, kinds: &self.kinds };
+        let seen = (local.is_some().then_some(&path), remote.is_some().then_some(&remote_path));
+        if self.filter.holds_back(&sides, seen.0, seen.1)? {
             return Ok(());
         }
 
@@ -145,9 +145,9 @@ impl Contents for Merge {
 
     fn holding(&self, side: Side, digests: &KnownDigests, size: Option<u64>) -> Result<Option<RelPath>, StoreError> {
         if side == Side::Local {
-            return self.index.holding(digests);
+            return Ok(self.index.holding(digests)?.filter(|path| !self.filter.hides(path)));
         }
-        if let Some(path) = self.view.holding(digests)? {
+        if let Some(path) = self.view.holding(digests)?.filter(|path| !self.filter.hides(path)) {
             let there = self.view.get(&path)?.and_then(|version| version.size);
             return Ok((size.is_none() || there == size).then_some(path));
         }

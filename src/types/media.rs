@@ -1,9 +1,9 @@
 //! What kind of file a name promises, and which names are never photos.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a file is: by its extension, and where that means several things by its first bytes (see [`magic`](super::magic)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MediaKind {
     /// A picture that every program shows.

@@ -122,7 +122,9 @@ struct Stems(BTreeMap<String, BTreeSet<String>>);
 impl Stems {
     fn of<'a>(stems: impl Iterator<Item = &'a str>) -> Self {
         let mut all = Self::default();
-        stems.for_each(|stem| drop(all.0.entry(folded(stem)).or_default().insert(stem.to_owned())));
+        for stem in stems {
+            all.0.entry(folded(stem)).or_default().insert(stem.to_owned());
+        }
         all
     }
 
@@ -204,7 +206,7 @@ struct Owners {
     /// By the whole name in lower case.
     names: BTreeMap<String, At>,
     stems: BTreeMap<String, At>,
-    /// By the name without its counter, and that.
+    /// By the name without its counter, in lower case, and that.
     uncounted: BTreeMap<(String, String), At>,
 }
 
@@ -221,7 +223,7 @@ impl Owners {
                 let at = (key.clone(), at);
                 let (stem, extension) = split(media);
                 let (plain, counter) = without_counter(stem);
-                owners.uncounted.insert((format!("{plain}.{extension}"), counter.to_owned()), at.clone());
+                owners.uncounted.entry((folded(&format!("{plain}.{extension}")), counter.to_owned())).or_insert_with(|| at.clone());
                 owners.stems.entry(stem.to_owned()).or_insert_with(|| at.clone());
                 owners.names.entry(media.to_lowercase()).or_insert(at);
             }
@@ -256,8 +258,9 @@ impl Owners {
         if let Some(key) = self.keys.find(stem) {
             return Some((key.to_owned(), sidecar(None, format!(".{lower}"))));
         }
-        let (key, at) = self.takeout(stem).filter(|_| lower == "json")?;
-        let whole = self.uncounted.contains_key(&own(without_counter(stem)));
+        let stem = folded(stem);
+        let (key, at) = self.takeout(&stem).filter(|_| lower == "json")?;
+        let whole = self.uncounted.contains_key(&own(without_counter(&stem)));
         let ending = if whole { ".json".to_owned() } else { format!("{TAKEOUT}.json") };
         Some((key, sidecar(Some(at), ending)))
     }
@@ -449,6 +452,7 @@ mod tests {
         let cat = "Cat at the window on a May afternoon.jpg";
         let cut = format!("{cat}.suppl.json");
         one(&[cat, &cut], &[cat], &[(cat, "S.jpg"), (&cut, "S.jpg.supplemental-metadata.json")]);
+        one(&["B.MP4", "b.mp4.suppl.json"], &["B.MP4"], &[("B.MP4", "S.mp4"), ("b.mp4.suppl.json", "S.mp4.supplemental-metadata.json")]);
         one(&["b.jpg", "b.jpg.s.json"], &["b.jpg"], &[("b.jpg", "S.jpg"), ("b.jpg.s.json", "S.jpg.supplemental-metadata.json")]);
         one(&["b(1).jpg", "b.jpg(1).json"], &["b(1).jpg"], &[("b(1).jpg", "S.jpg"), ("b.jpg(1).json", "S.jpg.json")]);
         one(

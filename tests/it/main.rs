@@ -11,6 +11,7 @@ mod cloud;
 mod cloud_clients;
 mod demo;
 mod faulty;
+mod filters;
 mod front;
 mod habits;
 mod import;
