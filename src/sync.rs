@@ -10,6 +10,7 @@ mod execute;
 mod filter;
 mod kinds;
 mod merge;
+mod naming;
 mod observe;
 mod record;
 mod report;

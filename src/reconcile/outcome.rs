@@ -145,7 +145,8 @@ impl Collector {
                 self.new_here.push((path, version));
                 continue;
             };
-            let (remote, action) = if self.policy.upload {
+            // Where names here are not the service's, a file keeps the one that it has there.
+            let (remote, action) = if self.policy.upload && (self.policy.keep_names || gone.local == gone.remote) {
                 let (side, from, base) = (Side::Remote, gone.remote, gone.local);
                 (path.clone(), Action::Move { side, from, base, local: version, remote: gone.stays })
             } else {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::client::ClientError;
-use crate::library::{Committed, LibraryError, Staged, Tree, capture_name};
+use crate::library::{Committed, LibraryError, Staged, Tree};
 use crate::reconcile::outcome::deduplicates;
 use crate::reconcile::{Base, Step, Why};
 use crate::store::Store;
@@ -21,8 +21,8 @@ const GATHER: usize = 1 << 20;
 
 /// A download that is complete and checked, but not yet published.
 pub(super) struct Fetched {
-    staged: Staged,
-    version: RemoteVersion,
+    pub(super) staged: Staged,
+    pub(super) version: RemoteVersion,
 }
 
 impl Execution {
@@ -60,11 +60,7 @@ impl Execution {
         {
             return Ok(self.join(step, &fetched, at));
         }
-        let (target, expect) = match (&step.why, self.sync.policy.keep_names) {
-            (Why::New, false) => (self.name_by_date(&fetched, &step.remote).await?, Expect::Absent),
-            _ => (step.local.clone(), expect.clone()),
-        };
-        let (committed, version) = self.publish(fetched, target, expect).await?;
+        let (committed, version) = self.publish(fetched, step.local.clone(), expect.clone()).await?;
         self.count(|report| {
             report.downloaded += 1;
             report.verified += 1;
@@ -148,7 +144,7 @@ impl Execution {
     }
 
     /// A path of the library that holds this content already.
-    fn library_has(&self, remote: &RelPath, digests: Digests) -> Result<Option<RelPath>, StepError> {
+    pub(super) fn library_has(&self, remote: &RelPath, digests: Digests) -> Result<Option<RelPath>, StepError> {
         if !deduplicates(remote) {
             return Ok(None);
         }
@@ -158,7 +154,7 @@ impl Execution {
 
     /// The content turned out to be here under another name: no second copy. Both are joined when the local file has no
     /// partner on this service yet.
-    fn join(&self, step: &Step, fetched: &Fetched, at: RelPath) -> Vec<Record> {
+    pub(super) fn join(&self, step: &Step, fetched: &Fetched, at: RelPath) -> Vec<Record> {
         let reason = Why::SameContentAt { path: at.clone() }.to_string();
         self.count(|report| {
             report.adopted += 1;
@@ -167,28 +163,6 @@ impl Execution {
         let partner = free_partner(&self.sync.store, self.sync.service.id, &at);
         let version = RemoteVersion { digests: fetched.staged.digests().into(), ..fetched.version.clone() };
         partner.and_then(|local| Record::adopted(&at, local, &step.remote, version)).into_iter().collect()
-    }
-
-    /// A free name by capture date; the same date and bytes as a file that is there get a number.
-    async fn name_by_date(&self, fetched: &Fetched, remote: &RelPath) -> Result<RelPath, StepError> {
-        let (tree, place, original) = (self.sync.tree.clone(), fetched.staged.place().to_owned(), remote.clone());
-        let mtime = fetched.version.modified.map(Mtime::from_seconds).unwrap_or_default();
-        staging(move || {
-            let io = |source| LibraryError::Io { path: original.to_string(), source };
-            let name = capture_name(&place, &original, mtime).map_err(io)?;
-            let (stem, extension) = name.stem_and_extension();
-            let dot = if extension.is_empty() { "" } else { "." };
-            let mut free = name.clone();
-            for number in 1..100_000 {
-                if tree.stat(&free)?.is_none() {
-                    break;
-                }
-                let numbered = name.with_name(&format!("{stem}.{number:05}{dot}{extension}"));
-                free = numbered.map_err(|error| io(std::io::Error::other(error)))?;
-            }
-            Ok(free)
-        })
-        .await
     }
 }
 
@@ -211,7 +185,7 @@ fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, L
 }
 
 /// Work on staged files, on a blocking thread.
-async fn staging<R: Send + 'static>(work: impl FnOnce() -> Result<R, LibraryError> + Send + 'static) -> Result<R, StepError> {
+pub(super) async fn staging<R: Send + 'static>(work: impl FnOnce() -> Result<R, LibraryError> + Send + 'static) -> Result<R, StepError> {
     let done = blocking(move || Ok(work())).await.map_err(|error| StepError::Refused(error.to_string()))?;
     Ok(done?)
 }

@@ -89,11 +89,13 @@ impl Execution {
     pub(super) async fn run(self: Arc<Self>, plan: Plan) -> Result<Report, SyncError> {
         let mut records = Vec::new();
         let (mut moves, mut blind, mut transfers, mut deletes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut unnamed = Vec::new();
         let mut uploads: HashMap<RelPath, Vec<Step>> = HashMap::new();
         for step in plan.steps {
             match &step.action {
                 Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => records.extend(self.note(&step)),
                 Action::Move { .. } => moves.push(step),
+                Action::Download { .. } if step.why == Why::New && !self.sync.policy.keep_names => unnamed.push(step),
                 // What a server without digests holds is known only once it is here: perhaps it is what we were about to send.
                 Action::Download { source, .. } if source.digests.is_empty() => blind.push(step),
                 Action::Download { .. } | Action::Conflict { .. } => transfers.push(step),
@@ -106,6 +108,7 @@ impl Execution {
             self.one(step).await?;
         }
         self.all(blind, Vec::new()).await?;
+        self.by_date(unnamed).await?;
         self.all(transfers, uploads.into_values().collect()).await?;
         if !deletes.is_empty() {
             self.sync.check_marker().await?;

@@ -18,6 +18,7 @@ use super::Report;
 use super::execute::Execution;
 use super::filter::Filter;
 use super::merge::{Merge, Open};
+use super::naming;
 
 /// How a run is to be done.
 #[derive(Debug, Clone, Copy)]
@@ -148,6 +149,7 @@ impl Sync {
         report.hold_back(self.filter.held_back());
         if self.options.dry_run {
             report.plan = plan.steps.iter().map(Into::into).collect();
+            naming::foretell(&mut report.plan, &self.policy);
             return Ok(report);
         }
         Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await

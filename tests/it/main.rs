@@ -15,6 +15,7 @@ mod filters;
 mod front;
 mod habits;
 mod import;
+mod keep_names;
 mod layers;
 mod paths;
 mod peers;

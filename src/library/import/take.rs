@@ -208,8 +208,8 @@ impl Importer {
             }
         }
         let Some(main) = media.first() else { return Err(LibraryError::NotFound(folder.clone())) };
-        let sidecars: Vec<PathBuf> =
-            stack.sidecars.iter().map(|sidecar| self.import.root().join(folder.as_str()).join(&sidecar.name)).collect();
+        let beside = |sidecar: &Sidecar| (self.import.root().join(folder.as_str()).join(&sidecar.name), sidecar.name.clone());
+        let sidecars: Vec<(PathBuf, String)> = stack.sidecars.iter().map(beside).collect();
         let place = self.import.root().join(main.path.as_str());
         let when = taken(&Hints { place: &place, name: main.path.name(), sidecars: &sidecars, mtime: main.stat.mtime });
         let io = |error| LibraryError::io(&main.path, error);
