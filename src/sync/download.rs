@@ -9,6 +9,7 @@ use crate::reconcile::{Base, Step, Why};
 use crate::store::Store;
 use crate::store::baseline::Baseline;
 use crate::store::index::Index;
+use crate::store::remote::RemoteView;
 use crate::types::{Digests, Expect, LocalVersion, Mtime, RelPath, RemoteVersion, ServiceId};
 
 use super::Noted;
@@ -166,12 +167,24 @@ impl Execution {
     }
 }
 
-/// The local version at a path, when no file of the service is joined to it yet.
+/// The local version at a path, when no file of the service is joined to it, or one that is no more: it was renamed there, and its listing
+/// did not tell its content.
 fn free_partner(store: &Store, service: ServiceId, at: &RelPath) -> Option<LocalVersion> {
     let tx = store.read().ok()?;
     let taken = Baseline::open(&tx, service).ok()?.get(at).ok()?;
+    let view = RemoteView::open(&tx, service).ok()?;
     let row = Index::open(&tx).ok()?.get(at).ok()??;
-    taken.is_none().then(|| row.version())
+    let is_free = match taken {
+        None => true,
+        Some(taken) => view.get(taken.remote_path(at)).ok()?.is_none(),
+    };
+    is_free.then(|| row.version())
+}
+
+/// Whether a download of this run has joined a local file to another one of the service: it is not gone from there.
+pub(super) fn is_rejoined(store: &Store, service: ServiceId, step: &Step) -> Result<bool, StepError> {
+    let row = Baseline::open(&store.read()?, service)?.get(&step.local)?;
+    Ok(row.is_some_and(|row| !row.is_tombstone() && row.remote_path(&step.local) != &step.remote))
 }
 
 fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {

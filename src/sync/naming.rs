@@ -202,8 +202,9 @@ impl Execution {
         let (tree, stack, here) = (self.sync.tree.clone(), job.stack.clone(), job.here.clone());
         let (store, service) = (self.sync.store.clone(), self.sync.service.id);
         staging(move || {
-            let baseline = Baseline::open(&store.read()?, service)?;
-            Naming { tree, baseline, stack, here, came, given }.goals()
+            let tx = store.read()?;
+            let (baseline, view) = (Baseline::open(&tx, service)?, RemoteView::open(&tx, service)?);
+            Naming { tree, baseline, view, stack, here, came, given }.goals()
         })
         .await
     }
@@ -277,6 +278,7 @@ fn known_at(tree: &Tree, path: &RelPath) -> Result<Option<crate::types::LocalVer
 struct Naming {
     tree: Tree,
     baseline: Baseline,
+    view: RemoteView,
     stack: Stack,
     here: HashMap<String, RelPath>,
     /// What is to be named, by its name on the service, and its content.
@@ -375,7 +377,12 @@ impl Naming {
 
     /// Whether nothing is at a path, or just what shall be there and belongs to no other file of the service.
     fn is_free(&self, name: &str, goal: &RelPath, given: &HashSet<RelPath>) -> Result<bool, LibraryError> {
-        if given.contains(goal) || self.baseline.get(goal)?.is_some() {
+        if given.contains(goal) {
+            return Ok(false);
+        }
+        if let Some(row) = self.baseline.get(goal)?
+            && self.view.get(row.remote_path(goal))?.is_some()
+        {
             return Ok(false);
         }
         if self.tree.stat(goal)?.is_none() {

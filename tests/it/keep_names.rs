@@ -168,6 +168,24 @@ fn changes_there_follow_the_file_here_and_names_stay_each_sides_own() {
 }
 
 #[test]
+fn a_stack_that_is_renamed_there_keeps_its_names_here() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    have(&b, &[("ridge.jpg", "d/IMG_0001.JPG"), ("ridge.xmp", "d/IMG_0001.xmp"), ("lake.jpg", "other.jpg"), ("snow.jpg", "more.jpg")]);
+    assert_counts(&a.sync(), &[("downloaded", 4)]);
+    let here = a.files();
+    b.rename("d/IMG_0001.JPG", "e/ridge.jpg");
+    b.rename("d/IMG_0001.xmp", "e/ridge.xmp");
+    let report = a.sync();
+    assert_counts(&report, &[("adopted", 2)]);
+    assert_eq!(a.files(), here);
+    assert_counts(&a.sync(), &[]);
+    b.put("e/ridge.xmp", "another rating");
+    assert_counts(&a.sync(), &[("downloaded", 1)]);
+    assert_eq!(names(&a), here.into_keys().collect::<Vec<_>>());
+}
+
+#[test]
 fn a_name_that_is_taken_gets_a_number_for_the_whole_stack() {
     let sandbox = Sandbox::new();
     let (a, b) = pair(&sandbox);
