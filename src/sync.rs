@@ -8,6 +8,7 @@
 mod download;
 mod execute;
 mod filter;
+mod goals;
 mod kinds;
 mod merge;
 mod naming;

@@ -120,7 +120,8 @@ impl IgnoreFiles {
             let sound = Patterns::parse([*line]);
             sound.inspect_err(|error| tracing::warn!(%folder, %error, "a line of an ignore file cannot be understood")).is_ok()
         };
-        let own = Patterns::parse(lines.iter().map(String::as_str).filter(sound)).unwrap_or(Patterns(Gitignore::empty()));
+        let sound = (!lines.is_empty()).then(|| Patterns::parse(lines.iter().map(String::as_str).filter(sound)).ok());
+        let own = sound.flatten().unwrap_or(Patterns(Gitignore::empty()));
         let rules = Arc::new(Rules { folder: folder.clone(), parent, own, ignored, unreadable });
         self.folders.insert(folder.clone(), Arc::clone(&rules));
         rules

@@ -1,32 +1,27 @@
 //! Downloads that get names of ours: YYYY/MM/YYYYMMDD_HHMMSS_CRC32C.EXT, by capture date. What belongs together on the service is fetched
 //! together and gets one name, and so does what follows in a later run: it goes beside the members that are here.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 
-use crate::library::{LibraryError, Tree, Untitled, capture_stem};
-use crate::reconcile::{Action, Policy, Step, Why};
+use crate::library::Untitled;
+use crate::reconcile::{Action, Plan, Policy, Step, Why};
+use crate::store::StoreError;
 use crate::store::baseline::Baseline;
 use crate::store::index::Index;
 use crate::store::remote::RemoteView;
-use crate::types::stack::{self, Sidecar, Stack, split};
+use crate::types::stack::{self, Stack};
 use crate::types::{Expect, KnownDigests, Mtime, RelPath, RemoteVersion};
 
 use super::download::{Fetched, staging};
 use super::execute::{Execution, StepError};
 use super::filter::is_litter;
+use super::goals::{Given, Naming, home, known_at, with_stem};
 use super::record::Record;
 use super::report::PlannedStep;
-use super::run::{SyncError, blocking};
-
-/// Numbers that are tried after a name that is taken.
-const NUMBERS: u32 = 100_000;
-
-/// Names that were given in this run, so that no two stacks get the same before one of them is published.
-type Given = Arc<Mutex<HashSet<RelPath>>>;
+use super::run::{Sync, SyncError, blocking};
 
 /// The members of a stack that are to be fetched.
 struct Job {
@@ -267,153 +262,56 @@ fn members(stack: &Stack) -> impl Iterator<Item = &String> {
     stack.media.iter().chain(stack.sidecars.iter().map(|sidecar| &sidecar.name))
 }
 
-/// What is at a path of the library, when the index knows it as it is now.
-fn known_at(tree: &Tree, path: &RelPath) -> Result<Option<crate::types::LocalVersion>, LibraryError> {
-    let Some(stat) = tree.stat(path)? else { return Ok(None) };
-    let row = tree.view()?.index().map(|index| index.get(path)).transpose()?.flatten();
-    Ok(row.filter(|row| stat.matches(row)).map(|row| row.version()))
-}
-
-/// Finds the names of a stack.
-struct Naming {
-    tree: Tree,
-    baseline: Baseline,
-    view: RemoteView,
-    stack: Stack,
-    here: HashMap<String, RelPath>,
-    /// What is to be named, by its name on the service, and its content.
-    came: HashMap<String, (Untitled, KnownDigests)>,
-    given: Given,
-}
-
-impl Naming {
-    fn goals(&self) -> Result<Vec<(String, RelPath)>, LibraryError> {
-        let (stem, fixed) = match self.home() {
-            Some(stem) => (stem, true),
-            None => (self.stem()?, false),
-        };
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        let goals = self.free_goals(stem, fixed, &given)?;
-        given.extend(goals.iter().map(|(_, goal)| goal.clone()));
-        Ok(goals)
-    }
-
-    /// Names with this stem that nothing has. When it is `fixed` only what is taken gets a number, otherwise all of them.
-    fn free_goals(&self, stem: RelPath, fixed: bool, given: &HashSet<RelPath>) -> Result<Vec<(String, RelPath)>, LibraryError> {
-        for number in 0..NUMBERS {
-            let stem = if number == 0 { stem.clone() } else { with_name(&stem, &format!("{}.{number:05}", stem.name()))? };
-            let goals = self.with_stem(&stem)?;
-            if fixed {
-                return goals.into_iter().map(|(name, goal)| Ok((name.clone(), self.free(&name, goal, given)?))).collect();
-            }
-            let mut free = true;
-            for (name, goal) in &goals {
-                free &= self.is_free(name, goal, given)?;
-            }
-            if free {
-                return Ok(goals);
-            }
-        }
-        Err(LibraryError::Exists(stem))
-    }
-
-    /// The stem of the members that are here, the main one's if it is.
-    fn home(&self) -> Option<RelPath> {
-        let stem_of = |name: &String, ending: &str| {
-            let local = self.here.get(name)?;
-            let own = local.name();
-            let cut = own.len().checked_sub(ending.len()).filter(|cut| *cut > 0 && own.is_char_boundary(*cut))?;
-            own[cut..].eq_ignore_ascii_case(ending).then(|| local.with_name(&own[..cut]).ok())?
-        };
-        let of_media = |name: &String| {
-            let extension = self.here.get(name)?.stem_and_extension().1;
-            stem_of(name, &if extension.is_empty() { String::new() } else { format!(".{extension}") })
-        };
-        let of_sidecar = |sidecar: &Sidecar| {
-            let described = sidecar.of.and_then(|at| self.stack.media.get(at)).map(|media| format!(".{}", split(media).1));
-            stem_of(&sidecar.name, &format!("{}{}", described.unwrap_or_default(), sidecar.ending))
-        };
-        self.stack.media.iter().find_map(of_media).or_else(|| self.stack.sidecars.iter().find_map(of_sidecar))
-    }
-
-    /// A stem by the date of the main file.
-    fn stem(&self) -> Result<RelPath, LibraryError> {
-        let main = self.stack.media.iter().position(|name| self.came.contains_key(name));
-        let about_main = |sidecar: &&Sidecar| sidecar.of.is_none() || sidecar.of == main;
-        let (about, others): (Vec<&Sidecar>, Vec<&Sidecar>) = self.stack.sidecars.iter().partition(about_main);
-        let place = |sidecar: &&Sidecar| -> Option<(PathBuf, String)> {
-            let place = self.came.get(&sidecar.name)?.0.place.clone();
-            Some((place, sidecar.name.clone()))
-        };
-        let sidecars: Vec<(PathBuf, String)> = about.iter().chain(&others).filter_map(place).collect();
-        let mut files: Vec<Untitled> = self.stack.media.iter().filter_map(|name| Some(self.came.get(name)?.0.clone())).collect();
-        if files.is_empty() {
-            files.extend(self.stack.sidecars.iter().filter_map(|sidecar| Some(self.came.get(&sidecar.name)?.0.clone())));
-        }
-        let first = files.first().map(|file| file.name.clone()).unwrap_or_default();
-        let io = |source| LibraryError::Io { path: first.clone(), source };
-        let stem = capture_stem(&files, &sidecars).map_err(io)?;
-        stem.ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))
-    }
-
-    /// The names with this stem of what came, metadata first, the main file last.
-    fn with_stem(&self, stem: &RelPath) -> Result<Vec<(String, RelPath)>, LibraryError> {
-        let (media, sidecars) = stack::names(&self.stack, stem.name());
-        let mut goals = Vec::new();
-        for (sidecar, new) in self.stack.sidecars.iter().zip(&sidecars) {
-            // What is called after a whole name follows the one that its picture has here.
-            let described = sidecar.of.and_then(|at| self.here.get(self.stack.media.get(at)?));
-            goals.push(match described {
-                Some(local) => (sidecar.name.clone(), with_name(local, &format!("{}{}", local.name(), sidecar.ending))?),
-                None => (sidecar.name.clone(), with_name(stem, new)?),
-            });
-        }
-        for (name, new) in self.stack.media.iter().zip(&media).rev() {
-            goals.push((name.clone(), with_name(stem, new)?));
-        }
-        goals.retain(|(name, _)| self.came.contains_key(name));
-        Ok(goals)
-    }
-
-    /// Whether nothing is at a path, or just what shall be there and belongs to no other file of the service.
-    fn is_free(&self, name: &str, goal: &RelPath, given: &HashSet<RelPath>) -> Result<bool, LibraryError> {
-        if given.contains(goal) {
-            return Ok(false);
-        }
-        if let Some(row) = self.baseline.get(goal)?
-            && self.view.get(row.remote_path(goal))?.is_some()
-        {
-            return Ok(false);
-        }
-        if self.tree.stat(goal)?.is_none() {
-            return Ok(true);
-        }
-        let there = known_at(&self.tree, goal)?;
-        let digests = self.came.get(name).map(|(_, digests)| *digests).unwrap_or_default();
-        Ok(there.is_some_and(|there| digests.agree(&there.digests.into()) == Some(true)))
-    }
-
-    fn free(&self, name: &str, goal: RelPath, given: &HashSet<RelPath>) -> Result<RelPath, LibraryError> {
-        let (stem, extension) = goal.stem_and_extension();
-        let dot = if extension.is_empty() { "" } else { "." };
-        for number in 0..NUMBERS {
-            let numbered = if number == 0 { goal.clone() } else { with_name(&goal, &format!("{stem}.{number:05}{dot}{extension}"))? };
-            if self.is_free(name, &numbered, given)? {
-                return Ok(numbered);
-            }
-        }
-        Err(LibraryError::Exists(goal))
-    }
-}
-
-fn with_name(path: &RelPath, name: &str) -> Result<RelPath, LibraryError> {
-    path.with_name(name).map_err(|_| LibraryError::TooLong(path.clone()))
-}
-
 /// Says in a dry run that a download gets another name: which one shows only when it is here.
 pub(super) fn foretell(plan: &mut [PlannedStep], policy: &Policy) {
     let new = Why::New.to_string();
     for step in plan.iter_mut().filter(|step| !policy.keep_names && step.action == "download" && step.reason == new) {
         step.reason = "new; here it gets a name by its capture date".to_owned();
+    }
+}
+
+impl Sync {
+    /// The reverse way: a file that is new here beside one that has another name on the service, such as the metadata that a photo program
+    /// writes, goes there beside that one. The name of ours is not carried there.
+    pub(super) fn name_uploads(&self, plan: &mut Plan) -> Result<(), SyncError> {
+        let new = |step: &&mut Step| step.why == Why::New && matches!(step.action, Action::Upload { expect: Expect::Absent, .. });
+        let mut folders: BTreeMap<RelPath, Vec<&mut Step>> = BTreeMap::new();
+        for step in plan.steps.iter_mut().filter(|step| !self.policy.keep_names && new(step)) {
+            folders.entry(step.local.parent().unwrap_or_default()).or_default().push(step);
+        }
+        let tx = self.store.read()?;
+        let (index, view) = (Index::open(&tx)?, RemoteView::open(&tx, self.service.id)?);
+        let baseline = Baseline::open(&tx, self.service.id)?;
+        let mut given = HashSet::new();
+        for (folder, steps) in folders {
+            let mut steps: HashMap<String, &mut Step> = steps.into_iter().map(|step| (step.local.name().to_owned(), step)).collect();
+            let names = index.members(&folder, "")?.map(|item| Ok(item?.0.name().to_owned()));
+            let names = names.collect::<Result<Vec<String>, StoreError>>()?;
+            for stack in stack::group(&names, &stack::promised) {
+                let members: Vec<&String> = members(&stack).collect();
+                if !members.iter().any(|name| steps.contains_key(*name)) {
+                    continue;
+                }
+                let mut there = HashMap::new();
+                for name in &members {
+                    if let Ok(local) = folder.join(name)
+                        && let Some(row) = baseline.get(&local)?
+                        && row.remote_path(&local) != &local
+                        && view.get(row.remote_path(&local))?.is_some()
+                    {
+                        there.insert((*name).clone(), row.remote_path(&local).clone());
+                    }
+                }
+                let Some(stem) = home(&stack, &there) else { continue };
+                for (name, goal) in with_stem(&stack, &there, &stem).unwrap_or_default() {
+                    let Some(step) = steps.get_mut(&name) else { continue };
+                    // What is taken there stays under the name that it has here.
+                    if view.get(&goal)?.is_none() && given.insert(goal.clone()) {
+                        step.remote = goal;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }

@@ -141,7 +141,10 @@ impl Sync {
         let closed = self.find_digests(open).await?;
         let outcome = blocking(move || Ok(merge.finish(collector, closed)?)).await?;
         let approved = guard::guard(outcome, self.options.force).map_err(SyncError::Halted)?;
-        let plan = Plan::from(approved);
+        let plan = {
+            let (sync, mut plan) = (Arc::clone(self), Plan::from(approved));
+            blocking(move || sync.name_uploads(&mut plan).map(|()| plan)).await?
+        };
 
         let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
         report.skip_all(&plan);

@@ -168,6 +168,25 @@ fn changes_there_follow_the_file_here_and_names_stay_each_sides_own() {
 }
 
 #[test]
+fn what_a_program_writes_beside_a_photo_here_goes_beside_it_there() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    have(&b, &[("ridge.dng", "cam/IMG_0001.DNG"), ("ridge.jpg", "cam/IMG_0001.JPG")]);
+    assert_counts(&a.sync(), &[("downloaded", 2)]);
+    let stem = names(&a)[0].strip_suffix(".dng").unwrap().to_owned();
+    a.put(&format!("{stem}.xmp"), "rated");
+    a.put(&format!("{stem}.jpg.xmp"), "described");
+    a.put("2018/09/other.xmp", "other");
+    assert_counts(&a.sync(), &[("uploaded", 3)]);
+    let there = ["2018/09/other.xmp", "cam/IMG_0001.DNG", "cam/IMG_0001.JPG", "cam/IMG_0001.JPG.xmp", "cam/IMG_0001.xmp"];
+    assert_eq!(names(&b), there);
+    assert_counts(&a.sync(), &[]);
+    b.put("cam/IMG_0001.xmp", "rated anew");
+    assert_counts(&a.sync(), &[("downloaded", 1)]);
+    assert_eq!(a.files()[&format!("{stem}.xmp")], "rated anew");
+}
+
+#[test]
 fn a_stack_that_is_renamed_there_keeps_its_names_here() {
     let sandbox = Sandbox::new();
     let (a, b) = pair(&sandbox);
