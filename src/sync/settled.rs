@@ -41,8 +41,14 @@ impl Sync {
     pub(super) async fn nothing_to_do(&self, observed: &Observed) -> Result<Report, SyncError> {
         let (store, service) = (self.store.clone(), self.service.id.0.to_string());
         let last: Option<Report> = blocking(move || Ok(RUNS.get(&store.read()?, &service)?)).await?;
-        let mut skipped = last.map(|last| last.skipped).unwrap_or_default();
-        skipped.extend(observed.unnamable.iter().filter(|noted| !skipped.contains(noted)).cloned().collect::<Vec<_>>());
-        Ok(Report { name: self.service.name.clone(), dry_run: self.options.dry_run, skipped, ..Report::default() })
+        let Report { skipped, skipped_total, held_back, .. } = last.unwrap_or_default();
+        let name = self.service.name.clone();
+        let mut report = Report { name, dry_run: self.options.dry_run, skipped, skipped_total, held_back, ..Report::default() };
+        for noted in &observed.unnamable {
+            if !report.skipped.contains(noted) {
+                report.skip(noted.clone());
+            }
+        }
+        Ok(report)
     }
 }
