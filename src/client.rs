@@ -7,6 +7,8 @@ mod beginning;
 mod error;
 mod http;
 mod listing;
+mod members;
+mod recalculate;
 mod tls;
 mod transfer;
 mod write;
@@ -15,7 +17,8 @@ pub mod verify;
 
 pub use error::ClientError;
 pub use http::{Client, Endpoint};
-pub use listing::{Listing, Member};
+pub use listing::{Listing, Member, Root};
+pub use members::{Members, Told};
 pub use tls::Fingerprint;
 pub use transfer::{Download, Upload};
 pub use verify::{NotProven, Verified};

@@ -17,7 +17,10 @@ mod record;
 mod report;
 mod run;
 mod settle;
+mod settled;
+mod stream;
 mod upload;
+mod walk;
 
 pub use report::{HeldBack, Noted, PlannedStep, Report};
 pub use run::{Options, Sync, SyncError};

@@ -1,6 +1,6 @@
 //! Carrying out a plan: moves first, then transfers side by side, deletions last.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -50,14 +50,11 @@ pub(super) struct Execution {
     pub(super) is_node: bool,
     /// How many files may travel at once.
     pub(super) permits: Semaphore,
-    /// The folders on the service that are there, with the number of members they had when listed.
-    pub(super) listed: HashMap<RelPath, usize>,
-    pub(super) created: tokio::sync::Mutex<HashSet<RelPath>>,
+    /// One creates folders at a time, so that nobody creates what another one is about to.
+    pub(super) creating: tokio::sync::Mutex<()>,
     report: Mutex<Report>,
     /// Contents that downloads of this run found to be on the service, under names whose listing told nothing.
     found: Mutex<HashMap<ContentHash, RelPath>>,
-    /// One download of a content at a time, where contents are known only once they are here.
-    turns: Mutex<HashMap<ContentHash, Arc<tokio::sync::Mutex<()>>>>,
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
     files: AtomicU64,
@@ -73,11 +70,9 @@ impl Execution {
             sync,
             is_node: observed.is_node,
             permits,
-            listed: observed.folders,
-            created: tokio::sync::Mutex::default(),
+            creating: tokio::sync::Mutex::default(),
             report: Mutex::new(report),
             found: Mutex::default(),
-            turns: Mutex::default(),
             fatal: Mutex::default(),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -88,7 +83,8 @@ impl Execution {
 
     pub(super) async fn run(self: Arc<Self>, plan: Plan) -> Result<Report, SyncError> {
         let mut records = Vec::new();
-        let (mut moves, mut blind, mut transfers, mut deletes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut moves, mut blind, mut downloads, mut conflicts, mut deletes) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut unnamed = Vec::new();
         let mut uploads: HashMap<RelPath, Vec<Step>> = HashMap::new();
         for step in plan.steps {
@@ -98,7 +94,8 @@ impl Execution {
                 Action::Download { .. } if step.why == Why::New && !self.sync.policy.keep_names => unnamed.push(step),
                 // What a server without digests holds is known only once it is here: perhaps it is what we were about to send.
                 Action::Download { source, .. } if source.digests.is_empty() => blind.push(step),
-                Action::Download { .. } | Action::Conflict { .. } => transfers.push(step),
+                Action::Download { .. } => downloads.push(step),
+                Action::Conflict { .. } => conflicts.push(step),
                 Action::Upload { .. } => uploads.entry(step.remote.parent().unwrap_or_default()).or_default().push(step),
                 Action::Delete { .. } => deletes.push(step),
             }
@@ -107,9 +104,10 @@ impl Execution {
         for step in moves {
             self.one(step).await?;
         }
-        self.all(blind, Vec::new()).await?;
+        self.download_all(blind).await?;
         self.by_date(unnamed).await?;
-        self.all(transfers, uploads.into_values().collect()).await?;
+        let (fetched, sent) = tokio::join!(self.download_all(downloads), self.all(conflicts, uploads.into_values().collect()));
+        fetched.and(sent)?;
         if !deletes.is_empty() {
             self.sync.check_marker().await?;
         }
@@ -155,17 +153,18 @@ impl Execution {
         }
     }
 
-    /// Carries out one step other than an upload, and records it.
+    /// Carries out one step other than a transfer, and records it.
     async fn one(self: &Arc<Self>, step: Step) -> Result<(), SyncError> {
         if self.fatal().is_some() {
             return Ok(());
         }
         let done = match &step.action {
-            Action::Download { source, expect } => self.download(&step, source, expect).await.map(|()| Vec::new()),
             Action::Conflict { local, remote, copy } => self.keep_both(&step, local, remote, copy).await,
             Action::Move { .. } => self.follow_move(&step).await,
             Action::Delete { .. } => self.delete(&step).await,
-            Action::Upload { .. } | Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => Ok(Vec::new()),
+            Action::Upload { .. } | Action::Download { .. } | Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => {
+                Ok(Vec::new())
+            }
         };
         match done {
             Ok(records) => {
@@ -237,11 +236,6 @@ impl Execution {
     pub(super) fn moved_bytes(&self, count: u64) {
         let bytes = self.bytes.fetch_add(count, Ordering::Relaxed) + count;
         self.publish_progress(self.files.load(Ordering::Relaxed), bytes);
-    }
-
-    /// The turn for a content.
-    pub(super) fn turn_of(&self, content: ContentHash) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(lock(&self.turns).entry(content).or_default())
     }
 
     /// A file of the service turned out to hold this content.

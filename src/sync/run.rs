@@ -9,7 +9,7 @@ use jiff::ZonedDateTime;
 use crate::client::{Client, ClientError};
 use crate::events::{Event, Events};
 use crate::library::{self, LibraryError, Tree};
-use crate::reconcile::{Halt, Plan, Policy, Seen, guard};
+use crate::reconcile::{Halt, Plan, Policy, Seen, Why, guard};
 use crate::services::Service;
 use crate::store::{Store, StoreError};
 use crate::types::{LibraryId, RelPath, RemoteVersion};
@@ -130,6 +130,11 @@ impl Sync {
         let (scanned, observed) = tokio::join!(self.observe_local(), self.observe_remote());
         let (scanned, observed) = (scanned?, observed?);
         self.check_marker().await?;
+        let state = self.state(&scanned).await?;
+        let whole = scanned.coverage.gaps().next().is_none() && observed.is_whole();
+        if whole && !observed.changed && self.is_settled(&state).await? {
+            return self.nothing_to_do(&observed).await;
+        }
         let coverage = (scanned.coverage, observed.coverage.clone());
         let merge = {
             let (store, service) = (self.store.clone(), self.service.clone());
@@ -155,7 +160,12 @@ impl Sync {
             naming::foretell(&mut report.plan, &self.policy);
             return Ok(report);
         }
-        Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await
+        let all_seen = whole && self.filter.is_sure() && !plan.skipped.iter().any(|skipped| matches!(skipped.why, Why::Unreadable { .. }));
+        let report = Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await?;
+        if all_seen && report.is_clean() {
+            self.settle(state).await?;
+        }
+        Ok(report)
     }
 
     /// Looks again whether the library's disk is still there: one that went away meanwhile looks like many deletions.

@@ -74,7 +74,7 @@ impl Execution {
                 self.sync.client.rename(from, &step.remote, remote, &Expect::Absent).await?;
                 let found = self.sync.client.look(&step.remote).await?;
                 let proof = verify::verify(&step.remote, local, found).map_err(StepError::NotProven)?;
-                Record::uploaded(&step.local, *local, &proof)
+                Record::uploaded(&step.local, *local, &proof).gone_there(from)
             }
             Side::Local => {
                 let (tree, from, to) = (self.sync.tree.clone(), from.clone(), step.local.clone());
@@ -95,10 +95,12 @@ impl Execution {
 
     /// Follows a deletion of the other side.
     pub(super) async fn delete(self: &Arc<Self>, step: &Step) -> Result<Vec<Record>, StepError> {
+        let mut record = Record::forgotten(&step.local);
         match &step.action {
             Action::Delete { side: Side::Remote, remote: Some(version), .. } => {
                 self.unchanged(&step.remote, version).await?;
                 self.sync.client.delete(&step.remote, &Expect::Version(version.clone())).await?;
+                record = record.gone_there(&step.remote);
             }
             Action::Delete { side: Side::Local, .. } if is_rejoined(&self.sync.store, self.sync.service.id, step)? => return Ok(Vec::new()),
             Action::Delete { side: Side::Local, local: Some(version), .. } => {
@@ -112,7 +114,7 @@ impl Execution {
             _ => return Err(StepError::Refused("nothing to delete".into())),
         }
         self.count(|report| report.deleted += 1);
-        Ok(vec![Record::forgotten(&step.local)])
+        Ok(vec![record])
     }
 
     /// Looks once more, right before an effect, that the service still has what the plan was made from. Not every server honours If-Match.

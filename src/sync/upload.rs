@@ -14,6 +14,9 @@ use uuid::Uuid;
 use crate::client::{ClientError, Member, Upload, Verified, verify};
 use crate::library::{LibraryError, Open, Tree};
 use crate::reconcile::{Action, Step, Why};
+use crate::store::StoreError;
+use crate::store::listed::{self, RemoteFolders};
+use crate::store::remote::RemoteView;
 use crate::types::{Digests, Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
 
 use super::Noted;
@@ -95,15 +98,15 @@ impl Execution {
         let (steps, answered): (Vec<Step>, Vec<Option<String>>) = sent.into_iter().unzip();
         let Some(first) = steps.first() else { return };
         let folder = first.remote.parent().unwrap_or_default();
-        let members = self.listed.get(&folder).copied().unwrap_or(0) + steps.len();
-        let found: HashMap<RelPath, Result<Option<RemoteVersion>, ClientError>> = if steps.len() * 4 >= members && steps.len() > 1 {
+        let worth_it = steps.len() > 1 && !self.has_more_members(&folder, steps.len() * 3);
+        let found: HashMap<RelPath, Result<Option<RemoteVersion>, ClientError>> = if worth_it {
             match self.sync.client.list(&folder).await {
                 Ok(listing) => {
                     let members = listing.unwrap_or_default().members.into_iter();
                     let mut there: HashMap<_, _> = members
                         .filter_map(|member| match member {
                             Member::File(path, version) => Some((path, version)),
-                            Member::Folder(_) => None,
+                            Member::Folder(..) => None,
                         })
                         .collect();
                     steps.iter().map(|step| (step.remote.clone(), Ok(there.remove(&step.remote)))).collect()
@@ -312,17 +315,35 @@ impl Execution {
         Ok(Upload::Stream(stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|piece| (piece, receiver)) })))
     }
 
+    /// Whether a folder of the service had more files than that when it was listed. One that cannot be looked up counts as large.
+    fn has_more_members(&self, folder: &RelPath, limit: usize) -> bool {
+        let more = || {
+            let view = RemoteView::open(&self.sync.store.read()?, self.sync.service.id)?;
+            Ok::<_, StoreError>(view.members(folder, "")?.nth(limit).is_some())
+        };
+        more().unwrap_or(true)
+    }
+
+    /// Whether a folder is there, as far as the last look and our own work tell.
+    fn has_folder(&self, folder: &RelPath) -> Result<bool, StoreError> {
+        Ok(RemoteFolders::open(&self.sync.store.read()?, self.sync.service.id)?.get(folder)?.is_some())
+    }
+
     /// Creates a folder on the service, and those above it.
     pub(super) async fn ensure_folder(&self, folder: &RelPath) -> Result<(), StepError> {
-        if self.listed.contains_key(folder) {
+        if self.has_folder(folder)? {
             return Ok(());
         }
-        let mut created = self.created.lock().await;
-        let mut missing: Vec<RelPath> = std::iter::once(folder.clone())
-            .chain(folder.ancestors())
-            .take_while(|folder| !created.contains(folder) && !self.listed.contains_key(folder))
-            .collect();
-        while let Some(folder) = missing.pop() {
+        let _turn = self.creating.lock().await;
+        let mut missing = Vec::new();
+        for folder in std::iter::once(folder.clone()).chain(folder.ancestors()) {
+            if self.has_folder(&folder)? {
+                break;
+            }
+            missing.push(folder);
+        }
+        missing.reverse();
+        for folder in &missing {
             if folder.is_root() {
                 let root = &self.sync.service.sync.folder;
                 let mut above: Vec<RelPath> = std::iter::once(root.clone()).chain(root.ancestors()).filter(|f| !f.is_root()).collect();
@@ -330,14 +351,20 @@ impl Execution {
                     self.sync.root.create_folder(&folder).await?;
                 }
             } else {
-                match self.sync.client.create_folder(&folder).await {
+                match self.sync.client.create_folder(folder).await {
                     Err(ClientError::Status { status: StatusCode::METHOD_NOT_ALLOWED, .. }) | Ok(()) => {}
                     Err(error) => return Err(error.into()),
                 }
             }
-            created.insert(folder);
         }
-        Ok(())
+        let (store, service) = (self.sync.store.clone(), self.sync.service.id);
+        let noted = blocking(move || {
+            Ok(store.write_soon(move |tx| {
+                listed::found_folders(tx, service, &missing)?;
+                missing.iter().try_for_each(|folder| listed::wrote_in(tx, service, folder))
+            })?)
+        });
+        Ok(noted.await?)
     }
 }
 

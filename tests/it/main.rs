@@ -17,6 +17,7 @@ mod habits;
 mod import;
 mod keep_names;
 mod layers;
+mod listing;
 mod paths;
 mod peers;
 mod props;
