@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, ClientError, Endpoint, Fingerprint};
 use crate::reconcile::{Deletes, Policy};
-use crate::store::documents::{self, RUNS, SERVICES};
+use crate::store::documents::{self, MET, RUNS, SERVICES};
 use crate::store::{Store, StoreError, baseline, kinds, remote};
 use crate::types::{RelPath, ServiceId};
 
@@ -177,6 +177,7 @@ impl Services {
             if moved {
                 baseline::clear(tx, row.service.id)?;
                 remote::clear(tx, row.service.id)?;
+                MET.remove(tx, &row.service.id.0.to_string())?;
                 kinds::clear(tx, row.service.id)?;
             }
             SERVICES.put(tx, &key, &row)
@@ -193,6 +194,7 @@ impl Services {
             remote::clear(tx, id)?;
             kinds::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
+            MET.remove(tx, &id.0.to_string())?;
             SERVICES.remove(tx, &key)?;
             Ok(())
         })?)

@@ -99,8 +99,8 @@ impl Store {
         ids::prepare(&begin)?;
         baseline::prepare(&begin)?;
         remote::prepare(&begin)?;
-        kinds::prepare(&begin)?;
         listed::prepare(&begin)?;
+        kinds::prepare(&begin)?;
         documents::prepare(&begin)?;
         properties::prepare(&begin)?;
         begin.commit()?;

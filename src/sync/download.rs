@@ -37,19 +37,12 @@ pub(super) struct Fetched {
 
 /// What is to become of a fetched file.
 enum Fate {
-    /// It is to be published under a name that has this now.
-    Publish(RelPath, Expect<LocalVersion>),
+    /// It is to be published; its name has this now.
+    Publish(Expect<LocalVersion>),
     /// Nothing more is to be done than to record this.
     Record(Record),
     /// It depends on a file of the same batch; the next batch takes it.
     Later,
-}
-
-/// What is already going to be published with a batch.
-#[derive(Default)]
-struct Claims {
-    contents: HashSet<ContentHash>,
-    names: HashSet<RelPath>,
 }
 
 impl Execution {
@@ -102,12 +95,12 @@ impl Execution {
 
     /// Publishes and records fetched files. Comes back with those that have to wait for others of them.
     async fn publish_all(self: &Arc<Self>, batch: Vec<(Step, Fetched)>) -> Result<Vec<(Step, Fetched)>, SyncError> {
-        let mut claims = Claims::default();
+        let mut contents = HashSet::new();
         let (mut later, mut records, mut done) = (Vec::new(), Vec::new(), Vec::new());
         let mut ready = Vec::new();
         for (step, file) in batch {
-            match self.fate(&step, &file, &mut claims).await {
-                Ok(Fate::Publish(target, expect)) => ready.push((step, file, target, expect)),
+            match self.fate(&step, &file, &mut contents) {
+                Ok(Fate::Publish(expect)) => ready.push((step, file, expect)),
                 Ok(Fate::Record(record)) => {
                     records.push(record);
                     done.push(step);
@@ -120,16 +113,17 @@ impl Execution {
         Ok(later)
     }
 
-    /// Publishes fetched files together, under names that have this now, and records that and what else was done.
+    /// Publishes fetched files together, each at its local path, where this must be now; records that and what else was done.
     pub(super) async fn publish_group(
         &self,
-        ready: Vec<(Step, Fetched, RelPath, Expect<LocalVersion>)>,
+        ready: Vec<(Step, Fetched, Expect<LocalVersion>)>,
         mut records: Vec<Record>,
         mut done: Vec<Step>,
     ) -> Result<(), SyncError> {
         let mut versions = Vec::new();
         let mut group = Vec::new();
-        for (step, Fetched { staged, version }, path, expect) in ready {
+        for (step, Fetched { staged, version }, expect) in ready {
+            let path = step.local.clone();
             let mtime = version.modified.map(Mtime::from_seconds);
             group.push(Ready { staged, path, expect: expect.map(Into::into), mtime });
             versions.push((step, version));
@@ -164,13 +158,14 @@ impl Execution {
         Ok(())
     }
 
-    /// What becomes of a fetched file: nothing new, the same as one that is here, or a file to be published.
-    async fn fate(&self, step: &Step, file: &Fetched, claims: &mut Claims) -> Result<Fate, StepError> {
+    /// What becomes of a fetched file: nothing new, the same as one that is here, or a file to be published. `contents` are those that will be
+    /// published with the batch.
+    fn fate(&self, step: &Step, file: &Fetched, contents: &mut HashSet<ContentHash>) -> Result<Fate, StepError> {
         let Action::Download { source, expect } = &step.action else {
             return Err(StepError::Refused("not a download".into()));
         };
         let digests = file.staged.digests();
-        if deduplicates(&step.remote) && step.why == Why::New && claims.contents.contains(&digests.content) {
+        if deduplicates(&step.remote) && step.why == Why::New && contents.contains(&digests.content) {
             return Ok(Fate::Later);
         }
         // A service without digests may hold the same bytes several times, and some that we were about to send.
@@ -186,11 +181,8 @@ impl Execution {
         {
             return Ok(Fate::Record(self.join(step, file, at)));
         }
-        if !claims.names.insert(step.local.clone()) {
-            return Ok(Fate::Later);
-        }
-        claims.contents.insert(digests.content);
-        Ok(Fate::Publish(step.local.clone(), expect.clone()))
+        contents.insert(digests.content);
+        Ok(Fate::Publish(expect.clone()))
     }
 
     /// Brings a remote file into a staging file and checks it against everything that is known of it.

@@ -197,8 +197,9 @@ impl Execution {
             };
             claims.contents.extend(contents);
             for (name, goal, there) in goals {
-                let Some((step, fetched)) = arrived.files.remove(&name) else { continue };
+                let Some((mut step, fetched)) = arrived.files.remove(&name) else { continue };
                 claims.names.insert(goal.clone());
+                step.local = goal.clone();
                 let version = RemoteVersion { digests: fetched.staged.digests().into(), ..fetched.version.clone() };
                 // Just the same bytes may be there already: the rest of a run that was broken off.
                 match there.and_then(|there| Record::adopted(&goal, there, &step.remote, version)) {
@@ -207,7 +208,7 @@ impl Execution {
                         records.push(record);
                         done.push(step);
                     }
-                    None => ready.push((step, fetched, goal, Expect::Absent)),
+                    None => ready.push((step, fetched, Expect::Absent)),
                 }
             }
         }
@@ -289,7 +290,7 @@ impl Look {
         // A picture that was left out because the library has its content.
         let version = self.view.get(remote)?.filter(|_| stack::promised(remote.name()).is_media());
         Ok(match version {
-            Some(version) => self.index.holding(&version.digests)?,
+            Some(version) => self.index.holding_where(&version.digests, &|_| true)?,
             None => None,
         })
     }

@@ -17,6 +17,7 @@ use crate::types::{LibraryId, RelPath, RemoteVersion};
 use super::Report;
 use super::execute::Execution;
 use super::filter::Filter;
+use super::marker::Overlap;
 use super::merge::{Merge, Open};
 use super::naming;
 
@@ -43,9 +44,29 @@ pub enum SyncError {
     /// It looked like an accident.
     #[error("{0}")]
     Halted(Halt),
-    /// The service is this library.
-    #[error("this service leads to the very library that is to be synced; nothing was changed. Give it the address of another node")]
-    SameLibrary,
+    /// The service is this library, or a part of it, or holds it.
+    #[error("{0}")]
+    SameLibrary(Overlap),
+    /// Another library than the last time.
+    #[error(
+        "the service was library {then} when it was last synced, and is library {now} now: another disk or another library is behind the \
+         same address. Nothing was changed. Bring the old one back; or, if the new one is meant, run the sync with --force: what was agreed \
+         with the old one is forgotten then, and both sides are compared anew. That deletes nothing on either side: what is equal is joined, \
+         what one side lacks is copied, also files that were once deleted there"
+    )]
+    OtherLibrary {
+        /// In the last run.
+        then: LibraryId,
+        /// In this one.
+        now: LibraryId,
+    },
+    /// The folder was there the last time.
+    #[error(
+        "the service has no folder /{0} any more, though files in it were in step: it was renamed, or is another place now. Nothing was \
+         changed. Set the folder with `twinlens service sync NAME --folder /F`; or, if its files were deleted on purpose, run the sync with \
+         --force: it is treated as empty then"
+    )]
+    FolderGone(RelPath),
     /// The folder to download from is not there.
     #[error("the service has no folder /{0}; set another with `twinlens service sync NAME --folder /F`, or create it there")]
     NoFolder(RelPath),
@@ -130,6 +151,7 @@ impl Sync {
         let (scanned, observed) = tokio::join!(self.observe_local(), self.observe_remote());
         let (scanned, observed) = (scanned?, observed?);
         self.check_marker().await?;
+        self.meet(&observed).await?;
         let state = self.state(&scanned).await?;
         let whole = scanned.coverage.gaps().next().is_none() && observed.is_whole();
         if whole && !observed.changed && self.is_settled(&state).await? {
@@ -159,6 +181,9 @@ impl Sync {
             report.plan = plan.steps.iter().map(Into::into).collect();
             naming::foretell(&mut report.plan, &self.policy);
             return Ok(report);
+        }
+        if !plan.steps.is_empty() {
+            self.rule_out_itself(&observed).await?;
         }
         let all_seen = whole && self.filter.is_sure() && !plan.skipped.iter().any(|skipped| matches!(skipped.why, Why::Unreadable { .. }));
         let report = Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await?;
