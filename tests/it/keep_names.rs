@@ -250,6 +250,25 @@ fn content_that_is_here_is_not_stored_again_and_what_belongs_to_it_goes_beside_i
 }
 
 #[test]
+fn a_conflict_copy_is_called_after_the_name_of_its_side() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    b.put("d/IMG_20200102_030405.jpg", "one");
+    b.run(&["index"]);
+    assert_counts(&a.sync(), &[("downloaded", 1)]);
+    let here = names(&a).remove(0);
+    a.put(&here, "edited here");
+    b.put("d/IMG_20200102_030405.jpg", "edited there");
+    b.run(&["index"]);
+    assert_eq!(a.sync()["conflicts"].as_array().unwrap().len(), 1);
+    let (ours, theirs) = (names(&a), names(&b));
+    assert!(ours.iter().any(|name| name.starts_with(&here[..32]) && name.contains("(conflict peer ")), "{ours:#?}");
+    assert!(theirs.iter().any(|name| name.starts_with("d/IMG_20200102_030405 (conflict peer ")), "{theirs:#?}");
+    assert_eq!(b.files()["d/IMG_20200102_030405.jpg"], "edited here");
+    assert_counts(&a.sync(), &[]);
+}
+
+#[test]
 fn a_dry_run_says_that_names_will_be_others() {
     let sandbox = Sandbox::new();
     let (a, b) = pair(&sandbox);

@@ -282,3 +282,26 @@ fn apache_is_asked_once_for_the_first_bytes() {
     node.run(&["service", "sync", "apache", "--raw-and-video", "yes"]);
     assert_counts(&node.sync(), &[("downloaded", 2)]);
 }
+
+#[test]
+fn apache_metadata_without_a_date_waits_for_its_picture() {
+    let sandbox = Sandbox::new();
+    let Some((node, server)) = connected(&sandbox) else { return };
+    node.run(&["service", "sync", "apache", "--keep-names", "no"]);
+    let photos = server.files.join("Photos & more");
+    write(&photos.join("IMG_20200102_030405.jpg"), b"picture");
+    write(&photos.join("IMG_20200102_030405.aae"), b"adjusted");
+    write(&photos.join("IMG_20200102_030406.jpg"), b"another");
+    let picture = photos.join("IMG_20200102_030405.jpg");
+    let allow = |mode| fs::set_permissions(&picture, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    allow(0o000);
+    let report = node.sync_expecting(1, &[]);
+    assert_counts(&report, &[("downloaded", 1)]);
+    assert_eq!(report["failed"].as_array().unwrap().len(), 2, "{report:#}");
+    allow(0o644);
+    assert_counts(&node.sync(), &[("downloaded", 2)]);
+    let names: Vec<String> = node.files().into_keys().collect();
+    let stem = names[0].strip_suffix(".aae").unwrap();
+    assert!(stem.starts_with("2020/01/20200102_030405_"), "{names:#?}");
+    assert_eq!(names[1], format!("{stem}.jpg"));
+}
