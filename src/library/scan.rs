@@ -3,6 +3,7 @@
 mod parts;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -16,6 +17,7 @@ use crate::store::{Store, changes, index};
 use crate::types::media::is_junk;
 use crate::types::{Digests, Hasher, RelPath};
 
+use super::ignore::is_ignore_file;
 use super::tree::{Kind, Open, Stat, Tree};
 use super::{LibraryError, pieces};
 
@@ -42,6 +44,8 @@ pub struct ScanReport {
     pub coverage: Coverage,
     /// Folders with files that were being written: they must be looked at again.
     pub later: BTreeSet<RelPath>,
+    /// Another number when an ignore file among the folders that were looked at is new, changed or gone: the index does not know them.
+    pub ignore_files: u64,
 }
 
 impl ScanReport {
@@ -79,6 +83,7 @@ struct Scan<'a> {
     bytes: AtomicU64,
     renamed: AtomicU64,
     removed: AtomicU64,
+    ignore_files: AtomicU64,
     found: Mutex<Found>,
 }
 
@@ -115,6 +120,7 @@ impl<'a> Scan<'a> {
             bytes: AtomicU64::new(0),
             renamed: AtomicU64::new(0),
             removed: AtomicU64::new(0),
+            ignore_files: AtomicU64::new(0),
             found: Mutex::default(),
         }))
     }
@@ -160,6 +166,11 @@ impl<'a> Scan<'a> {
         let mut changed = Vec::new();
         for member in members {
             if is_junk(member.path.name()) {
+                if is_ignore_file(member.path.name()) {
+                    let looks = member.stat.map(|stat| (stat.size, stat.mtime, stat.inode));
+                    self.ignore_files
+                        .fetch_add(BuildHasherDefault::<DefaultHasher>::default().hash_one((&member.path, looks)), Ordering::Relaxed);
+                }
                 if known.remove(&member.path).is_some() {
                     litter.push(member.path);
                 }
@@ -294,6 +305,7 @@ impl<'a> Scan<'a> {
             removed: self.removed.into_inner(),
             coverage: found.coverage,
             later: found.later,
+            ignore_files: self.ignore_files.into_inner(),
         })
     }
 

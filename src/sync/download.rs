@@ -109,6 +109,17 @@ impl Execution {
                 Err(error) => self.failed(&step, &error),
             }
         }
+        self.publish_group(ready, records, done).await?;
+        Ok(later)
+    }
+
+    /// Publishes fetched files together, each at its local path, where this must be now; records that and what else was done.
+    pub(super) async fn publish_group(
+        &self,
+        ready: Vec<(Step, Fetched, Expect<LocalVersion>)>,
+        mut records: Vec<Record>,
+        mut done: Vec<Step>,
+    ) -> Result<(), SyncError> {
         let mut versions = Vec::new();
         let mut group = Vec::new();
         for (step, Fetched { staged, version }, expect) in ready {
@@ -144,7 +155,7 @@ impl Execution {
         }
         self.sync.record(records).await?;
         done.iter().for_each(|step| self.finished(step, None));
-        Ok(later)
+        Ok(())
     }
 
     /// What becomes of a fetched file: nothing new, the same as one that is here, or a file to be published. `contents` are those that will be

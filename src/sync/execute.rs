@@ -57,8 +57,6 @@ pub(super) struct Execution {
     report: Mutex<Report>,
     /// Contents that downloads of this run found to be on the service, under names whose listing told nothing.
     found: Mutex<HashMap<ContentHash, RelPath>>,
-    /// One stack with a content at a time, where contents are known only once they are here.
-    turns: Mutex<HashMap<ContentHash, Arc<tokio::sync::Mutex<()>>>>,
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
     pub(super) room: Room,
@@ -78,7 +76,6 @@ impl Execution {
             creating: tokio::sync::Mutex::default(),
             report: Mutex::new(report),
             found: Mutex::default(),
-            turns: Mutex::default(),
             fatal: Mutex::default(),
             room: Room::default(),
             files: AtomicU64::new(0),
@@ -252,11 +249,6 @@ impl Execution {
     pub(super) fn moved_bytes(&self, count: u64) {
         let bytes = self.bytes.fetch_add(count, Ordering::Relaxed) + count;
         self.publish_progress(self.files.load(Ordering::Relaxed), bytes);
-    }
-
-    /// The turn for a content.
-    pub(super) fn turn_of(&self, content: ContentHash) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(lock(&self.turns).entry(content).or_default())
     }
 
     /// A file of the service turned out to hold this content.

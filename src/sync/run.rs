@@ -152,7 +152,7 @@ impl Sync {
         let (scanned, observed) = (scanned?, observed?);
         self.check_marker().await?;
         self.meet(&observed).await?;
-        let state = self.state().await?;
+        let state = self.state(&scanned).await?;
         let whole = scanned.coverage.gaps().next().is_none() && observed.is_whole();
         if whole && !observed.changed && self.is_settled(&state).await? {
             return self.nothing_to_do(&observed).await;
@@ -185,7 +185,7 @@ impl Sync {
         if !plan.steps.is_empty() {
             self.rule_out_itself(&observed).await?;
         }
-        let all_seen = whole && !plan.skipped.iter().any(|skipped| matches!(skipped.why, Why::Unreadable { .. }));
+        let all_seen = whole && self.filter.is_sure() && !plan.skipped.iter().any(|skipped| matches!(skipped.why, Why::Unreadable { .. }));
         let report = Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await?;
         if all_seen && report.is_clean() {
             self.settle(state).await?;

@@ -1,5 +1,6 @@
 //! Knowing without looking that there is nothing to do.
 
+use crate::library::ScanReport;
 use crate::store::changes::Changes;
 use crate::store::documents::RUNS;
 use crate::store::listed::{Listed, Settled};
@@ -10,12 +11,12 @@ use super::run::{Sync, SyncError, blocking};
 
 impl Sync {
     /// What a run depends on besides the service's listing, as it is now.
-    pub(super) async fn state(&self) -> Result<Settled, SyncError> {
-        let (store, sync) = (self.store.clone(), self.service.sync.clone());
+    pub(super) async fn state(&self, scanned: &ScanReport) -> Result<Settled, SyncError> {
+        let (store, sync, ignore) = (self.store.clone(), self.service.sync.clone(), scanned.ignore_files);
         blocking(move || {
             let changes = Changes::open(&store.read()?)?;
             // Another version may decide otherwise.
-            let settings = format!("{} {sync:?}", env!("CARGO_PKG_VERSION"));
+            let settings = format!("{} {sync:?} {ignore:x}", env!("CARGO_PKG_VERSION"));
             Ok(Settled { library: (changes.epoch(), changes.latest()), settings })
         })
         .await
