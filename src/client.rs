@@ -4,6 +4,7 @@
 //! are bounded and must stay inside the folder that was asked for, and a success code is evidence, not proof ([`verify`]).
 
 mod error;
+mod forbidden;
 mod http;
 mod listing;
 mod tls;
@@ -13,6 +14,7 @@ mod write;
 pub mod verify;
 
 pub use error::ClientError;
+pub use forbidden::NameRules;
 pub use http::{Client, Endpoint};
 pub use listing::{Listing, Member};
 pub use tls::Fingerprint;

@@ -36,7 +36,7 @@ pub use error::LibraryError;
 pub use folder::Folder;
 pub use group::{Ready, commit_all};
 pub use import::{Busy, ImportReport, Importer, LeftAlone, import_once};
-pub use marker::{Found, Probe, check_marker, find_marker, marker_of, open_library, take_probe};
+pub use marker::{Found, Probe, check_marker, find_marker, folds_case, marker_of, open_library, take_probe};
 pub use naming::capture_name;
 pub use scan::{Parts, ScanReport, hash_file_with, scan, scan_parts, scan_until};
 pub use staged::{Committed, Staged};

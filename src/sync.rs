@@ -10,6 +10,7 @@ mod execute;
 mod filter;
 mod marker;
 mod merge;
+mod names;
 mod observe;
 mod record;
 mod report;

@@ -15,6 +15,7 @@ use crate::reconcile::{Action, Base, Plan, Step, Why};
 use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath};
 
+use super::names::explained;
 use super::observe::Observed;
 use super::record::Record;
 use super::run::{Sync, SyncError};
@@ -86,7 +87,7 @@ impl Execution {
         })
     }
 
-    pub(super) async fn run(self: Arc<Self>, plan: Plan) -> Result<Report, SyncError> {
+    pub(super) async fn run(self: Arc<Self>, plan: Plan, late: Vec<Step>) -> Result<Report, SyncError> {
         let mut records = Vec::new();
         let (mut moves, mut blind, mut transfers, mut deletes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut uploads: HashMap<RelPath, Vec<Step>> = HashMap::new();
@@ -107,6 +108,7 @@ impl Execution {
         }
         self.all(blind, Vec::new()).await?;
         self.all(transfers, uploads.into_values().collect()).await?;
+        self.upload_late(late).await?;
         if !deletes.is_empty() {
             self.sync.check_marker().await?;
         }
@@ -221,7 +223,7 @@ impl Execution {
             StepError::Library(LibraryError::Store(_)) | StepError::Run(_) => true,
             _ => false,
         };
-        let reason = error.to_string();
+        let reason = explained(step, error);
         if fatal {
             lock(&self.fatal).get_or_insert_with(|| reason.clone());
         }

@@ -19,6 +19,7 @@ use super::Report;
 use super::execute::Execution;
 use super::marker::Overlap;
 use super::merge::{Merge, Open};
+use super::names::Fitted;
 
 /// How a run is to be done.
 #[derive(Debug, Clone, Copy)]
@@ -163,19 +164,19 @@ impl Sync {
         let closed = self.find_digests(open).await?;
         let outcome = blocking(move || Ok(merge.finish(collector, closed)?)).await?;
         let approved = guard::guard(outcome, self.options.force).map_err(SyncError::Halted)?;
-        let plan = Plan::from(approved);
+        let Fitted { plan, late, refused } = self.fit_names(Plan::from(approved), &observed).await?;
 
         let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
         report.skip_all(&plan);
-        report.skipped.extend(observed.unnamable.iter().cloned());
+        report.skipped.extend(observed.unnamable.iter().cloned().chain(refused));
         if self.options.dry_run {
-            report.plan = plan.steps.iter().map(Into::into).collect();
+            report.plan = plan.steps.iter().chain(&late).map(Into::into).collect();
             return Ok(report);
         }
-        if !plan.steps.is_empty() {
+        if !plan.steps.is_empty() || !late.is_empty() {
             self.rule_out_itself(&observed).await?;
         }
-        Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await
+        Execution::new(Arc::clone(self), observed, report, &plan).run(plan, late).await
     }
 
     /// Looks again whether the library's disk is still there: one that went away meanwhile looks like many deletions.

@@ -48,9 +48,9 @@ impl Execution {
         }
         if policy.upload {
             let answered = self.send(&step.local, &step.remote, local, &Expect::Absent).await?;
-            let found = self.sync.client.look(&step.remote).await;
+            let found = self.sync.client.find(&step.remote).await;
             let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free: true };
-            let proof = self.judge(&step.remote, local, found, sending).await?;
+            let proof = self.judge(local, found, sending).await?;
             records.push(Record::uploaded(&step.local, *local, &proof));
             self.count(|report| {
                 report.uploaded += 1;
@@ -71,8 +71,8 @@ impl Execution {
                 self.unchanged(from, remote).await?;
                 self.ensure_folder(&step.remote.parent().unwrap_or_default()).await?;
                 self.sync.client.rename(from, &step.remote, remote, &Expect::Absent).await?;
-                let found = self.sync.client.look(&step.remote).await?;
-                let proof = verify::verify(&step.remote, local, found).map_err(StepError::NotProven)?;
+                let found = self.sync.client.find(&step.remote).await?;
+                let proof = verify::verify_listed(local, found).map_err(StepError::NotProven)?;
                 Record::uploaded(&step.local, *local, &proof)
             }
             Side::Local => {

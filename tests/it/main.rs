@@ -16,6 +16,7 @@ mod front;
 mod habits;
 mod import;
 mod layers;
+mod names;
 mod paths;
 mod peers;
 mod props;
