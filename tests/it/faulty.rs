@@ -211,8 +211,8 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
             let body = state.names.capabilities.unwrap();
             answer("200 OK", "Content-Type: application/json\r\n", body.as_bytes(), body.len())?;
         }
-        "PUT" | "MKCOL" if (state.names.refuses)(path.rsplit('/').next().unwrap(), true).is_some() => {
-            answer((state.names.refuses)(path.rsplit('/').next().unwrap(), true).unwrap(), "", b"", 0)?;
+        "PUT" | "MKCOL" if path.split('/').find_map(|name| (state.names.refuses)(name, true)).is_some() => {
+            answer(path.split('/').find_map(|name| (state.names.refuses)(name, true)).unwrap(), "", b"", 0)?;
         }
         "PUT" => {
             if !path.contains("twinlens-probe-") {
