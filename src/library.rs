@@ -40,6 +40,7 @@ pub use marker::{Found, Probe, check_marker, find_marker, folds_case, marker_of,
 pub use naming::capture_name;
 pub use scan::{Parts, ScanReport, hash_file_with, scan, scan_parts, scan_until};
 pub use staged::{Committed, Staged};
+pub use trash::{Emptied, Reason, Trash, Trashed};
 pub use tree::{Kind, Member, OnDisk, Open, Stat, Tree};
 pub use uploads::{Assembly, Chunk, IncomingChunk, UploadError, Uploads, WeakUploads};
 pub use view::View;

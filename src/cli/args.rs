@@ -12,6 +12,7 @@ use crate::node::SyncChange;
 use crate::reconcile::Deletes;
 use crate::types::RelPath;
 
+use super::care_args::{CareArgs, ConflictsArgs, TombstonesCmd, TrashCmd};
 use super::front_args::FrontArgs;
 
 /// Keeps photo libraries in step over WebDAV.
@@ -59,6 +60,14 @@ pub(super) enum Cmd {
     Index,
     /// Show the library, the services and their last runs
     Status,
+    /// What was replaced or removed: list it, put it back, let it go
+    #[command(subcommand)]
+    Trash(TrashCmd),
+    /// Files that were changed on both sides: both versions, and what shall become of them
+    Conflicts(ConflictsArgs),
+    /// Deletions that are remembered, so that what was deleted does not come back
+    #[command(subcommand)]
+    Tombstones(TombstonesCmd),
 }
 
 #[derive(Args)]
@@ -94,6 +103,8 @@ pub(super) struct ServeArgs {
     /// How often the whole library is looked at for changes by other programs, besides the watching: 1h, 1d, ...; off: never
     #[arg(long, env = "TWINLENS_SCAN_INTERVAL", default_value = "1h", value_name = "1h|off", value_parser = pause)]
     pub scan_interval: Pause,
+    #[command(flatten)]
+    pub care: CareArgs,
     #[command(flatten)]
     pub front: FrontArgs,
 }

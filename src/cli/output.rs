@@ -13,6 +13,7 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
     match command {
         Command::Sync(_) => reports(answer),
         Command::Status => status(answer),
+        Command::Care(care) => super::care::text(care, answer),
         Command::Index => index(answer),
         Command::ServiceAdd(_) => {
             let name = string(answer, "name");
@@ -51,11 +52,11 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
     }
 }
 
-fn string(value: &Value, key: &str) -> String {
+pub(super) fn string(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or_default().to_owned()
 }
 
-fn list(answer: &Value, key: &str, line: impl Fn(&Value) -> String, none: &str) -> String {
+pub(super) fn list(answer: &Value, key: &str, line: impl Fn(&Value) -> String, none: &str) -> String {
     match answer[key].as_array() {
         Some(items) if !items.is_empty() => items.iter().map(line).collect(),
         _ => none.to_owned(),

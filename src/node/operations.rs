@@ -89,7 +89,7 @@ impl Node {
     pub async fn test_service(&self, name: String) -> Result<Value, Failure> {
         let client = self.services.client(&name)?;
         let listing = try_out(&client).await?;
-        let folders = listing.members.iter().filter(|member| matches!(member, Member::Folder(_))).count();
+        let folders = listing.members.iter().filter(|member| matches!(member, Member::Folder(..))).count();
         let kind = if listing.library_id.is_some() { "twinlens" } else { "webdav" };
         Ok(json!({
             "name": name,

@@ -9,12 +9,11 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
 
 use bytes::Bytes;
-use futures_util::stream;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::client::{Client, ClientError, Listing, Upload};
+use crate::client::{Client, ClientError, Listing, Payload};
 use crate::library::{self, Found, LibraryError, Probe};
 use crate::store::baseline::{self, Baseline};
 use crate::store::documents::MET;
@@ -136,14 +135,16 @@ impl Sync {
         if met.apart.as_ref() == Some(&places) {
             return Ok(());
         }
-        if let Some(overlap) = self.find_overlap(observed).await? {
+        // A node that only tells what changed is who it was.
+        let library = observed.library.or(met.library.filter(|_| observed.is_node));
+        if let Some(overlap) = self.find_overlap(observed, library).await? {
             return Err(SyncError::SameLibrary(overlap));
         }
         self.remember(Met { apart: Some(places), ..met }, false).await
     }
 
-    async fn find_overlap(&self, observed: &Observed) -> Result<Option<Overlap>, SyncError> {
-        if let Some(id) = observed.library {
+    async fn find_overlap(&self, observed: &Observed, library: Option<LibraryId>) -> Result<Option<Overlap>, SyncError> {
+        if let Some(id) = library {
             // Every library has a marker at its root, and ours knows all its folders.
             let tree = self.tree.clone();
             let found = blocking(move || Ok(library::find_marker(&tree, id)?)).await?;
@@ -168,14 +169,14 @@ impl Sync {
     /// Puts a file on the service and looks for it on the library's disk. None when the service does not take it.
     async fn probe_there(&self, observed: &Observed) -> Result<Option<Option<Overlap>>, SyncError> {
         let name = probe_name();
-        let is_there = observed.folders.contains_key(&RelPath::root());
+        let is_there = !observed.is_missing;
         let folder = &self.service.sync.folder;
         for at in std::iter::once(folder.clone()).chain(folder.ancestors()) {
             let Ok(path) = at.join(&name) else { return Ok(None) };
             let bytes = Bytes::from_static(PROBE_TEXT.as_bytes());
             let version =
                 LocalVersion { size: bytes.len() as u64, mtime: Mtime::from(std::time::SystemTime::now()), digests: Digests::of(&bytes) };
-            let sent = self.root.put(&path, &version, &Expect::Absent, Upload::<stream::Empty<_>>::Whole(bytes)).await;
+            let sent = self.root.put(&path, &version, &Expect::Absent, Payload::Whole(bytes)).await;
             match &sent {
                 Err(error) if error.stops_everything() => return Err(SyncError::Client(error.clone())),
                 // The folder is not there yet. Where it will be is decided by those above it.

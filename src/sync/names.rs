@@ -1,22 +1,23 @@
 //! Names that are the same and are written differently, and names that one side cannot hold. Nothing is ever renamed because of them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use http::StatusCode;
 
 use crate::client::ClientError;
-use crate::library;
+use crate::library::{self, LibraryError};
 use crate::reconcile::{Action, Plan, Step};
 use crate::store::StoreError;
 use crate::store::baseline::Baseline;
 use crate::store::index::Index;
+use crate::store::listed::RemoteFolders;
 use crate::store::remote::RemoteView;
 use crate::types::{Expect, RelPath, Side};
 
 use super::Noted;
 use super::execute::{Execution, StepError};
-use super::observe::Observed;
 use super::run::{Sync, SyncError, blocking};
 
 /// Joins a file whose name is composed on one side and decomposed on the other (NFC and NFD): macOS, some servers and some file systems
@@ -75,6 +76,9 @@ impl Spelled<'_> {
     }
 }
 
+/// Why a file is not downloaded.
+const FOLDS_HERE: &str = "the library's disk does not tell upper from lower case, and has another file of this name; rename one of them";
+
 /// A plan whose names both sides can hold, as far as that is known.
 pub(super) struct Fitted {
     pub plan: Plan,
@@ -86,36 +90,40 @@ pub(super) struct Fitted {
 
 impl Sync {
     /// Fits the new names of a plan to the sides that get them.
-    pub(super) async fn fit_names(&self, plan: Plan, observed: &Observed) -> Result<Fitted, SyncError> {
+    pub(super) async fn fit_names(&self, plan: Plan) -> Result<Fitted, SyncError> {
         let mut fitted = Fitted { plan, late: Vec::new(), refused: Vec::new() };
         if fitted.plan.steps.iter().any(|step| new_name(step, Side::Remote).is_some()) {
             self.refuse_forbidden(&mut fitted).await?;
         }
-        let folders: HashSet<RelPath> = observed.folders.keys().cloned().collect();
         let (tree, store, service) = (self.tree.clone(), self.store.clone(), self.service.id);
         blocking(move || {
+            let tx = store.read()?;
+            let (view, folders) = (RemoteView::open(&tx, service)?, RemoteFolders::open(&tx, service)?);
+            let is_there = |folder: &RelPath| folders.get(folder).is_ok_and(|row| row.is_some());
             for step in &mut fitted.plan.steps {
                 if new_name(step, Side::Remote).is_some() {
-                    step.remote = step.remote.respelled(|folder| folders.contains(folder));
+                    step.remote = step.remote.respelled(is_there);
                 } else if new_name(step, Side::Local).is_some() {
                     step.local = step.local.respelled(|folder| matches!(tree.stat(folder), Ok(Some(_))));
                 }
             }
-            let tx = store.read()?;
-            let (index, view) = (Index::open(&tx)?, RemoteView::open(&tx, service)?);
-            let there = |folder: &RelPath| Ok(view.members(folder, "")?.map(|item| Ok(item?.0)).collect::<Result<Vec<_>, StoreError>>()?);
-            let clashing = clashes(&fitted.plan.steps, Side::Remote, &folders, there)?;
+            let members = |folder: &RelPath| {
+                let mut members: Vec<RelPath> = folders.members(folder)?.into_keys().collect();
+                view.members(folder, "")?.try_for_each(|item| item.map(|(path, _)| members.push(path)))?;
+                Ok::<_, SyncError>(members)
+            };
+            let clashing = clashes(&fitted.plan.steps, Side::Remote, members)?;
+            fitted.late = take(&mut fitted.plan.steps, Side::Remote, &clashing);
             if library::folds_case(&tree) {
-                let here =
-                    |folder: &RelPath| Ok(index.members(folder, "")?.map(|item| Ok(item?.0)).collect::<Result<Vec<_>, StoreError>>()?);
-                let folders = index.folders()?.into_iter().collect();
-                let clashing = clashes(&fitted.plan.steps, Side::Local, &folders, here)?;
-                for (step, other) in take(&mut fitted.plan.steps, &clashing) {
-                    let reason = format!("the library's disk takes this name for {other}, which it has already; rename one of them");
-                    fitted.refused.push(Noted { path: step.remote.to_string(), reason });
-                }
+                let members = |folder: &RelPath| match tree.list(folder) {
+                    Ok(members) => Ok(members.into_iter().map(|member| member.path).collect()),
+                    Err(LibraryError::NotFound(_) | LibraryError::WrongKind(_)) => Ok(Vec::new()),
+                    Err(error) => Err(error.into()),
+                };
+                let clashing = clashes(&fitted.plan.steps, Side::Local, members)?;
+                let taken = take(&mut fitted.plan.steps, Side::Local, &clashing).into_iter();
+                fitted.refused.extend(taken.map(|step| Noted { path: step.remote.to_string(), reason: FOLDS_HERE.into() }));
             }
-            fitted.late = take(&mut fitted.plan.steps, &clashing).into_iter().map(|(step, _)| step).collect();
             Ok(fitted)
         })
         .await
@@ -123,7 +131,7 @@ impl Sync {
 
     /// Leaves out what the service says that it takes from nobody.
     async fn refuse_forbidden(&self, fitted: &mut Fitted) -> Result<(), SyncError> {
-        let Some(rules) = self.root.name_rules().await? else { return Ok(()) };
+        let rules = &self.root.capabilities().await?.names;
         fitted.plan.steps.retain(|step| {
             let reason = new_name(step, Side::Remote).and_then(|name| rules.refusal(name));
             let noted = reason.map(|reason| Noted { path: step.local.to_string(), reason });
@@ -137,11 +145,14 @@ impl Sync {
 
 /// The name that a step makes on a side, where nothing has it yet.
 fn new_name(step: &Step, side: Side) -> Option<&RelPath> {
-    match (&step.action, side) {
-        (Action::Upload { expect: Expect::Absent, .. } | Action::Move { side: Side::Remote, .. }, Side::Remote) => Some(&step.remote),
-        (Action::Download { expect: Expect::Absent, .. } | Action::Move { side: Side::Local, .. }, Side::Local) => Some(&step.local),
-        _ => None,
-    }
+    let makes = match (&step.action, side) {
+        (Action::Upload { expect: Expect::Absent, .. }, Side::Remote) | (Action::Download { expect: Expect::Absent, .. }, Side::Local) => {
+            true
+        }
+        (Action::Move { side: at, replaces: None, .. } | Action::Copy { side: at, replaces: None, .. }, side) => *at == side,
+        _ => false,
+    };
+    makes.then(|| step.at(side))
 }
 
 /// A path as a side sees it that does not tell upper from lower case, nor one Unicode form from another.
@@ -153,31 +164,33 @@ fn folded(path: &RelPath) -> String {
     }
 }
 
-/// The new names of transfers that such a side could not tell from another name: from one that is there, or from one that comes earlier. Each
-/// with the other one.
+/// The new names of transfers that such a side could not tell from another name: from one that is there, or from one that comes earlier.
+/// `members` lists what is directly in a folder.
 fn clashes(
     steps: &[Step],
     side: Side,
-    folders: &HashSet<RelPath>,
-    members: impl Fn(&RelPath) -> Result<Vec<RelPath>, StoreError>,
-) -> Result<HashMap<RelPath, RelPath>, StoreError> {
-    let is_transfer = |step: &&Step| !matches!(step.action, Action::Move { .. });
-    let new: Vec<&RelPath> = steps.iter().filter(is_transfer).filter_map(|step| new_name(step, side)).collect();
-    let mut known: HashMap<String, RelPath> = folders.iter().map(|folder| (folded(folder), folder.clone())).collect();
-    let parents: BTreeSet<RelPath> = new.iter().filter_map(|path| path.parent()).collect();
-    // The same folder in another case is where such a side would put the file.
-    let others: BTreeSet<RelPath> = parents.iter().filter_map(|parent| known.get(&folded(parent)).cloned()).collect();
-    for folder in parents.union(&others).filter(|folder| folders.contains(folder)) {
-        known.extend(members(folder)?.into_iter().map(|path| (folded(&path), path)));
-    }
-    let mut clashing = HashMap::new();
-    for path in new {
+    members: impl Fn(&RelPath) -> Result<Vec<RelPath>, SyncError>,
+) -> Result<HashSet<RelPath>, SyncError> {
+    let transfers = steps.iter().filter(|step| matches!(step.action, Action::Upload { .. } | Action::Download { .. }));
+    // Hashes of names instead of names, because there may be very many. Two that are alike by chance cost a request.
+    let (hasher, mut names, mut there) = (RandomState::new(), HashMap::new(), HashSet::new());
+    let mut listed = HashSet::new();
+    let mut clashing = HashSet::new();
+    for path in transfers.filter_map(|step| new_name(step, side)) {
         let mut prefixes: Vec<RelPath> = std::iter::once(path.clone()).chain(path.ancestors()).filter(|p| !p.is_root()).collect();
         prefixes.reverse();
-        for prefix in prefixes.into_iter().filter(|prefix| !folders.contains(prefix)) {
-            let other = known.entry(folded(&prefix)).or_insert_with(|| prefix.clone());
-            if *other != prefix {
-                clashing.insert(path.clone(), other.clone());
+        for prefix in prefixes {
+            let parent = prefix.parent().unwrap_or_default();
+            if !listed.contains(&parent) {
+                for member in members(&parent)? {
+                    names.insert(hasher.hash_one(folded(&member)), hasher.hash_one(&member));
+                    there.insert(hasher.hash_one(&member));
+                }
+                listed.insert(parent);
+            }
+            let own = hasher.hash_one(&prefix);
+            if *names.entry(hasher.hash_one(folded(&prefix))).or_insert(own) != own && !there.contains(&own) {
+                clashing.insert(path.clone());
                 break;
             }
         }
@@ -186,18 +199,12 @@ fn clashes(
 }
 
 /// Takes the steps with these names out of a plan.
-fn take(steps: &mut Vec<Step>, clashing: &HashMap<RelPath, RelPath>) -> Vec<(Step, RelPath)> {
+fn take(steps: &mut Vec<Step>, side: Side, clashing: &HashSet<RelPath>) -> Vec<Step> {
     if clashing.is_empty() {
         return Vec::new();
     }
-    let (mut taken, mut rest) = (Vec::new(), Vec::new());
-    for step in std::mem::take(steps) {
-        let name = new_name(&step, Side::Remote).or(new_name(&step, Side::Local));
-        match name.and_then(|name| clashing.get(name)).cloned() {
-            Some(other) => taken.push((step, other)),
-            None => rest.push(step),
-        }
-    }
+    let clashes = |step: &Step| new_name(step, side).is_some_and(|name| clashing.contains(name));
+    let (taken, rest) = std::mem::take(steps).into_iter().partition(clashes);
     *steps = rest;
     taken
 }
@@ -218,18 +225,18 @@ impl Execution {
                     );
                     self.failed(&step, &StepError::Refused(reason));
                 }
-                Err(error) => self.failed(&step, &StepError::Client(error)),
+                Err(error) => self.failed(&step, &error),
             }
         }
         Ok(())
     }
 
     /// The first part of a new path that the service has already, though it lists no such name.
-    async fn is_taken(&self, path: &RelPath) -> Result<Option<RelPath>, ClientError> {
+    async fn is_taken(&self, path: &RelPath) -> Result<Option<RelPath>, StepError> {
         let mut prefixes: Vec<RelPath> = std::iter::once(path.clone()).chain(path.ancestors()).filter(|p| !p.is_root()).collect();
         prefixes.reverse();
         for prefix in prefixes {
-            if self.listed.contains_key(&prefix) || self.created.lock().await.contains(&prefix) {
+            if self.has_folder(&prefix)? {
                 continue;
             }
             match self.sync.client.look(&prefix).await {
@@ -239,7 +246,7 @@ impl Execution {
                 Err(ClientError::Status { status: StatusCode::CONFLICT, .. } | ClientError::Redirect(_) | ClientError::Outside(_)) => {
                     return Ok(Some(prefix));
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(None)
@@ -298,16 +305,13 @@ mod tests {
     #[test]
     fn names_that_differ_only_in_case_or_form_clash_with_what_is_there_and_with_each_other() {
         let steps = ["a.jpg", "A.jpg", "New/x.jpg", "new/y.jpg", "There/z.jpg", "there/q.jpg", "\u{e9}.jpg", "E\u{301}.jpg"].map(upload);
-        let folders = ["", "there"].map(path).into_iter().collect();
-        let members = |folder: &RelPath| Ok(if folder.is_root() { vec![path("a.JPG")] } else { Vec::new() });
-        let found = clashes(&steps, Side::Remote, &folders, members).unwrap();
-        let mut names: Vec<_> = found.iter().map(|(path, other)| (path.as_str(), other.as_str())).collect();
+        let members = |folder: &RelPath| Ok(if folder.is_root() { vec![path("a.JPG"), path("there")] } else { Vec::new() });
+        let found = clashes(&steps, Side::Remote, members).unwrap();
+        let mut names: Vec<_> = found.iter().map(RelPath::as_str).collect();
         names.sort_unstable();
-        let expected =
-            [("A.jpg", "a.JPG"), ("E\u{301}.jpg", "\u{e9}.jpg"), ("There/z.jpg", "there"), ("a.jpg", "a.JPG"), ("new/y.jpg", "New")];
-        assert_eq!(names, expected);
+        assert_eq!(names, ["A.jpg", "E\u{301}.jpg", "There/z.jpg", "a.jpg", "new/y.jpg"]);
         let mut steps = steps.to_vec();
-        assert_eq!((take(&mut steps, &found).len(), steps.len()), (5, 3));
+        assert_eq!((take(&mut steps, Side::Remote, &found).len(), steps.len()), (5, 3));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct Noted {
 /// One step of a dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep {
-    /// `upload`, `download`, `move`, `delete`, `trash`, `conflict`, `adopt`, `remember-deletion`, `forget`.
+    /// `upload`, `download`, `move`, `move-folder`, `set-aside`, `copy`, `delete`, `trash`, `conflict`, `adopt`, `remember-deletion`, `forget`.
     pub action: String,
     /// The path in the library.
     pub path: String,
@@ -54,6 +54,9 @@ pub struct Report {
     pub downloaded: u64,
     /// Files renamed on either side instead of being sent.
     pub moved: u64,
+    /// Files copied on either side instead of being sent.
+    #[serde(default)]
+    pub copied: u64,
     /// Files removed from either side.
     pub deleted: u64,
     /// Files that both sides had already.

@@ -10,7 +10,7 @@ use crate::client::{Client, ClientError};
 use crate::events::{Event, Events};
 use crate::library::{self, LibraryError, Tree};
 use crate::reconcile::outcome::Collector;
-use crate::reconcile::{Halt, Plan, Policy, Seen, guard};
+use crate::reconcile::{Halt, Plan, Policy, Seen, Why, guard};
 use crate::services::Service;
 use crate::store::{Store, StoreError};
 use crate::types::{LibraryId, RelPath, RemoteVersion};
@@ -147,6 +147,11 @@ impl Sync {
         let (scanned, observed) = (scanned?, observed?);
         self.check_marker().await?;
         self.meet(&observed).await?;
+        let state = self.state().await?;
+        let whole = scanned.coverage.gaps().next().is_none() && observed.is_whole();
+        if whole && !observed.changed && self.is_settled(&state).await? {
+            return self.nothing_to_do(&observed).await;
+        }
         let coverage = (scanned.coverage, observed.coverage.clone());
         let merge = {
             let (store, service) = (self.store.clone(), self.service.clone());
@@ -164,7 +169,7 @@ impl Sync {
         let closed = self.find_digests(open).await?;
         let outcome = blocking(move || Ok(merge.finish(collector, closed)?)).await?;
         let approved = guard::guard(outcome, self.options.force).map_err(SyncError::Halted)?;
-        let Fitted { plan, late, refused } = self.fit_names(Plan::from(approved), &observed).await?;
+        let Fitted { plan, late, refused } = self.fit_names(Plan::from(approved)).await?;
 
         let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
         report.skip_all(&plan);
@@ -176,7 +181,12 @@ impl Sync {
         if !plan.steps.is_empty() || !late.is_empty() {
             self.rule_out_itself(&observed).await?;
         }
-        Execution::new(Arc::clone(self), observed, report, &plan).run(plan, late).await
+        let all_seen = whole && !plan.skipped.iter().any(|skipped| matches!(skipped.why, Why::Unreadable { .. }));
+        let report = Execution::new(Arc::clone(self), observed, report, &plan).run(plan, late).await?;
+        if all_seen && report.is_clean() {
+            self.settle(state).await?;
+        }
+        Ok(report)
     }
 
     /// Looks again whether the library's disk is still there: one that went away meanwhile looks like many deletions.

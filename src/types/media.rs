@@ -97,11 +97,16 @@ const JUNK_PREFIXES: &[&str] = &[
     "._", "~syncthing~", ".syncthing.", ".unison.", ".mutagen-temporary-", ".~lock.", "~$", ".fuse_hidden", ".nfs", ".trash-",
     "._sync_", ".sync_", ".twinlens-", "twinlens-probe-",
 ];
+/// Photos that wait under a name of ours for their place (see `reconcile::parking`): they must be found again.
+pub const PARKED_PREFIX: &str = ".twinlens-moving-";
 
 /// True for a file or folder name that is known to be no photo: a system's litter or somebody's unfinished transfer.
 /// Such names are stored and served like any other, but not indexed, counted or synced.
 pub fn is_junk(name: &str) -> bool {
     let name = name.to_lowercase();
+    if name.starts_with(PARKED_PREFIX) {
+        return false;
+    }
     JUNK_NAMES.contains(&name.as_str())
         || JUNK_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
         || JUNK_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
