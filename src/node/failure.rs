@@ -101,6 +101,7 @@ impl From<SyncError> for Failure {
             | SyncError::OtherLibrary { .. }
             | SyncError::FolderGone(_)
             | SyncError::NoFolder(_)
+            | SyncError::Pattern(_)
             | SyncError::Crashed(_) => Self { code: ExitCode::Failures, message: error.to_string() },
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::accounts::{AppPassword, GrantChange, NewAppPassword, User};
 use crate::client::{Client, Endpoint, Listing, Member};
-use crate::library;
+use crate::library::{self, Patterns};
 use crate::services::{Service, SyncSettings};
 use crate::store::documents::RUNS;
 use crate::sync::{Options, Overlap, Report, Sync, leads_to};
@@ -136,6 +136,8 @@ impl Node {
                 keep_names: change.keep_names.unwrap_or(old.keep_names),
                 raw_and_video: change.raw_and_video.unwrap_or(old.raw_and_video),
                 deletes: change.deletes.unwrap_or(old.deletes),
+                include: patterns(change.include)?.unwrap_or(old.include),
+                exclude: patterns(change.exclude)?.unwrap_or(old.exclude),
             };
             if sync.on && !sync.download && !sync.upload {
                 return Err(Failure::usage("with neither download nor upload there is nothing to sync; use --off to switch it off"));
@@ -286,5 +288,15 @@ impl Node {
     pub async fn revoke_app_password(&self, user: String, app: String) -> Result<AppPassword, Failure> {
         let users = self.users.clone();
         blocking(move || Ok(users.revoke_app_password(&user, &app)?)).await
+    }
+}
+
+/// Patterns for file names; empty ones count for nothing, so that a single empty one clears the list.
+fn patterns(given: Option<Vec<String>>) -> Result<Option<Vec<String>>, Failure> {
+    let Some(given) = given else { return Ok(None) };
+    let given: Vec<String> = given.into_iter().filter(|pattern| !pattern.trim().is_empty()).collect();
+    match Patterns::parse(given.iter().map(String::as_str)) {
+        Ok(_) => Ok(Some(given)),
+        Err(error) => Err(Failure::usage(format!("a pattern cannot be understood: {error}"))),
     }
 }

@@ -242,7 +242,7 @@ impl Collector {
     /// not be, only the agreement follows.
     fn follow_renames(&mut self, origin: Side, moves: &mut Vec<Step>) {
         let (o, side) = (origin as usize, origin.other());
-        let may_move = self.may_move(side);
+        let (may_move, keep_names) = (self.may_move(side), self.policy.keep_names);
         let mut gone = Finder::default();
         self.gone[o].iter().enumerate().for_each(|(at, item)| gone.insert(&item.agreed(), at));
         let mut edited = Finder::default();
@@ -252,6 +252,8 @@ impl Collector {
         for new in list {
             let digests = new.digests(origin);
             if let Some(old) = gone.take_if(&digests, |_| true).and_then(|at| self.gone[o].get_mut(at)) {
+                // Where names here are not the service's, a file keeps the one that it has there.
+                let may_move = may_move && (keep_names || old.local == old.remote);
                 let step = if may_move { moved(side, old, new) } else { adopted(origin, old, new) };
                 (old.taken, new.taken) = (true, true);
                 match step {

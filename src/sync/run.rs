@@ -9,7 +9,6 @@ use jiff::ZonedDateTime;
 use crate::client::{Client, ClientError};
 use crate::events::{Event, Events};
 use crate::library::{self, LibraryError, Tree};
-use crate::reconcile::outcome::Collector;
 use crate::reconcile::{Halt, Plan, Policy, Seen, Why, guard};
 use crate::services::Service;
 use crate::store::{Store, StoreError};
@@ -17,9 +16,11 @@ use crate::types::{LibraryId, RelPath, RemoteVersion};
 
 use super::Report;
 use super::execute::Execution;
+use super::filter::Filter;
 use super::marker::Overlap;
 use super::merge::{Merge, Open};
 use super::names::Fitted;
+use super::naming;
 
 /// How a run is to be done.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +71,9 @@ pub enum SyncError {
     /// The folder to download from is not there.
     #[error("the service has no folder /{0}; set another with `twinlens service sync NAME --folder /F`, or create it there")]
     NoFolder(RelPath),
+    /// A pattern of the service is none (any more).
+    #[error("a pattern of this service cannot be understood: {0}; set others with `twinlens service sync NAME --exclude` or `--include`")]
+    Pattern(String),
     /// The service failed.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -101,6 +105,7 @@ where
 
 /// A sync of the library with one service.
 pub struct Sync {
+    pub(super) filter: Arc<Filter>,
     pub(super) tree: Tree,
     pub(super) library_id: LibraryId,
     pub(super) store: Store,
@@ -127,7 +132,8 @@ impl Sync {
         let policy = service.sync.policy();
         let root = client.clone();
         let client = client.at(&service.sync.folder)?;
-        Ok(Self { tree, library_id, store, client, root, service, policy, options, events })
+        let filter = Arc::new(Filter::new(&service.sync, &tree).map_err(SyncError::Pattern)?);
+        Ok(Self { filter, tree, library_id, store, client, root, service, policy, options, events })
     }
 
     /// Observes, plans, and unless it is a dry run executes. What concerns single files is in the report.
@@ -155,27 +161,27 @@ impl Sync {
         let coverage = (scanned.coverage, observed.coverage.clone());
         let merge = {
             let (store, service) = (self.store.clone(), self.service.clone());
-            let policy = self.policy;
-            blocking(move || Ok(Arc::new(Merge::open(&store, service.id, policy, service.sync.raw_and_video, coverage)?))).await?
+            let (policy, filter) = (self.policy, Arc::clone(&self.filter));
+            blocking(move || Ok(Arc::new(Merge::open(&store, service.id, policy, filter, coverage)?))).await?
         };
         let now = ZonedDateTime::now().strftime("%Y-%m-%d %H%M%S").to_string();
-        let mut collector = Collector::new(self.policy, format!("conflict {} {now}", self.service.name));
-        let joined = Arc::clone(&merge);
-        let (collector, open) = blocking(move || {
-            let open = joined.collect(&mut collector)?;
-            Ok((collector, open))
-        })
-        .await?;
+        let (collector, open) = self.collect(&merge, &format!("conflict {} {now}", self.service.name)).await?;
         let closed = self.find_digests(open).await?;
         let outcome = blocking(move || Ok(merge.finish(collector, closed)?)).await?;
         let approved = guard::guard(outcome, self.options.force).map_err(SyncError::Halted)?;
-        let Fitted { plan, late, refused } = self.fit_names(Plan::from(approved)).await?;
+        let plan = {
+            let (sync, mut plan) = (Arc::clone(self), Plan::from(approved));
+            blocking(move || sync.name_uploads(&mut plan).map(|()| plan)).await?
+        };
+        let Fitted { plan, late, refused } = self.fit_names(plan).await?;
 
         let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
         report.skip_all(&plan);
-        report.skipped.extend(observed.unnamable.iter().cloned().chain(refused));
+        observed.unnamable.iter().cloned().chain(refused).for_each(|noted| report.skip(noted));
+        report.hold_back(self.filter.held_back());
         if self.options.dry_run {
             report.plan = plan.steps.iter().chain(&late).map(Into::into).collect();
+            naming::foretell(&mut report.plan, &self.policy);
             return Ok(report);
         }
         if !plan.steps.is_empty() || !late.is_empty() {

@@ -8,6 +8,7 @@ use crate::reconcile::{Action, Step};
 use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion, Side};
 
 use super::Noted;
+use super::download::is_rejoined;
 use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::blocking;
@@ -72,6 +73,7 @@ impl Execution {
                 self.sync.client.delete(&step.remote, &Expect::Version(version.clone())).await?;
                 record = record.gone_there(&step.remote);
             }
+            Action::Delete { side: Side::Local, .. } if is_rejoined(&self.sync.store, self.sync.service.id, step)? => return Ok(Vec::new()),
             Action::Delete { side: Side::Local, local: Some(version), .. } => {
                 let (tree, path, version) = (self.sync.tree.clone(), step.local.clone(), *version);
                 let removed = blocking(move || Ok(tree.remove_file(&path, &Expect::Version(version.into())))).await;
