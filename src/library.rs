@@ -39,7 +39,7 @@ pub use folder::Folder;
 pub use group::{Ready, commit_all};
 pub use ignore::{IgnoreFiles, Patterns};
 pub use import::{Busy, ImportReport, Importer, LeftAlone, import_once};
-pub use marker::{Found, Probe, check_marker, find_marker, marker_of, open_library, take_probe};
+pub use marker::{Found, Probe, check_marker, find_marker, folds_case, marker_of, open_library, take_probe};
 pub use naming::{Untitled, capture_stem};
 pub use scan::{Parts, ScanReport, hash_file_with, scan, scan_parts, scan_until};
 pub use staged::{Committed, Staged};

@@ -15,6 +15,7 @@ mod leftovers;
 mod marker;
 mod merge;
 mod moves;
+mod names;
 mod naming;
 mod observe;
 mod record;

@@ -136,8 +136,8 @@ impl Sync {
         if met.apart.as_ref() == Some(&places) {
             return Ok(());
         }
-        // What tells only of changes does not say whose library it is; it cannot be another one than before.
-        let library = observed.library.or(met.library);
+        // A node that only tells what changed is who it was.
+        let library = observed.library.or(met.library.filter(|_| observed.is_node));
         if let Some(overlap) = self.find_overlap(observed, library).await? {
             return Err(SyncError::SameLibrary(overlap));
         }
