@@ -12,6 +12,7 @@ mod merge;
 mod observe;
 mod record;
 mod report;
+mod resume;
 mod room;
 mod run;
 mod send;
