@@ -1,6 +1,6 @@
 //! A server that lies: nothing it does loses a file, leaves a ruin behind, or is believed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -41,9 +41,15 @@ enum Fault {
     ListsEmptyWithChecksum,
 }
 
-struct State {
+pub struct State {
     fault: Fault,
-    files: BTreeMap<String, Vec<u8>>,
+    /// The next requests with these methods are answered so (status and headers), and nothing is done.
+    pub answers: VecDeque<(&'static str, &'static str)>,
+    /// The next requests with these methods are carried out, but the answers are lost.
+    pub lost: VecDeque<&'static str>,
+    /// The methods of all requests.
+    pub requests: Vec<String>,
+    pub files: BTreeMap<String, Vec<u8>>,
     puts: Vec<BTreeMap<String, String>>,
     /// Answers and lists entity tags.
     etags: bool,
@@ -52,17 +58,25 @@ struct State {
 }
 
 /// A small WebDAV server with faults as data.
-struct FaultyServer {
-    url: String,
+pub struct FaultyServer {
+    pub url: String,
     state: Arc<Mutex<State>>,
 }
 
 impl FaultyServer {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/dav/", listener.local_addr().unwrap());
-        let state =
-            Arc::new(Mutex::new(State { fault: Fault::None, files: BTreeMap::new(), puts: Vec::new(), etags: false, everywhere: false }));
+        let state = Arc::new(Mutex::new(State {
+            fault: Fault::None,
+            answers: VecDeque::new(),
+            lost: VecDeque::new(),
+            requests: Vec::new(),
+            files: BTreeMap::new(),
+            puts: Vec::new(),
+            etags: false,
+            everywhere: false,
+        }));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -74,7 +88,7 @@ impl FaultyServer {
         Self { url, state }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
@@ -82,11 +96,11 @@ impl FaultyServer {
         self.state().fault = fault;
     }
 
-    fn put(&self, path: &str, content: &[u8]) {
+    pub fn put(&self, path: &str, content: &[u8]) {
         self.state().files.insert(path.to_owned(), content.to_vec());
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         self.state().files.keys().cloned().collect()
     }
 }
@@ -112,7 +126,18 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
     let mut state = state.lock().unwrap();
     let fault = if state.everywhere || path.rsplit('/').next().unwrap().starts_with("bad") { state.fault } else { Fault::None };
     let mut out = stream;
+    state.requests.push(method.clone());
+    if state.answers.front().is_some_and(|(next, _)| *next == method)
+        && let Some((_, text)) = state.answers.pop_front()
+    {
+        out.write_all(format!("HTTP/1.1 {text}\r\nContent-Length: 0\r\n\r\n").as_bytes())?;
+        return Ok(true);
+    }
+    let lost = state.lost.front().is_some_and(|next| *next == method) && state.lost.pop_front().is_some();
     let mut answer = |status: &str, extra: &str, body: &[u8], announced: usize| {
+        if lost {
+            return Ok(());
+        }
         out.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: {announced}\r\n{extra}\r\n").as_bytes())?;
         out.write_all(body)
     };
@@ -122,7 +147,7 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
             let exists = state.files.contains_key(&path);
             if headers.get("if-none-match").is_some_and(|value| value == "*") && exists {
                 answer("412 Precondition Failed", "", b"", 0)?;
-                return Ok(true);
+                return Ok(!lost);
             }
             let stored = match fault {
                 Fault::StoresNothingOfIt => Some(Vec::new()),
@@ -150,7 +175,7 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
                     _ => {}
                 }
                 answer("200 OK", "", &content, announced)?;
-                return Ok(fault != Fault::SendsHalf);
+                return Ok(fault != Fault::SendsHalf && !lost);
             }
             None => answer("404 Not Found", "", b"", 0)?,
         },
@@ -160,9 +185,13 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
         }
         "MOVE" => {
             let target = headers["destination"].split_once("/dav/").unwrap().1.to_owned();
-            let content = state.files.remove(&path).unwrap();
-            state.files.insert(target, content);
-            answer("201 Created", "", b"", 0)?;
+            match state.files.remove(&path) {
+                Some(content) => {
+                    state.files.insert(target, content);
+                    answer("201 Created", "", b"", 0)?;
+                }
+                None => answer("404 Not Found", "", b"", 0)?,
+            }
         }
         "MKCOL" => answer("201 Created", "", b"", 0)?,
         "PROPFIND" => {
@@ -172,7 +201,7 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
         }
         other => panic!("{other}"),
     }
-    Ok(true)
+    Ok(!lost)
 }
 
 fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use twinlens::client::{Client, ClientError, Endpoint};
 use twinlens::types::{ContentHash, Digests, LocalVersion, Mtime, RelPath};
 
+use crate::faulty::FaultyServer;
 use crate::support::{Node, PASSWORD, Sandbox, assert_counts, eventually};
 
 fn client(node: &Node, folder: &str) -> Client {
@@ -238,4 +239,176 @@ fn what_came_of_an_earlier_version_is_not_mixed_with_the_next() {
     line.begin(Trouble::None, Trouble::None);
     assert_counts(&here.sync(), &[("downloaded", 1)]);
     assert_eq!(here.files(), there.files());
+}
+
+/// The bytes that wait on a node in unfinished uploads.
+fn waiting(node: &Node) -> u64 {
+    let mut folders = vec![node.library.join(".twinlens/uploads")];
+    let mut total = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => folders.push(entry.path()),
+                Ok(metadata) => total += metadata.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    total
+}
+
+#[test]
+fn an_upload_that_breaks_goes_on_in_the_same_run() {
+    let sandbox = Sandbox::new();
+    let (here, there, line) = over_a_line(&sandbox);
+    here.put("film.mov", &film(5, 40 * MIB));
+    line.begin(Trouble::Break(24 * MIB), Trouble::None);
+    assert_counts(&here.sync(), &[("uploaded", 1)]);
+    assert_eq!(here.files(), there.files());
+    assert!(line.up() < 54 * MIB, "{} bytes went", line.up());
+    assert_eq!(waiting(&there), 0);
+}
+
+#[test]
+fn an_upload_goes_on_after_the_process_was_killed() {
+    let sandbox = Sandbox::new();
+    let (here, there, line) = over_a_line(&sandbox);
+    here.put("film.mov", &film(6, 40 * MIB));
+    line.begin(Trouble::Freeze(25 * MIB), Trouble::None);
+    sync_killed_when(&here, "half of the film", || waiting(&there) >= 20 * MIB);
+    assert!(there.files().is_empty());
+    line.begin(Trouble::None, Trouble::None);
+    assert_counts(&here.sync(), &[("uploaded", 1)]);
+    assert_eq!(here.files(), there.files());
+    assert!(line.up() < 22 * MIB, "{} bytes went the second time", line.up());
+    assert_eq!(waiting(&there), 0);
+    assert_counts(&here.sync(), &[]);
+}
+
+#[test]
+fn what_was_sent_of_an_earlier_version_is_thrown_away() {
+    let sandbox = Sandbox::new();
+    let (here, there, line) = over_a_line(&sandbox);
+    here.put("film.mov", &film(7, 24 * MIB));
+    line.begin(Trouble::Freeze(15 * MIB), Trouble::None);
+    sync_killed_when(&here, "a piece of the film", || waiting(&there) >= 10 * MIB);
+    here.put("film.mov", &film(8, 24 * MIB));
+    line.begin(Trouble::None, Trouble::None);
+    assert_counts(&here.sync(), &[("uploaded", 1)]);
+    assert_eq!(here.files(), there.files());
+    assert_eq!(waiting(&there), 0);
+}
+
+#[test]
+fn a_large_update_takes_the_place_of_what_is_there_and_of_nothing_else() {
+    let sandbox = Sandbox::new();
+    let (here, there, line) = over_a_line(&sandbox);
+    here.put("film.mov", "a short film");
+    here.sync();
+    here.put("film.mov", &film(9, 12 * MIB));
+    line.begin(Trouble::None, Trouble::None);
+    assert_counts(&here.sync(), &[("uploaded", 1)]);
+    assert_eq!(here.files(), there.files());
+    assert_eq!(there.trashed(), ["a short film"]);
+    assert!(line.up() > 12 * MIB);
+}
+
+/// A node with these files, connected to a server that is not well.
+fn with_server(sandbox: &Sandbox, files: &[&str]) -> (Node, FaultyServer) {
+    let (node, server) = (sandbox.node("n"), FaultyServer::start());
+    node.connect("svc", &server.url, &[]);
+    for file in files {
+        node.put(file, &format!("content of {file}"));
+    }
+    server.state().requests.clear();
+    (node, server)
+}
+
+fn count(server: &FaultyServer, method: &str) -> usize {
+    server.state().requests.iter().filter(|request| *request == method).count()
+}
+
+#[test]
+fn an_upload_whose_answer_was_lost_is_not_sent_again() {
+    let sandbox = Sandbox::new();
+    let (node, server) = with_server(&sandbox, &["a.jpg"]);
+    server.state().lost.push_back("PUT");
+    assert_counts(&node.sync(), &[("uploaded", 1)]);
+    assert_eq!(count(&server, "PUT"), 1);
+    assert_eq!(server.state().files["a.jpg"], b"content of a.jpg");
+    assert_counts(&node.sync(), &[]);
+}
+
+#[test]
+fn a_move_and_a_deletion_whose_answers_were_lost_are_done() {
+    let sandbox = Sandbox::new();
+    let (node, server) = with_server(&sandbox, &["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"]);
+    node.run(&["service", "sync", "svc", "--deletes", "trash"]);
+    assert_counts(&node.sync(), &[("uploaded", 6)]);
+    server.state().lost.extend(["MOVE", "DELETE"]);
+    node.rename("a.jpg", "sub/a.jpg");
+    node.remove("b.jpg");
+    assert_counts(&node.sync(), &[("moved", 1), ("deleted", 1)]);
+    assert!(server.state().lost.is_empty(), "nothing was lost");
+    assert_eq!(server.names(), ["c.jpg", "d.jpg", "e.jpg", "f.jpg", "sub/a.jpg"]);
+}
+
+#[test]
+fn a_listing_and_a_download_are_asked_for_again() {
+    let sandbox = Sandbox::new();
+    let (node, server) = with_server(&sandbox, &[]);
+    server.put("a.jpg", b"a");
+    server.state().lost.extend(["PROPFIND", "GET"]);
+    server.state().answers.push_back(("PROPFIND", "502 Bad Gateway"));
+    assert_counts(&node.sync(), &[("downloaded", 1)]);
+    assert!(server.state().lost.is_empty());
+}
+
+#[test]
+fn a_busy_service_is_waited_for() {
+    let sandbox = Sandbox::new();
+    let (node, server) = with_server(&sandbox, &["a.jpg", "b.jpg"]);
+    server.state().answers.extend([
+        ("PROPFIND", "503 Service Unavailable\r\nRetry-After: 1"),
+        ("PUT", "429 Too Many Requests\r\nRetry-After: 1"),
+        ("PUT", "423 Locked"),
+        ("PUT", "425 Too Early"),
+    ]);
+    assert_counts(&node.sync(), &[("uploaded", 2)]);
+    assert!(server.state().answers.is_empty());
+}
+
+#[test]
+fn a_service_that_wants_to_be_left_alone_for_long_is_left_alone() {
+    let sandbox = Sandbox::new();
+    let (node, server) = with_server(&sandbox, &["a.jpg", "b.jpg", "c.jpg"]);
+    server.state().answers.push_back(("PUT", "503 Service Unavailable\r\nRetry-After: 7200"));
+    let report = node.sync_expecting(1, &[]);
+    assert_eq!(report["failed"].as_array().unwrap().len(), 3, "{report:#}");
+    assert!(count(&server, "PUT") <= 3, "{:?}", server.state().requests);
+    assert!(report["failed"].to_string().contains("is busy"), "{report:#}");
+    // Some had arrived before the service became busy: those are not sent again.
+    let report = node.sync();
+    assert_eq!(report["uploaded"].as_u64().unwrap() + report["adopted"].as_u64().unwrap(), 3, "{report:#}");
+    assert_eq!(server.names(), ["a.jpg", "b.jpg", "c.jpg"]);
+}
+
+#[test]
+fn a_full_service_gets_no_more_uploads_and_everything_else_goes_on() {
+    let sandbox = Sandbox::new();
+    let (node, server) = with_server(&sandbox, &["a.jpg"]);
+    assert_counts(&node.sync(), &[("uploaded", 1)]);
+    let many: Vec<String> = (0..40).map(|number| format!("new/{number}.jpg")).collect();
+    many.iter().for_each(|file| node.put(file, file));
+    node.rename("a.jpg", "b.jpg");
+    server.put("from-there.jpg", b"x");
+    server.state().answers.extend([("PUT", "507 Insufficient Storage"); 40]);
+    server.state().requests.clear();
+    let report = node.sync_expecting(1, &[]);
+    assert_counts(&report, &[("moved", 1), ("downloaded", 1)]);
+    assert!(count(&server, "PUT") <= 16, "{} uploads were tried", count(&server, "PUT"));
+    assert!(report["failed"].to_string().contains("quota is full"), "{report:#}");
+    assert!(report["failed"].to_string().contains("more files will be sent by a later run"), "{report:#}");
+    server.state().answers.clear();
+    assert_counts(&node.sync(), &[("uploaded", 40)]);
 }
