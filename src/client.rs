@@ -3,6 +3,7 @@
 //! Rank 2. It trusts no answer: credentials go only to the service's own origin, redirects are reported and never followed, listings
 //! are bounded and must stay inside the folder that was asked for, and a success code is evidence, not proof ([`verify`]).
 
+mod beginning;
 mod body;
 mod bulk;
 mod capabilities;

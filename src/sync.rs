@@ -6,10 +6,17 @@
 //! - one failing file never stops another; what failed, was skipped or conflicted is in the [`Report`] with its path and reason.
 
 mod chunks;
+mod conflicts;
 mod download;
 mod execute;
 mod filter;
+mod goals;
+mod kinds;
+mod leftovers;
+mod marker;
 mod merge;
+mod moves;
+mod naming;
 mod observe;
 mod record;
 mod report;
@@ -23,5 +30,7 @@ mod stream;
 mod upload;
 mod walk;
 
-pub use report::{Noted, PlannedStep, Report};
+pub use conflicts::{Conflict, CopyName, Version, conflicts};
+pub use marker::{Overlap, leads_to};
+pub use report::{HeldBack, Noted, PlannedStep, Report};
 pub use run::{Options, Sync, SyncError};

@@ -8,12 +8,13 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 
 use crate::client::{ClientError, Download, Patience};
-use crate::library::{Committed, LibraryError, Ready, Staged, Tree, capture_name, commit_all};
+use crate::library::{Committed, LibraryError, Ready, Staged, Tree, commit_all};
 use crate::reconcile::outcome::deduplicates;
 use crate::reconcile::{Action, Base, Step, Why};
 use crate::store::Store;
 use crate::store::baseline::Baseline;
 use crate::store::index::Index;
+use crate::store::remote::RemoteView;
 use crate::types::{ContentHash, Digests, Expect, LocalVersion, Mtime, RelPath, RemoteVersion, ServiceId};
 
 use super::Noted;
@@ -31,25 +32,18 @@ const WAITING: usize = 64;
 
 /// A download that is complete and checked, but not yet published.
 pub(super) struct Fetched {
-    staged: Staged,
-    version: RemoteVersion,
+    pub(super) staged: Staged,
+    pub(super) version: RemoteVersion,
 }
 
 /// What is to become of a fetched file.
 enum Fate {
-    /// It is to be published under a name that has this now.
-    Publish(RelPath, Expect<LocalVersion>),
+    /// It is to be published; its name has this now.
+    Publish(Expect<LocalVersion>),
     /// Nothing more is to be done than to record this.
     Record(Record),
     /// It depends on a file of the same batch; the next batch takes it.
     Later,
-}
-
-/// What is already going to be published with a batch.
-#[derive(Default)]
-struct Claims {
-    contents: HashSet<ContentHash>,
-    names: HashSet<RelPath>,
 }
 
 impl Execution {
@@ -102,12 +96,12 @@ impl Execution {
 
     /// Publishes and records fetched files. Comes back with those that have to wait for others of them.
     async fn publish_all(self: &Arc<Self>, batch: Vec<(Step, Fetched)>) -> Result<Vec<(Step, Fetched)>, SyncError> {
-        let mut claims = Claims::default();
+        let mut contents = HashSet::new();
         let (mut later, mut records, mut done) = (Vec::new(), Vec::new(), Vec::new());
         let mut ready = Vec::new();
         for (step, file) in batch {
-            match self.fate(&step, &file, &mut claims).await {
-                Ok(Fate::Publish(target, expect)) => ready.push((step, file, target, expect)),
+            match self.fate(&step, &file, &mut contents) {
+                Ok(Fate::Publish(expect)) => ready.push((step, file, expect)),
                 Ok(Fate::Record(record)) => {
                     records.push(record);
                     done.push(step);
@@ -118,7 +112,8 @@ impl Execution {
         }
         let mut versions = Vec::new();
         let mut group = Vec::new();
-        for (step, Fetched { staged, version }, path, expect) in ready {
+        for (step, Fetched { staged, version }, expect) in ready {
+            let path = step.local.clone();
             let mtime = version.modified.map(Mtime::from_seconds);
             group.push(Ready { staged, path, expect: expect.map(Into::into), mtime });
             versions.push((step, version));
@@ -153,13 +148,14 @@ impl Execution {
         Ok(later)
     }
 
-    /// What becomes of a fetched file: nothing new, the same as one that is here, or a file to be published.
-    async fn fate(&self, step: &Step, file: &Fetched, claims: &mut Claims) -> Result<Fate, StepError> {
+    /// What becomes of a fetched file: nothing new, the same as one that is here, or a file to be published. `contents` are those that will be
+    /// published with the batch.
+    fn fate(&self, step: &Step, file: &Fetched, contents: &mut HashSet<ContentHash>) -> Result<Fate, StepError> {
         let Action::Download { source, expect } = &step.action else {
             return Err(StepError::Refused("not a download".into()));
         };
         let digests = file.staged.digests();
-        if deduplicates(&step.remote) && step.why == Why::New && claims.contents.contains(&digests.content) {
+        if deduplicates(&step.remote) && step.why == Why::New && contents.contains(&digests.content) {
             return Ok(Fate::Later);
         }
         // A service without digests may hold the same bytes several times, and some that we were about to send.
@@ -175,15 +171,8 @@ impl Execution {
         {
             return Ok(Fate::Record(self.join(step, file, at)));
         }
-        let (target, expect) = match (&step.why, self.sync.policy.keep_names) {
-            (Why::New, false) => (self.name_by_date(file, &step.remote).await?, Expect::Absent),
-            _ => (step.local.clone(), expect.clone()),
-        };
-        if !claims.names.insert(target.clone()) {
-            return Ok(Fate::Later);
-        }
-        claims.contents.insert(digests.content);
-        Ok(Fate::Publish(target, expect))
+        contents.insert(digests.content);
+        Ok(Fate::Publish(expect.clone()))
     }
 
     /// Brings a remote file into a staging file and checks it against everything that is known of it. What breaks is begun again, or gone
@@ -269,56 +258,47 @@ impl Execution {
     }
 
     /// A path of the library that holds this content already.
-    fn library_has(&self, remote: &RelPath, digests: Digests) -> Result<Option<RelPath>, StepError> {
+    pub(super) fn library_has(&self, remote: &RelPath, digests: Digests) -> Result<Option<RelPath>, StepError> {
         if !deduplicates(remote) {
             return Ok(None);
         }
-        Ok(Index::open(&self.sync.store.read()?)?.holding(&digests.into())?)
+        let at = Index::open(&self.sync.store.read()?)?.holding(&digests.into())?;
+        Ok(at.filter(|at| !self.sync.filter.hides(at)))
     }
 
     /// The content turned out to be here under another name: no second copy. Both are joined when the local file has no
     /// partner on this service yet.
-    fn join(&self, step: &Step, fetched: &Fetched, at: RelPath) -> Record {
+    pub(super) fn join(&self, step: &Step, fetched: &Fetched, at: RelPath) -> Record {
         let reason = Why::SameContentAt { path: at.clone() }.to_string();
         self.count(|report| {
             report.adopted += 1;
-            report.skipped.push(Noted { path: step.remote.to_string(), reason });
+            report.skip(Noted { path: step.remote.to_string(), reason });
         });
         let partner = free_partner(&self.sync.store, self.sync.service.id, &at);
         let version = RemoteVersion { digests: fetched.staged.digests().into(), ..fetched.version.clone() };
         let adopted = partner.and_then(|local| Record::adopted(&at, local, &step.remote, version.clone()));
         adopted.unwrap_or_else(|| Record::learned(&step.remote, version))
     }
-
-    /// A free name by capture date; the same date and bytes as a file that is there get a number.
-    async fn name_by_date(&self, fetched: &Fetched, remote: &RelPath) -> Result<RelPath, StepError> {
-        let (tree, place, original) = (self.sync.tree.clone(), fetched.staged.place().to_owned(), remote.clone());
-        let mtime = fetched.version.modified.map(Mtime::from_seconds).unwrap_or_default();
-        staging(move || {
-            let io = |source| LibraryError::Io { path: original.to_string(), source };
-            let name = capture_name(&place, &original, mtime).map_err(io)?;
-            let (stem, extension) = name.stem_and_extension();
-            let dot = if extension.is_empty() { "" } else { "." };
-            let mut free = name.clone();
-            for number in 1..100_000 {
-                if tree.stat(&free)?.is_none() {
-                    break;
-                }
-                let numbered = name.with_name(&format!("{stem}.{number:05}{dot}{extension}"));
-                free = numbered.map_err(|error| io(std::io::Error::other(error)))?;
-            }
-            Ok(free)
-        })
-        .await
-    }
 }
 
-/// The local version at a path, when no file of the service is joined to it yet.
+/// The local version at a path, when no file of the service is joined to it, or one that is no more: it was renamed there, and its listing
+/// did not tell its content.
 fn free_partner(store: &Store, service: ServiceId, at: &RelPath) -> Option<LocalVersion> {
     let tx = store.read().ok()?;
     let taken = Baseline::open(&tx, service).ok()?.get(at).ok()?;
+    let view = RemoteView::open(&tx, service).ok()?;
     let row = Index::open(&tx).ok()?.get(at).ok()??;
-    taken.is_none().then(|| row.version())
+    let is_free = match taken {
+        None => true,
+        Some(taken) => view.get(taken.remote_path(at)).ok()?.is_none(),
+    };
+    is_free.then(|| row.version())
+}
+
+/// Whether a download of this run has joined a local file to another one of the service: it is not gone from there.
+pub(super) fn is_rejoined(store: &Store, service: ServiceId, step: &Step) -> Result<bool, StepError> {
+    let row = Baseline::open(&store.read()?, service)?.get(&step.local)?;
+    Ok(row.is_some_and(|row| !row.is_tombstone() && row.remote_path(&step.local) != &step.remote))
 }
 
 /// Compares what came with everything that is known of it.

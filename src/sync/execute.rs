@@ -15,6 +15,7 @@ use crate::reconcile::{Action, Base, Plan, Step, Why};
 use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath};
 
+use super::leftovers::Leftovers;
 use super::observe::Observed;
 use super::record::Record;
 use super::room::Room;
@@ -56,6 +57,8 @@ pub(super) struct Execution {
     report: Mutex<Report>,
     /// Contents that downloads of this run found to be on the service, under names whose listing told nothing.
     found: Mutex<HashMap<ContentHash, RelPath>>,
+    /// One stack with a content at a time, where contents are known only once they are here.
+    turns: Mutex<HashMap<ContentHash, Arc<tokio::sync::Mutex<()>>>>,
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
     pub(super) room: Room,
@@ -75,6 +78,7 @@ impl Execution {
             creating: tokio::sync::Mutex::default(),
             report: Mutex::new(report),
             found: Mutex::default(),
+            turns: Mutex::default(),
             fatal: Mutex::default(),
             room: Room::default(),
             files: AtomicU64::new(0),
@@ -88,11 +92,15 @@ impl Execution {
         let mut records = Vec::new();
         let (mut moves, mut blind, mut downloads, mut conflicts, mut deletes) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut copies, mut unnamed) = (Vec::new(), Vec::new());
+        let leftovers = Leftovers::of(&plan, self.sync.policy.deletes);
         let mut uploads: HashMap<RelPath, Vec<Step>> = HashMap::new();
         for step in plan.steps {
             match &step.action {
                 Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => records.extend(self.note(&step)),
-                Action::Move { .. } => moves.push(step),
+                Action::Move { .. } | Action::MoveFolder { .. } | Action::Park { .. } => moves.push(step),
+                Action::Copy { .. } => copies.push(step),
+                Action::Download { .. } if step.why == Why::New && !self.sync.policy.keep_names => unnamed.push(step),
                 // What a server without digests holds is known only once it is here: perhaps it is what we were about to send.
                 Action::Download { source, .. } if source.digests.is_empty() => blind.push(step),
                 Action::Download { .. } => downloads.push(step),
@@ -105,7 +113,9 @@ impl Execution {
         for step in moves {
             self.one(step).await?;
         }
+        self.all(copies, Vec::new()).await?;
         self.download_all(blind).await?;
+        self.by_date(unnamed).await?;
         let (fetched, sent) = tokio::join!(self.download_all(downloads), self.all(conflicts, uploads.into_values().collect()));
         fetched.and(sent)?;
         if !deletes.is_empty() {
@@ -115,6 +125,7 @@ impl Execution {
             self.one(step).await?;
         }
         self.tell_room();
+        self.remove_leftovers(leftovers).await;
         let mut report = std::mem::take(&mut *self.lock_report());
         report.error = self.fatal();
         Ok(report)
@@ -155,13 +166,16 @@ impl Execution {
     }
 
     /// Carries out one step other than a transfer, and records it.
-    async fn one(self: &Arc<Self>, step: Step) -> Result<(), SyncError> {
+    pub(super) async fn one(self: &Arc<Self>, step: Step) -> Result<(), SyncError> {
         if self.fatal().is_some() {
             return Ok(());
         }
         let done = match &step.action {
             Action::Conflict { local, remote, copy } => self.keep_both(&step, local, remote, copy).await,
-            Action::Move { .. } => self.follow_move(&step).await,
+            Action::Move { .. } | Action::MoveFolder { .. } | Action::Park { .. } | Action::Copy { .. } => match self.carry(&step).await {
+                Ok(None) => return self.send_instead(step).await,
+                done => done.map(Option::unwrap_or_default),
+            },
             Action::Delete { .. } => self.delete(&step).await,
             Action::Upload { .. } | Action::Download { .. } | Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => {
                 Ok(Vec::new())
@@ -188,7 +202,7 @@ impl Execution {
                 self.count(|report| {
                     report.adopted += 1;
                     if let Why::SameContentAt { .. } = step.why {
-                        report.skipped.push(Noted { path: step.local.to_string(), reason: step.why.to_string() });
+                        report.skip(Noted { path: step.local.to_string(), reason: step.why.to_string() });
                     }
                 });
                 record.map(|record| record.replacing(base.as_ref()))
@@ -238,6 +252,11 @@ impl Execution {
     pub(super) fn moved_bytes(&self, count: u64) {
         let bytes = self.bytes.fetch_add(count, Ordering::Relaxed) + count;
         self.publish_progress(self.files.load(Ordering::Relaxed), bytes);
+    }
+
+    /// The turn for a content.
+    pub(super) fn turn_of(&self, content: ContentHash) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(lock(&self.turns).entry(content).or_default())
     }
 
     /// A file of the service turned out to hold this content.

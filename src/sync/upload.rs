@@ -64,7 +64,7 @@ impl Execution {
                 Some(Ok(Sent::Proven(proof))) => proven.push((step, proof)),
                 Some(Ok(Sent::Superfluous(at))) => {
                     let reason = Why::SameContentAt { path: at }.to_string();
-                    self.count(|report| report.skipped.push(Noted { path: step.local.to_string(), reason }));
+                    self.count(|report| report.skip(Noted { path: step.local.to_string(), reason }));
                     self.finished(&step, None);
                 }
                 Some(Err(error)) => self.failed(&step, &error),
@@ -269,7 +269,7 @@ impl Execution {
     }
 
     /// Whether a folder is there, as far as the last look and our own work tell.
-    fn has_folder(&self, folder: &RelPath) -> Result<bool, StoreError> {
+    pub(super) fn has_folder(&self, folder: &RelPath) -> Result<bool, StoreError> {
         Ok(RemoteFolders::open(&self.sync.store.read()?, self.sync.service.id)?.get(folder)?.is_some())
     }
 
