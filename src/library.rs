@@ -28,6 +28,7 @@ mod syncing;
 mod taken;
 mod trash;
 mod tree;
+mod unfinished;
 mod unindexed;
 mod uploads;
 mod view;

@@ -5,6 +5,7 @@
 //! - no step depends on the memory of an earlier run: after a crash the next run looks again and adopts what is equal;
 //! - one failing file never stops another; what failed, was skipped or conflicted is in the [`Report`] with its path and reason.
 
+mod chunks;
 mod conflicts;
 mod download;
 mod execute;
@@ -20,6 +21,7 @@ mod naming;
 mod observe;
 mod record;
 mod report;
+mod resume;
 mod room;
 mod run;
 mod send;

@@ -183,7 +183,10 @@ impl Execution {
         }
         self.ensure_folder(&step.remote.parent().unwrap_or_default()).await?;
         match expect {
-            Expect::Version(_) if !self.is_node => self.replace(step, source, expect).await.map(Sent::Proven),
+            // In pieces it is put together aside, and takes the place at once.
+            Expect::Version(_) if !self.is_node && !self.goes_in_chunks(source).await => {
+                self.replace(step, source, expect).await.map(Sent::Proven)
+            }
             _ => match self.send(&step.local, &step.remote, source, expect).await {
                 // Some servers add to a name while it is being written, and so refuse to write what they can hold.
                 Err(StepError::Client(ClientError::Status { .. })) if step.remote.name().len() > LONG => {

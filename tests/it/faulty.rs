@@ -1,6 +1,6 @@
 //! A server that lies: nothing it does loses a file, leaves a ruin behind, or is believed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -60,6 +60,10 @@ pub enum Fault {
 
 pub struct State {
     fault: Fault,
+    /// The next requests with these methods are answered so (status and headers), and nothing is done.
+    pub answers: VecDeque<(&'static str, &'static str)>,
+    /// The next requests with these methods are carried out, but the answers are lost.
+    pub lost: VecDeque<&'static str>,
     pub files: BTreeMap<String, Vec<u8>>,
     /// Every request: the method, a space, the path.
     pub log: Vec<String>,
@@ -137,6 +141,8 @@ impl FaultyServer {
         let url = format!("http://{}/dav/", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State {
             fault: Fault::None,
+            answers: VecDeque::new(),
+            lost: VecDeque::new(),
             files: BTreeMap::new(),
             log: Vec::new(),
             puts: Vec::new(),
@@ -202,7 +208,17 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
     state.log.push(format!("{method} {path}"));
     let fault = if state.everywhere || path.rsplit('/').next().unwrap().starts_with("bad") { state.fault } else { Fault::None };
     let mut out = stream;
+    if state.answers.front().is_some_and(|(next, _)| *next == method)
+        && let Some((_, text)) = state.answers.pop_front()
+    {
+        out.write_all(format!("HTTP/1.1 {text}\r\nContent-Length: 0\r\n\r\n").as_bytes())?;
+        return Ok(true);
+    }
+    let lost = state.lost.front().is_some_and(|next| *next == method) && state.lost.pop_front().is_some();
     let mut answer = |status: &str, extra: &str, body: &[u8], announced: usize| {
+        if lost {
+            return Ok(());
+        }
         out.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: {announced}\r\n{extra}\r\n").as_bytes())?;
         out.write_all(body)
     };
@@ -221,7 +237,7 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
             let exists = state.files.contains_key(&path);
             if headers.get("if-none-match").is_some_and(|value| value == "*") && exists && !state.names.ignores_conditions {
                 answer("412 Precondition Failed", "", b"", 0)?;
-                return Ok(true);
+                return Ok(!lost);
             }
             let stored = match fault {
                 Fault::StoresNothingOfIt => Some(Vec::new()),
@@ -249,7 +265,7 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
                     _ => {}
                 }
                 answer("200 OK", "", &content, announced)?;
-                return Ok(fault != Fault::SendsHalf);
+                return Ok(fault != Fault::SendsHalf && !lost);
             }
             None => answer("404 Not Found", "", b"", 0)?,
         },
@@ -263,9 +279,13 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
                 answer(status, "", b"", 0)?;
                 return Ok(true);
             }
-            let content = state.files.remove(&path).unwrap();
-            state.files.insert(target, content);
-            answer("201 Created", "", b"", 0)?;
+            match state.files.remove(&path) {
+                Some(content) => {
+                    state.files.insert(target, content);
+                    answer("201 Created", "", b"", 0)?;
+                }
+                None => answer("404 Not Found", "", b"", 0)?,
+            }
         }
         "MKCOL" => answer("201 Created", "", b"", 0)?,
         "PROPFIND" => {
@@ -275,7 +295,7 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
         }
         other => panic!("{other}"),
     }
-    Ok(true)
+    Ok(!lost)
 }
 
 fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
