@@ -248,13 +248,20 @@ impl Collector {
         let may_move = self.may_move(side);
         let mut gone = Finder::default();
         self.gone[o].iter().enumerate().for_each(|(at, item)| gone.insert(&item.agreed(), at));
+        let mut looks: HashMap<Look, usize> = HashMap::new();
+        if origin == Side::Remote {
+            let look = |item: &Item| Look::of(item.base.as_ref()?.remote.as_ref()?);
+            looks.extend(self.gone[o].iter().enumerate().filter_map(|(at, item)| Some((look(item)?, at))));
+        }
         let mut edited = Finder::default();
         let deleted = |item: &Item| item.held(origin).is_none();
         self.wants[o].iter().enumerate().filter(|(_, item)| deleted(item)).for_each(|(at, item)| edited.insert(&item.agreed(), at));
         let list = if self.kept_back[o].is_empty() { &mut self.new[o] } else { &mut self.kept_back[o] };
         for new in list {
             let digests = new.digests(origin);
-            if let Some(old) = gone.take_if(&digests, |_| true).and_then(|at| self.gone[o].get_mut(at)) {
+            let known = !digests.is_empty();
+            let by_look = || new.there.as_ref().filter(|_| !known && may_move).and_then(|there| looks.remove(&Look::of(there)?));
+            if let Some(old) = gone.take_if(&digests, |_| true).or_else(by_look).and_then(|at| self.gone[o].get_mut(at)) {
                 let step = if may_move { moved(side, old, new) } else { adopted(origin, old, new) };
                 (old.taken, new.taken) = (true, true);
                 match step {
@@ -416,6 +423,16 @@ impl<T: Clone + Eq + Hash> Finder<T> {
             }
         }
         Some(thing)
+    }
+}
+
+/// What a service without digests tells of a file and keeps when it is renamed. Two files may look alike: a guess, that has to be proven.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Look(u64, String, Option<i64>);
+
+impl Look {
+    fn of(version: &RemoteVersion) -> Option<Self> {
+        Some(Self(version.size?, version.etag.clone()?, version.modified))
     }
 }
 

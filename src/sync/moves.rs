@@ -36,6 +36,8 @@ impl Execution {
         };
         match (done, &step.action) {
             (Err(StepError::Client(error)), Action::Move { agreed: None, .. } | Action::Copy { .. }) if refuses(&error) => Ok(None),
+            // It looked like the renamed file and is another.
+            (Err(StepError::Client(ClientError::Changed(_))), Action::Move { side: Side::Local, agreed: None, .. }) => Ok(None),
             // What was to be copied is not as it was.
             (Err(StepError::Client(ClientError::Changed(_) | ClientError::NotFound(_))), Action::Copy { .. }) => Ok(None),
             (Err(StepError::Library(LibraryError::Changed(_) | LibraryError::NotFound(_))), Action::Copy { .. }) => Ok(None),
@@ -85,6 +87,7 @@ impl Execution {
                 }
             }
             Side::Local => {
+                let remote = &self.proven(step, local, remote).await?;
                 let (tree, from, to) = (self.sync.tree.clone(), from.clone(), step.local.clone());
                 let expect = Held::expect_here(replaces.as_ref());
                 self.disk(move || rename_here(&tree, &from, &to, expect)).await?;
@@ -96,6 +99,19 @@ impl Execution {
         };
         self.count(|report| report.moved += 1);
         Ok(vec![record.replacing(base.as_ref().filter(|base| **base != step.local))])
+    }
+
+    /// The service's file with its digests. Where it tells none, the rename is a guess: the bytes themselves must say that they are ours.
+    async fn proven(&self, step: &Step, local: &LocalVersion, remote: &RemoteVersion) -> Result<RemoteVersion, StepError> {
+        if !remote.digests.is_empty() {
+            return Ok(remote.clone());
+        }
+        let digests = self.sync.remote_digests(&step.remote, remote).await?;
+        self.sync.learn(&step.remote, remote, digests).await?;
+        if digests != local.digests {
+            return Err(ClientError::Changed(step.remote.to_string()).into());
+        }
+        Ok(RemoteVersion { digests: digests.into(), ..remote.clone() })
     }
 
     /// Gives a file a name of ours.

@@ -25,3 +25,4 @@ mod rights;
 mod serve;
 mod support;
 mod sync;
+mod table;

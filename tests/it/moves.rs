@@ -295,3 +295,24 @@ fn folders_left_empty_follow_when_deletions_do() {
         assert_eq!(a.library.join("d").exists(), stays);
     }
 }
+
+#[test]
+fn a_rename_on_a_server_without_checksums_is_followed_when_the_bytes_prove_it() {
+    let sandbox = Sandbox::new();
+    let (node, server) = in_step_with_plain(&sandbox, &[("1.jpg", "one"), ("2.jpg", "two"), ("3.jpg", "three")], &["--deletes", "trash"]);
+    let rename = |from: &str, to: &str| {
+        let mut state = server.state();
+        let file = state.files.remove(from).unwrap();
+        state.files.insert(to.to_owned(), file);
+    };
+    rename("1.jpg", "one.jpg");
+    // Another picture that looks just like the one that is gone.
+    rename("2.jpg", "other.jpg");
+    server.state().files.get_mut("other.jpg").unwrap().0 = "TWO".into();
+    let report = node.sync();
+    assert_counts(&report, &[("moved", 1), ("downloaded", 1)]);
+    node.sync();
+    assert_eq!(node.files(), server.state().contents());
+    assert_eq!(node.trashed(), ["two"]);
+    assert_counts(&node.sync(), &[]);
+}
