@@ -13,6 +13,8 @@ pub mod documents;
 pub mod folders;
 pub mod ids;
 pub mod index;
+pub mod kinds;
+pub mod listed;
 pub mod meta;
 pub mod properties;
 pub mod remote;

@@ -5,18 +5,30 @@
 //! - no step depends on the memory of an earlier run: after a crash the next run looks again and adopts what is equal;
 //! - one failing file never stops another; what failed, was skipped or conflicted is in the [`Report`] with its path and reason.
 
+mod conflicts;
 mod download;
 mod execute;
 mod filter;
+mod goals;
+mod kinds;
 mod leftovers;
+mod marker;
 mod merge;
 mod moves;
+mod naming;
 mod observe;
 mod record;
 mod report;
+mod room;
 mod run;
+mod send;
 mod settle;
+mod settled;
+mod stream;
 mod upload;
+mod walk;
 
-pub use report::{Noted, PlannedStep, Report};
+pub use conflicts::{Conflict, CopyName, Version, conflicts};
+pub use marker::{Overlap, leads_to};
+pub use report::{HeldBack, Noted, PlannedStep, Report};
 pub use run::{Options, Sync, SyncError};

@@ -129,6 +129,9 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
         Cmd::Sync(args) => Command::Sync(SyncRequest { names: args.names, dry_run: args.dry_run, force: args.force }),
         Cmd::Index => Command::Index,
         Cmd::Status => Command::Status,
+        Cmd::Trash(trash) => Command::Care(trash.care()),
+        Cmd::Conflicts(conflicts) => Command::Care(conflicts.care()),
+        Cmd::Tombstones(tombstones) => Command::Care(tombstones.care()),
         Cmd::Demo(_) | Cmd::Serve(_) => return Err(Failure::usage("this command runs by itself")),
     })
 }

@@ -6,7 +6,8 @@ use reqwest::Response;
 use crate::dav::etag;
 use crate::types::{Expect, RelPath, RemoteVersion};
 
-use super::{Client, ClientError};
+use super::doubt::Moved;
+use super::{Client, ClientError, Patience};
 
 impl Client {
     /// Creates a folder. One that is there already is fine; a missing parent is an error.
@@ -30,7 +31,7 @@ impl Client {
         if let Some(value) = if_match(expect) {
             headers.insert(header::IF_MATCH, value);
         }
-        let response = self.send(Method::DELETE, self.url_of(path, false), headers, None).await?;
+        let response = self.delete_once(path, &headers, expect).await?;
         match response.status() {
             StatusCode::MULTI_STATUS => Err(unexpected("DELETE", path, StatusCode::MULTI_STATUS)),
             status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(()),
@@ -76,8 +77,32 @@ impl Client {
         if let Some(value) = source.and_then(|source| if_match(&Expect::Version(source.clone()))) {
             headers.insert(header::IF_MATCH, value);
         }
-        let verb = Method::from_bytes(method.as_bytes()).unwrap_or_default();
-        let response = self.send(verb, self.url_of(from, folder), headers, None).await?;
+        let mut patience = Patience::default();
+        let response = loop {
+            let verb = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+            let answered = self.send(verb, self.url_of(from, folder), headers.clone(), None).await;
+            let doubtful = match &answered {
+                Ok(response) => matches!(response.status().as_u16(), 404 | 412 | 502 | 504),
+                Err(error) => error.may_have_arrived(),
+            };
+            if doubtful
+                && method == "MOVE"
+                && let Some(source) = source
+            {
+                match self.after_move(from, to, source).await? {
+                    Moved::Done => return Ok(()),
+                    Moved::NotYet
+                        if answered.is_err()
+                            && let Some(wait) = patience.broken() =>
+                    {
+                        tokio::time::sleep(wait).await;
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            break answered?;
+        };
         match response.status() {
             StatusCode::MULTI_STATUS => Err(unexpected(method, from, StatusCode::MULTI_STATUS)),
             status if status.is_success() => Ok(()),

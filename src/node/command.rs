@@ -8,7 +8,7 @@ use crate::client::Fingerprint;
 use crate::reconcile::Deletes;
 use crate::sync::Report;
 
-use super::{ExitCode, Failure, Node};
+use super::{Care, ExitCode, Failure, Node};
 
 /// A service to be added. Holds a password, so it has no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -55,6 +55,12 @@ pub struct SyncChange {
     pub raw_and_video: Option<bool>,
     /// What a deletion on one side does on the other.
     pub deletes: Option<Deletes>,
+    /// Sync only what matches one of these; none of them: everything.
+    #[serde(default)]
+    pub include: Option<Vec<String>>,
+    /// Do not sync what matches one of these.
+    #[serde(default)]
+    pub exclude: Option<Vec<String>>,
 }
 
 /// A sync to be run.
@@ -104,6 +110,8 @@ pub enum Command {
     Index,
     /// How things are.
     Status,
+    /// The trash, conflicts, what was deleted, damage.
+    Care(Care),
     /// Add a user.
     UserAdd(NewUser),
     /// All users.
@@ -167,6 +175,7 @@ impl Node {
             Command::Sync(request) => json!({ "services": document(&self.sync(request).await?)? }),
             Command::Index => self.index().await?,
             Command::Status => self.status().await?,
+            Command::Care(care) => self.care(care).await?,
             Command::UserAdd(new) => document(&self.add_user(new).await?)?,
             Command::UserList => json!({ "users": document(&self.users().await?)? }),
             Command::UserPassword { name, password } => {
@@ -214,7 +223,7 @@ impl Command {
     /// Whether this is about what a node has only for people who log in: users, services, and what is kept secret for them.
     pub fn needs_login(&self) -> bool {
         match self {
-            Command::Index | Command::Status => false,
+            Command::Index | Command::Status | Command::Care(_) => false,
             Command::ServiceAdd(_)
             | Command::ServiceList
             | Command::ServiceShow { .. }
@@ -235,6 +244,9 @@ impl Command {
 
     /// The exit code that an answer to this command means.
     pub fn exit_code(&self, answer: &Value) -> ExitCode {
+        if matches!(self, Command::Care(_)) && answer["failed"].as_array().is_some_and(|failed| !failed.is_empty()) {
+            return ExitCode::Failures;
+        }
         let reports = match self {
             Command::Sync(_) => answer.get("services").cloned(),
             _ => None,

@@ -18,10 +18,11 @@ use crate::store::properties::Area;
 use crate::store::{Store, StoreError};
 use crate::types::{LibraryId, ServiceId};
 
+use super::caretaker::Caretaker;
 use super::control::ControlServer;
 use super::operations::blocking;
 use super::upkeep::Upkeep;
-use super::{Control, Failure, UpkeepSettings};
+use super::{CareSettings, Control, Failure, UpkeepSettings};
 
 /// The first user of a node.
 const ADMIN: &str = "admin";
@@ -37,6 +38,7 @@ pub struct Builder {
     parallel: Option<usize>,
     front: Front,
     upkeep: UpkeepSettings,
+    care: CareSettings,
 }
 
 impl Builder {
@@ -73,6 +75,12 @@ impl Builder {
     /// When a serving node imports and looks for changes.
     pub fn upkeep(mut self, upkeep: UpkeepSettings) -> Self {
         self.upkeep = upkeep;
+        self
+    }
+
+    /// How a serving node looks after the library.
+    pub fn care(mut self, care: CareSettings) -> Self {
+        self.care = care;
         self
     }
 
@@ -113,6 +121,7 @@ impl Builder {
             rules: self.rules,
             front: self.front,
             upkeep: self.upkeep,
+            care: self.care,
             admin_password: self.admin_password,
             syncing: Arc::default(),
             serving: OnceLock::new(),
@@ -136,10 +145,11 @@ pub struct Node {
     rules: Rules,
     front: Front,
     upkeep: UpkeepSettings,
+    care: CareSettings,
     admin_password: Option<String>,
     syncing: Arc<Mutex<HashSet<ServiceId>>>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
-    running: Mutex<Option<(Running, ControlServer, Upkeep)>>,
+    running: Mutex<Option<(Running, ControlServer, Upkeep, Caretaker)>>,
 }
 
 /// What was made when a node was served for the first time.
@@ -194,8 +204,9 @@ impl Node {
         let running = server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()))?;
         let _ = self.serving.set((running.url(), running.fingerprint()));
         let import = import.filter(|_| !self.rules.read_only);
+        let caretaker = Caretaker::start(originals.clone(), library_id, import.clone(), self.care);
         let upkeep = Upkeep::start(originals, library_id, import, &self.events, self.upkeep)?;
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep));
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker));
         Ok(first)
     }
 
@@ -218,7 +229,8 @@ impl Node {
     /// Stops serving: no new requests, those under way may end.
     pub async fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((server, control, upkeep)) = running {
+        if let Some((server, control, upkeep, caretaker)) = running {
+            drop(caretaker);
             control.stop();
             self.logins.release();
             server.stop().await;

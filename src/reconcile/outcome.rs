@@ -159,8 +159,7 @@ impl Collector {
 
     /// Takes one decided row. `local` and `remote` are its paths on the two sides.
     pub fn push(&mut self, local: RelPath, remote: RelPath, row: Row, decision: Decision) {
-        let in_step = row.base.as_ref().is_some_and(|base| base.local.is_some() && base.remote.is_some());
-        self.totals.in_step += u64::from(in_step);
+        self.totals.count(&row);
         let here = match row.local {
             Seen::File(version) => Some(version),
             _ => None,
@@ -169,8 +168,6 @@ impl Collector {
             Seen::File(version) => Some(version),
             _ => None,
         };
-        self.totals.local += u64::from(here.is_some());
-        self.totals.remote += u64::from(there.is_some());
         if decision == Decision::Nothing {
             return;
         }
@@ -245,7 +242,7 @@ impl Collector {
     /// not be, only the agreement follows.
     fn follow_renames(&mut self, origin: Side, moves: &mut Vec<Step>) {
         let (o, side) = (origin as usize, origin.other());
-        let may_move = self.may_move(side);
+        let (may_move, keep_names) = (self.may_move(side), self.policy.keep_names);
         let mut gone = Finder::default();
         self.gone[o].iter().enumerate().for_each(|(at, item)| gone.insert(&item.agreed(), at));
         let mut looks: HashMap<Look, usize> = HashMap::new();
@@ -262,6 +259,8 @@ impl Collector {
             let known = !digests.is_empty();
             let by_look = || new.there.as_ref().filter(|_| !known && may_move).and_then(|there| looks.remove(&Look::of(there)?));
             if let Some(old) = gone.take_if(&digests, |_| true).or_else(by_look).and_then(|at| self.gone[o].get_mut(at)) {
+                // Where names here are not the service's, a file keeps the one that it has there.
+                let may_move = may_move && (keep_names || old.local == old.remote);
                 let step = if may_move { moved(side, old, new) } else { adopted(origin, old, new) };
                 (old.taken, new.taken) = (true, true);
                 match step {

@@ -47,8 +47,6 @@ pub enum Why {
     UploadOff,
     /// Downloads are off for this service.
     DownloadOff,
-    /// RAW files and videos are off for this service.
-    RawAndVideoOff,
     /// A run that broke off left it under a name of ours, and nothing asks for its content any more.
     LeftParked {
         /// Where.
@@ -84,7 +82,6 @@ impl fmt::Display for Why {
             }
             Why::UploadOff => f.write_str("uploads are off for this service"),
             Why::DownloadOff => f.write_str("downloads are off for this service"),
-            Why::RawAndVideoOff => f.write_str("RAW files and videos are off for this service"),
             Why::LeftParked { side } => {
                 let place = if *side == Side::Local { "here" } else { "on the service" };
                 write!(

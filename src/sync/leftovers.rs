@@ -53,10 +53,14 @@ impl Execution {
         match side {
             Side::Remote => {
                 let is_here = blocking(move || Ok(tree.stat(&path)?.is_some())).await.map_err(refused)?;
-                Ok(!is_here && self.sync.client.delete_empty_folder(folder).await?)
+                let removed = !is_here && self.sync.client.delete_empty_folder(folder).await?;
+                if removed {
+                    self.forget_there(folder.clone()).await?;
+                }
+                Ok(removed)
             }
             Side::Local => {
-                let is_there = self.listed.contains_key(folder) || self.sync.client.list(folder).await?.is_some();
+                let is_there = self.has_folder(folder)? || self.sync.client.list(folder).await?.is_some();
                 Ok(!is_there && blocking(move || Ok(tree.remove_if_empty(&path)?)).await.map_err(refused)?)
             }
         }

@@ -1,19 +1,21 @@
 //! The merge-join of library, service and baseline: one pass over three sorted streams, nothing held but what changed.
 
 use std::iter::Peekable;
+use std::sync::Arc;
 
 use crate::reconcile::outcome::Collector;
 use crate::reconcile::{Base, Contents, Coverage, Decision, Held, Outcome, Row, Seen, Why, decide, parking};
 use crate::store::baseline::{BaseRow, Baseline};
 use crate::store::folders::Folders;
 use crate::store::index::{FileRow, Index};
+use crate::store::kinds::Kinds;
 use crate::store::remote::RemoteView;
 use crate::store::{Store, StoreError};
 use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId, Side};
 
 use crate::reconcile::Policy;
 
-use super::filter::{Filter, is_litter};
+use super::filter::{Filter, Sides, is_litter};
 
 /// A row that cannot be decided without a digest.
 #[derive(Debug)]
@@ -30,7 +32,8 @@ pub(super) struct Merge {
     view: RemoteView,
     baseline: Baseline,
     policy: Policy,
-    raw_and_video: bool,
+    filter: Arc<Filter>,
+    kinds: Kinds,
     local_coverage: Coverage,
     remote_coverage: Coverage,
 }
@@ -48,7 +51,7 @@ impl Merge {
         store: &Store,
         service: ServiceId,
         policy: Policy,
-        raw_and_video: bool,
+        filter: Arc<Filter>,
         coverage: (Coverage, Coverage),
     ) -> Result<Self, StoreError> {
         let tx = store.read()?;
@@ -59,7 +62,8 @@ impl Merge {
             view: RemoteView::open(&tx, service)?,
             baseline: Baseline::open(&tx, service)?,
             policy,
-            raw_and_video,
+            filter,
+            kinds: Kinds::open(&tx, service)?,
             local_coverage,
             remote_coverage,
         })
@@ -113,13 +117,9 @@ impl Merge {
             collector.skip(path.clone(), Why::NameTaken { path: remote_path.clone() });
         }
 
-        let mut excluded = false;
-        for (side, seen, at) in [(Side::Local, local.is_some(), &path), (Side::Remote, remote.is_some(), &remote_path)] {
-            let filter = Filter { raw_and_video: self.raw_and_video, index: &self.index, view: &self.view };
-            excluded |= seen && !filter.admits(side, at)?;
-        }
-        if excluded {
-            collector.skip(path, Why::RawAndVideoOff);
+        let sides = Sides { index: &self.index, view: &self.view, kinds: &self.kinds };
+        let seen = (local.is_some().then_some(&path), remote.is_some().then_some(&remote_path));
+        if self.filter.holds_back(&sides, seen.0, seen.1)? {
             return Ok(());
         }
 
@@ -161,16 +161,17 @@ impl Contents for Merge {
         size: Option<u64>,
         wanted: &dyn Fn(&RelPath) -> bool,
     ) -> Result<Option<(RelPath, Held)>, StoreError> {
+        let wanted = |path: &RelPath| wanted(path) && !self.filter.hides(path);
         if side == Side::Local {
-            let Some(path) = self.index.holding_where(digests, wanted)? else { return Ok(None) };
+            let Some(path) = self.index.holding_where(digests, &wanted)? else { return Ok(None) };
             return Ok(self.index.get(&path)?.map(|row| (path, Held::Local(row.version()))));
         }
-        if let Some(path) = self.view.holding_where(digests, wanted)? {
+        if let Some(path) = self.view.holding_where(digests, &wanted)? {
             let there = self.view.get(&path)?.filter(|version| size.is_none() || version.size == size);
             return Ok(there.map(|version| (path, Held::Remote(version))));
         }
         // A server without checksums: what was in step there and still is as it was.
-        self.still_there(digests, wanted)
+        self.still_there(digests, &wanted)
     }
 
     fn files_below(&self, side: Side, path: &RelPath) -> Result<Option<u64>, StoreError> {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::client::{ClientError, Member, Verified, verify};
 use crate::library::{LibraryError, OnDisk, Open, Tree};
 use crate::reconcile::{Action, Held, Step, parking};
+use crate::store::remote;
 use crate::types::{Expect, LocalVersion, Mtime, RelPath, RemoteVersion, Side};
 
 use super::execute::{Execution, StepError};
@@ -57,7 +58,7 @@ impl Execution {
             }
             Side::Local => {
                 let action = Action::Download { source: remote.clone(), expect: Held::expect_here(replaces.as_ref()) };
-                Box::pin(self.one(Step { action, ..step })).await
+                self.download_all(vec![Step { action, ..step }]).await
             }
         }
     }
@@ -85,6 +86,7 @@ impl Execution {
                         Record::uploaded(&step.local, *local, &proof)
                     }
                 }
+                .gone_there(from)
             }
             Side::Local => {
                 let remote = &self.proven(step, local, remote).await?;
@@ -150,6 +152,9 @@ impl Execution {
         }
         let found = if side == Side::Remote { self.find_there(files).await? } else { BTreeMap::new() };
         let mut records = Vec::new();
+        if side == Side::Remote {
+            self.forget_there(from.clone()).await?;
+        }
         for step in files {
             let Action::Move { base, local, remote, .. } = &step.action else { continue };
             let record = match side {
@@ -167,6 +172,12 @@ impl Execution {
             }
         }
         Ok(records)
+    }
+
+    /// A folder of the service is no more.
+    pub(super) async fn forget_there(&self, folder: RelPath) -> Result<(), StepError> {
+        let (store, service) = (self.sync.store.clone(), self.sync.service.id);
+        Ok(blocking(move || Ok(store.write_soon(move |tx| remote::remove_all(tx, service, &folder))?)).await?)
     }
 
     async fn move_each(self: &Arc<Self>, files: &[Step]) -> Vec<Record> {
@@ -188,7 +199,7 @@ impl Execution {
             let members = self.sync.client.list(&folder).await?.unwrap_or_default().members;
             found.extend(members.into_iter().filter_map(|member| match member {
                 Member::File(path, version) => Some((path, version)),
-                Member::Folder(_) => None,
+                Member::Folder(..) => None,
             }));
         }
         Ok(found)
@@ -200,7 +211,8 @@ impl Execution {
         let Err(error) = self.ask_rename(from, to, what, expect).await else { return Ok(()) };
         let lost = matches!(&error, ClientError::Broken { .. } | ClientError::Timeout { .. })
             || matches!(&error, ClientError::Status { status, .. } if status.is_server_error());
-        if lost && self.is_renamed(from, to, what).await.unwrap_or(false) {
+        // Of a single file the client has found out by itself.
+        if lost && matches!(what, Named::Folder) && self.folder_is_renamed(from, to).await.unwrap_or(false) {
             return Ok(());
         }
         let taken = matches!(&error, ClientError::Changed(_))
@@ -223,14 +235,8 @@ impl Execution {
         }
     }
 
-    async fn is_renamed(&self, from: &RelPath, to: &RelPath, what: Named<'_>) -> Result<bool, ClientError> {
-        Ok(match what {
-            Named::File(version) => {
-                let there = self.sync.client.look(to).await?;
-                self.sync.client.look(from).await?.is_none() && there.is_some_and(|now| now.unchanged_since(version))
-            }
-            Named::Folder => self.sync.client.list(from).await?.is_none() && self.sync.client.list(to).await?.is_some(),
-        })
+    async fn folder_is_renamed(&self, from: &RelPath, to: &RelPath) -> Result<bool, ClientError> {
+        Ok(self.sync.client.list(from).await?.is_none() && self.sync.client.list(to).await?.is_some())
     }
 
     /// Copies on the service, to a free name; then, if it replaces something, by MOVE into its place.

@@ -8,6 +8,7 @@ use crate::reconcile::{Action, Step};
 use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion, Side};
 
 use super::Noted;
+use super::download::is_rejoined;
 use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::blocking;
@@ -65,11 +66,14 @@ impl Execution {
 
     /// Follows a deletion of the other side.
     pub(super) async fn delete(self: &Arc<Self>, step: &Step) -> Result<Vec<Record>, StepError> {
+        let mut record = Record::forgotten(&step.local);
         match &step.action {
             Action::Delete { side: Side::Remote, remote: Some(version), .. } => {
                 self.unchanged(&step.remote, version).await?;
                 self.sync.client.delete(&step.remote, &Expect::Version(version.clone())).await?;
+                record = record.gone_there(&step.remote);
             }
+            Action::Delete { side: Side::Local, .. } if is_rejoined(&self.sync.store, self.sync.service.id, step)? => return Ok(Vec::new()),
             Action::Delete { side: Side::Local, local: Some(version), .. } => {
                 let (tree, path, version) = (self.sync.tree.clone(), step.local.clone(), *version);
                 let removed = blocking(move || Ok(tree.remove_file(&path, &Expect::Version(version.into())))).await;
@@ -81,7 +85,7 @@ impl Execution {
             _ => return Err(StepError::Refused("nothing to delete".into())),
         }
         self.count(|report| report.deleted += 1);
-        Ok(vec![Record::forgotten(&step.local)])
+        Ok(vec![record])
     }
 
     /// Looks once more, right before an effect, that the service still has what the plan was made from. Not every server honours If-Match.
