@@ -247,7 +247,7 @@ impl Collector {
         self.gone[o].iter().enumerate().for_each(|(at, item)| gone.insert(&item.agreed(), at));
         let mut looks: HashMap<Look, usize> = HashMap::new();
         if origin == Side::Remote {
-            let look = |item: &Item| Look::of(item.base.as_ref()?.remote.as_ref()?);
+            let look = |item: &Item| Look::of(item.base.as_ref()?.remote.as_ref()?).filter(|_| !item.agreed().is_empty());
             looks.extend(self.gone[o].iter().enumerate().filter_map(|(at, item)| Some((look(item)?, at))));
         }
         let mut edited = Finder::default();
