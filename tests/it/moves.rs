@@ -316,3 +316,44 @@ fn a_rename_on_a_server_without_checksums_is_followed_when_the_bytes_prove_it() 
     assert_eq!(node.trashed(), ["two"]);
     assert_counts(&node.sync(), &[]);
 }
+
+#[test]
+fn apache_is_asked_to_move_and_copy_and_its_renames_are_followed() {
+    let sandbox = Sandbox::new();
+    let Some(server) = crate::peers::apache_with(&sandbox, "") else { return };
+    let node = sandbox.node("n");
+    node.connect("apache", &server.url, &["--folder", "/Photos & more", "--deletes", "trash"]);
+    let photos = server.files.join("Photos & more");
+    let there = || {
+        let mut files = crate::support::tree(&photos);
+        files.retain(|path, _| !path.contains(".DAV/"));
+        files
+    };
+    NAMES.iter().for_each(|(path, _)| node.put(path, path));
+    for number in 0..3 {
+        node.put(&format!("A folder/{number}.jpg"), &format!("picture {number}"));
+        node.put(&format!("A folder/deep/{number}.xmp"), &format!("sidecar {number}"));
+    }
+    node.sync();
+
+    rename_all(&node, &NAMES);
+    node.rename("A folder", "Another/one & only");
+    node.put("again.xmp", "sidecar 1");
+    for empty in ["d", "A folder"] {
+        let _ = std::fs::remove_dir(node.library.join(empty));
+    }
+    let report = node.sync();
+    assert_counts(&report, &[("moved", 14)]);
+    assert_eq!((&report["copied"], &report["bytes_up"]), (&1.into(), &0.into()), "{report:#}");
+    assert_eq!(node.files(), there());
+    assert!(!photos.join("A folder").exists() && !photos.join("d").exists());
+    assert_counts(&node.sync(), &[]);
+
+    std::fs::rename(photos.join("Another/one & only"), photos.join("Third")).unwrap();
+    std::fs::rename(photos.join("swap 1.jpg"), photos.join("no swap.jpg")).unwrap();
+    let report = node.sync();
+    assert_counts(&report, &[("moved", 7)]);
+    assert_eq!(node.files(), there());
+    assert!(node.trashed().is_empty());
+    assert_counts(&node.sync(), &[]);
+}
