@@ -50,7 +50,7 @@ pub(super) struct Item {
     pub remote: RelPath,
     pub here: Option<LocalVersion>,
     pub there: Option<RemoteVersion>,
-    pub base: Option<Base>,
+    pub base: Option<Box<Base>>,
     pub decision: Decision,
     /// Another item has taken its part over.
     pub taken: bool,
@@ -62,6 +62,20 @@ impl Item {
             Side::Local => &self.local,
             Side::Remote => &self.remote,
         }
+    }
+
+    /// Gives away everything in it.
+    pub(super) fn give_up(&mut self) -> Item {
+        let nothing = Item {
+            local: RelPath::root(),
+            remote: RelPath::root(),
+            here: None,
+            there: None,
+            base: None,
+            decision: Decision::Nothing,
+            taken: true,
+        };
+        std::mem::replace(self, nothing)
     }
 
     /// What a side holds of it now.
@@ -87,7 +101,7 @@ impl Item {
 
     /// The digests that both sides agreed on.
     pub(super) fn agreed(&self) -> KnownDigests {
-        match &self.base {
+        match self.base.as_deref() {
             Some(Base { local: Some(local), remote: Some(remote) }) if local.is(remote) == Some(true) => local.digests.into(),
             _ => KnownDigests::default(),
         }
@@ -172,7 +186,7 @@ impl Collector {
             return;
         }
 
-        let item = Item { local, remote, here, there, base: row.base, decision, taken: false };
+        let item = Item { local, remote, here, there, base: row.base.map(Box::new), decision, taken: false };
         let list = match (&item.decision, &item.here, &item.there) {
             (Decision::Upload(Why::New), Some(_), None) => &mut self.new[Side::Local as usize],
             (Decision::Download(Why::New), None, Some(_)) => &mut self.new[Side::Remote as usize],
@@ -280,6 +294,9 @@ impl Collector {
 
     /// The same content new on both sides under different names: one row joins them, nothing travels.
     fn match_new_with_new(&mut self) {
+        if self.new.iter().any(Vec::is_empty) {
+            return;
+        }
         let [mut here, mut there] = std::mem::take(&mut self.new);
         let mut finder = Finder::default();
         let candidates = here.iter().enumerate().filter(|(_, item)| deduplicates(&item.local));
@@ -347,10 +364,10 @@ fn moved_and_edited(side: Side, old: &mut Item, new: &Item) -> Option<Step> {
     }
     let mut step = moved(side, old, new)?;
     let base = old.base.as_ref()?;
-    let agreed = match side {
+    let agreed = Box::new(match side {
         Side::Remote => Base { local: new.here, remote: base.remote.clone() },
         Side::Local => Base { local: base.local, remote: new.there.clone() },
-    };
+    });
     if let Action::Move { agreed: of_step, .. } = &mut step.action {
         *of_step = Some(agreed.clone());
     }

@@ -222,12 +222,12 @@ impl World {
                 self.agree(local, remote);
             }
             Action::Move { side, from, base, replaces, agreed, .. } => {
-                self.replace(*side, step.at(*side), replaces.as_ref());
+                self.replace(*side, step.at(*side), replaces.as_deref());
                 let content = self.tree(*side).remove(from).unwrap_or_else(|| panic!("{from} is not there: {step:?}"));
                 self.tree(*side).insert(step.at(*side).clone(), content);
                 base.as_ref().map(|base| self.base.remove(base));
                 match agreed {
-                    Some(agreed) => drop(self.base.insert(local, (remote, agreed.clone()))),
+                    Some(agreed) => drop(self.base.insert(local, (remote, Base::clone(agreed)))),
                     None => {
                         assert_eq!(self.local[&local], self.remote[&remote], "{step:?}");
                         self.agree(local, remote);
@@ -256,7 +256,7 @@ impl World {
                 self.tree(*side).insert(to.clone(), content);
             }
             Action::Copy { side, from, replaces, .. } => {
-                self.replace(*side, step.at(*side), replaces.as_ref());
+                self.replace(*side, step.at(*side), replaces.as_deref());
                 let content = self.tree(*side)[from];
                 self.tree(*side).insert(step.at(*side).clone(), content);
                 assert_eq!(self.local[&local], self.remote[&remote], "{step:?}");

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::client::{ClientError, Member, Verified, verify};
 use crate::library::{LibraryError, OnDisk, Open, Tree};
-use crate::reconcile::{Action, Held, Step, parking};
+use crate::reconcile::{Action, Base, Held, Step, parking};
 use crate::store::remote;
 use crate::types::{Expect, LocalVersion, Mtime, RelPath, RemoteVersion, Side};
 
@@ -53,11 +53,11 @@ impl Execution {
         };
         match side {
             Side::Remote => {
-                let action = Action::Upload { source: *local, expect: Held::expect_there(replaces.as_ref()) };
+                let action = Action::Upload { source: *local, expect: Held::expect_there(replaces.as_deref()) };
                 self.upload_batch(vec![Step { action, ..step }]).await
             }
             Side::Local => {
-                let action = Action::Download { source: remote.clone(), expect: Held::expect_here(replaces.as_ref()) };
+                let action = Action::Download { source: remote.clone(), expect: Held::expect_here(replaces.as_deref()) };
                 self.download_all(vec![Step { action, ..step }]).await
             }
         }
@@ -73,14 +73,14 @@ impl Execution {
                     Some(_) => self.sync.client.look(from).await?.ok_or_else(|| vanished(from))?,
                     None => self.unchanged(from, remote).await?,
                 };
-                if let Some(Held::Remote(there)) = replaces {
+                if let Some(Held::Remote(there)) = replaces.as_deref() {
                     self.unchanged(&step.remote, there).await?;
                 }
                 self.ensure_folder(&step.remote.parent().unwrap_or_default()).await?;
-                self.rename_there(from, &step.remote, Named::File(&now), &Held::expect_there(replaces.as_ref())).await?;
+                self.rename_there(from, &step.remote, Named::File(&now), &Held::expect_there(replaces.as_deref())).await?;
                 let found = self.sync.client.look(&step.remote).await?;
                 match agreed {
-                    Some(agreed) => Record::renamed(&step.local, &step.remote, agreed.clone()),
+                    Some(agreed) => Record::renamed(&step.local, &step.remote, Base::clone(agreed)),
                     None => {
                         let proof = verify::verify(&step.remote, local, found).map_err(StepError::NotProven)?;
                         Record::uploaded(&step.local, *local, &proof)
@@ -91,10 +91,10 @@ impl Execution {
             Side::Local => {
                 let remote = &self.proven(step, local, remote).await?;
                 let (tree, from, to) = (self.sync.tree.clone(), from.clone(), step.local.clone());
-                let expect = Held::expect_here(replaces.as_ref());
+                let expect = Held::expect_here(replaces.as_deref());
                 self.disk(move || rename_here(&tree, &from, &to, expect)).await?;
                 match agreed {
-                    Some(agreed) => Record::renamed(&step.local, &step.remote, agreed.clone()),
+                    Some(agreed) => Record::renamed(&step.local, &step.remote, Base::clone(agreed)),
                     None => adopted(step, local, remote)?,
                 }
             }
@@ -310,7 +310,7 @@ impl Execution {
     async fn copy_here(self: &Arc<Self>, step: &Step) -> Result<Vec<Record>, StepError> {
         let Action::Copy { from, local, remote, replaces, .. } = &step.action else { return Ok(Vec::new()) };
         let (tree, from, to, content) = (self.sync.tree.clone(), from.clone(), step.local.clone(), local.digests.content);
-        let (expect, mtime) = (Held::expect_here(replaces.as_ref()), remote.modified.map(Mtime::from_seconds));
+        let (expect, mtime) = (Held::expect_here(replaces.as_deref()), remote.modified.map(Mtime::from_seconds));
         let committed = self.disk(move || {
             let Open { mut file, .. } = tree.open_file(&from)?;
             let mut staged = tree.stage()?;
