@@ -32,3 +32,4 @@ mod rights;
 mod serve;
 mod support;
 mod sync;
+mod table;
