@@ -28,6 +28,7 @@ mod trash;
 mod tree;
 mod unindexed;
 mod uploads;
+mod verify;
 mod view;
 mod watch;
 
@@ -43,6 +44,7 @@ pub use staged::{Committed, Staged};
 pub use trash::{Emptied, Reason, Trash, Trashed};
 pub use tree::{Kind, Member, OnDisk, Open, Stat, Tree};
 pub use uploads::{Assembly, Chunk, IncomingChunk, UploadError, Uploads, WeakUploads};
+pub use verify::{Checked, Pace, accept, verify_some};
 pub use view::View;
 pub use watch::{Blind, Noticed, Waker, Watch};
 

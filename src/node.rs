@@ -13,6 +13,7 @@ mod operations;
 mod start;
 mod tombstones;
 mod upkeep;
+mod verify;
 
 pub use care::{Care, TRASH_DAYS};
 pub use caretaker::CareSettings;

@@ -9,6 +9,7 @@ mod conflicts;
 mod download;
 mod execute;
 mod filter;
+mod mend;
 mod merge;
 mod observe;
 mod record;
@@ -21,5 +22,6 @@ mod upload;
 mod walk;
 
 pub use conflicts::{Conflict, CopyName, Version, conflicts};
+pub use mend::mend;
 pub use report::{Noted, PlannedStep, Report};
 pub use run::{Options, Sync, SyncError};

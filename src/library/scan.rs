@@ -10,6 +10,7 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::events::{Event, Events};
 use crate::reconcile::Coverage;
+use crate::store::damage::{self, Damage};
 use crate::store::folders::Folders;
 use crate::store::index::{FileRow, Index};
 use crate::store::{Store, changes, index};
@@ -24,6 +25,8 @@ pub use parts::{Parts, scan_parts};
 /// Rows that are written in one transaction. They touch pages all over the tables of digests, so that a few large ones cost far less than
 /// many small ones.
 const BATCH: usize = 4000;
+/// Why a damaged file takes no part in anything.
+const DAMAGED: &str = "its bytes changed though nobody wrote it: it is damaged (see `twinlens index --verify`)";
 
 /// What a scan found.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +77,8 @@ struct Scan<'a> {
     unsettled: &'a (dyn Fn(&RelPath, &Stat) -> bool + Sync),
     /// Rows of files that are gone from their paths, by inode: they may only have been renamed.
     moved: HashMap<u64, FileRow>,
+    /// Damaged files, by inode: renamed, they are no new versions either.
+    damaged: HashMap<u64, Damage>,
     files: AtomicU64,
     hashed: AtomicU64,
     bytes: AtomicU64,
@@ -89,6 +94,8 @@ struct Found {
     folders: HashSet<RelPath>,
     coverage: Coverage,
     later: BTreeSet<RelPath>,
+    /// Damaged files under new names.
+    damaged: Vec<(RelPath, Damage)>,
     failure: Option<LibraryError>,
 }
 
@@ -110,6 +117,7 @@ impl<'a> Scan<'a> {
             stop,
             unsettled,
             moved: HashMap::new(),
+            damaged: damage::all(&tx)?.into_iter().map(|(_, damage)| (damage.inode, damage)).collect(),
             files: AtomicU64::new(0),
             hashed: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -199,6 +207,11 @@ impl<'a> Scan<'a> {
         if self.stopped() {
             return None;
         }
+        if let Some(damage) = self.damaged.get(&stat.inode).filter(|damage| (damage.size, damage.mtime) == (stat.size, stat.mtime)) {
+            self.renamed.fetch_add(1, Ordering::Relaxed);
+            self.lock().damaged.push((path.clone(), damage.clone()));
+            return Some((path.clone(), *stat, damage.good));
+        }
         if let Some(row) = self.moved.get(&stat.inode).filter(|row| stat.matches(row)) {
             self.renamed.fetch_add(1, Ordering::Relaxed);
             return Some((path.clone(), *stat, row.digests));
@@ -264,8 +277,15 @@ impl<'a> Scan<'a> {
 
     /// Writes down what is left. After a look at everything, folders that the index knows and the disk no longer has lose their files.
     fn finish(self, everything: bool) -> Result<ScanReport, LibraryError> {
-        let found = std::mem::take(&mut *self.lock());
+        let mut found = std::mem::take(&mut *self.lock());
         self.remember(found.rows)?;
+        let damaged = std::mem::take(&mut found.damaged);
+        if !damaged.is_empty() {
+            self.store.write(move |tx| damaged.iter().try_for_each(|(path, damage)| damage::put(tx, path, damage)))?;
+        }
+        for (path, _) in damage::all(&self.store.read()?)? {
+            found.coverage.exclude(path, DAMAGED);
+        }
         if let Some(failure) = found.failure {
             return Err(failure);
         }

@@ -212,12 +212,15 @@ impl Node {
             Ok((files, rows.collect::<Vec<_>>()))
         })
         .await?;
+        let (damaged, verified) = self.health().await?;
         Ok(json!({
             "library": self.library_path().map(|path| path.display().to_string()),
             "files": files,
             "url": self.url(),
             "public": self.is_public(),
             "services": runs,
+            "damaged": damaged,
+            "verified": verified,
         }))
     }
 

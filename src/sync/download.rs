@@ -17,7 +17,7 @@ use super::record::Record;
 use super::run::blocking;
 
 /// Bytes that are gathered before they are written and hashed on a blocking thread.
-const GATHER: usize = 1 << 20;
+pub(super) const GATHER: usize = 1 << 20;
 
 /// A download that is complete and checked, but not yet published.
 pub(super) struct Fetched {
@@ -199,7 +199,7 @@ fn free_partner(store: &Store, service: ServiceId, at: &RelPath) -> Option<Local
     taken.is_none().then(|| row.version())
 }
 
-fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
+pub(super) fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
     let mut staged = match staged {
         Some(staged) => staged,
         None => tree.stage()?,

@@ -3,3 +3,4 @@
 mod conflicts;
 mod tombstones;
 mod trash;
+mod verify;
