@@ -10,6 +10,7 @@ mod conflicts;
 mod control;
 mod failure;
 mod operations;
+mod restored;
 mod start;
 mod tombstones;
 mod upkeep;

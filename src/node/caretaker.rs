@@ -17,7 +17,7 @@ use super::{Failure, Node, TRASH_DAYS};
 /// After reading for a while it rests for so many times as long: others have the disk for most of the time.
 const REST: u32 = 3;
 
-/// How often the trash is looked at. By the names in it alone, so that it costs nothing; what counts is the clock, not how long we ran.
+/// How often the trash is looked at and the seal renewed. By the names in it alone, so that it costs nothing; what counts is the clock, not how long we ran.
 const LOOK: Duration = Duration::from_secs(3600);
 
 /// How a serving node looks after the library.
@@ -45,24 +45,26 @@ impl Caretaker {
     /// Begins to look after a node that serves, as long as the library's marker is there.
     pub(super) fn start(node: &Arc<Node>, originals: Tree, library: LibraryId, import: Option<Tree>, settings: CareSettings) -> Self {
         let mut caretaker = Self { stop: Arc::default(), tasks: Vec::new() };
-        if let Some(keep) = settings.keep_trash {
-            let originals = originals.clone();
-            caretaker.tasks.push(tokio::spawn(async move {
-                loop {
-                    let (root, trees) = (originals.clone(), std::iter::once(originals.clone()).chain(import.clone()));
-                    let done = blocking(move || {
-                        library::check_marker(root.root(), library)?;
-                        trees.into_iter().for_each(|tree| let_go(&tree, keep));
-                        Ok(())
-                    });
-                    // The upkeep says that the library is away.
-                    if let Err(error) = done.await {
-                        tracing::debug!(%error, "the trash was not looked at");
+        let (root, keep) = (originals.clone(), settings.keep_trash);
+        caretaker.tasks.push(tokio::spawn(async move {
+            loop {
+                let (root, trees) = (root.clone(), std::iter::once(root.clone()).chain(import.clone()));
+                let done = blocking(move || {
+                    library::check_marker(root.root(), library)?;
+                    // So that a backup of this hour is told from one of the next.
+                    root.renew_seal()?;
+                    if let Some(keep) = keep {
+                        trees.for_each(|tree| let_go(&tree, keep));
                     }
-                    tokio::time::sleep(LOOK).await;
+                    Ok(())
+                });
+                // The upkeep says that the library is away.
+                if let Err(error) = done.await {
+                    tracing::debug!(%error, "the library was not looked after");
                 }
-            }));
-        }
+                tokio::time::sleep(LOOK).await;
+            }
+        }));
         if let Some(interval) = settings.verify {
             let reader = Reader { node: Arc::downgrade(node), tree: originals, library, interval, stop: Arc::clone(&caretaker.stop) };
             caretaker.tasks.push(tokio::spawn(reader.run()));

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, ClientError, Endpoint, Fingerprint};
 use crate::reconcile::{Deletes, Policy};
-use crate::store::documents::{self, RUNS, SERVICES};
+use crate::store::documents::{self, CAUTIOUS, RUNS, SERVICES};
 use crate::store::{Store, StoreError, baseline, remote};
 use crate::types::{RelPath, ServiceId};
 
@@ -185,6 +185,7 @@ impl Services {
             baseline::clear(tx, id)?;
             remote::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
+            CAUTIOUS.remove(tx, &id.0.to_string())?;
             SERVICES.remove(tx, &key)?;
             Ok(())
         })?)

@@ -24,13 +24,15 @@ pub const LOCKS: Documents = Documents(TableDefinition::new("locks"));
 pub(super) const DAMAGE: Documents = Documents(TableDefinition::new("damage"));
 /// How far the looks at every byte came.
 pub(super) const PASSES: Documents = Documents(TableDefinition::new("verify-passes"));
+/// Services whose next sync follows no deletions, by their ids.
+pub const CAUTIOUS: Documents = Documents(TableDefinition::new("cautious"));
 /// The report of each service's last run, by the service's id.
 pub const RUNS: Documents = Documents(TableDefinition::new("runs"));
 /// How far the looks at each service came, by the service's id.
 pub(super) const LISTED: Documents = Documents(TableDefinition::new("listed"));
 
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
-    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, DAMAGE, PASSES] {
+    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, DAMAGE, PASSES, CAUTIOUS] {
         tx.open_table(documents.0)?;
     }
     Ok(())
