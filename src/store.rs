@@ -14,6 +14,7 @@ pub mod documents;
 pub mod folders;
 pub mod ids;
 pub mod index;
+pub mod kinds;
 pub mod listed;
 pub mod meta;
 pub mod properties;

@@ -266,6 +266,18 @@ pub(super) struct ServiceSyncArgs {
     /// What a deletion on one side does on the other
     #[arg(long, value_name = "ignore|trash")]
     deletes: Option<DeletesArg>,
+    /// Leave out what matches, as in .gitignore: '*.psd', 'Private/', '/Top/*.tif'; may be repeated; replaces those set before, "" clears
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Leave nothing out
+    #[arg(long, conflicts_with = "exclude")]
+    no_exclude: bool,
+    /// Sync only what matches; may be repeated; replaces those set before, "" clears
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// Sync everything that is not left out
+    #[arg(long, conflicts_with = "include")]
+    no_include: bool,
 }
 
 impl ServiceSyncArgs {
@@ -283,6 +295,8 @@ impl ServiceSyncArgs {
                 DeletesArg::Ignore => Deletes::Ignore,
                 DeletesArg::Trash => Deletes::Trash,
             }),
+            include: (self.no_include || !self.include.is_empty()).then(|| self.include.clone()),
+            exclude: (self.no_exclude || !self.exclude.is_empty()).then(|| self.exclude.clone()),
         }
     }
 }

@@ -60,6 +60,9 @@ pub(super) fn text(care: &Care, answer: &Value) -> String {
         }
         Care::ForgetTombstones { .. } => {
             let count = answer["forgotten"].as_array().map_or(0, Vec::len);
+            if count == 0 {
+                return format!("no deletion is remembered of {}\n", string(answer, "service"));
+            }
             format!("{count} deletions are forgotten; the next sync with {} may bring those files back\n", string(answer, "service"))
         }
     };

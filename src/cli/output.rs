@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::accounts::{AppPassword, User};
 use crate::node::Command;
-use crate::sync::{Noted, Report};
+use crate::sync::{HeldBack, Noted, Report};
 
 /// The text for an answer.
 pub(super) fn text(command: &Command, answer: &Value) -> String {
@@ -95,6 +95,12 @@ fn service(service: &Value) -> String {
         yes("raw_and_video"),
         string(sync, "deletes"),
     );
+    for (title, key) in [("only", "include"), ("leave out", "exclude")] {
+        let patterns: Vec<&str> = sync[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if !patterns.is_empty() {
+            let _ = writeln!(text, "  {title:<13}  {}", patterns.join("  "));
+        }
+    }
     text
 }
 
@@ -145,6 +151,9 @@ fn reports(answer: &Value) -> String {
     reports.iter().map(report).collect()
 }
 
+/// Skipped files that have a line of their own; `--json` tells of more.
+const LINES: usize = 100;
+
 /// A report in words.
 pub(super) fn report(report: &Report) -> String {
     let mut text = String::new();
@@ -173,16 +182,27 @@ pub(super) fn report(report: &Report) -> String {
             report.adopted,
             report.verified,
             report.conflicts.len(),
-            report.skipped.len(),
+            report.skipped_total,
             report.failed.len(),
             report.requests,
             report.seconds
         );
     }
-    for (word, list) in [("conflict", &report.conflicts), ("skipped", &report.skipped), ("failed", &report.failed)] {
+    for HeldBack { reason, files } in &report.held_back {
+        let first: Vec<&str> = report.skipped.iter().filter(|one| one.reason == *reason).map(|one| one.path.as_str()).take(3).collect();
+        let more = if *files > first.len() as u64 { ", ..." } else { "" };
+        let _ = writeln!(text, "  held back: {files} files: {reason}: {}{more}", first.join(", "));
+    }
+    let held = |one: &&Noted| !report.held_back.iter().any(|held| held.reason == one.reason);
+    let skipped: Vec<Noted> = report.skipped.iter().filter(held).take(LINES).cloned().collect();
+    for (word, list) in [("conflict", &report.conflicts), ("skipped", &skipped), ("failed", &report.failed)] {
         for Noted { path, reason } in list {
             let _ = writeln!(text, "  {word}: {path}: {reason}");
         }
+    }
+    let named = skipped.len() as u64 + report.held_back.iter().map(|held| held.files).sum::<u64>();
+    if report.skipped_total > named {
+        let _ = writeln!(text, "  skipped: {} more", report.skipped_total - named);
     }
     text
 }

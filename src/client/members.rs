@@ -188,10 +188,9 @@ struct Answer<'a> {
 impl Answer<'_> {
     fn read(mut self, source: Pieces) -> Result<(), ClientError> {
         let unreadable = |error| self.client.not_a_multistatus(error);
-        let mut items = Items::new(source).map_err(unreadable)?;
         let mut batch = Batch::default();
-        while let Some(item) = items.next().map_err(unreadable)? {
-            match item {
+        for item in Items::new(source).map_err(unreadable)? {
+            match item.map_err(unreadable)? {
                 Item::SyncToken(token) => batch.token = Some(token),
                 Item::Resource(resource) => batch.cut |= self.take(*resource, &mut batch.told)?,
             }

@@ -62,8 +62,7 @@ impl<R: BufRead> Items<R> {
         Ok(Self { reader })
     }
 
-    /// What is told next; none at the end of the whole document.
-    pub fn next(&mut self) -> Result<Option<Item>, XmlError> {
+    fn read(&mut self) -> Result<Option<Item>, XmlError> {
         loop {
             match self.reader.token()? {
                 Token::Start(name) if name.is_dav("response") => return Ok(Some(Item::Resource(Box::new(response(&mut self.reader)?)))),
@@ -79,16 +78,23 @@ impl<R: BufRead> Items<R> {
     }
 }
 
+/// Ends where the whole document does. After an error there is nothing to be asked for.
+impl<R: BufRead> Iterator for Items<R> {
+    type Item = Result<Item, XmlError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}
+
 /// Reads a 207 body that is whole. Every `response` is there, or it is an error.
 pub fn parse(body: &str) -> Result<Vec<Resource>, XmlError> {
-    let mut items = Items::new(body.as_bytes())?;
-    let mut resources = Vec::new();
-    while let Some(item) = items.next()? {
-        if let Item::Resource(resource) = item {
-            resources.push(*resource);
-        }
-    }
-    Ok(resources)
+    let resource = |item| match item {
+        Ok(Item::Resource(resource)) => Some(Ok(*resource)),
+        Ok(Item::SyncToken(_)) => None,
+        Err(error) => Some(Err(error)),
+    };
+    Items::new(body.as_bytes())?.filter_map(resource).collect()
 }
 
 fn response(reader: &mut Reader<impl BufRead>) -> Result<Resource, XmlError> {

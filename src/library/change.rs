@@ -79,6 +79,23 @@ impl Tree {
         self.forget(path)
     }
 
+    /// Removes a folder in which nothing is, and says whether it did. One with anything in it stays.
+    pub fn remove_if_empty(&self, path: &RelPath) -> Result<bool, LibraryError> {
+        if path.is_root() || self.stat(path)?.is_none_or(|stat| stat.kind != Kind::Folder) {
+            return Ok(false);
+        }
+        let _alone = self.alone();
+        let place = self.locate(path)?;
+        match fs::remove_dir(&place) {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => return Ok(false),
+            Err(error) => return Err(LibraryError::io(path, error)),
+        }
+        sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
+        self.forget(path)?;
+        Ok(true)
+    }
+
     /// Renames a file or a whole folder. Nothing may be at the new place.
     pub fn rename(&self, from: &RelPath, to: &RelPath) -> Result<(), LibraryError> {
         self.rename_onto(from, to, false)

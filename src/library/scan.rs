@@ -84,7 +84,17 @@ struct Scan<'a> {
     bytes: AtomicU64,
     renamed: AtomicU64,
     removed: AtomicU64,
+    /// Files that are the same to the byte in another inode.
+    copied: AtomicU64,
     found: Mutex<Found>,
+}
+
+/// A file of the same size and time in another inode with other bytes.
+struct Rewritten {
+    path: RelPath,
+    stat: Stat,
+    good: Digests,
+    found: Digests,
 }
 
 #[derive(Default)]
@@ -96,6 +106,7 @@ struct Found {
     later: BTreeSet<RelPath>,
     /// Damaged files under new names.
     damaged: Vec<(RelPath, Damage)>,
+    rewritten: Vec<Rewritten>,
     failure: Option<LibraryError>,
 }
 
@@ -123,6 +134,7 @@ impl<'a> Scan<'a> {
             bytes: AtomicU64::new(0),
             renamed: AtomicU64::new(0),
             removed: AtomicU64::new(0),
+            copied: AtomicU64::new(0),
             found: Mutex::default(),
         }))
     }
@@ -180,7 +192,7 @@ impl<'a> Scan<'a> {
                     match known.remove(&member.path) {
                         Some(row) if stat.matches(&row) => {}
                         _ if (self.unsettled)(&member.path, &stat) => drop(self.lock().later.insert(folder.clone())),
-                        _ => changed.push((member.path, stat)),
+                        row => changed.push((member.path, stat, row)),
                     }
                 }
                 Err(reason) => {
@@ -192,7 +204,7 @@ impl<'a> Scan<'a> {
         self.forget(known.into_keys().collect(), false)?;
         self.forget(litter, true)?;
         for batch in changed.chunks(BATCH) {
-            let rows: Vec<_> = batch.into_par_iter().filter_map(|(path, stat)| self.read(path, stat)).collect();
+            let rows: Vec<_> = batch.into_par_iter().filter_map(|(path, stat, row)| self.read(path, stat, row.as_ref())).collect();
             let full = {
                 let mut found = self.lock();
                 found.rows.extend(rows);
@@ -203,7 +215,7 @@ impl<'a> Scan<'a> {
         Ok(below)
     }
 
-    fn read(&self, path: &RelPath, stat: &Stat) -> Option<(RelPath, Stat, Digests)> {
+    fn read(&self, path: &RelPath, stat: &Stat, known: Option<&FileRow>) -> Option<(RelPath, Stat, Digests)> {
         if self.stopped() {
             return None;
         }
@@ -221,6 +233,14 @@ impl<'a> Scan<'a> {
                 let hashed = self.hashed.fetch_add(1, Ordering::Relaxed) + 1;
                 let bytes = self.bytes.fetch_add(stat.size, Ordering::Relaxed) + stat.size;
                 self.events.publish(Event::Scanning { hashed, bytes });
+                match known.filter(|known| (known.size, known.mtime) == (stat.size, stat.mtime)) {
+                    Some(known) if known.digests == digests => drop(self.copied.fetch_add(1, Ordering::Relaxed)),
+                    Some(known) => {
+                        self.lock().rewritten.push(Rewritten { path: path.clone(), stat, good: known.digests, found: digests });
+                        return None;
+                    }
+                    None => {}
+                }
                 Some((path.clone(), stat, digests))
             }
             Err(LibraryError::NotFound(_)) => None,
@@ -278,6 +298,7 @@ impl<'a> Scan<'a> {
     /// Writes down what is left. After a look at everything, folders that the index knows and the disk no longer has lose their files.
     fn finish(self, everything: bool) -> Result<ScanReport, LibraryError> {
         let mut found = std::mem::take(&mut *self.lock());
+        self.judge(&mut found);
         self.remember(found.rows)?;
         let damaged = std::mem::take(&mut found.damaged);
         if !damaged.is_empty() {
@@ -315,6 +336,20 @@ impl<'a> Scan<'a> {
             coverage: found.coverage,
             later: found.later,
         })
+    }
+
+    /// Files that somebody wrote anew with their old size and time were edited, by a program that keeps the time. But when most files in new
+    /// inodes have the same bytes as before, the library was copied to another place, and those with others were copied badly.
+    fn judge(&self, found: &mut Found) {
+        let copied = self.copied.load(Ordering::Relaxed) > found.rewritten.len() as u64;
+        for Rewritten { path, stat, good, found: digests } in std::mem::take(&mut found.rewritten) {
+            if copied {
+                let Stat { size, mtime, inode, .. } = stat;
+                let since = jiff::Timestamp::now().as_second();
+                found.damaged.push((path.clone(), Damage { size, mtime, inode, good, found: digests, since }));
+            }
+            found.rows.push((path, stat, if copied { good } else { digests }));
+        }
     }
 
     /// Folders that are there for the first time are told.

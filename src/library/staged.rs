@@ -137,6 +137,20 @@ impl Staged {
         self
     }
 
+    /// Becomes a copy of a file. Where the file system can, both share their blocks until one is changed; then they are only read.
+    pub fn copy_of(&mut self, source: &mut File) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if self.size == 0 && rustix::fs::ioctl_ficlone(&self.file, &*source).is_ok() {
+            let Self { file, hasher, size, .. } = self;
+            return pieces::each(file, source.metadata()?.len(), |piece| {
+                hasher.update(piece);
+                *size += piece.len() as u64;
+                Ok(())
+            });
+        }
+        self.fill(source)
+    }
+
     /// Bytes so far.
     pub fn size(&self) -> u64 {
         self.size

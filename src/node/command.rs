@@ -55,6 +55,12 @@ pub struct SyncChange {
     pub raw_and_video: Option<bool>,
     /// What a deletion on one side does on the other.
     pub deletes: Option<Deletes>,
+    /// Sync only what matches one of these; none of them: everything.
+    #[serde(default)]
+    pub include: Option<Vec<String>>,
+    /// Do not sync what matches one of these.
+    #[serde(default)]
+    pub exclude: Option<Vec<String>>,
 }
 
 /// A sync to be run.

@@ -4,16 +4,19 @@ use serde_json::{Value, json};
 
 use crate::accounts::{AppPassword, GrantChange, NewAppPassword, User};
 use crate::client::{Client, Endpoint, Listing, Member};
-use crate::library;
+use crate::library::{self, Patterns};
 use crate::services::{Service, SyncSettings};
 use crate::store::documents::RUNS;
-use crate::sync::{Options, Report, Sync};
+use crate::sync::{Options, Overlap, Report, Sync, leads_to};
 use crate::types::RelPath;
 
 use super::{Failure, NewService, NewUser, Node, SyncChange, SyncRequest, restored};
 
 /// Longest interval between runs: a week.
 const INTERVAL_LIMIT: u32 = 7 * 24 * 60;
+
+/// How long setting up a sync waits for the service to say what its folder is.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Runs `work` where it may block.
 pub(super) async fn blocking<R, F>(work: F) -> Result<R, Failure>
@@ -43,18 +46,31 @@ impl Node {
         let NewService { name, url, user, password, fingerprint } = new;
         self.services.check_new_name(&name)?;
         let endpoint = Endpoint { url: url.trim().to_owned(), user, password, fingerprint };
-        let listing = try_out(&Client::new(&endpoint)?).await?;
-        self.refuse_own_library(&listing)?;
+        let client = Client::new(&endpoint)?;
+        let listing = try_out(&client).await?;
+        self.refuse_own_library(&client, &listing).await?;
         let services = self.services.clone();
         blocking(move || Ok(services.add(&name, &endpoint)?)).await
     }
 
-    fn refuse_own_library(&self, listing: &Listing) -> Result<(), Failure> {
-        let own = self.known_library_id()?.map(|id| id.to_string());
-        if own.is_some() && listing.library_id == own {
-            return Err(Failure::usage(crate::sync::SyncError::SameLibrary.to_string()));
+    async fn refuse_own_library(&self, client: &Client, listing: &Listing) -> Result<(), Failure> {
+        let Some(own) = self.known_library_id()? else { return Ok(()) };
+        if leads_to(client, listing, own).await {
+            return Err(Failure::usage(Overlap::Same.to_string()));
         }
         Ok(())
+    }
+
+    /// Looks whether a folder that is to be synced is this very library. When the service is not there, the next sync finds out.
+    async fn refuse_own_folder(&self, name: &str, folder: &RelPath) -> Result<(), Failure> {
+        let client = self.services.client(name)?.at(folder)?;
+        let look = async {
+            match client.list(&RelPath::root()).await {
+                Ok(Some(listing)) => self.refuse_own_library(&client, &listing).await,
+                _ => Ok(()),
+            }
+        };
+        tokio::time::timeout(LOOK, look).await.unwrap_or(Ok(()))
     }
 
     /// All services.
@@ -93,6 +109,9 @@ impl Node {
 
     /// Changes how a service is synced.
     pub async fn change_sync(&self, name: String, change: SyncChange) -> Result<Service, Failure> {
+        if let Some(folder) = change.folder.as_deref().and_then(|text| RelPath::parse_lenient(text).ok()) {
+            self.refuse_own_folder(&name, &folder).await?;
+        }
         let services = self.services.clone();
         blocking(move || {
             let old = services.get(&name)?.sync;
@@ -117,6 +136,8 @@ impl Node {
                 keep_names: change.keep_names.unwrap_or(old.keep_names),
                 raw_and_video: change.raw_and_video.unwrap_or(old.raw_and_video),
                 deletes: change.deletes.unwrap_or(old.deletes),
+                include: patterns(change.include)?.unwrap_or(old.include),
+                exclude: patterns(change.exclude)?.unwrap_or(old.exclude),
             };
             if sync.on && !sync.download && !sync.upload {
                 return Err(Failure::usage("with neither download nor upload there is nothing to sync; use --off to switch it off"));
@@ -275,5 +296,15 @@ impl Node {
     pub async fn revoke_app_password(&self, user: String, app: String) -> Result<AppPassword, Failure> {
         let users = self.users.clone();
         blocking(move || Ok(users.revoke_app_password(&user, &app)?)).await
+    }
+}
+
+/// Patterns for file names; empty ones count for nothing, so that a single empty one clears the list.
+fn patterns(given: Option<Vec<String>>) -> Result<Option<Vec<String>>, Failure> {
+    let Some(given) = given else { return Ok(None) };
+    let given: Vec<String> = given.into_iter().filter(|pattern| !pattern.trim().is_empty()).collect();
+    match Patterns::parse(given.iter().map(String::as_str)) {
+        Ok(_) => Ok(Some(given)),
+        Err(error) => Err(Failure::usage(format!("a pattern cannot be understood: {error}"))),
     }
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, ClientError, Endpoint, Fingerprint};
 use crate::reconcile::{Deletes, Policy};
-use crate::store::documents::{self, CAUTIOUS, RUNS, SERVICES};
-use crate::store::{Store, StoreError, baseline, remote};
+use crate::store::documents::{self, CAUTIOUS, MET, RUNS, SERVICES};
+use crate::store::{Store, StoreError, baseline, kinds, remote};
 use crate::types::{RelPath, ServiceId};
 
 use super::{SecretError, SecretKey};
@@ -30,6 +30,10 @@ pub struct SyncSettings {
     pub raw_and_video: bool,
     /// What a deletion on one side does on the other.
     pub deletes: Deletes,
+    /// Patterns in the syntax of `.gitignore`; when there are any, only files that match one take part.
+    pub include: Vec<String>,
+    /// Patterns in the same syntax; files that match one take no part.
+    pub exclude: Vec<String>,
 }
 
 impl Default for SyncSettings {
@@ -43,6 +47,8 @@ impl Default for SyncSettings {
             keep_names: true,
             raw_and_video: true,
             deletes: Deletes::Ignore,
+            include: Vec::new(),
+            exclude: Vec::new(),
         }
     }
 }
@@ -171,6 +177,8 @@ impl Services {
             if moved {
                 baseline::clear(tx, row.service.id)?;
                 remote::clear(tx, row.service.id)?;
+                MET.remove(tx, &row.service.id.0.to_string())?;
+                kinds::clear(tx, row.service.id)?;
             }
             SERVICES.put(tx, &key, &row)
         })?;
@@ -184,8 +192,10 @@ impl Services {
         Ok(self.store.write(move |tx| {
             baseline::clear(tx, id)?;
             remote::clear(tx, id)?;
+            kinds::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
             CAUTIOUS.remove(tx, &id.0.to_string())?;
+            MET.remove(tx, &id.0.to_string())?;
             SERVICES.remove(tx, &key)?;
             Ok(())
         })?)

@@ -11,7 +11,7 @@ use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabas
 use tokio::sync::watch;
 
 use super::snapshot::{Shared, Snapshot};
-use super::{baseline, changes, documents, folders, ids, index, listed, meta, properties, remote};
+use super::{baseline, changes, documents, folders, ids, index, kinds, listed, meta, properties, remote};
 
 /// redb's page cache. The default of 1 GiB would be most of a small machine.
 const CACHE_BYTES: usize = 48 << 20;
@@ -100,6 +100,7 @@ impl Store {
         baseline::prepare(&begin)?;
         remote::prepare(&begin)?;
         listed::prepare(&begin)?;
+        kinds::prepare(&begin)?;
         documents::prepare(&begin)?;
         properties::prepare(&begin)?;
         begin.commit()?;

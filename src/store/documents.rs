@@ -31,8 +31,11 @@ pub const RUNS: Documents = Documents(TableDefinition::new("runs"));
 /// How far the looks at each service came, by the service's id.
 pub(super) const LISTED: Documents = Documents(TableDefinition::new("listed"));
 
+/// What is known of the library behind each service, by the service's id.
+pub const MET: Documents = Documents(TableDefinition::new("met"));
+
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
-    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, DAMAGE, PASSES, CAUTIOUS] {
+    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, MET, DAMAGE, PASSES, CAUTIOUS] {
         tx.open_table(documents.0)?;
     }
     Ok(())

@@ -9,8 +9,9 @@ use uuid::Uuid;
 use crate::types::{RelPath, ServiceId};
 
 use super::StoreError;
-use super::codec::{after_service, decode, encode, path_key, path_of, service_key, service_range, successor};
+use super::codec::{after_service, decode, encode, path_key, path_of, service_key, service_range};
 use super::documents::LISTED;
+use super::index::subtree_ranges;
 
 const FOLDERS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("remote-folders");
 
@@ -111,15 +112,11 @@ pub(super) fn remove_below(tx: &WriteTransaction, service: ServiceId, folder: &R
 }
 
 /// The ranges of the keys of everything below a folder: its members, and what is in the folders below it.
-pub(super) fn below(service: ServiceId, folder: &RelPath) -> [(Vec<u8>, Vec<u8>); 2] {
+pub(super) fn below(service: ServiceId, folder: &RelPath) -> Vec<(Vec<u8>, Vec<u8>)> {
     if folder.is_root() {
-        return [service_range(service), (Vec::new(), Vec::new())];
+        return vec![service_range(service)];
     }
-    [&b"\0"[..], b"/"].map(|separator| {
-        let start = service_key(service, &[folder.as_str().as_bytes(), separator].concat());
-        let end = successor(&start);
-        (start, end)
-    })
+    subtree_ranges(folder).into_iter().map(|(start, end)| (service_key(service, &start), service_key(service, &end))).collect()
 }
 
 /// Forgets all of a service's folders and looks.

@@ -5,6 +5,7 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, Write
 use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId};
 
 use super::codec::{after_service, decode, encode, member_range, path_key, path_of, service_key, service_range, successor};
+use super::index::subtree_ranges;
 use super::{StoreError, listed};
 
 const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("remote");
@@ -177,6 +178,14 @@ impl RemoteView {
         self.range(service_key(self.service, &start), service_key(self.service, &end))
     }
 
+    /// The files at or below a path.
+    pub fn subtree(&self, path: &RelPath) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        let itself = self.get(path)?.map(|version| Ok((path.clone(), version)));
+        let [members, deeper] =
+            subtree_ranges(path).map(|(start, end)| (service_key(self.service, &start), service_key(self.service, &end)));
+        Ok(itself.into_iter().chain(self.range(members.0, members.1)?).chain(self.range(deeper.0, deeper.1)?))
+    }
+
     fn range(&self, start: Vec<u8>, end: Vec<u8>) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
         let range = self.rows.range(start.as_slice()..end.as_slice())?;
         Ok(range.map(|item| {
@@ -185,12 +194,15 @@ impl RemoteView {
         }))
     }
 
-    /// A path that the service says holds this content.
-    pub fn holding(&self, digests: &KnownDigests) -> Result<Option<RelPath>, StoreError> {
+    /// The first path that the service says holds this content, and that is `wanted`.
+    pub fn holding_where(&self, digests: &KnownDigests, wanted: &dyn Fn(&RelPath) -> bool) -> Result<Option<RelPath>, StoreError> {
         for prefix in digest_prefixes(self.service, digests) {
             let end = successor(&prefix);
-            if let Some(item) = self.by_digest.range(prefix.as_slice()..end.as_slice())?.next() {
-                return Ok(Some(path_of(item?.0.value().get(prefix.len()..).unwrap_or_default())?));
+            for item in self.by_digest.range(prefix.as_slice()..end.as_slice())? {
+                let path = path_of(item?.0.value().get(prefix.len()..).unwrap_or_default())?;
+                if wanted(&path) {
+                    return Ok(Some(path));
+                }
             }
         }
         Ok(None)

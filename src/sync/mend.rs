@@ -59,7 +59,7 @@ fn held(store: &Store, service: ServiceId, path: &RelPath, damage: &Damage) -> R
     {
         paths.push(row.remote_path(path).clone());
     }
-    let listed = RemoteView::open(&tx, service)?.holding(&digests)?;
+    let listed = RemoteView::open(&tx, service)?.holding_where(&digests, &|_| true)?;
     paths.extend(listed.filter(|listed| !paths.contains(listed)));
     Ok(paths)
 }

@@ -9,7 +9,7 @@ use crate::library::{self, ScanReport};
 use crate::reconcile::Coverage;
 use crate::store::listed::Listed;
 use crate::store::remote;
-use crate::types::{Digests, Hasher, RelPath, RemoteVersion};
+use crate::types::{Digests, Hasher, LibraryId, RelPath, RemoteVersion};
 
 use super::Noted;
 use super::run::{Sync, SyncError, blocking};
@@ -26,6 +26,12 @@ pub(super) struct Observed {
     pub coverage: Coverage,
     /// True when the service is a node: its writes are atomic and its entity tags are content.
     pub is_node: bool,
+    /// The service's folder is not there (yet).
+    pub is_missing: bool,
+    /// The library that the service says it is.
+    pub library: Option<LibraryId>,
+    /// Folders that show a folder of Twinlens's own: somebody else serves a library there.
+    pub markers: Vec<RelPath>,
     /// Files that no library can hold, and why.
     pub unnamable: Vec<Noted>,
     /// Something is not as it was at the last look.
@@ -60,13 +66,12 @@ impl Sync {
             return self.looked(observed, Listed { token, ..listed }).await;
         }
         let Some(root) = self.client.look_at_root().await? else { return self.nothing_there().await };
-        if root.library_id.as_ref().is_some_and(|id| *id == self.library_id.to_string()) {
-            return Err(SyncError::SameLibrary);
-        }
         let observed = match self.look_at_everything(&root, &listed).await? {
             Some(observed) => observed,
             None => Walk::new(self, &root, due).run().await?,
         };
+        let library = root.library_id.as_ref().and_then(|id| id.parse().ok());
+        let observed = Observed { library, ..observed };
         let whole = observed.is_whole();
         let full_at = if due && whole { Some(now) } else { listed.full_at };
         self.looked(observed, Listed { token: root.sync_token.filter(|_| whole), full_at, ..listed }).await
@@ -98,7 +103,7 @@ impl Sync {
         }
         let (store, service) = (self.store.clone(), self.service.id);
         blocking(move || Ok(store.write_soon(move |tx| remote::remove_all(tx, service, &RelPath::root()))?)).await?;
-        self.looked(Observed { changed: true, ..Observed::default() }, Listed::default()).await
+        self.looked(Observed { changed: true, is_missing: true, ..Observed::default() }, Listed::default()).await
     }
 
     async fn listed(&self) -> Result<Listed, SyncError> {

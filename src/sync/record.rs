@@ -68,12 +68,23 @@ impl Record {
 
     /// A file that was in step and was only renamed here, to a service that tells no digests: what was proven still holds.
     pub(super) fn carried_over(local_path: &RelPath, local: LocalVersion, remote_path: &RelPath, remote: RemoteVersion) -> Self {
+        let remote = RemoteVersion { digests: local.digests.into(), ..remote };
         Self::put(local_path, remote_path, Base { local: Some(local), remote: Some(remote) })
+    }
+
+    /// A file in its new place, about which nothing else is agreed than before: one side has also edited it.
+    pub(super) fn renamed(local_path: &RelPath, remote_path: &RelPath, agreed: Base) -> Self {
+        Self::put(local_path, remote_path, agreed)
     }
 
     /// One side deleted the file and the other keeps it.
     pub(super) fn tombstone(local_path: &RelPath, remote_path: &RelPath, half: Base) -> Self {
         Self::put(local_path, remote_path, half)
+    }
+
+    /// What a file of the service turned out to hold, so that it need not be read again.
+    pub(super) fn learned(remote_path: &RelPath, remote: RemoteVersion) -> Self {
+        Self { drops: Vec::new(), puts: None, there: vec![(remote_path.clone(), Some(remote))], wrote: false }
     }
 
     /// Both sides are without the file.

@@ -7,10 +7,12 @@ use crate::client::{Members, Told};
 use crate::events::Event;
 use crate::store::listed::{self, FolderRow};
 use crate::store::remote;
+use crate::types::media::OWN_FOLDER;
 use crate::types::{RelPath, RemoteVersion};
 
 use super::Noted;
 use super::filter::is_litter;
+use super::marker::Overlap;
 use super::observe::Observed;
 use super::run::{Sync, SyncError, blocking};
 
@@ -117,7 +119,7 @@ impl Whole {
                 Ok(Some(told)) => {
                     for one in told {
                         if matches!(&one, Told::Library(id) if *id == self.sync.library_id.to_string()) {
-                            return Err(SyncError::SameLibrary);
+                            return Err(SyncError::SameLibrary(Overlap::Around(None)));
                         }
                         if !self.take_one(one) {
                             return Ok(None);
@@ -150,6 +152,10 @@ impl Whole {
         note_gap(&mut self.observed, &told);
         let (path, file) = match told {
             Told::File(path, version) => (path, Some(version)),
+            Told::Folder(path, _) if path.name() == OWN_FOLDER => {
+                self.observed.markers.extend(path.parent());
+                return true;
+            }
             Told::Folder(path, etag) if !is_litter(&path) => {
                 self.folders.entry(path.clone()).or_default().etag = etag;
                 (path, None)

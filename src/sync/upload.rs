@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::io::Read as _;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, FuturesUnordered};
 use http::StatusCode;
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::client::{ClientError, Member, Upload, Verified, verify};
+use crate::client::{ClientError, Member, Verified, verify};
 use crate::library::{LibraryError, Open, Tree};
 use crate::reconcile::{Action, Step, Why};
 use crate::store::StoreError;
@@ -24,8 +22,6 @@ use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::{SyncError, blocking};
 
-/// Files up to this size are read into memory and sent in one piece.
-const WHOLE: u64 = 1 << 20;
 const PIECE: usize = 256 << 10;
 
 /// What became of one file of a batch.
@@ -56,7 +52,8 @@ impl Execution {
         for step in steps {
             sending.push(async move {
                 let _permit = self.permits.acquire().await;
-                let sent = if self.fatal().is_some() { None } else { Some(self.upload(&step).await) };
+                let sent =
+                    if self.fatal().is_some() || self.left_for_want_of_room(&step.local) { None } else { Some(self.upload(&step).await) };
                 (step, sent)
             });
         }
@@ -67,7 +64,7 @@ impl Execution {
                 Some(Ok(Sent::Proven(proof))) => proven.push((step, proof)),
                 Some(Ok(Sent::Superfluous(at))) => {
                     let reason = Why::SameContentAt { path: at }.to_string();
-                    self.count(|report| report.skipped.push(Noted { path: step.local.to_string(), reason }));
+                    self.count(|report| report.skip(Noted { path: step.local.to_string(), reason }));
                     self.finished(&step, None);
                 }
                 Some(Err(error)) => self.failed(&step, &error),
@@ -231,7 +228,7 @@ impl Execution {
         placed
     }
 
-    async fn remove_remains(&self, path: &RelPath, found: RemoteVersion) {
+    pub(super) async fn remove_remains(&self, path: &RelPath, found: RemoteVersion) {
         if let Err(error) = self.sync.client.delete(path, &Expect::Version(found)).await {
             tracing::warn!(service = %self.sync.service.name, %path, %error, "the remains of an upload could not be removed");
         }
@@ -239,7 +236,7 @@ impl Execution {
 
     /// Whether what stands under a name that was free is what we put there and nobody else's since: it has the entity tag that we
     /// were answered, or it is a beginning of our file.
-    async fn is_ours(&self, path: &RelPath, sent: &LocalVersion, found: &RemoteVersion, sending: Sending<'_>) -> bool {
+    pub(super) async fn is_ours(&self, path: &RelPath, sent: &LocalVersion, found: &RemoteVersion, sending: Sending<'_>) -> bool {
         if let (Some(answered), Some(etag)) = (sending.answered, &found.etag) {
             return answered == etag;
         }
@@ -259,62 +256,6 @@ impl Execution {
         Ok(there == here)
     }
 
-    /// Sends one file; returns the entity tag that the service answered. When it breaks off, the beginning that it may have kept under a
-    /// name that was free is removed.
-    pub(super) async fn send(
-        self: &Arc<Self>,
-        local: &RelPath,
-        remote: &RelPath,
-        source: &LocalVersion,
-        expect: &Expect<RemoteVersion>,
-    ) -> Result<Option<String>, StepError> {
-        let sent = match self.read_source(local, source).await? {
-            Upload::Whole(bytes) => {
-                let whole: Upload<stream::Empty<_>> = Upload::Whole(bytes);
-                self.sync.client.put(remote, source, expect, whole).await
-            }
-            Upload::Stream(stream) => self.sync.client.put(remote, source, expect, Upload::Stream(stream)).await,
-        };
-        match sent {
-            Ok(etag) => {
-                self.moved_bytes(source.size);
-                Ok(etag)
-            }
-            Err(error) => {
-                let refused = matches!(error, ClientError::Changed(_) | ClientError::NotFound(_)) || error.stops_everything();
-                if matches!(expect, Expect::Absent)
-                    && !refused
-                    && let Ok(Some(found)) = self.sync.client.look(remote).await
-                    && self.is_ours(remote, source, &found, Sending { local, answered: None, was_free: true }).await
-                {
-                    self.remove_remains(remote, found).await;
-                }
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Opens the file that the plan was made from; another content is an error, before or while it is sent.
-    async fn read_source(
-        &self,
-        path: &RelPath,
-        version: &LocalVersion,
-    ) -> Result<Upload<impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + use<>>, StepError> {
-        let (tree, path, version) = (self.sync.tree.clone(), path.clone(), *version);
-        if version.size <= WHOLE {
-            let read = blocking(move || Ok(read_whole(&tree, &path, &version))).await;
-            return Ok(Upload::Whole(read.map_err(|error| StepError::Refused(error.to_string()))??));
-        }
-        let (pieces, receiver) = mpsc::channel(4);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = read_pieces(&tree, &path, &version, &pieces) {
-                // The receiver is gone when the request ended first; it has its own error then.
-                let _ = pieces.blocking_send(Err(error));
-            }
-        });
-        Ok(Upload::Stream(stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|piece| (piece, receiver)) })))
-    }
-
     /// Whether a folder of the service had more files than that when it was listed. One that cannot be looked up counts as large.
     fn has_more_members(&self, folder: &RelPath, limit: usize) -> bool {
         let more = || {
@@ -325,7 +266,7 @@ impl Execution {
     }
 
     /// Whether a folder is there, as far as the last look and our own work tell.
-    fn has_folder(&self, folder: &RelPath) -> Result<bool, StoreError> {
+    pub(super) fn has_folder(&self, folder: &RelPath) -> Result<bool, StoreError> {
         Ok(RemoteFolders::open(&self.sync.store.read()?, self.sync.service.id)?.get(folder)?.is_some())
     }
 
@@ -381,39 +322,4 @@ fn hash_beginning(tree: &Tree, path: &RelPath, size: u64) -> Result<Digests, Lib
             Err(source) => return Err(LibraryError::Io { path: path.to_string(), source }),
         }
     }
-}
-
-fn read_whole(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<Bytes, LibraryError> {
-    let Open { mut file, stat } = tree.open_file(path)?;
-    let mut bytes = Vec::with_capacity(version.size as usize + 1);
-    let read = file.by_ref().take(version.size + 1).read_to_end(&mut bytes);
-    read.map_err(|source| LibraryError::Io { path: path.to_string(), source })?;
-    if (stat.size, stat.mtime) != (version.size, version.mtime) || bytes.len() as u64 != version.size {
-        return Err(LibraryError::Changed(path.clone()));
-    }
-    Ok(bytes.into())
-}
-
-fn read_pieces(tree: &Tree, path: &RelPath, version: &LocalVersion, pieces: &mpsc::Sender<std::io::Result<Bytes>>) -> std::io::Result<()> {
-    let changed = || std::io::Error::other(LibraryError::Changed(path.clone()));
-    let Open { mut file, stat } = tree.open_file(path).map_err(std::io::Error::other)?;
-    if (stat.size, stat.mtime) != (version.size, version.mtime) {
-        return Err(changed());
-    }
-    let mut hasher = Hasher::default();
-    let mut left = version.size;
-    while left > 0 {
-        let mut piece = vec![0; PIECE.min(left as usize)];
-        file.read_exact(&mut piece)?;
-        hasher.update(&piece);
-        left -= piece.len() as u64;
-        // The last piece goes out only when the whole was what was promised: a changed file becomes a short request, which no server takes.
-        if left == 0 && hasher.clone().finish() != version.digests {
-            return Err(changed());
-        }
-        if pieces.blocking_send(Ok(piece.into())).is_err() {
-            return Ok(());
-        }
-    }
-    Ok(())
 }

@@ -12,10 +12,12 @@ use crate::client::{Listing, Member, Root};
 use crate::events::Event;
 use crate::store::listed::{self, FolderRow, RemoteFolders};
 use crate::store::remote;
+use crate::types::media::OWN_FOLDER;
 use crate::types::{KnownDigests, RelPath, RemoteVersion};
 
 use super::Noted;
 use super::filter::is_litter;
+use super::marker::Overlap;
 use super::observe::Observed;
 use super::run::{Sync, SyncError, blocking};
 
@@ -88,7 +90,7 @@ impl Walk {
     /// Writes a listing down and returns the folders that are to be looked at.
     async fn take(&mut self, folder: RelPath, listing: Listing) -> Result<Vec<RelPath>, SyncError> {
         if listing.library_id.as_ref().is_some_and(|id| *id == self.sync.library_id.to_string()) {
-            return Err(SyncError::SameLibrary);
+            return Err(SyncError::SameLibrary(Overlap::Around(Some(folder))));
         }
         for (path, reason) in listing.unusable {
             self.miss(path, reason);
@@ -101,6 +103,7 @@ impl Walk {
         let (mut folders, mut files) = (Vec::new(), Vec::new());
         for member in listing.members {
             match member {
+                Member::Folder(path, _) if path.name() == OWN_FOLDER => self.observed.markers.push(folder.clone()),
                 Member::Folder(path, etag) if !is_litter(&path) => folders.push((path, etag)),
                 Member::File(path, version) if !is_litter(&path) => files.push((path, version)),
                 _ => {}

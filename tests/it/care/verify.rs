@@ -153,3 +153,36 @@ fn a_serving_node_finds_and_mends_damage_by_itself_and_goes_on_after_a_restart()
     assert_eq!(trashed, ["#.jpg", "#.jpg"]);
     assert_files(&a, &[("f/y.jpg", "f/y.jpg"), ("w.jpg", "w.jpg"), ("x.jpg", "x.jpg"), ("z.jpg", "z.jpg")]);
 }
+
+#[test]
+fn files_that_lost_bytes_when_the_library_was_copied_are_damaged_and_not_edits() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox, &[]);
+    let there = b.files();
+    let copy = sandbox.path().join("copy");
+    assert!(std::process::Command::new("cp").arg("-a").args([&a.library, &copy]).status().unwrap().success());
+    fs::remove_dir_all(&a.library).unwrap();
+    fs::rename(&copy, &a.library).unwrap();
+    rot(&a, "x.jpg", "#.jpg");
+    let answer = a.run(&["index"]);
+    assert_eq!((&answer["hashed"], damaged(&a)), (&4.into(), vec!["x.jpg".to_owned()]), "{answer:#}");
+    assert_counts(&a.sync(), &[]);
+    assert_eq!(b.files(), there);
+    let answer = a.run_expecting(1, &["index", "--verify"]);
+    assert_eq!(answer["damaged"][0]["mended_from"], "peer", "{answer:#}");
+    assert_eq!(a.files(), there);
+}
+
+#[test]
+fn an_edit_by_a_program_that_keeps_size_and_time_is_an_edit() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox, &[]);
+    let place = a.library.join("x.jpg");
+    let time = fs::metadata(&place).unwrap().modified().unwrap();
+    a.put("x.jpg.tmp", "X.jpg");
+    fs::File::options().write(true).open(a.library.join("x.jpg.tmp")).unwrap().set_modified(time).unwrap();
+    fs::rename(a.library.join("x.jpg.tmp"), &place).unwrap();
+    assert_counts(&a.sync(), &[("uploaded", 1)]);
+    assert!(damaged(&a).is_empty());
+    assert_eq!(b.files()["x.jpg"], "X.jpg");
+}
