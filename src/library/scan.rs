@@ -304,7 +304,8 @@ impl<'a> Scan<'a> {
         if !damaged.is_empty() {
             self.store.write(move |tx| damaged.iter().try_for_each(|(path, damage)| damage::put(tx, path, damage)))?;
         }
-        for (path, _) in damage::all(&self.store.read()?)? {
+        let damaged = if everything { damage::all(&self.store.read()?)? } else { Vec::new() };
+        for (path, _) in damaged {
             found.coverage.exclude(path, DAMAGED);
         }
         if let Some(failure) = found.failure {

@@ -49,7 +49,8 @@ impl Tree {
         // The state first, with the old one beside the new: a crash in between is no restored backup.
         let seal = self.store().write(move |tx| meta::renew_seal(tx, library))?;
         self.write_seal(seal).map_err(|error| self.failed(error))?;
-        Ok(self.store().write(meta::sealed)?)
+        // Lost in a crash, this only means that the seal before this one is good too.
+        Ok(self.store().write_soon(meta::sealed)?)
     }
 
     fn seal(&self) -> Result<Option<Seal>, LibraryError> {

@@ -160,3 +160,42 @@ pub fn accept(tree: &Tree, path: &RelPath) -> Result<bool, LibraryError> {
     })?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::events::Events;
+    use crate::library::{open_library, scan};
+    use crate::store::Store;
+
+    #[test]
+    fn a_look_goes_on_where_it_was_and_ends_at_once_when_it_shall() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("l");
+        for number in 0..BATCH * 2 + 10 {
+            let place = root.join(format!("{}/{number}.jpg", number % 7));
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            fs::write(place, number.to_string()).unwrap();
+        }
+        let store = Store::open(&folder.path().join("s.redb")).unwrap();
+        let (tree, _) = open_library(&root, &store).unwrap();
+        scan(&tree, &Events::default()).unwrap();
+        let mut pace = Pace { stop: Arc::default(), rest: None };
+        let (mut files, mut after, mut steps) = (0, None, 0);
+        loop {
+            let checked = verify_some(&tree, after.as_ref(), &pace).unwrap();
+            assert!(checked.damaged.is_empty() && checked.failed.is_empty());
+            (files, after, steps) = (files + checked.files, checked.last, steps + 1);
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!((files, steps), (BATCH as u64 * 2 + 10, 4));
+        pace.stop.store(true, Ordering::Relaxed);
+        pace.rest = Some(1);
+        let checked = verify_some(&tree, None, &pace).unwrap();
+        assert_eq!((checked.files, checked.last), (0, None));
+    }
+}
