@@ -23,6 +23,7 @@ mod marker;
 mod naming;
 mod pieces;
 mod scan;
+mod seal;
 mod staged;
 mod syncing;
 mod taken;
@@ -31,6 +32,7 @@ mod tree;
 mod unfinished;
 mod unindexed;
 mod uploads;
+mod verify;
 mod view;
 mod watch;
 
@@ -43,10 +45,12 @@ pub use import::{Busy, ImportReport, Importer, LeftAlone, import_once};
 pub use marker::{Found, Probe, check_marker, find_marker, folds_case, marker_of, open_library, take_probe};
 pub use naming::{Untitled, capture_stem};
 pub use scan::{Parts, ScanReport, hash_file_with, scan, scan_parts, scan_until};
+pub use seal::Past;
 pub use staged::{Committed, Staged};
 pub use trash::{Emptied, Reason, Trash, Trashed};
 pub use tree::{Kind, Member, OnDisk, Open, Stat, Tree};
 pub use uploads::{Assembly, Chunk, IncomingChunk, UploadError, Uploads, WeakUploads};
+pub use verify::{Checked, Pace, accept, verify_some};
 pub use view::View;
 pub use watch::{Blind, Noticed, Waker, Watch};
 

@@ -14,6 +14,7 @@ mod goals;
 mod kinds;
 mod leftovers;
 mod marker;
+mod mend;
 mod merge;
 mod moves;
 mod names;
@@ -33,5 +34,6 @@ mod walk;
 
 pub use conflicts::{Conflict, CopyName, Version, conflicts};
 pub use marker::{Overlap, leads_to};
+pub use mend::mend;
 pub use report::{HeldBack, Noted, PlannedStep, Report};
 pub use run::{Options, Sync, SyncError};

@@ -56,8 +56,8 @@ impl Node {
             }
             let forgotten: Vec<_> = chosen.iter().map(RelPath::to_string).collect();
             store.write(move |tx| {
-                chosen.iter().try_for_each(|path| baseline::remove(tx, id, path))?;
-                listed::unsettle(tx, id)
+                listed::unsettle(tx, id)?;
+                chosen.iter().try_for_each(|path| baseline::remove(tx, id, path))
             })?;
             Ok(json!({ "service": found.name, "forgotten": forgotten }))
         })

@@ -329,7 +329,7 @@ pub(super) fn check(remote: &RelPath, source: &RemoteVersion, staged: &Staged, d
     Ok(())
 }
 
-fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
+pub(super) fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
     let mut staged = match staged {
         Some(staged) => staged,
         None => tree.stage()?,
