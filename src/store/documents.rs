@@ -22,9 +22,11 @@ pub const APP_PASSWORDS: Documents = Documents(TableDefinition::new("app_passwor
 pub const LOCKS: Documents = Documents(TableDefinition::new("locks"));
 /// The report of each service's last run, by the service's id.
 pub const RUNS: Documents = Documents(TableDefinition::new("runs"));
+/// When each service was run, failed, was paused or stopped, by the service's id.
+pub const SCHEDULE: Documents = Documents(TableDefinition::new("schedule"));
 
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
-    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LOCKS] {
+    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LOCKS, SCHEDULE] {
         tx.open_table(documents.0)?;
     }
     Ok(())
