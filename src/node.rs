@@ -3,14 +3,20 @@
 //! Rank 7. Opens the state, the library, the accounts and the services, serves them if asked to, and stops in order. Everything that
 //! the command line can do is a method here, and a [`Command`] for a node that runs in another process.
 
+mod carry_out;
 mod command;
 mod control;
 mod failure;
 mod operations;
+mod peers;
+mod runs;
+mod schedule;
 mod start;
+mod status;
+mod syncing;
 mod upkeep;
 
-pub use command::{Command, NewService, NewUser, SyncChange, SyncRequest};
+pub use command::{Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
 pub use control::{Control, Message};
 pub use failure::{ExitCode, Failure};
 pub use start::{Builder, FirstAdmin, Node};

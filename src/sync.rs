@@ -9,12 +9,16 @@ mod download;
 mod execute;
 mod filter;
 mod merge;
+mod monitor;
 mod observe;
 mod record;
 mod report;
+mod retry_later;
 mod run;
 mod settle;
 mod upload;
 
+pub use monitor::{Monitor, Outcomes, Progress, Stop};
 pub use report::{Noted, PlannedStep, Report};
+pub use retry_later::next_retry;
 pub use run::{Options, Sync, SyncError};

@@ -8,11 +8,14 @@ use crate::accounts::{AppPassword, User};
 use crate::node::Command;
 use crate::sync::{Noted, Report};
 
+use super::runs;
+
 /// The text for an answer.
 pub(super) fn text(command: &Command, answer: &Value) -> String {
     match command {
         Command::Sync(_) => reports(answer),
         Command::Status => status(answer),
+        Command::Pause { .. } | Command::Resume { .. } | Command::Cancel { .. } | Command::History { .. } => runs::text(command, answer),
         Command::Index => index(answer),
         Command::ServiceAdd(_) => {
             let name = string(answer, "name");
@@ -84,7 +87,8 @@ fn service(service: &Value) -> String {
     let _ = write!(
         text,
         "  sync           {}\n  folder         /{}\n  interval       {} minutes\n  download       {}\n  upload         {}\n  keep names     {}\n  \
-         RAW and video  {}\n  deletes        {}\n",
+         RAW and video  {}\n  deletes        {}\n  rate           {}\n  \
+         hours          {}\n",
         if sync["on"] == true { "on" } else { "off" },
         string(sync, "folder"),
         sync["interval_minutes"],
@@ -93,6 +97,8 @@ fn service(service: &Value) -> String {
         yes("keep_names"),
         yes("raw_and_video"),
         string(sync, "deletes"),
+        sync["rate"].as_u64().map_or_else(|| "no limit".to_owned(), |rate| format!("{} a second", bytes(rate))),
+        sync["window"].as_str().unwrap_or("all day"),
     );
     text
 }
@@ -122,8 +128,8 @@ fn status(answer: &Value) -> String {
         None => writeln!(text, "serving   no"),
     };
     for service in answer["services"].as_array().into_iter().flatten() {
-        let sync = if service["on"] == true { "on" } else { "off" };
-        let _ = writeln!(text, "service   {}  {}  sync {sync}", string(service, "name"), string(service, "url"));
+        let _ = writeln!(text, "service   {}  {}  sync {}", string(service, "name"), string(service, "url"), string(service, "state"));
+        text.push_str(&runs::now_and_next(service));
         match serde_json::from_value::<Report>(service["last_run"].clone()) {
             Ok(last) => text.push_str(&indent(&report(&last))),
             Err(_) => text.push_str("    never synced\n"),

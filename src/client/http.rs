@@ -11,7 +11,7 @@ use reqwest::{Body, Response, Url};
 use crate::dav::href;
 use crate::types::RelPath;
 
-use super::{ClientError, Fingerprint, tls};
+use super::{ClientError, Fingerprint, Flow, tls};
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// A request fails when no byte moves for so long; there is no limit on the whole.
@@ -46,6 +46,7 @@ pub struct Client {
     base_path: Arc<str>,
     authorization: Option<HeaderValue>,
     shown: tls::Shown,
+    pub(super) flow: Flow,
     requests: Arc<AtomicU64>,
 }
 
@@ -84,7 +85,12 @@ impl Client {
             .map_err(|error| failed(error.to_string()))?;
         let authorization = (!endpoint.user.is_empty()).then(|| basic(&endpoint.user, &endpoint.password)).flatten();
         let base_path = decoded_path(&base)?;
-        Ok(Self { http, base, base_path, authorization, shown, requests: Arc::default() })
+        Ok(Self { http, base, base_path, authorization, shown, flow: Flow::default(), requests: Arc::default() })
+    }
+
+    /// The same, with its transfers passing through `flow`.
+    pub fn with_flow(self, flow: Flow) -> Self {
+        Self { flow, ..self }
     }
 
     /// The same account, rooted at a folder below.

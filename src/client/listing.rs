@@ -89,7 +89,7 @@ impl Client {
         }
     }
 
-    async fn propfind(&self, path: &RelPath, folder: bool, depth: &'static str) -> Result<Option<Vec<Resource>>, ClientError> {
+    pub(super) async fn propfind(&self, path: &RelPath, folder: bool, depth: &'static str) -> Result<Option<Vec<Resource>>, ClientError> {
         let mut headers = HeaderMap::new();
         headers.insert("depth", HeaderValue::from_static(depth));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));

@@ -32,7 +32,9 @@ pub struct Download {
 impl Download {
     /// The next bytes; none at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
-        self.response.chunk().await.map_err(|error| self.client.explain(&error))
+        let piece = self.response.chunk().await.map_err(|error| self.client.explain(&error))?;
+        self.client.flow.pass(piece.as_ref().map_or(0, Bytes::len)).await?;
+        Ok(piece)
     }
 }
 
@@ -87,8 +89,11 @@ impl Client {
             _ => drop(if_match(expect).map(|value| headers.insert(header::IF_MATCH, value))),
         }
         let body = match upload {
-            Upload::Whole(bytes) => Body::from(bytes),
-            Upload::Stream(stream) => Body::wrap_stream(stream),
+            Upload::Whole(bytes) => {
+                self.flow.pass(bytes.len()).await?;
+                Body::from(bytes)
+            }
+            Upload::Stream(stream) => Body::wrap_stream(self.flow.clone().through(stream)),
         };
         let response = self.send(Method::PUT, self.url_of(path, false), headers, Some(body)).await?;
         let told = response.headers().get("x-hash-sha1").and_then(|value| value.to_str().ok()).map(str::to_ascii_lowercase);

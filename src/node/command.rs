@@ -1,11 +1,14 @@
 //! What a node can be told to do: the same value from the command line, through the control socket, and in tests.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::accounts::{Grant, GrantChange};
-use crate::client::Fingerprint;
+use crate::client::{Fingerprint, Rate};
 use crate::reconcile::Deletes;
+use crate::services::Window;
 use crate::sync::Report;
 
 use super::{ExitCode, Failure, Node};
@@ -36,6 +39,25 @@ pub struct NewUser {
     pub password: String,
 }
 
+/// A limit, or none. (A missing limit that was meant and one that was not said would look the same in JSON.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit<T> {
+    /// No limit.
+    Off,
+    /// This one.
+    To(T),
+}
+
+impl<T> From<Limit<T>> for Option<T> {
+    fn from(limit: Limit<T>) -> Self {
+        match limit {
+            Limit::Off => None,
+            Limit::To(limit) => Some(limit),
+        }
+    }
+}
+
 /// Changes to a service's sync settings; what is none stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncChange {
@@ -55,6 +77,10 @@ pub struct SyncChange {
     pub raw_and_video: Option<bool>,
     /// What a deletion on one side does on the other.
     pub deletes: Option<Deletes>,
+    /// How fast files may travel.
+    pub rate: Option<Limit<Rate>>,
+    /// The hours in which it is synced by itself.
+    pub window: Option<Limit<Window>>,
 }
 
 /// A sync to be run.
@@ -100,6 +126,28 @@ pub enum Command {
     },
     /// Sync now.
     Sync(SyncRequest),
+    /// Sync no more by itself, until it is resumed; all services when none is named.
+    Pause {
+        /// The service.
+        name: Option<String>,
+    },
+    /// Sync by itself again.
+    Resume {
+        /// The service.
+        name: Option<String>,
+    },
+    /// Stop the run that goes on; all runs when no service is named.
+    Cancel {
+        /// The service.
+        name: Option<String>,
+    },
+    /// The runs that were.
+    History {
+        /// Of one service only.
+        name: Option<String>,
+        /// One run, with what became of its files.
+        run: Option<u64>,
+    },
     /// Scan the library.
     Index,
     /// How things are.
@@ -150,7 +198,7 @@ pub enum Command {
 
 impl Node {
     /// Carries out a command. The answer is the document that `--json` prints.
-    pub async fn execute(&self, command: Command) -> Result<Value, Failure> {
+    pub async fn execute(self: &Arc<Self>, command: Command) -> Result<Value, Failure> {
         if self.is_public() && command.needs_login() {
             return Err(Failure::usage(PUBLIC));
         }
@@ -165,6 +213,10 @@ impl Node {
             }
             Command::ServiceSync { name, change } => document(&self.change_sync(name, change).await?)?,
             Command::Sync(request) => json!({ "services": document(&self.sync(request).await?)? }),
+            Command::Pause { name } => json!({ "paused": self.pause(name).await? }),
+            Command::Resume { name } => json!({ "resumed": self.resume(name).await? }),
+            Command::Cancel { name } => json!({ "cancelled": self.cancel(name).await? }),
+            Command::History { name, run } => self.history(name, run).await?,
             Command::Index => self.index().await?,
             Command::Status => self.status().await?,
             Command::UserAdd(new) => document(&self.add_user(new).await?)?,
@@ -222,6 +274,10 @@ impl Command {
             | Command::ServiceRemove { .. }
             | Command::ServiceSync { .. }
             | Command::Sync(_)
+            | Command::Pause { .. }
+            | Command::Resume { .. }
+            | Command::Cancel { .. }
+            | Command::History { .. }
             | Command::UserAdd(_)
             | Command::UserList
             | Command::UserPassword { .. }

@@ -130,7 +130,9 @@ impl Entry {
             return None;
         }
         if self.due() <= now.wall {
-            return Some(if self.standing.retry_at.is_some() { Trigger::Retry } else { Trigger::Interval });
+            let regular =
+                self.standing.ended.is_none_or(|ended| ended.saturating_add_unsigned(self.setting.interval.as_secs()) <= now.wall);
+            return Some(if self.standing.retry_at.is_none() && regular { Trigger::Interval } else { Trigger::Retry });
         }
         // A service that fails is not asked more often because something changes.
         let asked = self.asked.filter(|asked| self.standing.retry_at.is_none() && asked.ready_at() <= now.steady)?;
@@ -222,6 +224,11 @@ impl Agenda {
                 entry.asked = None;
             }
         }
+    }
+
+    /// A run that was to begin did not, because another one went on that the agenda does not know.
+    pub fn gave_up(&mut self, id: ServiceId) {
+        self.services.get_mut(&id).into_iter().for_each(|entry| entry.running = None);
     }
 
     /// What is to be done now.

@@ -53,6 +53,8 @@ pub struct Standing {
     pub ended: Option<i64>,
     /// When it is tried again after a failure, or goes on.
     pub retry_at: Option<i64>,
+    /// When the first of the files that failed is tried again.
+    pub files_at: Option<i64>,
 }
 
 impl Standing {
@@ -80,7 +82,10 @@ impl Standing {
     pub fn due(&self, interval: Duration) -> i64 {
         match (self.retry_at, self.ended) {
             (Some(retry), _) => retry,
-            (None, Some(ended)) => ended.saturating_add_unsigned(interval.as_secs()),
+            (None, Some(ended)) => {
+                let regular = ended.saturating_add_unsigned(interval.as_secs());
+                self.files_at.map_or(regular, |files| regular.min(files))
+            }
             (None, None) => i64::MIN,
         }
     }

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, ClientError, Endpoint, Fingerprint};
+use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate};
 use crate::reconcile::{Deletes, Policy};
-use crate::store::documents::{self, RUNS, SERVICES};
-use crate::store::{Store, StoreError, baseline, remote};
+use crate::store::documents::{self, RUNS, SCHEDULE, SERVICES};
+use crate::store::{Store, StoreError, baseline, failures, history, remote};
 use crate::types::{RelPath, ServiceId};
 
-use super::{SecretError, SecretKey};
+use super::{SecretError, SecretKey, Window};
 
 /// How a service is synced. The defaults are safe: download, do not upload, follow no deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,10 @@ pub struct SyncSettings {
     pub raw_and_video: bool,
     /// What a deletion on one side does on the other.
     pub deletes: Deletes,
+    /// How fast files may travel.
+    pub rate: Option<Rate>,
+    /// The hours in which runs may begin by themselves; they are suspended when these are over.
+    pub window: Option<Window>,
 }
 
 impl Default for SyncSettings {
@@ -43,6 +47,8 @@ impl Default for SyncSettings {
             keep_names: true,
             raw_and_video: true,
             deletes: Deletes::Ignore,
+            rate: None,
+            window: None,
         }
     }
 }
@@ -171,6 +177,7 @@ impl Services {
             if moved {
                 baseline::clear(tx, row.service.id)?;
                 remote::clear(tx, row.service.id)?;
+                failures::clear(tx, row.service.id)?;
             }
             SERVICES.put(tx, &key, &row)
         })?;
@@ -184,7 +191,10 @@ impl Services {
         Ok(self.store.write(move |tx| {
             baseline::clear(tx, id)?;
             remote::clear(tx, id)?;
+            failures::clear(tx, id)?;
+            history::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
+            SCHEDULE.remove(tx, &id.0.to_string())?;
             SERVICES.remove(tx, &key)?;
             Ok(())
         })?)

@@ -6,8 +6,8 @@ use std::time::Instant;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::ZonedDateTime;
 
-use crate::client::{Client, ClientError};
-use crate::events::{Event, Events};
+use crate::client::{Client, ClientError, Flow};
+use crate::events::Events;
 use crate::library::{self, LibraryError, Tree};
 use crate::reconcile::outcome::Collector;
 use crate::reconcile::{Halt, Plan, Policy, Seen, guard};
@@ -15,9 +15,9 @@ use crate::services::Service;
 use crate::store::{Store, StoreError};
 use crate::types::{LibraryId, RelPath, RemoteVersion};
 
-use super::Report;
 use super::execute::Execution;
 use super::merge::{Merge, Open};
+use super::{Monitor, Report, Stop};
 
 /// How a run is to be done.
 #[derive(Debug, Clone, Copy)]
@@ -28,11 +28,13 @@ pub struct Options {
     pub force: bool,
     /// Transfers at the same time.
     pub parallel: usize,
+    /// Leave out what failed before and whose time has not come yet.
+    pub patient: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dry_run: false, force: false, parallel: 8 }
+        Self { dry_run: false, force: false, parallel: 8, patient: false }
     }
 }
 
@@ -57,6 +59,9 @@ pub enum SyncError {
     /// The state failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It was told to stop before it changed anything.
+    #[error("{}", .0.text())]
+    Stopped(Stop),
     /// A task of ours ended early.
     #[error("a part of the sync ended unexpectedly: {0}")]
     Crashed(String),
@@ -90,31 +95,38 @@ pub struct Sync {
     pub(super) policy: Policy,
     pub(super) options: Options,
     pub(super) events: Events,
+    pub(super) monitor: Monitor,
 }
 
 impl Sync {
-    /// Prepares a run. `client` is rooted at the service's WebDAV root. Nothing is sent yet.
+    /// Prepares a run, watched and stopped by `monitor`. `client` is rooted at the service's WebDAV root. Nothing is sent yet.
     pub fn new(
         (tree, library_id): (Tree, LibraryId),
         store: Store,
         client: Client,
         service: Service,
         options: Options,
-        events: Events,
+        (events, monitor): (Events, Monitor),
     ) -> Result<Self, SyncError> {
         let policy = service.sync.policy();
-        let root = client.clone();
-        let client = client.at(&service.sync.folder)?;
-        Ok(Self { tree, library_id, store, client, root, service, policy, options, events })
+        let root = client.with_flow(Flow::new(service.sync.rate, monitor.told()));
+        let client = root.at(&service.sync.folder)?;
+        Ok(Self { tree, library_id, store, client, root, service, policy, options, events, monitor })
     }
 
     /// Observes, plans, and unless it is a dry run executes. What concerns single files is in the report.
     pub async fn run(self) -> Result<Report, SyncError> {
         let started = Instant::now();
         let sync = Arc::new(self);
-        let outcome = sync.run_inner().await;
-        sync.events.publish(Event::Ended { service: sync.service.name.clone() });
+        let outcome = tokio::select! {
+            outcome = sync.run_inner() => outcome,
+            // Both sides are still being looked at, and nothing was changed.
+            stop = sync.monitor.may_be_dropped() => Err(SyncError::Stopped(stop)),
+        };
+        let remembered = sync.remember_failures().await;
         let mut report = outcome?;
+        remembered?;
+        report.cancelled = report.error.is_some() && sync.monitor.stopped().is_some();
         report.seconds = started.elapsed().as_secs_f64();
         report.requests = sync.client.requests();
         Ok(report)
@@ -141,15 +153,18 @@ impl Sync {
         let closed = self.find_digests(open).await?;
         let outcome = blocking(move || Ok(merge.finish(collector, closed)?)).await?;
         let approved = guard::guard(outcome, self.options.force).map_err(SyncError::Halted)?;
-        let plan = Plan::from(approved);
+        let mut plan = Plan::from(approved);
+        let left = self.leave_for_later(&mut plan).await?;
 
         let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
         report.skip_all(&plan);
+        report.skipped.extend(left);
         report.skipped.extend(observed.unnamable.iter().cloned());
         if self.options.dry_run {
             report.plan = plan.steps.iter().map(Into::into).collect();
             return Ok(report);
         }
+        self.monitor.acts().map_err(SyncError::Stopped)?;
         Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await
     }
 

@@ -20,6 +20,7 @@ mod peers;
 mod props;
 mod rfc4918;
 mod rights;
+mod schedule;
 mod serve;
 mod support;
 mod sync;
