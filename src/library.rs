@@ -38,7 +38,7 @@ pub use group::{Ready, commit_all};
 pub use import::{Busy, ImportReport, Importer, LeftAlone, import_once};
 pub use marker::{check_marker, open_library};
 pub use naming::capture_name;
-pub use scan::{Parts, ScanReport, hash_file_with, scan, scan_parts, scan_until};
+pub use scan::{GROWING, Parts, ScanReport, hash_file_with, scan, scan_parts, scan_quiet, scan_until};
 pub use staged::{Committed, Staged};
 pub use tree::{Kind, Member, OnDisk, Open, Stat, Tree};
 pub use uploads::{Assembly, Chunk, IncomingChunk, UploadError, Uploads, WeakUploads};

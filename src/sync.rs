@@ -13,6 +13,7 @@ mod monitor;
 mod observe;
 mod record;
 mod report;
+mod restart;
 mod retry_later;
 mod run;
 mod settle;

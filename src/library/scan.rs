@@ -1,6 +1,7 @@
 //! Looks at the whole tree, or at parts of it, and brings the index up to date.
 
 mod parts;
+mod quiet;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
@@ -20,6 +21,7 @@ use super::tree::{Kind, Open, Stat, Tree};
 use super::{LibraryError, pieces};
 
 pub use parts::{Parts, scan_parts};
+pub use quiet::{GROWING, scan_quiet};
 
 /// Rows that are written in one transaction. They touch pages all over the tables of digests, so that a few large ones cost far less than
 /// many small ones.
@@ -42,6 +44,8 @@ pub struct ScanReport {
     pub coverage: Coverage,
     /// Folders with files that were being written: they must be looked at again.
     pub later: BTreeSet<RelPath>,
+    /// Files that were being written and are not in the index as they are now.
+    pub growing: Vec<RelPath>,
 }
 
 impl ScanReport {
@@ -294,6 +298,7 @@ impl<'a> Scan<'a> {
             removed: self.removed.into_inner(),
             coverage: found.coverage,
             later: found.later,
+            growing: Vec::new(),
         })
     }
 

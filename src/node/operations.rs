@@ -1,5 +1,7 @@
 //! What a node can do, as typed calls.
 
+use std::sync::atomic::AtomicBool;
+
 use serde_json::{Value, json};
 
 use crate::accounts::{AppPassword, GrantChange, NewAppPassword, User};
@@ -140,8 +142,10 @@ impl Node {
     pub async fn index(&self) -> Result<Value, Failure> {
         let (tree, _) = self.library()?;
         let events = self.events.clone();
-        let report = blocking(move || Ok(library::scan(&tree, &events)?)).await?;
-        let failed: Vec<_> = report.coverage.gaps().map(|(path, reason)| json!({ "path": path.as_str(), "reason": reason })).collect();
+        let report = blocking(move || Ok(library::scan_quiet(&tree, &events, &AtomicBool::new(false))?)).await?;
+        let growing = report.growing.iter().map(|path| (path, library::GROWING));
+        let failed = report.coverage.gaps().chain(growing).map(|(path, reason)| json!({ "path": path.as_str(), "reason": reason }));
+        let failed: Vec<_> = failed.collect();
         Ok(json!({
             "files": report.files,
             "hashed": report.hashed,

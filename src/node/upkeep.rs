@@ -210,7 +210,7 @@ impl LibraryKeeper {
         self.state.away = false;
         self.state.parts = Parts::default();
         self.state.parts_at = None;
-        let report = library::scan_until(&self.tree, &self.events, &self.stop);
+        let report = library::scan_quiet(&self.tree, &self.events, &self.stop);
         self.state.everything_at = self.interval.map(|interval| Instant::now() + interval);
         let Some(report) = self.told(report) else { return };
         tracing::info!(files = report.files, hashed = report.hashed, removed = report.removed, "the index is up to date");

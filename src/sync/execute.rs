@@ -68,6 +68,8 @@ pub(super) struct Execution {
 
 impl Execution {
     pub(super) fn new(sync: Arc<Sync>, observed: Observed, report: Report, plan: &Plan) -> Arc<Self> {
+        let bytes_total = plan.steps.iter().map(Step::bytes).sum();
+        sync.monitor.advance(Progress { files_total: plan.steps.len() as u64, bytes_total, ..Progress::default() });
         let permits = Semaphore::new(sync.options.parallel.max(1));
         Arc::new(Self {
             sync,
@@ -82,7 +84,7 @@ impl Execution {
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             files_total: plan.steps.len() as u64,
-            bytes_total: plan.steps.iter().map(Step::bytes).sum(),
+            bytes_total,
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::task::JoinSet;
 
@@ -33,7 +34,14 @@ impl Sync {
     /// Brings the index up to date.
     pub(super) async fn observe_local(&self) -> Result<ScanReport, SyncError> {
         let (tree, events) = (self.tree.clone(), self.events.clone());
-        blocking(move || Ok(library::scan(&tree, &events)?)).await
+        blocking(move || {
+            let mut report = library::scan_quiet(&tree, &events, &AtomicBool::new(false))?;
+            for path in &report.growing {
+                report.coverage.exclude(path.clone(), library::GROWING);
+            }
+            Ok(report)
+        })
+        .await
     }
 
     /// Lists the service's folder and everything below, several folders at a time. An error at the root ends the run; further down it

@@ -26,7 +26,7 @@ const WHOLE: u64 = 1 << 20;
 const PIECE: usize = 256 << 10;
 
 /// What became of one file of a batch.
-enum Sent {
+pub(super) enum Sent {
     /// The service said that it took it, perhaps with an entity tag; not proven yet.
     Unproven(Option<String>),
     /// Proven already.
@@ -53,8 +53,11 @@ impl Execution {
         for step in steps {
             sending.push(async move {
                 let _permit = self.permits.acquire().await;
-                let sent = if self.fatal().is_some() { None } else { Some(self.upload(&step).await) };
-                (step, sent)
+                if self.fatal().is_some() {
+                    return (step, None);
+                }
+                let (step, sent) = self.upload_as_it_is(step).await;
+                (step, Some(sent))
             });
         }
         let (mut unproven, mut proven) = (Vec::new(), Vec::new());
@@ -164,7 +167,7 @@ impl Execution {
         }
     }
 
-    async fn upload(self: &Arc<Self>, step: &Step) -> Result<Sent, StepError> {
+    pub(super) async fn upload(self: &Arc<Self>, step: &Step) -> Result<Sent, StepError> {
         let Action::Upload { source, expect } = &step.action else {
             return Err(StepError::Refused("not an upload".into()));
         };
@@ -270,11 +273,19 @@ impl Execution {
                 let whole: Upload<stream::Empty<_>> = Upload::Whole(bytes);
                 self.sync.client.put(remote, source, expect, whole).await
             }
-            Upload::Stream(stream) => self.sync.client.put(remote, source, expect, Upload::Stream(stream)).await,
+            Upload::Stream(stream) => {
+                // What is on its way counts, so that a large file does not look like a stop.
+                let execution = Arc::clone(self);
+                let count =
+                    move |piece: &std::io::Result<Bytes>| execution.moved_bytes(piece.as_ref().map_or(0, |piece| piece.len() as u64));
+                self.sync.client.put(remote, source, expect, Upload::Stream(stream.inspect(count))).await
+            }
         };
         match sent {
             Ok(etag) => {
-                self.moved_bytes(source.size);
+                if source.size <= WHOLE {
+                    self.moved_bytes(source.size);
+                }
                 Ok(etag)
             }
             Err(error) => {
