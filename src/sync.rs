@@ -8,12 +8,12 @@
 mod download;
 mod execute;
 mod filter;
+mod meanwhile;
 mod merge;
 mod monitor;
 mod observe;
 mod record;
 mod report;
-mod restart;
 mod retry_later;
 mod run;
 mod settle;

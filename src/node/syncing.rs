@@ -56,6 +56,8 @@ impl Node {
 
     async fn sync_when_free(self: &Arc<Self>, service: Service, options: Options) -> Result<Report, Failure> {
         let turn = self.runs.turn(service.id, Trigger::Manual).await;
+        // It may have been set up in another way while we waited.
+        let service = self.service(service.name).await?;
         let mut waiting = Waiting { runs: Arc::clone(&self.runs), id: service.id, over: false };
         let node = Arc::clone(self);
         let run = tokio::spawn(async move { node.carry_out(turn, service, options, Trigger::Manual).await });

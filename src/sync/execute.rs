@@ -171,6 +171,7 @@ impl Execution {
                 self.sync.record(records).await?;
                 self.finished(&step, None);
             }
+            Err(error) if self.is_there_by_now(&step, &error).await => self.finished(&step, None),
             Err(error) => self.failed(&step, &error),
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::support::{Sandbox, assert_counts, assert_files};
 
 /// What is wrong with the server. Faults concern files whose names begin with `bad`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub enum Fault {
     None,
     /// Stores 0 bytes and answers 201.
     StoresNothingOfIt,
@@ -52,13 +52,13 @@ struct State {
 }
 
 /// A small WebDAV server with faults as data.
-struct FaultyServer {
-    url: String,
+pub struct FaultyServer {
+    pub url: String,
     state: Arc<Mutex<State>>,
 }
 
 impl FaultyServer {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/dav/", listener.local_addr().unwrap());
         let state =
@@ -78,7 +78,7 @@ impl FaultyServer {
         self.state.lock().unwrap()
     }
 
-    fn set(&self, fault: Fault) {
+    pub fn set(&self, fault: Fault) {
         self.state().fault = fault;
     }
 
@@ -86,7 +86,7 @@ impl FaultyServer {
         self.state().files.insert(path.to_owned(), content.to_vec());
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         self.state().files.keys().cloned().collect()
     }
 }

@@ -1,9 +1,11 @@
-//! A file that changes while it is being sent is read and sent anew.
+//! What happens to a file while it is on its way: one that changes is read and sent anew; one that came by another way, because the other
+//! node was faster, has not failed.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use crate::client::{ClientError, verify};
 use crate::library::{self, LibraryError, Parts};
 use crate::reconcile::{Action, Step};
 use crate::store::index::Index;
@@ -29,6 +31,10 @@ impl Execution {
             if self.fatal().is_some() {
                 return (step, Err(error));
             }
+            if self.is_there_by_now(&step, &error).await {
+                let at = step.remote.clone();
+                return (step, Ok(Sent::Superfluous(at)));
+            }
             match self.changed_source(&step).await {
                 Ok(Some(now)) => {
                     tracing::debug!(path = %step.local, "it changed while it was being sent; sending it as it is now");
@@ -42,6 +48,22 @@ impl Execution {
         }
         let sent = self.upload(&step).await;
         (step, sent)
+    }
+
+    /// Whether a step failed only because somebody else did the same in the meantime. Nothing is recorded of it: the next run looks, and adopts.
+    pub(super) async fn is_there_by_now(&self, step: &Step, error: &StepError) -> bool {
+        match (&step.action, error) {
+            (Action::Upload { source, .. }, StepError::Client(ClientError::Changed(_))) => {
+                let found = self.sync.client.look(&step.remote).await;
+                found.is_ok_and(|found| verify::verify(&step.remote, source, found).is_ok())
+            }
+            (Action::Download { source, .. }, StepError::Library(LibraryError::Changed(_))) => {
+                let (store, path, wanted) = (self.sync.store.clone(), step.local.clone(), source.digests);
+                let here = blocking(move || Ok(Index::open(&store.read()?)?.get(&path)?)).await;
+                here.is_ok_and(|row| row.is_some_and(|row| wanted.agree(&row.digests.into()) == Some(true)))
+            }
+            _ => false,
+        }
     }
 
     /// The file as it is now, if it is another one than the plan was made from and the index could be told so.
