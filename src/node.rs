@@ -16,7 +16,7 @@ mod status;
 mod syncing;
 mod upkeep;
 
-pub use command::{Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
+pub use command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
 pub use control::{Control, Message};
 pub use failure::{ExitCode, Failure};
 pub use start::{Builder, FirstAdmin, Node};

@@ -227,6 +227,18 @@ pub(super) enum ServiceCmd {
     Show { name: String },
     /// Try a service: connection, login, listing
     Test { name: String },
+    /// Change a service's account, password or certificate, after trying it
+    Edit {
+        name: String,
+        /// The account there
+        #[arg(long, value_name = "U")]
+        user: Option<String>,
+        #[command(flatten)]
+        password: PasswordArgs,
+        /// Trust only the certificate with this SHA-256 fingerprint
+        #[arg(long, value_name = "SHA256")]
+        fingerprint: Option<Fingerprint>,
+    },
     /// Remove a service; photos stay where they are
     Remove { name: String },
     /// Set up how a service is synced; setting anything switches it on

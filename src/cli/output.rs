@@ -28,7 +28,7 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
             };
             list(answer, "services", line, "no services yet; add one with: twinlens service add NAME URL --user U\n")
         }
-        Command::ServiceShow { .. } | Command::ServiceSync { .. } => service(answer),
+        Command::ServiceShow { .. } | Command::ServiceSync { .. } | Command::ServiceEdit { .. } => service(answer),
         Command::ServiceTest { .. } => {
             let kind = if string(answer, "kind") == "twinlens" { "another Twinlens node" } else { "a WebDAV server" };
             format!(

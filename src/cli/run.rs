@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::accounts::GrantChange;
 use crate::events::Event;
-use crate::node::{Command, Failure, NewService, NewUser, Node, SyncRequest};
+use crate::node::{AccountChange, Command, Failure, NewService, NewUser, Node, SyncRequest};
 
 use super::args::{Cli, Cmd, Global, OneOrAll, ServiceCmd, UserCmd};
 use super::progress::Progress;
@@ -125,6 +125,12 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
         Cmd::Service(ServiceCmd::List) => Command::ServiceList,
         Cmd::Service(ServiceCmd::Show { name }) => Command::ServiceShow { name },
         Cmd::Service(ServiceCmd::Test { name }) => Command::ServiceTest { name },
+        Cmd::Service(ServiceCmd::Edit { name, user, password, fingerprint }) => {
+            // Another certificate alone needs no other password.
+            let asks = password.password_stdin || user.is_some() || fingerprint.is_none();
+            let password = asks.then(|| password::read(&password, "The password there: ", false)).transpose()?;
+            Command::ServiceEdit { name, change: AccountChange { user, password, fingerprint } }
+        }
         Cmd::Service(ServiceCmd::Remove { name }) => Command::ServiceRemove { name },
         Cmd::Service(ServiceCmd::Sync(args)) => Command::ServiceSync { change: args.change(), name: args.name },
         Cmd::Sync(args) => Command::Sync(SyncRequest { names: args.names, dry_run: args.dry_run, force: args.force }),

@@ -54,7 +54,14 @@ fn history(answer: &Value) -> String {
 
 fn line(run: &Value) -> String {
     let counts = &run["counts"];
-    let told = [("uploaded", "uploaded"), ("downloaded", "downloaded"), ("moved", "moved"), ("deleted", "deleted"), ("failed", "failed")];
+    let told = [
+        ("uploaded", "uploaded"),
+        ("downloaded", "downloaded"),
+        ("moved", "moved"),
+        ("deleted", "deleted"),
+        ("adopted", "already there"),
+        ("failed", "failed"),
+    ];
     let told: Vec<_> = told
         .iter()
         .filter_map(|(key, word)| counts[*key].as_u64().filter(|count| *count > 0).map(|count| format!("{count} {word}")))
@@ -63,7 +70,7 @@ fn line(run: &Value) -> String {
     let error = run["error"].as_str().map(|error| format!("; stopped: {error}")).unwrap_or_default();
     format!(
         "{:>5}  {}  {}  {} ({:.1} s): {told}{error}\n",
-        run["id"],
+        run["id"].as_u64().unwrap_or(0),
         time(&run["started"]),
         word(run, "service"),
         word(run, "trigger"),

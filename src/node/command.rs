@@ -28,6 +28,17 @@ pub struct NewService {
     pub fingerprint: Option<Fingerprint>,
 }
 
+/// Changes to a service's account; what is none stays. Holds a password, so it has no `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct AccountChange {
+    /// The account there.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<String>,
+    /// The certificate to trust.
+    pub fingerprint: Option<Fingerprint>,
+}
+
 /// A user to be added. Holds a password, so it has no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct NewUser {
@@ -111,6 +122,13 @@ pub enum Command {
     ServiceTest {
         /// Its name.
         name: String,
+    },
+    /// Change a service's account, after trying it.
+    ServiceEdit {
+        /// Its name.
+        name: String,
+        /// What to change.
+        change: AccountChange,
     },
     /// Remove a service.
     ServiceRemove {
@@ -207,6 +225,7 @@ impl Node {
             Command::ServiceList => json!({ "services": document(&self.services().await?)? }),
             Command::ServiceShow { name } => document(&self.service(name).await?)?,
             Command::ServiceTest { name } => self.test_service(name).await?,
+            Command::ServiceEdit { name, change } => document(&self.edit_service(name, change).await?)?,
             Command::ServiceRemove { name } => {
                 self.remove_service(name.clone()).await?;
                 json!({ "removed": name })
@@ -271,6 +290,7 @@ impl Command {
             | Command::ServiceList
             | Command::ServiceShow { .. }
             | Command::ServiceTest { .. }
+            | Command::ServiceEdit { .. }
             | Command::ServiceRemove { .. }
             | Command::ServiceSync { .. }
             | Command::Sync(_)

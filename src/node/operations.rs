@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use crate::accounts::{AppPassword, GrantChange, NewAppPassword, User};
 use crate::client::{Client, Endpoint, Listing, Member};
 use crate::library;
+use crate::scheduler::Standing;
 use crate::services::{Service, SyncSettings};
 use crate::sync::Stop;
 use crate::types::RelPath;
 
 use super::runs::Note;
-use super::{Failure, Limit, NewService, NewUser, Node, SyncChange};
+use super::{AccountChange, Failure, Limit, NewService, NewUser, Node, SyncChange};
 
 /// Longest interval between runs: a week.
 const INTERVAL_LIMIT: u32 = 7 * 24 * 60;
@@ -51,6 +52,35 @@ impl Node {
         let added = blocking(move || Ok(services.add(&name, &endpoint)?)).await;
         self.runs.tell(Note::Settings);
         added
+    }
+
+    /// Changes the account of a service after trying it. When it does not work, nothing is changed. A service that had refused the old password
+    /// is synced again.
+    pub async fn edit_service(&self, name: String, change: AccountChange) -> Result<Service, Failure> {
+        let AccountChange { user, password, fingerprint } = change;
+        let old = self.services.endpoint(&name)?;
+        let new = Endpoint {
+            user: user.clone().unwrap_or(old.user),
+            password: password.clone().unwrap_or(old.password),
+            fingerprint: fingerprint.or(old.fingerprint),
+            ..old
+        };
+        try_out(&Client::new(&new)?).await?;
+        let (services, store) = (self.services.clone(), self.store.clone());
+        let changed = blocking(move || {
+            let service = services.set_account(&name, user, password.as_deref(), fingerprint)?;
+            Standing::change(&store, service.id, |standing| Standing {
+                stopped: None,
+                failures: 0,
+                retry_at: None,
+                ended: None,
+                ..standing
+            })?;
+            Ok(service)
+        })
+        .await;
+        self.runs.tell(Note::Settings);
+        changed
     }
 
     fn refuse_own_library(&self, listing: &Listing) -> Result<(), Failure> {

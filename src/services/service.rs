@@ -184,6 +184,33 @@ impl Services {
         Ok(service)
     }
 
+    /// Changes the account of a service, or its pinned certificate: what is none stays. Nothing is sent to it.
+    pub fn set_account(
+        &self,
+        name: &str,
+        user: Option<String>,
+        password: Option<&str>,
+        fingerprint: Option<Fingerprint>,
+    ) -> Result<Service, ServiceError> {
+        let mut row = self.row(name)?;
+        if let Some(password) = password {
+            row.sealed_password = self.key.seal(password)?;
+        }
+        row.service.user = user.unwrap_or(row.service.user);
+        row.service.fingerprint = fingerprint.or(row.service.fingerprint);
+        let (key, service) = (name.to_owned(), row.service.clone());
+        self.store.write(move |tx| SERVICES.put(tx, &key, &row))?;
+        Ok(service)
+    }
+
+    /// The address and account of a service, with its password.
+    pub fn endpoint(&self, name: &str) -> Result<Endpoint, ServiceError> {
+        let row = self.row(name)?;
+        let password = self.key.open_sealed(&row.sealed_password)?;
+        let Service { url, user, fingerprint, .. } = row.service;
+        Ok(Endpoint { url, user, password, fingerprint })
+    }
+
     /// Removes a service and what was agreed with it. Photos stay where they are, on both sides.
     pub fn remove(&self, name: &str) -> Result<(), ServiceError> {
         let id = self.get(name)?.id;
@@ -202,10 +229,7 @@ impl Services {
 
     /// A client of the service's WebDAV root.
     pub fn client(&self, name: &str) -> Result<Client, ServiceError> {
-        let row = self.row(name)?;
-        let password = self.key.open_sealed(&row.sealed_password)?;
-        let Service { url, user, fingerprint, .. } = row.service;
-        Ok(Client::new(&Endpoint { url, user, password, fingerprint })?)
+        Ok(Client::new(&self.endpoint(name)?)?)
     }
 
     fn row(&self, name: &str) -> Result<ServiceRow, ServiceError> {

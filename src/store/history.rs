@@ -52,6 +52,12 @@ pub struct FileOutcome {
 }
 
 impl Run {
+    /// Whether there was nothing to do.
+    fn is_idle(&self) -> bool {
+        // What is left alone is so in every run, and to ask is not to do.
+        self.error.is_none() && self.counts.iter().all(|(name, count)| *count == 0 || matches!(name.as_str(), "requests" | "skipped"))
+    }
+
     /// The counts as an object.
     pub fn counts(&self) -> Value {
         self.counts.iter().map(|(name, count)| (name.clone(), Value::from(*count))).collect()
@@ -64,7 +70,8 @@ pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Writes a run down, lets the service's oldest ones go, and returns its number.
+/// Writes a run down, lets the service's oldest ones go, and returns its number. Of runs one after the other in which there was nothing to
+/// do only the last is kept: they would push out what its owner looks for.
 pub fn put(tx: &WriteTransaction, run: &Run, files: &[FileOutcome]) -> Result<u64, StoreError> {
     let mut runs = tx.open_table(RUNS)?;
     let number = runs.last()?.map_or(0, |(last, _)| last.value()) + 1;
@@ -74,22 +81,31 @@ pub fn put(tx: &WriteTransaction, run: &Run, files: &[FileOutcome]) -> Result<u6
         table.insert((number, place), encode(file)?.as_slice())?;
     }
     drop((runs, table));
-    let own = numbers(tx, run.service)?;
-    remove(tx, &own[..own.len().saturating_sub(KEEP_RUNS)]).map(|()| number)
+    let own = own_runs(tx, run.service)?;
+    let surplus = own.len().saturating_sub(KEEP_RUNS);
+    let mut old: Vec<_> = own[..surplus].iter().map(|(number, _)| *number).collect();
+    if let [.., (before, earlier), _] = &own[surplus..]
+        && earlier.is_idle()
+        && run.is_idle()
+    {
+        old.push(*before);
+    }
+    remove(tx, &old).map(|()| number)
 }
 
 /// Forgets all runs of a service.
 pub fn clear(tx: &WriteTransaction, service: ServiceId) -> Result<(), StoreError> {
-    let own = numbers(tx, service)?;
+    let own: Vec<_> = own_runs(tx, service)?.into_iter().map(|(number, _)| number).collect();
     remove(tx, &own)
 }
 
-fn numbers(tx: &WriteTransaction, service: ServiceId) -> Result<Vec<u64>, StoreError> {
+fn own_runs(tx: &WriteTransaction, service: ServiceId) -> Result<Vec<(u64, Run)>, StoreError> {
     let mut own = Vec::new();
     for item in tx.open_table(RUNS)?.iter()? {
         let (number, run) = item?;
-        if decode::<Run>(run.value())?.service == service {
-            own.push(number.value());
+        let run: Run = decode(run.value())?;
+        if run.service == service {
+            own.push((number.value(), run));
         }
     }
     Ok(own)
@@ -147,6 +163,15 @@ mod tests {
         let (kept, told) = (runs(&tx).unwrap(), files(&tx, first).unwrap());
         assert_eq!((kept.len(), told.len(), kept.last().map(|(number, _)| *number)), (KEEP_RUNS + 1, 0, Some(other)));
         assert!(kept[0].0 > kept[1].0);
+        let idle = |started: i64| Run { counts: vec![("uploaded".into(), 0), ("requests".into(), 3)], ..run(2, started) };
+        store.write(move |tx| put(tx, &idle(1), &[]).and_then(|_| put(tx, &idle(2), &[]))).unwrap();
+        let starts = |service: u32| {
+            let all = runs(&store.read().unwrap()).unwrap().into_iter();
+            all.filter(|(_, run)| run.service == ServiceId(service)).map(|(_, run)| run.started).collect::<Vec<_>>()
+        };
+        assert_eq!(starts(2), [2, 0], "of idle runs only the last is kept");
+        store.write(move |tx| put(tx, &run(2, 3), &[]).and_then(|_| put(tx, &idle(4), &[]))).unwrap();
+        assert_eq!(starts(2), [4, 3, 2, 0]);
         store.write(|tx| clear(tx, ServiceId(2))).unwrap();
         assert!(files(&store.read().unwrap(), other).unwrap().is_empty());
     }

@@ -37,16 +37,21 @@ fn history(node: &Node) -> Vec<Value> {
     node.run(&["history"])["runs"].as_array().unwrap().clone()
 }
 
-/// Waits until nothing was run for a while, longer than it takes from a change to a run; the numbers of runs.
-fn settled(nodes: &[&Node]) -> Vec<usize> {
-    let count = || nodes.iter().map(|node| history(node).len()).collect::<Vec<_>>();
+/// The number of the latest run.
+fn latest(node: &Node) -> u64 {
+    history(node).first().map_or(0, |run| run["id"].as_u64().unwrap())
+}
+
+/// Waits until nothing was run for a while, longer than it takes from a change to a run; the numbers of the latest runs.
+fn settled(nodes: &[&Node]) -> Vec<u64> {
+    let count = || nodes.iter().map(|node| latest(node)).collect::<Vec<_>>();
     let mut last = (count(), std::time::Instant::now());
     eventually("they settled", || {
         let now = count();
         if now != last.0 {
             last = (now, std::time::Instant::now());
         }
-        last.1.elapsed() > std::time::Duration::from_secs(6)
+        last.1.elapsed() > std::time::Duration::from_secs(5)
     });
     last.0
 }
@@ -112,6 +117,15 @@ fn a_refused_password_stops_a_service_at_once_until_its_owner_says_so() {
     assert_eq!(service(&a)["state"], "on");
     a.put("fourth.jpg", "fourth");
     eventually("it is synced by itself again", || b.files().contains_key("fourth.jpg"));
+
+    // Or the owner tells the new password, if it is the right one.
+    assert!(b.run_with_password(&["user", "passwd", "admin", "--password-stdin"], "another password").status.success());
+    a.put("fifth.jpg", "fifth");
+    eventually("a noticed again", || service(&a)["state"] == "stopped");
+    let edit = |password: &str| a.run_with_password(&["service", "edit", "peer", "--password-stdin"], password).status.code();
+    assert_eq!((edit("a wrong password"), service(&a)["state"].as_str()), (Some(3), Some("stopped")));
+    assert_eq!(edit("another password"), Some(0));
+    eventually("it is synced by itself once more", || b.files().contains_key("fifth.jpg"));
 }
 
 #[test]
@@ -212,11 +226,11 @@ fn a_paused_service_and_one_outside_its_hours_are_synced_by_hand_only() {
     eventually("its hours are all day again", || b.files().len() == 3);
 }
 
-/// A node with one file of 3 MB, connected to another one by a line on which that takes a minute.
+/// A node with one file of 3 MB, connected to another one by a line on which that takes half a minute.
 fn slow(sandbox: &Sandbox) -> (Node, Node) {
     let (a, mut b) = (sandbox.node("a"), sandbox.node("b"));
     b.serve();
-    a.pair(&b, &["--interval", "7d", "--rate", "50K"]);
+    a.pair(&b, &["--interval", "7d", "--rate", "100K"]);
     a.put("large.mov", &"0123456789".repeat(300_000));
     (a, b)
 }
@@ -273,4 +287,58 @@ fn a_run_is_seen_cancelled_and_in_the_history() {
     let words = |args: &[&str]| String::from_utf8(a.command(args).output().unwrap().stdout).unwrap();
     assert!(words(&["history"]).contains("1 uploaded"), "{}", words(&["history"]));
     assert!(words(&["status"]).contains("next run"), "{}", words(&["status"]));
+}
+
+#[test]
+fn a_node_that_stops_suspends_its_runs_and_goes_on_when_it_is_back() {
+    let sandbox = Sandbox::new();
+    let (mut a, b) = slow(&sandbox);
+    a.serve();
+    eventually("bytes arrive", || !b.left_behind().is_empty());
+    a.stop();
+    assert!(b.files().is_empty());
+    assert!(history(&a)[0]["error"].as_str().unwrap().contains("suspended"));
+    a.run(&["service", "sync", "peer", "--rate", "off"]);
+    a.serve();
+    eventually("it is all there", || b.files() == a.files());
+}
+
+#[test]
+fn a_file_that_is_rewritten_while_it_is_sent_is_sent_as_it_is_then_in_the_same_run() {
+    let sandbox = Sandbox::new();
+    let (a, b) = slow(&sandbox);
+    let sync = a.command(&["sync", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    eventually("bytes arrive", || !b.left_behind().is_empty());
+    a.put("large.mov", "another and shorter one");
+    let output = sync.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", show(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_counts(&report["services"][0], &[("uploaded", 1)]);
+    assert_eq!(b.files()["large.mov"], "another and shorter one");
+    assert!(b.left_behind().is_empty());
+}
+
+#[test]
+fn a_file_that_grows_is_not_sent_before_it_is_whole() {
+    use std::io::Write as _;
+    let sandbox = Sandbox::new();
+    let (a, b) = one_way(&sandbox);
+    let mut file = std::fs::File::create(a.library.join("growing.jpg")).unwrap();
+    let writer = std::thread::spawn(move || {
+        for _ in 0..300 {
+            file.write_all(&[b'x'; 1000]).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    });
+    eventually("it is there", || a.files().contains_key("growing.jpg"));
+    // By hand neither.
+    let report = a.run(&["sync"])["services"][0].clone();
+    assert_counts(&report, &[]);
+    assert!(report["skipped"][0]["reason"].as_str().unwrap().contains("still being written"), "{report:#}");
+    while !writer.is_finished() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let part = b.files().get("growing.jpg").map(String::len);
+        assert!(part.is_none_or(|part| part == 300_000), "a part of it was sent: {part:?}");
+    }
+    eventually("it was sent when it was whole", || b.files().get("growing.jpg").is_some_and(|content| content.len() == 300_000));
 }
