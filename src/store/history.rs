@@ -163,7 +163,7 @@ mod tests {
         let (kept, told) = (runs(&tx).unwrap(), files(&tx, first).unwrap());
         assert_eq!((kept.len(), told.len(), kept.last().map(|(number, _)| *number)), (KEEP_RUNS + 1, 0, Some(other)));
         assert!(kept[0].0 > kept[1].0);
-        let idle = |started: i64| Run { counts: vec![("uploaded".into(), 0), ("requests".into(), 3)], ..run(2, started) };
+        let idle = move |started: i64| Run { counts: vec![("uploaded".into(), 0), ("requests".into(), 3)], ..run(2, started) };
         store.write(move |tx| put(tx, &idle(1), &[]).and_then(|_| put(tx, &idle(2), &[]))).unwrap();
         let starts = |service: u32| {
             let all = runs(&store.read().unwrap()).unwrap().into_iter();
