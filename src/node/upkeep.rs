@@ -210,7 +210,9 @@ impl LibraryKeeper {
         self.state.away = false;
         self.state.parts = Parts::default();
         self.state.parts_at = None;
-        let report = library::scan_quiet(&self.tree, &self.events, &self.stop);
+        // What is there when we begin is wanted at once; the watching notices what grows.
+        let look = if first { library::scan_until } else { library::scan_quiet };
+        let report = look(&self.tree, &self.events, &self.stop);
         self.state.everything_at = self.interval.map(|interval| Instant::now() + interval);
         let Some(report) = self.told(report) else { return };
         tracing::info!(files = report.files, hashed = report.hashed, removed = report.removed, "the index is up to date");
