@@ -3,6 +3,8 @@
 //! Rank 8. No logic of its own: every command is a [`Command`](crate::node::Command) for a node, the running one if there is one.
 
 mod args;
+mod care;
+mod care_args;
 mod demo;
 mod front_args;
 mod output;

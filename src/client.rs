@@ -3,22 +3,38 @@
 //! Rank 2. It trusts no answer: credentials go only to the service's own origin, redirects are reported and never followed, listings
 //! are bounded and must stay inside the folder that was asked for, and a success code is evidence, not proof ([`verify`]).
 
+mod beginning;
+mod body;
+mod bulk;
+mod capabilities;
 mod changes;
+mod cloud;
+mod doubt;
 mod error;
+mod gate;
 mod http;
+mod known;
 mod listing;
+mod members;
 mod rate;
+mod recalculate;
+mod retry;
 mod tls;
 mod transfer;
 mod write;
 
 pub mod verify;
 
+pub use body::{Payload, PieceStream};
+pub use bulk::{BulkResult, bulk_takes};
+pub use capabilities::Capabilities;
 pub use changes::Changes;
 pub use error::ClientError;
 pub use http::{Client, Endpoint};
-pub use listing::{Listing, Member};
+pub use listing::{Listing, Member, Root};
+pub use members::{Members, Told};
 pub use rate::{Flow, Rate};
+pub use retry::Patience;
 pub use tls::Fingerprint;
-pub use transfer::{Download, Upload};
+pub use transfer::Download;
 pub use verify::{NotProven, Verified};

@@ -9,9 +9,12 @@
 //! Flow: [`decide`] one row at a time, [`Outcome`] collects decisions and finds moves and contents that the other side
 //! already has, [`guard`](guard::guard) halts what looks like an accident, [`Plan`] is the plain data that is executed.
 
+mod arrange;
 pub mod coverage;
 pub mod guard;
+mod order;
 pub mod outcome;
+pub mod parking;
 pub mod plan;
 pub mod policy;
 pub mod table;
@@ -22,6 +25,6 @@ mod properties;
 pub use coverage::{Coverage, Covered};
 pub use guard::{Approved, Halt, Totals};
 pub use outcome::{Contents, Outcome};
-pub use plan::{Action, Plan, Skipped, Step, Why};
+pub use plan::{Action, Held, Plan, Skipped, Step, Why};
 pub use policy::{Deletes, Policy};
 pub use table::{Base, Decision, Row, Seen, decide};

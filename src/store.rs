@@ -15,6 +15,8 @@ pub mod folders;
 pub mod history;
 pub mod ids;
 pub mod index;
+pub mod kinds;
+pub mod listed;
 pub mod meta;
 pub mod properties;
 pub mod remote;

@@ -5,21 +5,35 @@
 //! - no step depends on the memory of an earlier run: after a crash the next run looks again and adopts what is equal;
 //! - one failing file never stops another; what failed, was skipped or conflicted is in the [`Report`] with its path and reason.
 
+mod conflicts;
 mod download;
 mod execute;
 mod filter;
+mod goals;
+mod kinds;
+mod leftovers;
+mod marker;
 mod meanwhile;
 mod merge;
 mod monitor;
+mod moves;
+mod naming;
 mod observe;
 mod record;
 mod report;
 mod retry_later;
+mod room;
 mod run;
+mod send;
 mod settle;
+mod settled;
+mod stream;
 mod upload;
+mod walk;
 
+pub use conflicts::{Conflict, CopyName, Version, conflicts};
+pub use marker::{Overlap, leads_to};
 pub use monitor::{Monitor, Outcomes, Progress, Stop};
-pub use report::{Noted, PlannedStep, Report};
+pub use report::{HeldBack, Noted, PlannedStep, Report};
 pub use retry_later::next_retry;
 pub use run::{Options, Sync, SyncError};

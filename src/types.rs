@@ -7,9 +7,11 @@ pub mod backoff;
 pub mod digest;
 pub mod expect;
 pub mod id;
+pub mod magic;
 pub mod media;
 pub mod path;
 pub mod side;
+pub mod stack;
 pub mod time;
 pub mod version;
 

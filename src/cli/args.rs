@@ -14,6 +14,7 @@ use crate::reconcile::Deletes;
 use crate::services::Window;
 use crate::types::RelPath;
 
+use super::care_args::{CareArgs, ConflictsArgs, TombstonesCmd, TrashCmd};
 use super::front_args::FrontArgs;
 
 /// Keeps photo libraries in step over WebDAV.
@@ -75,6 +76,14 @@ pub(super) enum Cmd {
     Index,
     /// Show the library, the services and their last runs
     Status,
+    /// What was replaced or removed: list it, put it back, let it go
+    #[command(subcommand)]
+    Trash(TrashCmd),
+    /// Files that were changed on both sides: both versions, and what shall become of them
+    Conflicts(ConflictsArgs),
+    /// Deletions that are remembered, so that what was deleted does not come back
+    #[command(subcommand)]
+    Tombstones(TombstonesCmd),
 }
 
 #[derive(Args)]
@@ -116,6 +125,8 @@ pub(super) struct ServeArgs {
     /// How often the whole library is looked at for changes by other programs, besides the watching: 1h, 1d, ...; off: never
     #[arg(long, env = "TWINLENS_SCAN_INTERVAL", default_value = "1h", value_name = "1h|off", value_parser = pause)]
     pub scan_interval: Pause,
+    #[command(flatten)]
+    pub care: CareArgs,
     #[command(flatten)]
     pub front: FrontArgs,
 }
@@ -295,6 +306,18 @@ pub(super) struct ServiceSyncArgs {
     /// The hours in which it is synced by itself, by the clock of this machine
     #[arg(long, value_name = "22:00-06:00|off", value_parser = limit::<Window>)]
     window: Option<Limit<Window>>,
+    /// Leave out what matches, as in .gitignore: '*.psd', 'Private/', '/Top/*.tif'; may be repeated; replaces those set before, "" clears
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Leave nothing out
+    #[arg(long, conflicts_with = "exclude")]
+    no_exclude: bool,
+    /// Sync only what matches; may be repeated; replaces those set before, "" clears
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// Sync everything that is not left out
+    #[arg(long, conflicts_with = "include")]
+    no_include: bool,
 }
 
 impl ServiceSyncArgs {
@@ -314,6 +337,8 @@ impl ServiceSyncArgs {
             }),
             rate: self.rate,
             window: self.window,
+            include: (self.no_include || !self.include.is_empty()).then(|| self.include.clone()),
+            exclude: (self.no_exclude || !self.exclude.is_empty()).then(|| self.exclude.clone()),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::accounts::{AppPassword, User};
 use crate::node::Command;
-use crate::sync::{Noted, Report};
+use crate::sync::{HeldBack, Noted, Report};
 
 use super::runs;
 
@@ -16,6 +16,7 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
         Command::Sync(_) => reports(answer),
         Command::Status => status(answer),
         Command::Pause { .. } | Command::Resume { .. } | Command::Cancel { .. } | Command::History { .. } => runs::text(command, answer),
+        Command::Care(care) => super::care::text(care, answer),
         Command::Index => index(answer),
         Command::ServiceAdd(_) => {
             let name = string(answer, "name");
@@ -54,11 +55,11 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
     }
 }
 
-fn string(value: &Value, key: &str) -> String {
+pub(super) fn string(value: &Value, key: &str) -> String {
     value[key].as_str().unwrap_or_default().to_owned()
 }
 
-fn list(answer: &Value, key: &str, line: impl Fn(&Value) -> String, none: &str) -> String {
+pub(super) fn list(answer: &Value, key: &str, line: impl Fn(&Value) -> String, none: &str) -> String {
     match answer[key].as_array() {
         Some(items) if !items.is_empty() => items.iter().map(line).collect(),
         _ => none.to_owned(),
@@ -100,6 +101,12 @@ fn service(service: &Value) -> String {
         sync["rate"].as_u64().map_or_else(|| "no limit".to_owned(), |rate| format!("{} a second", bytes(rate))),
         sync["window"].as_str().unwrap_or("all day"),
     );
+    for (title, key) in [("only", "include"), ("leave out", "exclude")] {
+        let patterns: Vec<&str> = sync[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        if !patterns.is_empty() {
+            let _ = writeln!(text, "  {title:<13}  {}", patterns.join("  "));
+        }
+    }
     text
 }
 
@@ -147,6 +154,9 @@ fn reports(answer: &Value) -> String {
     reports.iter().map(report).collect()
 }
 
+/// Skipped files that have a line of their own; `--json` tells of more.
+const LINES: usize = 100;
+
 /// A report in words.
 pub(super) fn report(report: &Report) -> String {
     let mut text = String::new();
@@ -175,16 +185,27 @@ pub(super) fn report(report: &Report) -> String {
             report.adopted,
             report.verified,
             report.conflicts.len(),
-            report.skipped.len(),
+            report.skipped_total,
             report.failed.len(),
             report.requests,
             report.seconds
         );
     }
-    for (word, list) in [("conflict", &report.conflicts), ("skipped", &report.skipped), ("failed", &report.failed)] {
+    for HeldBack { reason, files } in &report.held_back {
+        let first: Vec<&str> = report.skipped.iter().filter(|one| one.reason == *reason).map(|one| one.path.as_str()).take(3).collect();
+        let more = if *files > first.len() as u64 { ", ..." } else { "" };
+        let _ = writeln!(text, "  held back: {files} files: {reason}: {}{more}", first.join(", "));
+    }
+    let held = |one: &&Noted| !report.held_back.iter().any(|held| held.reason == one.reason);
+    let skipped: Vec<Noted> = report.skipped.iter().filter(held).take(LINES).cloned().collect();
+    for (word, list) in [("conflict", &report.conflicts), ("skipped", &skipped), ("failed", &report.failed)] {
         for Noted { path, reason } in list {
             let _ = writeln!(text, "  {word}: {path}: {reason}");
         }
+    }
+    let named = skipped.len() as u64 + report.held_back.iter().map(|held| held.files).sum::<u64>();
+    if report.skipped_total > named {
+        let _ = writeln!(text, "  skipped: {} more", report.skipped_total - named);
     }
     text
 }

@@ -140,6 +140,9 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
         Cmd::History { name, run } => Command::History { name, run },
         Cmd::Index => Command::Index,
         Cmd::Status => Command::Status,
+        Cmd::Trash(trash) => Command::Care(trash.care()),
+        Cmd::Conflicts(conflicts) => Command::Care(conflicts.care()),
+        Cmd::Tombstones(tombstones) => Command::Care(tombstones.care()),
         Cmd::Demo(_) | Cmd::Serve(_) => return Err(Failure::usage("this command runs by itself")),
     })
 }

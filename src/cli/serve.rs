@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::node::{ExitCode, Failure, Node, UpkeepSettings};
+use crate::node::{CareSettings, ExitCode, Failure, Node, UpkeepSettings};
 use crate::server::{Rules, listen};
 
 use super::args::{Global, ServeArgs};
@@ -23,6 +23,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
         .admin_password(std::env::var("TWINLENS_ADMIN_PASSWORD").ok())
         .rules(Rules { read_only: args.read_only, finite_depth: args.finite_depth, public: args.public })
         .upkeep(UpkeepSettings { import_quiet: args.import_quiet.0, scan_interval: args.scan_interval.0 })
+        .care(CareSettings { keep_trash: args.care.trash_days.0 })
         .open()
         .await?;
     let node = Arc::new(node);

@@ -29,8 +29,7 @@ impl Client {
         if self.changes_url().is_none() {
             return Ok(false);
         }
-        let shown = self.propfind(&RelPath::root(), true, "0").await?;
-        Ok(shown.unwrap_or_default().iter().any(|resource| resource.library_id.is_some()))
+        Ok(self.look_at_root().await?.is_some_and(|root| root.library_id.is_some()))
     }
 
     /// Asks a node whether the folder has changed `since` a token, and waits up to `wait` for that. None when the node does not know what

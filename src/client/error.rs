@@ -61,6 +61,14 @@ pub enum ClientError {
         /// Host and port.
         host: String,
     },
+    /// It asked to be left alone for longer than one file waits.
+    #[error("{host} is busy and asked to be left alone for {seconds} more seconds")]
+    Busy {
+        /// Host and port.
+        host: String,
+        /// How long it is to be left alone.
+        seconds: u64,
+    },
     /// The connection broke.
     #[error("the connection to {host} broke: {reason}")]
     Broken {
@@ -97,6 +105,14 @@ pub enum ClientError {
     /// 412: it is not as expected.
     #[error("the service's {0} was changed by somebody else meanwhile; it was left as it is")]
     Changed(String),
+    /// It gave a reason.
+    #[error("the service did not take {path}: {reason}")]
+    Refused {
+        /// What it did not take.
+        path: String,
+        /// What it said.
+        reason: String,
+    },
     /// Any other status.
     #[error("the service answered {status} to {method} {path}{}", hint(*status))]
     Status {
@@ -114,7 +130,7 @@ pub enum ClientError {
     #[error("it was stopped on the way; the next run does it")]
     Stopped,
     /// The local file could not be read on.
-    #[error("reading the file to send failed: {0}")]
+    #[error("the file could not be sent: {0}")]
     Source(String),
 }
 
@@ -145,5 +161,19 @@ impl ClientError {
                 | Self::Tls { .. }
                 | Self::Unauthorized
         )
+    }
+
+    /// True when nobody knows whether the request arrived: one must look before it is sent again.
+    pub fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Broken { .. } | Self::Timeout { .. } => true,
+            Self::Status { status, .. } => matches!(*status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT),
+            _ => false,
+        }
+    }
+
+    /// True when the service has no room: nothing more can be sent, and everything else goes on.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Status { status: StatusCode::INSUFFICIENT_STORAGE, .. })
     }
 }

@@ -5,17 +5,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use reqwest::{Body, Response, Url};
+use tokio::sync::OnceCell;
 
 use crate::dav::href;
 use crate::types::RelPath;
 
-use super::{ClientError, Fingerprint, Flow, tls};
+use super::body::{Answer, Pulse, SourceFailed};
+use super::gate::Gate;
+use super::retry::Call;
+use super::{Capabilities, ClientError, Fingerprint, Flow, tls};
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// A request fails when no byte moves for so long; there is no limit on the whole.
-const IDLE: Duration = Duration::from_secs(60);
+pub(super) const IDLE: Duration = Duration::from_secs(60);
 
 /// Where a service is and who we are there.
 #[derive(Clone)]
@@ -48,6 +52,9 @@ pub struct Client {
     shown: tls::Shown,
     pub(super) flow: Flow,
     requests: Arc<AtomicU64>,
+    pub(super) gate: Arc<Gate>,
+    user: Arc<str>,
+    pub(super) can: Arc<OnceCell<Capabilities>>,
 }
 
 /// The parsed WebDAV root of a service, as an owner types it.
@@ -77,7 +84,6 @@ impl Client {
             .user_agent(concat!("twinlens/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
-            .read_timeout(IDLE)
             .pool_max_idle_per_host(32)
             .tcp_nodelay(true)
             .tls_backend_preconfigured(tls)
@@ -85,7 +91,9 @@ impl Client {
             .map_err(|error| failed(error.to_string()))?;
         let authorization = (!endpoint.user.is_empty()).then(|| basic(&endpoint.user, &endpoint.password)).flatten();
         let base_path = decoded_path(&base)?;
-        Ok(Self { http, base, base_path, authorization, shown, flow: Flow::default(), requests: Arc::default() })
+        let user = endpoint.user.as_str().into();
+        let (requests, gate, can) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { http, base, base_path, authorization, shown, flow: Flow::default(), requests, gate, user, can })
     }
 
     /// The same, with its transfers passing through `flow`.
@@ -119,6 +127,14 @@ impl Client {
         self.requests.load(Ordering::Relaxed)
     }
 
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
     pub(super) fn base_path(&self) -> &str {
         &self.base_path
     }
@@ -130,17 +146,22 @@ impl Client {
         url
     }
 
-    /// Sends one request. Answers other than 401 and redirects are the caller's to judge.
-    pub(super) async fn send(&self, method: Method, url: Url, headers: HeaderMap, body: Option<Body>) -> Result<Response, ClientError> {
+    /// Sends a request once.
+    pub(super) async fn once(&self, call: &Call) -> Result<Response, ClientError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut request = self.http.request(method, url).headers(headers);
+        let mut request = self.http.request(call.method.clone(), call.url.clone()).headers(call.headers.clone());
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization.clone());
         }
-        if let Some(body) = body {
-            request = request.body(body);
+        let pulse = Pulse::new();
+        if let Some(body) = call.payload.body(&pulse, &self.flow) {
+            request = request.header(header::CONTENT_LENGTH, call.payload.size()).body(body);
         }
-        let response = request.send().await.map_err(|error| self.explain(&error))?;
+        let answered = tokio::select! {
+            answered = request.send() => answered.map_err(|error| self.explain(&error))?,
+            () = pulse.stopped(call.idle) => return Err(ClientError::Timeout { host: self.host() }),
+        };
+        let response = Response::from(http::Response::from(answered).map(|body| Body::wrap(Answer::new(body, IDLE))));
         match response.status() {
             StatusCode::UNAUTHORIZED => Err(ClientError::Unauthorized),
             status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
@@ -158,6 +179,9 @@ impl Client {
             return self.explain_tls(host, tls);
         }
         let causes = std::iter::successors(error.source(), |cause: &&(dyn std::error::Error + 'static)| (*cause).source());
+        if let Some(source) = causes.clone().find_map(|cause| cause.downcast_ref::<SourceFailed>()) {
+            return ClientError::Source(source.to_string());
+        }
         let reason = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
         if error.is_timeout() {
             ClientError::Timeout { host }

@@ -4,7 +4,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::{Body, Response};
 
 use crate::dav::multistatus::{self, Resource};
-use crate::dav::{href, propfind};
+use crate::dav::xml::XmlError;
+use crate::dav::{PropName, href, propfind};
 use crate::types::{RelPath, RemoteVersion};
 
 use super::{Client, ClientError};
@@ -17,6 +18,8 @@ const LISTING_LIMIT: usize = 96;
 pub struct Listing {
     /// The files and folders directly in it.
     pub members: Vec<Member>,
+    /// The folder's own entity tag.
+    pub etag: Option<String>,
     /// The id of the library, when the service is a node.
     pub library_id: Option<String>,
     /// Members of which nothing could be told, with reasons; the listing is complete but for them.
@@ -25,11 +28,22 @@ pub struct Listing {
     pub unnamable: Vec<(String, String)>,
 }
 
+/// The folder that is synced, as the service tells of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Root {
+    /// The id of the library, when the service is a node.
+    pub library_id: Option<String>,
+    /// Where its changes are at this moment, if it can tell changes (RFC 6578 section 4).
+    pub sync_token: Option<String>,
+    /// It is an ownCloud or a Nextcloud, or behaves like one: a folder's entity tag is another one whenever anything below has changed.
+    pub is_cloud: bool,
+}
+
 /// One member of a folder.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Member {
-    /// A folder.
-    Folder(RelPath),
+    /// A folder, with its entity tag.
+    Folder(RelPath, Option<String>),
     /// A file.
     File(RelPath, RemoteVersion),
 }
@@ -37,7 +51,7 @@ pub enum Member {
 impl Client {
     /// Lists a folder, completely or not at all. None when there is no such folder.
     pub async fn list(&self, folder: &RelPath) -> Result<Option<Listing>, ClientError> {
-        let Some(resources) = self.propfind(folder, true, "1").await? else { return Ok(None) };
+        let Some(resources) = self.propfind(folder, true, "1", &propfind::WANTED).await? else { return Ok(None) };
         let mut listing = Listing::default();
         let mut seen_itself = false;
         for resource in resources {
@@ -54,7 +68,7 @@ impl Client {
                     return Err(not_a_folder(self, folder));
                 }
                 seen_itself = true;
-                listing.library_id = resource.library_id;
+                (listing.library_id, listing.etag) = (resource.library_id, resource.etag);
             } else if path.parent().as_ref() != Some(folder) {
                 return Err(ClientError::Outside(resource.href));
             } else if let Some(status) = resource.status.filter(|code| !(200..300).contains(code)) {
@@ -62,7 +76,7 @@ impl Client {
             } else if !resource.has_type {
                 listing.unusable.push((path, "the service did not tell what it is".into()));
             } else if resource.is_collection {
-                listing.members.push(Member::Folder(path));
+                listing.members.push(Member::Folder(path, resource.etag));
             } else {
                 listing.members.push(Member::File(path, version_of(resource)));
             }
@@ -75,7 +89,7 @@ impl Client {
 
     /// What the service has at a path: none when it has nothing there.
     pub async fn look(&self, path: &RelPath) -> Result<Option<RemoteVersion>, ClientError> {
-        let Some(resources) = self.propfind(path, false, "0").await? else { return Ok(None) };
+        let Some(resources) = self.propfind(path, false, "0", &propfind::WANTED).await? else { return Ok(None) };
         let found = resources.into_iter().find(|r| href::relative_to(self.base_path(), &r.href).as_ref() == Ok(path));
         match found {
             Some(resource) if resource.is_collection => Err(ClientError::Status {
@@ -89,30 +103,61 @@ impl Client {
         }
     }
 
-    pub(super) async fn propfind(&self, path: &RelPath, folder: bool, depth: &'static str) -> Result<Option<Vec<Resource>>, ClientError> {
+    /// What the folder that this client is rooted at says of itself, and of who serves it. None when there is no such folder.
+    pub async fn look_at_root(&self) -> Result<Option<Root>, ClientError> {
+        let root = RelPath::root();
+        let Some(resources) = self.propfind(&root, true, "0", &propfind::WANTED_OF_ROOT).await? else { return Ok(None) };
+        let found = resources.into_iter().find(|resource| href::relative_to(self.base_path(), &resource.href).as_ref() == Ok(&root));
+        let Some(Resource { library_id, sync_token, cloud_id, .. }) = found.filter(|resource| resource.is_collection) else {
+            return Err(not_a_folder(self, &root));
+        };
+        Ok(Some(Root { library_id, sync_token, is_cloud: cloud_id.is_some() }))
+    }
+
+    async fn propfind(
+        &self,
+        path: &RelPath,
+        folder: bool,
+        depth: &'static str,
+        wanted: &[PropName],
+    ) -> Result<Option<Vec<Resource>>, ClientError> {
         let mut headers = HeaderMap::new();
         headers.insert("depth", HeaderValue::from_static(depth));
+        let body = propfind::body(wanted);
+        let Some(response) = self.ask("PROPFIND", (path, folder), headers, body).await? else { return Ok(None) };
+        let text = self.text(response, LISTING_LIMIT).await?;
+        multistatus::parse(&text).map(Some).map_err(|error| self.not_a_multistatus(error))
+    }
+
+    /// Sends a question in XML; its answer is a 207. None when there is nothing at the path.
+    pub(super) async fn ask(
+        &self,
+        method: &'static str,
+        (path, folder): (&RelPath, bool),
+        mut headers: HeaderMap,
+        body: String,
+    ) -> Result<Option<Response>, ClientError> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
-        let method = Method::from_bytes(b"PROPFIND").unwrap_or_default();
-        let body = Body::from(propfind::body(&propfind::WANTED));
-        let response = self.send(method, self.url_of(path, folder), headers, Some(body)).await?;
+        let verb = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+        let response = self.send(verb, self.url_of(path, folder), headers, Some(Body::from(body))).await?;
         match response.status() {
-            StatusCode::MULTI_STATUS => {}
-            StatusCode::NOT_FOUND => return Ok(None),
+            StatusCode::MULTI_STATUS => Ok(Some(response)),
+            StatusCode::NOT_FOUND => Ok(None),
             status if status.is_success() || status == StatusCode::METHOD_NOT_ALLOWED || status == StatusCode::NOT_IMPLEMENTED => {
                 let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
                 let found = format!("it answered {status}, {}", kind.unwrap_or("without a content type"));
-                return Err(ClientError::NotDav { url: self.url().to_owned(), found });
+                Err(ClientError::NotDav { url: self.url().to_owned(), found })
             }
-            status => return Err(ClientError::Status { status, method: "PROPFIND".into(), path: path.to_string() }),
+            status => Err(ClientError::Status { status, method: method.into(), path: path.to_string() }),
         }
-        let text = self.text(response, LISTING_LIMIT).await?;
-        match multistatus::parse(&text) {
-            Ok(resources) => Ok(Some(resources)),
-            Err(crate::dav::xml::XmlError::Unexpected(_) | crate::dav::xml::XmlError::Doctype) => {
-                Err(ClientError::NotDav { url: self.url().to_owned(), found: "it answered 207 with something else".into() })
+    }
+
+    pub(super) fn not_a_multistatus(&self, error: XmlError) -> ClientError {
+        match error {
+            XmlError::Unexpected(_) | XmlError::Doctype => {
+                ClientError::NotDav { url: self.url().to_owned(), found: "it answered 207 with something else".into() }
             }
-            Err(error) => Err(error.into()),
+            error => error.into(),
         }
     }
 
@@ -125,16 +170,16 @@ impl Client {
             }
             bytes.extend_from_slice(&chunk);
         }
-        String::from_utf8(bytes).map_err(|_| ClientError::Malformed(crate::dav::xml::XmlError::Malformed("it is not UTF-8".into())))
+        String::from_utf8(bytes).map_err(|_| ClientError::Malformed(XmlError::Malformed("it is not UTF-8".into())))
     }
 }
 
-fn version_of(resource: Resource) -> RemoteVersion {
+pub(super) fn version_of(resource: Resource) -> RemoteVersion {
     let Resource { size, etag, weak, modified, digests, .. } = resource;
     RemoteVersion { size, etag, weak, modified, digests }
 }
 
-fn not_a_folder(client: &Client, folder: &RelPath) -> ClientError {
+pub(super) fn not_a_folder(client: &Client, folder: &RelPath) -> ClientError {
     let found = format!("/{folder} is not a folder there, or not this user's");
     ClientError::NotDav { url: client.url().to_owned(), found }
 }

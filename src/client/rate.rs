@@ -1,12 +1,10 @@
 //! How fast the bytes of a service's files travel, and the word to stop.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use std::{fmt, io};
 
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -59,6 +57,9 @@ impl fmt::Display for Rate {
     }
 }
 
+/// Whoever waits for a turn says so often that it is alive.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
 /// The bucket: when the line will be free again, since some beginning.
 #[derive(Debug)]
 struct Bucket {
@@ -90,34 +91,22 @@ impl Flow {
     }
 
     /// Lets so many bytes pass when it is their turn. An error when everything is to stop.
-    pub async fn pass(&self, bytes: usize) -> Result<(), ClientError> {
+    /// While they wait, `alive` is called now and then.
+    pub async fn pass(&self, bytes: usize, alive: impl Fn()) -> Result<(), ClientError> {
         let Some(bucket) = &self.bucket else { return self.check() };
-        let wait = {
+        let mut wait = {
             let (bucket, begun) = &**bucket;
             bucket.lock().unwrap_or_else(PoisonError::into_inner).book(begun.elapsed(), bytes as u64)
         };
-        if !wait.is_zero() {
+        while !wait.is_zero() {
+            let step = wait.min(SIGN_OF_LIFE);
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.stopped() => {}
+                () = tokio::time::sleep(step) => wait -= step,
+                () = self.stopped() => break,
             }
+            alive();
         }
         self.check()
-    }
-
-    /// A body whose pieces pass one by one. It breaks off when everything is to stop: no server takes a body that is too short.
-    pub(super) fn through<S>(self, body: S) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static
-    where
-        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
-    {
-        body.then(move |piece| {
-            let flow = self.clone();
-            async move {
-                let piece = piece?;
-                flow.pass(piece.len()).await.map_err(io::Error::other)?;
-                Ok(piece)
-            }
-        })
     }
 
     fn check(&self) -> Result<(), ClientError> {
@@ -128,7 +117,7 @@ impl Flow {
     }
 
     /// Returns when everything is to stop.
-    async fn stopped(&self) {
+    pub(super) async fn stopped(&self) {
         if let Some(mut stop) = self.stop.clone()
             && stop.wait_for(|stop| *stop).await.is_ok()
         {
@@ -170,12 +159,12 @@ mod tests {
     async fn whoever_waits_is_told_to_stop() {
         let (tell, stop) = watch::channel(false);
         let flow = Flow::new(Some(Rate(1 << 10)), stop);
-        flow.pass(1 << 30).await.unwrap();
+        flow.pass(1 << 30, || ()).await.unwrap();
         let waiting = flow.clone();
-        let waiting = tokio::spawn(async move { waiting.pass(1).await });
+        let waiting = tokio::spawn(async move { waiting.pass(1, || ()).await });
         tokio::task::yield_now().await;
         tell.send_replace(true);
         assert!(matches!(waiting.await.unwrap(), Err(ClientError::Stopped)));
-        assert!(flow.pass(1).await.is_err() && Flow::default().pass(1).await.is_ok());
+        assert!(flow.pass(1, || ()).await.is_err() && Flow::default().pass(1, || ()).await.is_ok());
     }
 }

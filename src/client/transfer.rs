@@ -1,23 +1,16 @@
 //! GET and PUT.
 
 use bytes::Bytes;
-use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use reqwest::{Body, Response};
+use reqwest::Response;
 
 use crate::dav::checksum::{self, OC_CHECKSUM};
 use crate::types::{Expect, KnownDigests, LocalVersion, RelPath, RemoteVersion};
 
+use super::body::Payload;
+use super::retry::Call;
 use super::write::{etag_of, if_match, unexpected};
 use super::{Client, ClientError};
-
-/// The bytes of a file to send: all at once when it is small, piece by piece when it is not.
-pub enum Upload<S> {
-    /// All of it.
-    Whole(Bytes),
-    /// A stream of exactly the announced length; an error in it breaks the request off.
-    Stream(S),
-}
 
 /// A file on its way here.
 pub struct Download {
@@ -33,7 +26,7 @@ impl Download {
     /// The next bytes; none at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         let piece = self.response.chunk().await.map_err(|error| self.client.explain(&error))?;
-        self.client.flow.pass(piece.as_ref().map_or(0, Bytes::len)).await?;
+        self.client.flow.pass(piece.as_ref().map_or(0, Bytes::len), || ()).await?;
         Ok(piece)
     }
 }
@@ -64,18 +57,14 @@ impl Client {
 
     /// Sends a file. Always with Content-Length, never chunked: some Nextcloud set-ups store nothing of a chunked body and say "created".
     /// Returns the entity tag that the service answered. A success is not proof.
-    pub async fn put<S>(
+    pub async fn put(
         &self,
         path: &RelPath,
         version: &LocalVersion,
         expect: &Expect<RemoteVersion>,
-        upload: Upload<S>,
-    ) -> Result<Option<String>, ClientError>
-    where
-        S: Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static,
-    {
+        payload: Payload,
+    ) -> Result<Option<String>, ClientError> {
         let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(version.size));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         headers.insert("x-expected-entity-length", HeaderValue::from(version.size));
         headers.insert("x-hash", HeaderValue::from_static("sha1"));
@@ -88,14 +77,8 @@ impl Client {
             Expect::Absent => drop(headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"))),
             _ => drop(if_match(expect).map(|value| headers.insert(header::IF_MATCH, value))),
         }
-        let body = match upload {
-            Upload::Whole(bytes) => {
-                self.flow.pass(bytes.len()).await?;
-                Body::from(bytes)
-            }
-            Upload::Stream(stream) => Body::wrap_stream(self.flow.clone().through(stream)),
-        };
-        let response = self.send(Method::PUT, self.url_of(path, false), headers, Some(body)).await?;
+        self.flow.pass(payload.at_once(), || ()).await?;
+        let response = self.call(&Call::new(Method::PUT, self.url_of(path, false), headers, payload)).await?;
         let told = response.headers().get("x-hash-sha1").and_then(|value| value.to_str().ok()).map(str::to_ascii_lowercase);
         match response.status() {
             status if status.is_success() => {}

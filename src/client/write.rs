@@ -1,4 +1,4 @@
-//! Changing a service: MKCOL, DELETE, MOVE. Each says what it expects to find.
+//! Changing a service: MKCOL, DELETE, MOVE, COPY. Each says what it expects to find.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::Response;
@@ -6,7 +6,8 @@ use reqwest::Response;
 use crate::dav::etag;
 use crate::types::{Expect, RelPath, RemoteVersion};
 
-use super::{Client, ClientError};
+use super::doubt::Moved;
+use super::{Client, ClientError, Patience};
 
 impl Client {
     /// Creates a folder. One that is there already is fine; a missing parent is an error.
@@ -30,7 +31,7 @@ impl Client {
         if let Some(value) = if_match(expect) {
             headers.insert(header::IF_MATCH, value);
         }
-        let response = self.send(Method::DELETE, self.url_of(path, false), headers, None).await?;
+        let response = self.delete_once(path, &headers, expect).await?;
         match response.status() {
             StatusCode::MULTI_STATUS => Err(unexpected("DELETE", path, StatusCode::MULTI_STATUS)),
             status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(()),
@@ -46,22 +47,82 @@ impl Client {
         source: &RemoteVersion,
         expect: &Expect<RemoteVersion>,
     ) -> Result<(), ClientError> {
-        let target = self.url_of(to, false);
-        let mut headers = HeaderMap::new();
         let replaces = !matches!(expect, Expect::Absent);
+        self.give_name("MOVE", (from, to), false, replaces, Some(source)).await
+    }
+
+    /// Renames a folder with everything in it. Nothing may be at the new name.
+    pub async fn rename_folder(&self, from: &RelPath, to: &RelPath) -> Result<(), ClientError> {
+        self.give_name("MOVE", (from, to), true, false, None).await
+    }
+
+    /// Copies a file on the service (RFC 4918 section 9.8). `source` is what must be copied; nothing may be at the new name.
+    pub async fn copy(&self, from: &RelPath, to: &RelPath, source: &RemoteVersion) -> Result<(), ClientError> {
+        self.give_name("COPY", (from, to), false, false, Some(source)).await
+    }
+
+    async fn give_name(
+        &self,
+        method: &'static str,
+        (from, to): (&RelPath, &RelPath),
+        folder: bool,
+        replaces: bool,
+        source: Option<&RemoteVersion>,
+    ) -> Result<(), ClientError> {
+        let target = self.url_of(to, folder);
+        let mut headers = HeaderMap::new();
         headers.insert("overwrite", HeaderValue::from_static(if replaces { "T" } else { "F" }));
         let destination = HeaderValue::from_str(target.as_str()).map_err(|_| ClientError::BadUrl(target.to_string()))?;
         headers.insert("destination", destination);
-        if let Some(value) = if_match(&Expect::Version(source.clone())) {
+        if let Some(value) = source.and_then(|source| if_match(&Expect::Version(source.clone()))) {
             headers.insert(header::IF_MATCH, value);
         }
-        let method = Method::from_bytes(b"MOVE").unwrap_or_default();
-        let response = self.send(method, self.url_of(from, false), headers, None).await?;
+        let mut patience = Patience::default();
+        let response = loop {
+            let verb = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+            let answered = self.send(verb, self.url_of(from, folder), headers.clone(), None).await;
+            let doubtful = match &answered {
+                Ok(response) => matches!(response.status().as_u16(), 404 | 412 | 502 | 504),
+                Err(error) => error.may_have_arrived(),
+            };
+            if doubtful
+                && method == "MOVE"
+                && let Some(source) = source
+            {
+                match self.after_move(from, to, source).await? {
+                    Moved::Done => return Ok(()),
+                    Moved::NotYet
+                        if answered.is_err()
+                            && let Some(wait) = patience.broken() =>
+                    {
+                        tokio::time::sleep(wait).await;
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            break answered?;
+        };
         match response.status() {
-            StatusCode::MULTI_STATUS => Err(unexpected("MOVE", from, StatusCode::MULTI_STATUS)),
+            StatusCode::MULTI_STATUS => Err(unexpected(method, from, StatusCode::MULTI_STATUS)),
             status if status.is_success() => Ok(()),
             StatusCode::NOT_FOUND => Err(ClientError::NotFound(from.to_string())),
-            status => Err(unexpected("MOVE", to, status)),
+            status => Err(unexpected(method, to, status)),
+        }
+    }
+
+    /// Removes a folder in which nothing is, and says whether it did. One with anything in it, even of no use to us, stays.
+    /// RACE: what somebody puts into it between our look and the DELETE goes with it; WebDAV has no other way to say it.
+    pub async fn delete_empty_folder(&self, folder: &RelPath) -> Result<bool, ClientError> {
+        match self.list(folder).await? {
+            Some(listing) if listing.members.is_empty() && listing.unusable.is_empty() && listing.unnamable.is_empty() => {}
+            _ => return Ok(false),
+        }
+        let response = self.send(Method::DELETE, self.url_of(folder, true), HeaderMap::new(), None).await?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_success() && status != StatusCode::MULTI_STATUS => Ok(true),
+            status => Err(unexpected("DELETE", folder, status)),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! LOCK requests (RFC 4918 section 9.10), read.
 
+use std::io::BufRead;
+
 use std::time::Duration;
 
 use super::PropName;
@@ -60,7 +62,7 @@ impl LockInfo {
 }
 
 /// The one element inside, which must be one of these.
-fn choice(reader: &mut Reader<'_>, known: [&'static str; 2]) -> Result<&'static str, XmlError> {
+fn choice(reader: &mut Reader<impl BufRead>, known: [&'static str; 2]) -> Result<&'static str, XmlError> {
     let mut found = None;
     loop {
         match reader.token()? {

@@ -1,5 +1,7 @@
 //! Multi-status answers (RFC 4918 section 13), read and written.
 
+use std::io::BufRead;
+
 use std::fmt;
 use std::fmt::Write as _;
 
@@ -32,27 +34,70 @@ pub struct Resource {
     pub digests: KnownDigests,
     /// `tl:library-id`.
     pub library_id: Option<String>,
+    /// `oc:id`: only ownCloud, Nextcloud and what behaves like them have one.
+    pub cloud_id: Option<String>,
+    /// `sync-token` as a property (RFC 6578 section 4).
+    pub sync_token: Option<String>,
 }
 
-/// Reads a 207 body. Every `response` is there, or it is an error.
-pub fn parse(body: &str) -> Result<Vec<Resource>, XmlError> {
-    let mut reader = Reader::new(body);
-    reader.enter_root("multistatus")?;
-    let mut resources = Vec::new();
-    loop {
-        match reader.token()? {
-            Token::Start(name) if name.is_dav("response") => resources.push(response(&mut reader)?),
-            Token::Start(_) => reader.skip()?,
-            Token::Text(_) => {}
-            Token::End => break,
-            Token::Eof => return Err(XmlError::Malformed("it ends early".into())),
-        }
+/// One thing that a 207 body tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// A `response`.
+    Resource(Box<Resource>),
+    /// The `sync-token` of a sync-collection answer (RFC 6578 section 6.2).
+    SyncToken(String),
+}
+
+/// Reads a 207 body as it comes. Nothing was left out only when the end was reached: an error makes everything before it doubtful.
+pub struct Items<R> {
+    reader: Reader<R>,
+}
+
+impl<R: BufRead> Items<R> {
+    /// Begins; an error when the document is another one.
+    pub fn new(source: R) -> Result<Self, XmlError> {
+        let mut reader = Reader::from_reader(source);
+        reader.enter_root("multistatus")?;
+        Ok(Self { reader })
     }
-    while reader.token()? != Token::Eof {}
-    Ok(resources)
+
+    fn read(&mut self) -> Result<Option<Item>, XmlError> {
+        loop {
+            match self.reader.token()? {
+                Token::Start(name) if name.is_dav("response") => return Ok(Some(Item::Resource(Box::new(response(&mut self.reader)?)))),
+                Token::Start(name) if name.is_dav("sync-token") => return Ok(Some(Item::SyncToken(self.reader.text()?))),
+                Token::Start(_) => self.reader.skip()?,
+                Token::Text(_) => {}
+                Token::End => break,
+                Token::Eof => return Err(XmlError::Malformed("it ends early".into())),
+            }
+        }
+        while self.reader.token()? != Token::Eof {}
+        Ok(None)
+    }
 }
 
-fn response(reader: &mut Reader<'_>) -> Result<Resource, XmlError> {
+/// Ends where the whole document does. After an error there is nothing to be asked for.
+impl<R: BufRead> Iterator for Items<R> {
+    type Item = Result<Item, XmlError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}
+
+/// Reads a 207 body that is whole. Every `response` is there, or it is an error.
+pub fn parse(body: &str) -> Result<Vec<Resource>, XmlError> {
+    let resource = |item| match item {
+        Ok(Item::Resource(resource)) => Some(Ok(*resource)),
+        Ok(Item::SyncToken(_)) => None,
+        Err(error) => Some(Err(error)),
+    };
+    Items::new(body.as_bytes())?.filter_map(resource).collect()
+}
+
+fn response(reader: &mut Reader<impl BufRead>) -> Result<Resource, XmlError> {
     let mut resource = Resource::default();
     loop {
         match reader.token()? {
@@ -68,7 +113,7 @@ fn response(reader: &mut Reader<'_>) -> Result<Resource, XmlError> {
 }
 
 /// Properties count only when their `status`, which may come before or after them, is a success.
-fn propstat(reader: &mut Reader<'_>, resource: &mut Resource) -> Result<(), XmlError> {
+fn propstat(reader: &mut Reader<impl BufRead>, resource: &mut Resource) -> Result<(), XmlError> {
     let mut with_props = resource.clone();
     let mut ok = true;
     loop {
@@ -89,7 +134,7 @@ fn propstat(reader: &mut Reader<'_>, resource: &mut Resource) -> Result<(), XmlE
     }
 }
 
-fn props(reader: &mut Reader<'_>, resource: &mut Resource) -> Result<(), XmlError> {
+fn props(reader: &mut Reader<impl BufRead>, resource: &mut Resource) -> Result<(), XmlError> {
     loop {
         let name = match reader.token()? {
             Token::Start(name) => name,
@@ -120,12 +165,16 @@ fn props(reader: &mut Reader<'_>, resource: &mut Resource) -> Result<(), XmlErro
                 resource.digests.content = ContentHash::from_hex(&text);
             } else if name == names::LIBRARY_ID {
                 resource.library_id = Some(text);
+            } else if name == names::ID {
+                resource.cloud_id = Some(text);
+            } else if name == names::SYNC_TOKEN {
+                resource.sync_token = Some(text);
             }
         }
     }
 }
 
-fn contains_collection(reader: &mut Reader<'_>) -> Result<bool, XmlError> {
+fn contains_collection(reader: &mut Reader<impl BufRead>) -> Result<bool, XmlError> {
     let mut found = false;
     loop {
         match reader.token()? {
@@ -141,7 +190,7 @@ fn contains_collection(reader: &mut Reader<'_>) -> Result<bool, XmlError> {
 }
 
 /// The texts directly inside and one element deeper.
-fn nested_texts(reader: &mut Reader<'_>) -> Result<Vec<String>, XmlError> {
+fn nested_texts(reader: &mut Reader<impl BufRead>) -> Result<Vec<String>, XmlError> {
     let mut texts = Vec::new();
     loop {
         match reader.token()? {

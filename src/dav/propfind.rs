@@ -1,5 +1,7 @@
 //! PROPFIND requests (RFC 4918 section 9.1), read and written.
 
+use std::io::BufRead;
+
 use super::PropName;
 use super::names;
 use super::xml::{Reader, Token, XmlError};
@@ -56,7 +58,7 @@ impl Request {
 }
 
 /// The properties named in the current element, each once; a small request must not make a large answer.
-pub(super) fn names_of(reader: &mut Reader<'_>) -> Result<Vec<PropName>, XmlError> {
+pub(super) fn names_of(reader: &mut Reader<impl BufRead>) -> Result<Vec<PropName>, XmlError> {
     let mut names: Vec<PropName> = Vec::new();
     while let Some(name) = next_element(reader)? {
         reader.skip()?;
@@ -71,7 +73,7 @@ pub(super) fn names_of(reader: &mut Reader<'_>) -> Result<Vec<PropName>, XmlErro
 }
 
 /// The next element inside the current one; none at its end.
-fn next_element(reader: &mut Reader<'_>) -> Result<Option<PropName>, XmlError> {
+fn next_element(reader: &mut Reader<impl BufRead>) -> Result<Option<PropName>, XmlError> {
     loop {
         match reader.token()? {
             Token::Start(name) => return Ok(Some(name)),
@@ -92,19 +94,29 @@ pub const WANTED: [PropName; 7] = [
     names::LIBRARY_ID,
 ];
 
+/// What is asked of a folder that is about to be listed: besides, who is there and where its changes are.
+pub const WANTED_OF_ROOT: [PropName; 5] = [names::RESOURCETYPE, names::GETETAG, names::LIBRARY_ID, names::ID, names::SYNC_TOKEN];
+
 /// A request body that asks for `props`.
 pub fn body(props: &[PropName]) -> String {
-    let mut body = String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<d:propfind xmlns:d=\"DAV:\"");
+    document("propfind", "", props)
+}
+
+/// A document of the DAV: element `root`, which holds `first` and then a `prop` that names `props`.
+pub(super) fn document(root: &str, first: &str, props: &[PropName]) -> String {
+    let mut body = format!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<d:{root} xmlns:d=\"DAV:\"");
     for (prefix, namespace) in [("oc", names::OC), ("nc", names::NC), ("tl", names::TL)] {
         body.push_str(&format!(" xmlns:{prefix}=\"{namespace}\""));
     }
-    body.push_str("><d:prop>");
+    body.push('>');
+    body.push_str(first);
+    body.push_str("<d:prop>");
     for prop in props {
         if let Some(prefix) = prop.prefix() {
             body.push_str(&format!("<{prefix}:{}/>", prop.local));
         }
     }
-    body.push_str("</d:prop></d:propfind>");
+    body.push_str(&format!("</d:prop></d:{root}>"));
     body
 }
 

@@ -52,6 +52,13 @@ impl Request {
     }
 }
 
+/// A request body that asks what changed anywhere below a folder since a token, with `props` of each member.
+pub fn body(token: &str, props: &[PropName]) -> String {
+    let token = quick_xml::escape::escape(token);
+    let question = format!("<d:sync-token>{token}</d:sync-token><d:sync-level>infinite</d:sync-level>");
+    super::propfind::document("sync-collection", &question, props)
+}
+
 const PREFIX: &str = "urn:twinlens:sync:";
 
 /// What a token says.
@@ -100,6 +107,13 @@ mod tests {
             Request::parse("<sync-collection xmlns='DAV:'><sync-token/><sync-level>1</sync-level><prop/></sync-collection>").unwrap();
         assert_eq!((first.token, first.deep, first.limit), (None, false, None));
         assert!(Request::parse("<x xmlns='DAV:'/>").is_err());
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        let props = super::super::propfind::WANTED.to_vec();
+        let expected = Request { token: Some("a&b".into()), deep: true, limit: None, props: props.clone() };
+        assert_eq!(Request::parse(&body("a&b", &props)), Ok(expected));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Reading XML that somebody else wrote.
 
+use std::io::{self, BufRead, Read};
+
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::ResolveResult;
@@ -9,6 +11,8 @@ use super::PropName;
 
 /// Elements may not be nested deeper than this.
 const DEPTH_LIMIT: usize = 32;
+/// No tag and no piece of text is longer than this, in bytes: a reader holds one of them at a time.
+const TOKEN_LIMIT: usize = 4 << 20;
 
 /// Why a document was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,18 +51,28 @@ pub enum Token {
     Eof,
 }
 
-/// A reader of one document, which must be whole in memory.
-pub struct Reader<'a> {
-    inner: NsReader<&'a [u8]>,
+/// A reader of one document, which need not be whole in memory.
+pub struct Reader<R> {
+    inner: NsReader<Bounded<R>>,
+    /// Room for one token.
+    buffer: Vec<u8>,
     depth: usize,
     seen_root: bool,
     pending_end: bool,
 }
 
-impl<'a> Reader<'a> {
-    /// Reads `document`, which must be UTF-8.
+impl<'a> Reader<&'a [u8]> {
+    /// Reads a document that is whole.
     pub fn new(document: &'a str) -> Self {
-        Self { inner: NsReader::from_str(document), depth: 0, seen_root: false, pending_end: false }
+        Self::from_reader(document.as_bytes())
+    }
+}
+
+impl<R: BufRead> Reader<R> {
+    /// Reads a document, which must be UTF-8, as it comes.
+    pub fn from_reader(source: R) -> Self {
+        let inner = NsReader::from_reader(Bounded { source, left: TOKEN_LIMIT });
+        Self { inner, buffer: Vec::new(), depth: 0, seen_root: false, pending_end: false }
     }
 
     /// The next token.
@@ -68,7 +82,10 @@ impl<'a> Reader<'a> {
             return Ok(Token::End);
         }
         loop {
-            let (namespace, event) = self.inner.read_resolved_event().map_err(|error| XmlError::Malformed(error.to_string()))?;
+            self.buffer.clear();
+            self.inner.get_mut().left = TOKEN_LIMIT;
+            let read = self.inner.read_resolved_event_into(&mut self.buffer);
+            let (namespace, event) = read.map_err(|error| XmlError::Malformed(error.to_string()))?;
             match event {
                 Event::Start(start) => {
                     let name = name(&namespace, &start)?;
@@ -147,6 +164,35 @@ impl<'a> Reader<'a> {
     /// Passes over the rest of the element that was just entered.
     pub fn skip(&mut self) -> Result<(), XmlError> {
         self.text().map(drop)
+    }
+}
+
+/// A source that ends with an error when one token takes too much of it.
+struct Bounded<R> {
+    source: R,
+    left: usize,
+}
+
+impl<R: BufRead> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut ready = self.fill_buf()?;
+        let read = ready.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl<R: BufRead> BufRead for Bounded<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.left == 0 {
+            return Err(io::Error::other("a tag or text is too long"));
+        }
+        self.source.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.left = self.left.saturating_sub(amount);
+        self.source.consume(amount);
     }
 }
 

@@ -14,8 +14,9 @@ use crate::store::{changes, index, properties};
 use crate::types::media::is_junk;
 use crate::types::{Expect, RelPath};
 
+use super::LibraryError;
+use super::trash::{self, Reason};
 use super::tree::{Kind, OnDisk, Stat, Tree, sync_parent};
-use super::{LibraryError, trash};
 
 impl Tree {
     /// Creates a folder; its parent must be there.
@@ -76,6 +77,23 @@ impl Tree {
         }
         sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
         self.forget(path)
+    }
+
+    /// Removes a folder in which nothing is, and says whether it did. One with anything in it stays.
+    pub fn remove_if_empty(&self, path: &RelPath) -> Result<bool, LibraryError> {
+        if path.is_root() || self.stat(path)?.is_none_or(|stat| stat.kind != Kind::Folder) {
+            return Ok(false);
+        }
+        let _alone = self.alone();
+        let place = self.locate(path)?;
+        match fs::remove_dir(&place) {
+            Ok(()) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => return Ok(false),
+            Err(error) => return Err(LibraryError::io(path, error)),
+        }
+        sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
+        self.forget(path)?;
+        Ok(true)
     }
 
     /// Renames a file or a whole folder. Nothing may be at the new place.
@@ -210,12 +228,12 @@ impl Tree {
         match there {
             None => rename_new(source, target).map_err(io)?,
             Some(there) if there.kind == Kind::File && files => {
-                let kept = trash::keep(self, to, target)?;
+                let kept = trash::keep(self, to, target, Reason::Replaced)?;
                 fs::rename(source, target).inspect_err(|_| kept.give_up()).map_err(io)?;
             }
             Some(_) => {
                 // The place in the trash first: when there is no room for it, nothing has changed.
-                let slot = trash::slot(self, to)?;
+                let slot = trash::slot(self, to, Reason::Replaced)?;
                 match renameat_with(CWD, source, CWD, target, RenameFlags::EXCHANGE) {
                     Ok(()) => {
                         if let Err(error) = slot.take(source) {

@@ -58,13 +58,13 @@ pub enum LibraryError {
     /// The state knows a library, but the marker is not there.
     #[error(
         "{} has no marker file .twinlens/library.toml, though it is known as a library: its disk is probably not mounted. Nothing was \
-         changed. Mount it, or use another --data folder to begin with a new library", .0.display()
+         changed. Mount it, or use another --data folder to begin with a new library; --force does not go past this", .0.display()
     )]
     NoMarker(PathBuf),
     /// The marker of another library.
     #[error(
         "{} is another library ({found}) than the one this --data folder belongs to ({expected}). Nothing was changed. Name the right \
-         library, or use another --data folder", path.display()
+         library, or use another --data folder; --force does not go past this", path.display()
     )]
     ForeignMarker {
         /// The root.

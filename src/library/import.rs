@@ -9,7 +9,6 @@
 //! - what is not understood stays where it is, with the reason in the report.
 
 mod place;
-mod stack;
 mod take;
 mod writers;
 
@@ -23,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use crate::events::Events;
 use crate::types::media::is_junk;
-use crate::types::{LibraryId, RelPath};
+use crate::types::{LibraryId, RelPath, stack};
 
 use super::tree::{Kind, Tree};
 use super::{LibraryError, check_marker};
@@ -164,7 +163,10 @@ impl Importer {
         restless: &HashSet<String>,
         report: &mut ImportReport,
     ) -> Result<(), LibraryError> {
-        for stack in stack::group(names) {
+        let import = self.import.clone();
+        // A file whose kind cannot be read now is what its name promises: it is read whole before it is moved.
+        let kind = |name: &str| folder.join(name).ok().and_then(|path| import.kind(&path).ok()).unwrap_or_else(|| stack::promised(name));
+        for stack in stack::group(names, &kind) {
             if self.stopped() {
                 break;
             }

@@ -2,21 +2,36 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::civil::DateTime;
 
 use crate::types::{Mtime, RelPath};
 
 use super::pieces;
-use super::taken::{Hints, taken};
+use super::taken::{Hints, taken, told};
 
-/// The name for a file whose bytes are at `place`, which was called `original` and last modified at `mtime`.
-/// The date is when the picture was taken, in the camera's time; without one it is the one in its name, or `mtime` in UTC.
-pub fn capture_name(place: &Path, original: &RelPath, mtime: Mtime) -> io::Result<RelPath> {
-    let taken = taken(&Hints { place, name: original.name(), sidecars: &[], mtime });
-    let (_, extension) = original.stem_and_extension();
-    dated(taken, crc32c_of(place)?, extension)
+/// A file that is to get a name.
+#[derive(Debug, Clone)]
+pub struct Untitled {
+    /// Where its bytes are.
+    pub place: PathBuf,
+    /// What it was called.
+    pub name: String,
+    /// Last modified.
+    pub mtime: Mtime,
+}
+
+/// The name, without an extension, for files that belong together. The main one comes first, and its bytes make the checksum.
+///
+/// The date is when it was taken, in the camera's time: as the file itself says, its sidecars, or another of the files; without one it is the
+/// one in its name, or its `mtime` in UTC. None without files.
+pub fn capture_stem(files: &[Untitled], sidecars: &[(PathBuf, String)]) -> io::Result<Option<RelPath>> {
+    let Some(main) = files.first() else { return Ok(None) };
+    let hints = |file: &'_ Untitled| told(&Hints { place: &file.place, name: &file.name, sidecars: &[], mtime: file.mtime });
+    let own = Hints { place: &main.place, name: &main.name, sidecars, mtime: main.mtime };
+    let when = told(&own).or_else(|| files.iter().skip(1).find_map(hints)).unwrap_or_else(|| taken(&own));
+    dated(when, crc32c_of(&main.place)?, "").map(Some)
 }
 
 /// The name for a moment, a checksum and an extension.
@@ -42,8 +57,8 @@ mod tests {
 
     fn name_of(sample: &str) -> String {
         let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample").join(sample);
-        let original = RelPath::parse(sample).unwrap();
-        capture_name(&place, &original, Mtime::from_seconds(86_400)).unwrap().to_string()
+        let file = Untitled { place, name: sample.to_owned(), mtime: Mtime::from_seconds(86_400) };
+        capture_stem(&[file], &[]).unwrap().unwrap().to_string()
     }
 
     #[test]

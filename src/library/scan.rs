@@ -345,12 +345,23 @@ pub(super) fn hash_file(tree: &Tree, path: &RelPath) -> Result<(Stat, Digests), 
 
 /// The same, with somebody who looks on: reads a file of a tree once for both digests, unless it changes meanwhile.
 pub fn hash_file_with(tree: &Tree, path: &RelPath, mut on: impl FnMut(&[u8])) -> Result<(Stat, Digests), LibraryError> {
-    let Open { mut file, stat: before } = tree.open_file(path)?;
+    hash_open(tree.open_file(path)?, path, |piece| {
+        on(piece);
+        Ok(())
+    })
+}
+
+/// The same for a file that is open; an error of who looks on ends it.
+pub(super) fn hash_open(
+    open: Open,
+    path: &RelPath,
+    mut on: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> Result<(Stat, Digests), LibraryError> {
+    let Open { mut file, stat: before } = open;
     let mut hasher = Hasher::default();
     let read = pieces::each(&mut file, before.size, |piece| {
         hasher.update(piece);
-        on(piece);
-        Ok(())
+        on(piece)
     });
     read.map_err(|error| LibraryError::io(path, error))?;
     let after = file.metadata().map_err(|error| LibraryError::io(path, error))?;

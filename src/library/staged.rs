@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use crate::types::{Digests, Expect, Hasher, LocalVersion, Mtime, RelPath};
 
+use super::trash::{self, Reason};
 use super::tree::{OnDisk, Stat, Tree};
-use super::{LibraryError, pieces, trash};
+use super::{LibraryError, pieces};
 
 /// A file that nobody sees yet. It is hashed while it is written; dropping it removes it.
 pub struct Staged {
@@ -25,6 +26,8 @@ pub struct Staged {
     flushed: u64,
     flushing: Option<JoinHandle<io::Result<()>>>,
     published: bool,
+    /// Why what is in its place will go to the trash.
+    replaces: Reason,
 }
 
 /// After so many bytes the disk gets to work.
@@ -72,7 +75,17 @@ impl Staged {
             other => other,
         };
         let file = file.map_err(|source| LibraryError::Io { path: format!(".twinlens/incoming/{name}"), source })?;
-        Ok(Self { tree, place, file, hasher: Hasher::default(), size: 0, flushed: 0, flushing: None, published: false })
+        Ok(Self {
+            tree,
+            place,
+            file,
+            hasher: Hasher::default(),
+            size: 0,
+            flushed: 0,
+            flushing: None,
+            published: false,
+            replaces: Reason::Replaced,
+        })
     }
 
     /// Appends bytes. A long piece is written while it is hashed.
@@ -118,6 +131,26 @@ impl Staged {
         pieces::each(source, source.metadata()?.len(), |piece| self.write(piece))
     }
 
+    /// Says that what is in its place is damaged, not an earlier version.
+    pub fn mends(mut self) -> Self {
+        self.replaces = Reason::Damaged;
+        self
+    }
+
+    /// Becomes a copy of a file. Where the file system can, both share their blocks until one is changed; then they are only read.
+    pub fn copy_of(&mut self, source: &mut File) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if self.size == 0 && rustix::fs::ioctl_ficlone(&self.file, &*source).is_ok() {
+            let Self { file, hasher, size, .. } = self;
+            return pieces::each(file, source.metadata()?.len(), |piece| {
+                hasher.update(piece);
+                *size += piece.len() as u64;
+                Ok(())
+            });
+        }
+        self.fill(source)
+    }
+
     /// Bytes so far.
     pub fn size(&self) -> u64 {
         self.size
@@ -159,7 +192,7 @@ impl Staged {
     pub(super) fn publish(&mut self, path: &RelPath, target: &Path, expect: &Expect<OnDisk>) -> Result<Committed, LibraryError> {
         let io = |error| LibraryError::io(path, error);
         let replaced = self.tree.check(path, target, expect)?.is_some();
-        let kept = if replaced { Some(trash::keep(&self.tree, path, target)?) } else { None };
+        let kept = if replaced { Some(trash::keep(&self.tree, path, target, self.replaces)?) } else { None };
         let named = match self.give_name(path, target, replaced) {
             Err(error) if error.crosses_disks() => self.come_near(target).map_err(io).and_then(|()| self.give_name(path, target, replaced)),
             other => other,

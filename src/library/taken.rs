@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use nom_exif::{EntryValue, MediaKind as Media, MediaParser, MediaSource, TrackInfoTag};
 
 use crate::types::Mtime;
+use crate::types::stack::split;
 
 /// How much of a file is searched for metadata that is written as text.
 const HEAD: u64 = 512 << 10;
@@ -28,8 +29,8 @@ pub(super) struct Hints<'a> {
     pub place: &'a Path,
     /// What it is called.
     pub name: &'a str,
-    /// Metadata beside it.
-    pub sidecars: &'a [PathBuf],
+    /// Metadata beside it: where it is, and what it is called.
+    pub sidecars: &'a [(PathBuf, String)],
     /// Last modified.
     pub mtime: Mtime,
 }
@@ -45,11 +46,11 @@ pub(super) fn told(hints: &Hints<'_>) -> Option<DateTime> {
     let video = || apple_time(hints.place).or_else(|| video_time(hints.place, hints.name));
     let own = still_time(hints.place).or_else(video).or_else(|| text_inside(hints.place));
     let beside = |ending: &'static str| {
-        let sidecars = hints.sidecars.iter().filter(move |place| place.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending)));
-        sidecars.filter_map(|place| read_text(place))
+        let sidecars = hints.sidecars.iter().filter(move |(_, name)| split(name).1.eq_ignore_ascii_case(ending));
+        sidecars.filter_map(|(place, _)| read_text(place))
     };
     own.or_else(|| beside("xmp").find_map(|text| xmp_time(&text)))
-        .or_else(|| beside("yml").find_map(|text| yaml_time(&text)))
+        .or_else(|| beside("yml").chain(beside("yaml")).find_map(|text| yaml_time(&text)))
         .or_else(|| beside("json").find_map(|text| takeout_time(&text)))
         .filter(|date| date.year() > 1825)
 }
@@ -230,7 +231,7 @@ mod tests {
     }
 
     fn taken_of(file: &str, name: &str, sidecars: &[&str]) -> String {
-        let sidecars: Vec<_> = sidecars.iter().map(|name| sample(name)).collect();
+        let sidecars: Vec<_> = sidecars.iter().map(|name| (sample(name), (*name).to_owned())).collect();
         taken(&Hints { place: &sample(file), name, sidecars: &sidecars, mtime: Mtime::from_seconds(86_400) }).to_string()
     }
 

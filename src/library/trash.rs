@@ -1,19 +1,57 @@
-//! Where replaced and removed files go: `.twinlens/trash/YYYY-MM-DD/HHMMSS.nnnnnnnnn/path/as/it/was`.
+//! Where replaced and removed files go: `.twinlens/trash/YYYY-MM-DD/HHMMSS.nnnnnnnnn-WHY/path/as/it/was`.
+
+mod empty;
+mod list;
+mod restore;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::types::RelPath;
 
 use super::LibraryError;
 use super::tree::{Tree, sync_parent};
 
+pub use empty::Emptied;
+pub use list::{Trash, Trashed};
+
+const FOLDER: &str = "trash";
+const DAY: &str = "%Y-%m-%d";
+const MOMENT: &str = "%H%M%S.%9f";
+
+/// Why a file is in the trash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// It was deleted: by a client, or because it was deleted on a service.
+    Removed,
+    /// Another version took its place.
+    Replaced,
+    /// Its bytes were damaged, and a good copy took its place.
+    Damaged,
+}
+
+impl Reason {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Removed => "removed",
+            Self::Replaced => "replaced",
+            Self::Damaged => "damaged",
+        }
+    }
+
+    fn of_word(word: &str) -> Option<Self> {
+        [Self::Removed, Self::Replaced, Self::Damaged].into_iter().find(|reason| reason.word() == word)
+    }
+}
+
 /// Keeps a second name in the trash for a file that is about to be replaced by a rename: there is no moment without it.
-pub(super) fn keep(tree: &Tree, path: &RelPath, place: &Path) -> Result<Slot, LibraryError> {
-    let slot = slot(tree, path)?;
+pub(super) fn keep(tree: &Tree, path: &RelPath, place: &Path, why: Reason) -> Result<Slot, LibraryError> {
+    let slot = slot(tree, path, why)?;
     let linked = match fs::hard_link(place, &slot.kept) {
         Ok(()) => Ok(()),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
@@ -28,7 +66,7 @@ pub(super) fn keep(tree: &Tree, path: &RelPath, place: &Path) -> Result<Slot, Li
 
 /// Moves a file or folder into the trash.
 pub(super) fn take(tree: &Tree, path: &RelPath, place: &Path) -> Result<(), LibraryError> {
-    slot(tree, path)?.take(place).map_err(|error| LibraryError::io(path, error))
+    slot(tree, path, Reason::Removed)?.take(place).map_err(|error| LibraryError::io(path, error))
 }
 
 /// Copies a file with its time, durably.
@@ -90,7 +128,7 @@ impl Slot {
 
 /// Moves a file into the trash for a moment, to be looked at and removed or put back. Not durable: after a crash it is here or there.
 pub(super) fn aside(tree: &Tree, path: &RelPath, place: &Path) -> Result<PathBuf, LibraryError> {
-    let slot = make_slot(tree, path)?;
+    let slot = make_slot(tree, path, Reason::Removed)?;
     match fs::rename(place, &slot.kept) {
         Ok(()) => Ok(slot.kept),
         Err(error) => {
@@ -102,7 +140,7 @@ pub(super) fn aside(tree: &Tree, path: &RelPath, place: &Path) -> Result<PathBuf
 
 /// Removes the folders that were made for a file that is no longer in the trash.
 pub(super) fn sweep(tree: &Tree, kept: &Path) {
-    let trash = tree.own().join("trash");
+    let trash = tree.own().join(FOLDER);
     // The folder of the day stays.
     for folder in kept.ancestors().skip(1).take_while(|folder| folder.parent() != Some(&trash)) {
         if fs::remove_dir(folder).is_err() {
@@ -112,8 +150,8 @@ pub(super) fn sweep(tree: &Tree, kept: &Path) {
 }
 
 /// Makes a free place in the trash for a file or folder of this path, durably.
-pub(super) fn slot(tree: &Tree, path: &RelPath) -> Result<Slot, LibraryError> {
-    let slot = make_slot(tree, path)?;
+pub(super) fn slot(tree: &Tree, path: &RelPath, why: Reason) -> Result<Slot, LibraryError> {
+    let slot = make_slot(tree, path, why)?;
     match sync_parent(&slot.folder) {
         Ok(()) => Ok(slot),
         Err(error) => {
@@ -123,12 +161,13 @@ pub(super) fn slot(tree: &Tree, path: &RelPath) -> Result<Slot, LibraryError> {
     }
 }
 
-fn make_slot(tree: &Tree, path: &RelPath) -> Result<Slot, LibraryError> {
+fn make_slot(tree: &Tree, path: &RelPath, why: Reason) -> Result<Slot, LibraryError> {
     let io = |error| LibraryError::io(path, error);
-    let day = tree.own().join("trash").join(Timestamp::now().strftime("%Y-%m-%d").to_string());
-    fs::create_dir_all(&day).map_err(io)?;
     loop {
-        let folder = day.join(Timestamp::now().strftime("%H%M%S.%9f").to_string());
+        let now = Timestamp::now();
+        let day = tree.own().join(FOLDER).join(now.strftime(DAY).to_string());
+        fs::create_dir_all(&day).map_err(io)?;
+        let folder = day.join(format!("{}-{}", now.strftime(MOMENT), why.word()));
         match fs::create_dir(&folder) {
             Ok(()) => {
                 let slot = Slot { kept: folder.join(path.as_str()), folder };
@@ -143,6 +182,8 @@ fn make_slot(tree: &Tree, path: &RelPath) -> Result<Slot, LibraryError> {
             }
             // Two removals in the same nanosecond: the clock goes on.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            // The day was empty, and somebody just removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && tree.own().is_dir() => {}
             Err(error) => return Err(io(error)),
         }
     }

@@ -109,7 +109,7 @@ pub struct Open {
 }
 
 impl Open {
-    fn of(path: &RelPath, file: File) -> Result<Self, LibraryError> {
+    pub(super) fn of(path: &RelPath, file: File) -> Result<Self, LibraryError> {
         let metadata = file.metadata().map_err(|error| LibraryError::io(path, error))?;
         match Stat::of(&metadata) {
             Some(stat) if stat.kind == Kind::File => Ok(Self { file, stat }),

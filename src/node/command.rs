@@ -11,7 +11,7 @@ use crate::reconcile::Deletes;
 use crate::services::Window;
 use crate::sync::Report;
 
-use super::{ExitCode, Failure, Node};
+use super::{Care, ExitCode, Failure, Node};
 
 /// A service to be added. Holds a password, so it has no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -92,6 +92,12 @@ pub struct SyncChange {
     pub rate: Option<Limit<Rate>>,
     /// The hours in which it is synced by itself.
     pub window: Option<Limit<Window>>,
+    /// Sync only what matches one of these; none of them: everything.
+    #[serde(default)]
+    pub include: Option<Vec<String>>,
+    /// Do not sync what matches one of these.
+    #[serde(default)]
+    pub exclude: Option<Vec<String>>,
 }
 
 /// A sync to be run.
@@ -170,6 +176,8 @@ pub enum Command {
     Index,
     /// How things are.
     Status,
+    /// The trash, conflicts, what was deleted, damage.
+    Care(Care),
     /// Add a user.
     UserAdd(NewUser),
     /// All users.
@@ -238,6 +246,7 @@ impl Node {
             Command::History { name, run } => self.history(name, run).await?,
             Command::Index => self.index().await?,
             Command::Status => self.status().await?,
+            Command::Care(care) => self.care(care).await?,
             Command::UserAdd(new) => document(&self.add_user(new).await?)?,
             Command::UserList => json!({ "users": document(&self.users().await?)? }),
             Command::UserPassword { name, password } => {
@@ -285,7 +294,7 @@ impl Command {
     /// Whether this is about what a node has only for people who log in: users, services, and what is kept secret for them.
     pub fn needs_login(&self) -> bool {
         match self {
-            Command::Index | Command::Status => false,
+            Command::Index | Command::Status | Command::Care(_) => false,
             Command::ServiceAdd(_)
             | Command::ServiceList
             | Command::ServiceShow { .. }
@@ -311,6 +320,9 @@ impl Command {
 
     /// The exit code that an answer to this command means.
     pub fn exit_code(&self, answer: &Value) -> ExitCode {
+        if matches!(self, Command::Care(_)) && answer["failed"].as_array().is_some_and(|failed| !failed.is_empty()) {
+            return ExitCode::Failures;
+        }
         let reports = match self {
             Command::Sync(_) => answer.get("services").cloned(),
             _ => None,

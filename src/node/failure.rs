@@ -96,9 +96,14 @@ impl From<SyncError> for Failure {
         match error {
             SyncError::Client(error) => error.into(),
             SyncError::Library(_) | SyncError::Store(_) => Self::unreachable(error.to_string()),
-            SyncError::Halted(_) | SyncError::SameLibrary | SyncError::NoFolder(_) | SyncError::Stopped(_) | SyncError::Crashed(_) => {
-                Self { code: ExitCode::Failures, message: error.to_string() }
-            }
+            SyncError::Halted(_)
+            | SyncError::SameLibrary(_)
+            | SyncError::OtherLibrary { .. }
+            | SyncError::FolderGone(_)
+            | SyncError::NoFolder(_)
+            | SyncError::Pattern(_)
+            | SyncError::Stopped(_)
+            | SyncError::Crashed(_) => Self { code: ExitCode::Failures, message: error.to_string() },
         }
     }
 }

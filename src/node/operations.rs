@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::accounts::{AppPassword, GrantChange, NewAppPassword, User};
 use crate::client::{Client, Endpoint, Listing, Member};
-use crate::library;
+use crate::library::{self, Patterns};
 use crate::scheduler::Standing;
 use crate::services::{Service, SyncSettings};
-use crate::sync::Stop;
+use crate::sync::{Overlap, Stop, leads_to};
 use crate::types::RelPath;
 
 use super::runs::Note;
@@ -17,6 +17,9 @@ use super::{AccountChange, Failure, Limit, NewService, NewUser, Node, SyncChange
 
 /// Longest interval between runs: a week.
 const INTERVAL_LIMIT: u32 = 7 * 24 * 60;
+
+/// How long setting up a sync waits for the service to say what its folder is.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Runs `work` where it may block.
 pub(super) async fn blocking<R, F>(work: F) -> Result<R, Failure>
@@ -46,8 +49,9 @@ impl Node {
         let NewService { name, url, user, password, fingerprint } = new;
         self.services.check_new_name(&name)?;
         let endpoint = Endpoint { url: url.trim().to_owned(), user, password, fingerprint };
-        let listing = try_out(&Client::new(&endpoint)?).await?;
-        self.refuse_own_library(&listing)?;
+        let client = Client::new(&endpoint)?;
+        let listing = try_out(&client).await?;
+        self.refuse_own_library(&client, &listing).await?;
         let services = self.services.clone();
         let added = blocking(move || Ok(services.add(&name, &endpoint)?)).await;
         self.runs.tell(Note::Settings);
@@ -83,12 +87,24 @@ impl Node {
         changed
     }
 
-    fn refuse_own_library(&self, listing: &Listing) -> Result<(), Failure> {
-        let own = self.known_library_id()?.map(|id| id.to_string());
-        if own.is_some() && listing.library_id == own {
-            return Err(Failure::usage(crate::sync::SyncError::SameLibrary.to_string()));
+    async fn refuse_own_library(&self, client: &Client, listing: &Listing) -> Result<(), Failure> {
+        let Some(own) = self.known_library_id()? else { return Ok(()) };
+        if leads_to(client, listing, own).await {
+            return Err(Failure::usage(Overlap::Same.to_string()));
         }
         Ok(())
+    }
+
+    /// Looks whether a folder that is to be synced is this very library. When the service is not there, the next sync finds out.
+    async fn refuse_own_folder(&self, name: &str, folder: &RelPath) -> Result<(), Failure> {
+        let client = self.services.client(name)?.at(folder)?;
+        let look = async {
+            match client.list(&RelPath::root()).await {
+                Ok(Some(listing)) => self.refuse_own_library(&client, &listing).await,
+                _ => Ok(()),
+            }
+        };
+        tokio::time::timeout(LOOK, look).await.unwrap_or(Ok(()))
     }
 
     /// All services.
@@ -107,7 +123,7 @@ impl Node {
     pub async fn test_service(&self, name: String) -> Result<Value, Failure> {
         let client = self.services.client(&name)?;
         let listing = try_out(&client).await?;
-        let folders = listing.members.iter().filter(|member| matches!(member, Member::Folder(_))).count();
+        let folders = listing.members.iter().filter(|member| matches!(member, Member::Folder(..))).count();
         let kind = if listing.library_id.is_some() { "twinlens" } else { "webdav" };
         Ok(json!({
             "name": name,
@@ -131,6 +147,9 @@ impl Node {
 
     /// Changes how a service is synced.
     pub async fn change_sync(&self, name: String, change: SyncChange) -> Result<Service, Failure> {
+        if let Some(folder) = change.folder.as_deref().and_then(|text| RelPath::parse_lenient(text).ok()) {
+            self.refuse_own_folder(&name, &folder).await?;
+        }
         let services = self.services.clone();
         let changed = blocking(move || {
             let old = services.get(&name)?.sync;
@@ -157,6 +176,8 @@ impl Node {
                 deletes: change.deletes.unwrap_or(old.deletes),
                 rate: change.rate.map_or(old.rate, Limit::into),
                 window: change.window.map_or(old.window, Limit::into),
+                include: patterns(change.include)?.unwrap_or(old.include),
+                exclude: patterns(change.exclude)?.unwrap_or(old.exclude),
             };
             if sync.on && !sync.download && !sync.upload {
                 return Err(Failure::usage("with neither download nor upload there is nothing to sync; use --off to switch it off"));
@@ -231,5 +252,15 @@ impl Node {
     pub async fn revoke_app_password(&self, user: String, app: String) -> Result<AppPassword, Failure> {
         let users = self.users.clone();
         blocking(move || Ok(users.revoke_app_password(&user, &app)?)).await
+    }
+}
+
+/// Patterns for file names; empty ones count for nothing, so that a single empty one clears the list.
+fn patterns(given: Option<Vec<String>>) -> Result<Option<Vec<String>>, Failure> {
+    let Some(given) = given else { return Ok(None) };
+    let given: Vec<String> = given.into_iter().filter(|pattern| !pattern.trim().is_empty()).collect();
+    match Patterns::parse(given.iter().map(String::as_str)) {
+        Ok(_) => Ok(Some(given)),
+        Err(error) => Err(Failure::usage(format!("a pattern cannot be understood: {error}"))),
     }
 }

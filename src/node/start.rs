@@ -18,12 +18,13 @@ use crate::store::properties::Area;
 use crate::store::{Store, StoreError};
 use crate::types::LibraryId;
 
+use super::caretaker::Caretaker;
 use super::control::ControlServer;
 use super::operations::blocking;
 use super::runs::Runs;
 use super::schedule::Schedule;
 use super::upkeep::Upkeep;
-use super::{Control, Failure, UpkeepSettings};
+use super::{CareSettings, Control, Failure, UpkeepSettings};
 
 /// The first user of a node.
 const ADMIN: &str = "admin";
@@ -39,6 +40,7 @@ pub struct Builder {
     parallel: Option<usize>,
     front: Front,
     upkeep: UpkeepSettings,
+    care: CareSettings,
     by_hand: bool,
 }
 
@@ -85,6 +87,12 @@ impl Builder {
         self
     }
 
+    /// How a serving node looks after the library.
+    pub fn care(mut self, care: CareSettings) -> Self {
+        self.care = care;
+        self
+    }
+
     /// Transfers at the same time; 8 unless said otherwise.
     pub fn parallel(mut self, parallel: usize) -> Self {
         self.parallel = Some(parallel);
@@ -122,6 +130,7 @@ impl Builder {
             rules: self.rules,
             front: self.front,
             upkeep: self.upkeep,
+            care: self.care,
             admin_password: self.admin_password,
             runs: Arc::default(),
             by_hand: self.by_hand,
@@ -148,6 +157,7 @@ pub struct Node {
     rules: Rules,
     front: Front,
     upkeep: UpkeepSettings,
+    care: CareSettings,
     admin_password: Option<String>,
     pub(super) runs: Arc<Runs>,
     by_hand: bool,
@@ -155,7 +165,7 @@ pub struct Node {
     indexed: watch::Sender<bool>,
     scheduling: Mutex<Option<Schedule>>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
-    running: Mutex<Option<(Running, ControlServer, Upkeep)>>,
+    running: Mutex<Option<(Running, ControlServer, Upkeep, Caretaker)>>,
 }
 
 /// What was made when a node was served for the first time.
@@ -201,8 +211,9 @@ impl Node {
         if !self.by_hand {
             self.schedule()?;
         }
+        let caretaker = Caretaker::start(originals.clone(), library_id, import.clone(), self.care);
         let upkeep = Upkeep::start((originals, library_id), import, &self.events, self.indexed.clone(), self.upkeep)?;
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep));
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker));
         Ok(first)
     }
 
@@ -234,7 +245,8 @@ impl Node {
     /// Stops serving: no new requests, those under way may end.
     pub async fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((server, control, upkeep)) = running {
+        if let Some((server, control, upkeep, caretaker)) = running {
+            drop(caretaker);
             control.stop();
             let scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(schedule) = scheduling {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::types::Side;
 
-use super::{Action, Outcome};
+use super::{Action, Outcome, Row, Seen};
 
 /// More deletions than this on one side, or ...
 const DELETIONS: u64 = 100;
@@ -14,15 +14,26 @@ const DELETIONS: u64 = 100;
 const FRACTION: u64 = 4;
 const NEVER_MASS: u64 = 2;
 
-/// How much there is, as counted while reconciling.
+/// How much there is, as counted while reconciling: of each side, the library first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Files here.
-    pub local: u64,
-    /// Files there.
-    pub remote: u64,
-    /// Files that were in step after the last run.
-    pub in_step: u64,
+    /// Files that were seen.
+    pub files: [u64; 2],
+    /// Files that were in step after the last run and are certainly gone. What could not be read is not among them.
+    pub gone: [u64; 2],
+}
+
+impl Totals {
+    /// Counts a row that takes part. What a filter leaves out does not, on neither side.
+    pub(super) fn count(&mut self, row: &Row) {
+        let in_step = row.base.as_ref().is_some_and(|base| base.local.is_some() && base.remote.is_some());
+        let there = [matches!(row.local, Seen::File(_)), matches!(row.remote, Seen::File(_))];
+        let absent = [matches!(row.local, Seen::Absent(_)), matches!(row.remote, Seen::Absent(_))];
+        for side in 0..2 {
+            self.files[side] += u64::from(there[side]);
+            self.gone[side] += u64::from(in_step && absent[side]);
+        }
+    }
 }
 
 /// Why a sync stops before it did anything.
@@ -33,8 +44,10 @@ pub enum Halt {
     Emptied {
         /// Which.
         side: Side,
-        /// How many files were in step.
+        /// How many files were in step and are gone.
         in_step: u64,
+        /// How many of them would be removed from the other side.
+        deletions: u64,
     },
     /// Too many deletions.
     MassDeletion {
@@ -49,22 +62,34 @@ pub enum Halt {
 
 impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = |side: &Side| match side {
+        let place = |side: Side| match side {
             Side::Local => "the library",
             Side::Remote => "the service's folder",
         };
-        match self {
-            Halt::Emptied { side, in_step } => write!(
-                f,
-                "{} is empty, but {in_step} files were in step: a disk that is not mounted or a wrong folder looks like this. \
-                 Nothing was changed. If it was emptied on purpose, run the sync with --force",
-                place(side)
-            ),
+        let removes = |side: Side| match side {
+            Side::Local => "--force moves them to the trash of the library",
+            Side::Remote => "--force removes them from the service's folder",
+        };
+        match *self {
+            Halt::Emptied { side, in_step, deletions } => {
+                write!(
+                    f,
+                    "{} is empty, but {in_step} files were in step: a disk that is not mounted or a wrong folder looks like this. \
+                     Nothing was changed. If it was emptied on purpose, run the sync with --force: ",
+                    place(side)
+                )?;
+                match deletions {
+                    0 => write!(f, "they stay in {} and are not brought back", place(side.other())),
+                    _ => f.write_str(removes(side.other())),
+                }
+            }
             Halt::MassDeletion { side, deletions, files } => write!(
                 f,
-                "{deletions} of {files} files would be removed from {}. Nothing was changed. Look with --dry-run; \
-                 if that is what you want, run the sync with --force",
-                place(side)
+                "{deletions} of {files} files would be removed from {}, because they are gone from {}. Nothing was changed. If that is \
+                 what you want, run the sync with --force: {}",
+                place(side),
+                place(side.other()),
+                removes(side)
             ),
         }
     }
@@ -85,13 +110,18 @@ pub fn guard(outcome: Outcome, force: bool) -> Result<Approved, Halt> {
     if force {
         return Ok(Approved(outcome));
     }
-    let Totals { local, remote, in_step } = outcome.totals;
-    for (side, files) in [(Side::Local, local), (Side::Remote, remote)] {
-        if files == 0 && in_step >= NEVER_MASS {
-            return Err(Halt::Emptied { side, in_step });
-        }
+    let Totals { files, gone } = outcome.totals;
+    let deletions_on = |side: Side| {
         let deletes = |step: &&super::Step| matches!(step.action, Action::Delete { side: at, .. } if at == side);
-        let deletions = outcome.steps.iter().filter(deletes).count() as u64;
+        outcome.steps.iter().filter(deletes).count() as u64
+    };
+    for (side, files, gone) in [(Side::Local, files[0], gone[0]), (Side::Remote, files[1], gone[1])] {
+        if files == 0 && gone >= NEVER_MASS {
+            return Err(Halt::Emptied { side, in_step: gone, deletions: deletions_on(side.other()) });
+        }
+    }
+    for (side, files) in [(Side::Local, files[0]), (Side::Remote, files[1])] {
+        let deletions = deletions_on(side);
         let mass = deletions > DELETIONS || deletions * FRACTION > files;
         if deletions > NEVER_MASS && mass {
             return Err(Halt::MassDeletion { side, deletions, files });
@@ -103,35 +133,56 @@ pub fn guard(outcome: Outcome, force: bool) -> Result<Approved, Halt> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reconcile::{Plan, Step, Why};
-    use crate::types::RelPath;
+    use crate::reconcile::{Base, Plan, Step, Why};
+    use crate::types::{LocalVersion, RelPath, RemoteVersion};
 
-    fn outcome(deletions: usize, local: u64, remote: u64, in_step: u64) -> Outcome {
+    fn outcome(deletions: usize, files: [u64; 2], gone: [u64; 2]) -> Outcome {
         let delete = |n: usize| {
             let path = RelPath::parse(&format!("{n}.jpg")).unwrap();
             let action = Action::Delete { side: Side::Remote, local: None, remote: None };
             Step { local: path.clone(), remote: path, action, why: Why::Deleted }
         };
-        let totals = Totals { local, remote, in_step };
+        let totals = Totals { files, gone };
         Outcome { steps: (0..deletions).map(delete).collect(), skipped: Vec::new(), totals }
     }
 
     #[test]
     fn an_emptied_side_halts() {
-        let halt = guard(outcome(0, 0, 5, 5), false).unwrap_err();
-        assert_eq!(halt, Halt::Emptied { side: Side::Local, in_step: 5 });
-        assert_eq!(guard(outcome(0, 5, 0, 5), false).unwrap_err(), Halt::Emptied { side: Side::Remote, in_step: 5 });
-        assert!(guard(outcome(0, 0, 5, 0), false).is_ok(), "a first sync into an empty library is no accident");
-        assert!(halt.to_string().contains("--force"));
+        let halt = guard(outcome(0, [0, 5], [5, 0]), false).unwrap_err();
+        assert_eq!(halt, Halt::Emptied { side: Side::Local, in_step: 5, deletions: 0 });
+        assert!(halt.to_string().ends_with("they stay in the service's folder and are not brought back"), "{halt}");
+        let halt = guard(outcome(5, [0, 5], [5, 0]), false).unwrap_err();
+        assert_eq!(halt, Halt::Emptied { side: Side::Local, in_step: 5, deletions: 5 });
+        assert!(halt.to_string().ends_with("--force removes them from the service's folder"), "{halt}");
+        let halt = guard(outcome(0, [5, 0], [0, 5]), false).unwrap_err();
+        assert_eq!(halt, Halt::Emptied { side: Side::Remote, in_step: 5, deletions: 0 });
+        assert!(guard(outcome(0, [0, 5], [0, 0]), false).is_ok(), "a first sync into an empty library is no accident");
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_gone_and_makes_no_side_larger() {
+        let path = RelPath::parse("x").unwrap();
+        let covered = crate::reconcile::Coverage::default().of(&path).unwrap();
+        let digests = crate::types::Digests::of(b"x");
+        let local = LocalVersion { size: 1, mtime: crate::types::Mtime(0), digests };
+        let remote = RemoteVersion { size: Some(1), digests: digests.into(), ..Default::default() };
+        let base = Some(Base { local: Some(local), remote: Some(remote.clone()) });
+        let mut totals = Totals::default();
+        totals.count(&Row { base: base.clone(), local: Seen::Unknown("403".into()), remote: Seen::File(remote) });
+        assert_eq!(totals, Totals { files: [0, 1], gone: [0, 0] });
+        totals.count(&Row { base, local: Seen::File(local), remote: Seen::Absent(covered) });
+        assert_eq!(totals, Totals { files: [1, 1], gone: [0, 1] });
     }
 
     #[test]
     fn mass_deletion_halts_unless_forced() {
-        assert!(guard(outcome(101, 900, 1001, 1001), false).is_err());
-        assert!(guard(outcome(100, 901, 1001, 1001), false).is_ok());
-        assert!(guard(outcome(3, 7, 10, 10), false).is_err());
-        assert!(guard(outcome(2, 1, 3, 3), false).is_ok());
-        let approved = guard(outcome(101, 900, 1001, 1001), true).unwrap();
+        assert!(guard(outcome(101, [900, 1001], [101, 0]), false).is_err());
+        assert!(guard(outcome(100, [901, 1001], [100, 0]), false).is_ok());
+        assert!(guard(outcome(3, [7, 10], [3, 0]), false).is_err());
+        assert!(guard(outcome(2, [1, 3], [2, 0]), false).is_ok());
+        let halt = guard(outcome(101, [900, 1001], [101, 0]), false).unwrap_err();
+        assert!(halt.to_string().contains("101 of 1001") && halt.to_string().contains("--force removes them"), "{halt}");
+        let approved = guard(outcome(101, [900, 1001], [101, 0]), true).unwrap();
         assert_eq!(Plan::from(approved).steps.len(), 101);
     }
 }

@@ -1,18 +1,31 @@
-//! Collects decisions, then looks at them together: renames, and contents that the other side already has.
+//! Collects decisions, then looks at them together: renames, exchanged names, and contents that the other side already has.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
 
 use crate::types::{ContentHash, Expect, KnownDigests, LocalVersion, MediaKind, RelPath, RemoteVersion, Side};
 
-use super::{Action, Decision, Policy, Row, Seen, Skipped, Step, Totals, Why};
+use super::{Action, Base, Decision, Held, Policy, Row, Seen, Skipped, Step, Totals, Why, order};
 
-/// Answers which paths already hold a content. The engine asks its index; tests ask a map.
+/// Answers what the sides hold beyond the rows that changed. The engine asks its index; tests ask a map.
 pub trait Contents {
     /// What may go wrong while looking.
     type Error;
 
-    /// A path on `side` that holds this content, of this size where that is known, if there is one.
-    fn holding(&self, side: Side, digests: &KnownDigests, size: Option<u64>) -> Result<Option<RelPath>, Self::Error>;
+    /// A path on `side` that holds this content, of this size where that is known, if there is one that is `wanted`; and what is there.
+    fn holding(
+        &self,
+        side: Side,
+        digests: &KnownDigests,
+        size: Option<u64>,
+        wanted: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<Option<(RelPath, Held)>, Self::Error>;
+
+    /// How many files `side` has at and below a path, filtered ones too; none when not everything there could be seen.
+    fn files_below(&self, side: Side, path: &RelPath) -> Result<Option<u64>, Self::Error>;
+
+    /// Whether a folder is known to be on `side`.
+    fn has_folder(&self, side: Side, path: &RelPath) -> Result<bool, Self::Error>;
 }
 
 /// What reconcile found; not yet allowed to happen (see [`guard`](super::guard::guard)).
@@ -30,27 +43,85 @@ impl Outcome {
     }
 }
 
+/// One row that something is to be done about.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub local: RelPath,
+    pub remote: RelPath,
+    pub here: Option<LocalVersion>,
+    pub there: Option<RemoteVersion>,
+    pub base: Option<Base>,
+    pub decision: Decision,
+    /// Another item has taken its part over.
+    pub taken: bool,
+}
+
+impl Item {
+    pub(super) fn at(&self, side: Side) -> &RelPath {
+        match side {
+            Side::Local => &self.local,
+            Side::Remote => &self.remote,
+        }
+    }
+
+    /// What a side holds of it now.
+    pub(super) fn held(&self, side: Side) -> Option<Held> {
+        match side {
+            Side::Local => self.here.map(Held::Local),
+            Side::Remote => self.there.clone().map(Held::Remote),
+        }
+    }
+
+    /// The digests of what a side holds now, as far as they are known.
+    pub(super) fn digests(&self, side: Side) -> KnownDigests {
+        match (side, &self.here, &self.there) {
+            (Side::Local, Some(here), _) => here.digests.into(),
+            // Not every service tells digests; what it has not changed since is what was proven then.
+            (Side::Remote, _, Some(there)) => match self.base.as_ref().and_then(|base| base.remote.as_ref()) {
+                Some(then) if !then.digests.is_empty() && there.unchanged_since(then) => then.digests,
+                _ => there.digests,
+            },
+            _ => KnownDigests::default(),
+        }
+    }
+
+    /// The digests that both sides agreed on.
+    pub(super) fn agreed(&self) -> KnownDigests {
+        match &self.base {
+            Some(Base { local: Some(local), remote: Some(remote) }) if local.is(remote) == Some(true) => local.digests.into(),
+            _ => KnownDigests::default(),
+        }
+    }
+
+    pub(super) fn size(&self, side: Side) -> Option<u64> {
+        match side {
+            Side::Local => self.here.map(|here| here.size),
+            Side::Remote => self.there.as_ref().and_then(|there| there.size),
+        }
+    }
+}
+
+/// A value for each side.
+pub(super) type Both<T> = [T; 2];
+
 /// Takes decisions one by one and makes an [`Outcome`] of them.
 #[derive(Debug)]
 pub struct Collector {
-    policy: Policy,
+    pub(super) policy: Policy,
     conflict_note: String,
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     skipped: Vec<Skipped>,
     totals: Totals,
-    new_here: Vec<(RelPath, LocalVersion)>,
-    new_there: Vec<(RelPath, RemoteVersion)>,
-    gone_here: HashMap<ContentHash, Vec<Gone<RemoteVersion>>>,
-    gone_there: Vec<(KnownDigests, Gone<LocalVersion>)>,
-}
-
-/// A file that left one side, and what the other side still has of it.
-#[derive(Debug)]
-struct Gone<V> {
-    local: RelPath,
-    remote: RelPath,
-    stays: V,
-    decision: Decision,
+    /// By the side that has them: files that the other side has never seen.
+    pub(super) new: Both<Vec<Item>>,
+    /// By the side that has them: such files, when they may not go to the other side.
+    kept_back: Both<Vec<Item>>,
+    /// By the side that lost them: files that the other side has unchanged.
+    pub(super) gone: Both<Vec<Item>>,
+    /// By the side that wants a content in its place: updates, and edits that beat a deletion.
+    pub(super) wants: Both<Vec<Item>>,
+    /// By side: files that a run which broke off left under a name of ours.
+    pub(super) parked: Both<Vec<(RelPath, Held, KnownDigests)>>,
 }
 
 impl Collector {
@@ -62,10 +133,11 @@ impl Collector {
             steps: Vec::new(),
             skipped: Vec::new(),
             totals: Totals::default(),
-            new_here: Vec::new(),
-            new_there: Vec::new(),
-            gone_here: HashMap::new(),
-            gone_there: Vec::new(),
+            new: Both::default(),
+            kept_back: Both::default(),
+            gone: Both::default(),
+            wants: Both::default(),
+            parked: Both::default(),
         }
     }
 
@@ -74,12 +146,20 @@ impl Collector {
         self.skipped.push(Skipped { path, why });
     }
 
+    /// Takes a file that waits under a name of ours (see [`parking`](super::parking)).
+    pub fn park(&mut self, path: RelPath, held: Held) {
+        let named = super::parking::content_of(&path).unwrap_or_default();
+        let (side, digests) = match &held {
+            Held::Local(version) => (Side::Local, version.digests.into()),
+            Held::Remote(version) if version.digests.is_empty() => (Side::Remote, named),
+            Held::Remote(version) => (Side::Remote, version.digests),
+        };
+        self.parked[side as usize].push((path, held, digests));
+    }
+
     /// Takes one decided row. `local` and `remote` are its paths on the two sides.
     pub fn push(&mut self, local: RelPath, remote: RelPath, row: Row, decision: Decision) {
-        let in_step = row.base.as_ref().is_some_and(|base| base.local.is_some() && base.remote.is_some());
-        self.totals.in_step += u64::from(in_step);
-        let local_base = row.base.as_ref().and_then(|base| base.local);
-        let remote_base = row.base.as_ref().and_then(|base| base.remote.clone());
+        self.totals.count(&row);
         let here = match row.local {
             Seen::File(version) => Some(version),
             _ => None,
@@ -88,32 +168,29 @@ impl Collector {
             Seen::File(version) => Some(version),
             _ => None,
         };
-        self.totals.local += u64::from(here.is_some());
-        self.totals.remote += u64::from(there.is_some());
+        if decision == Decision::Nothing {
+            return;
+        }
 
+        let item = Item { local, remote, here, there, base: row.base, decision, taken: false };
+        let list = match (&item.decision, &item.here, &item.there) {
+            (Decision::Upload(Why::New), Some(_), None) => &mut self.new[Side::Local as usize],
+            (Decision::Download(Why::New), None, Some(_)) => &mut self.new[Side::Remote as usize],
+            (Decision::Skip(Why::UploadOff), Some(_), None) if item.base.is_none() => &mut self.kept_back[Side::Local as usize],
+            (Decision::Skip(Why::DownloadOff), None, Some(_)) if item.base.is_none() => &mut self.kept_back[Side::Remote as usize],
+            (Decision::Tombstone(Side::Local) | Decision::Delete(Side::Remote), None, Some(_)) => &mut self.gone[Side::Local as usize],
+            (Decision::Tombstone(Side::Remote) | Decision::Delete(Side::Local), Some(_), None) => &mut self.gone[Side::Remote as usize],
+            (Decision::Upload(_), Some(_), _) => &mut self.wants[Side::Remote as usize],
+            (Decision::Download(_), _, Some(_)) => &mut self.wants[Side::Local as usize],
+            _ => return self.push_settled(item),
+        };
+        list.push(item);
+    }
+
+    /// What needs no look at other rows.
+    fn push_settled(&mut self, item: Item) {
+        let Item { local, remote, here, there, decision, .. } = item;
         let (action, why) = match (decision, here, there) {
-            (Decision::Upload(Why::New), Some(here), None) => return self.new_here.push((local, here)),
-            (Decision::Download(Why::New), None, Some(there)) => return self.new_there.push((remote, there)),
-            (decision @ (Decision::Tombstone(Side::Local) | Decision::Delete(Side::Remote)), None, Some(there)) => {
-                if let Some(was) = local_base {
-                    let gone = Gone { local, remote, stays: there, decision };
-                    self.gone_here.entry(was.digests.content).or_default().push(gone);
-                }
-                return;
-            }
-            (decision @ (Decision::Tombstone(Side::Remote) | Decision::Delete(Side::Local)), Some(here), None) => {
-                let digests = remote_base.map(|was| was.digests).unwrap_or_default();
-                self.gone_there.push((digests, Gone { local, remote, stays: here, decision }));
-                return;
-            }
-            (Decision::Upload(why), Some(source), there) => {
-                let expect = there.map_or(Expect::Absent, Expect::Version);
-                (Action::Upload { source, expect }, why)
-            }
-            (Decision::Download(why), here, Some(source)) => {
-                let expect = here.map_or(Expect::Absent, Expect::Version);
-                (Action::Download { source, expect }, why)
-            }
             (Decision::Adopt, Some(local), Some(remote)) => (Action::Adopt { local, remote, base: None }, Why::SameContent),
             (Decision::Conflict, Some(here), Some(there)) => {
                 let copy = local.with_note(&self.conflict_note);
@@ -121,7 +198,7 @@ impl Collector {
             }
             (Decision::Forget, ..) => (Action::Forget, Why::Deleted),
             (Decision::Skip(why), ..) => return self.skip(local, why),
-            // `Nothing` needs nothing; the rest cannot come from a row that `decide` saw.
+            // The rest cannot come from a row that `decide` saw.
             _ => return,
         };
         self.steps.push(Step { local, remote, action, why });
@@ -129,174 +206,216 @@ impl Collector {
 
     /// Looks at all decisions together.
     pub fn finish<C: Contents>(mut self, contents: &C) -> Result<Outcome, C::Error> {
-        self.match_renames_here();
-        self.match_renames_there();
+        let mut moves = Both::<Vec<Step>>::default();
+        for origin in [Side::Local, Side::Remote] {
+            self.follow_renames(origin, &mut moves[origin.other() as usize]);
+        }
         self.match_new_with_new();
-        self.upload_what_is_missing(contents)?;
-        self.download_what_is_missing(contents)?;
+        for side in [Side::Remote, Side::Local] {
+            self.arrange(side, &mut moves[side as usize], contents)?;
+        }
+        let mut later = Vec::new();
+        for (side, moves) in [Side::Local, Side::Remote].into_iter().zip(moves) {
+            let (first, rest) = order::first(self.gather_folders(side, moves, contents)?);
+            self.steps.extend(first);
+            later.extend(order::ordered(side, rest));
+        }
+        self.steps.extend(later);
         self.follow_deletions();
+        for item in std::mem::take(&mut self.kept_back).into_iter().flatten().filter(|item| !item.taken) {
+            if let Decision::Skip(why) = item.decision {
+                self.skip(item.local, why);
+            }
+        }
         Ok(Outcome { steps: self.steps, skipped: self.skipped, totals: self.totals })
     }
 
-    /// A path gone here and the same content new here: the file was renamed here, so rename it there.
-    fn match_renames_here(&mut self) {
-        for (path, version) in std::mem::take(&mut self.new_here) {
-            let Some(gone) = self.gone_here.get_mut(&version.digests.content).and_then(Vec::pop) else {
-                self.new_here.push((path, version));
-                continue;
-            };
-            let (remote, action) = if self.policy.upload {
-                let (side, from, base) = (Side::Remote, gone.remote, gone.local);
-                (path.clone(), Action::Move { side, from, base, local: version, remote: gone.stays })
-            } else {
-                (gone.remote, Action::Adopt { local: version, remote: gone.stays, base: Some(gone.local) })
-            };
-            self.steps.push(Step { local: path, remote, action, why: Why::Moved });
+    /// Whether paths on a side may be changed to follow the other side's.
+    pub(super) fn may_move(&self, side: Side) -> bool {
+        match side {
+            Side::Remote => self.policy.upload,
+            Side::Local => self.policy.download && self.policy.keep_names,
         }
     }
 
-    /// The mirror image: renamed there, so rename it here, unless names here are not the service's.
-    fn match_renames_there(&mut self) {
-        for (path, version) in std::mem::take(&mut self.new_there) {
-            let same = |(digests, gone): &(KnownDigests, Gone<LocalVersion>)| {
-                digests.agree(&version.digests) == Some(true) && version.size.is_none_or(|size| size == gone.stays.size)
-            };
-            let Some(at) = self.gone_there.iter().position(same) else {
-                self.new_there.push((path, version));
-                continue;
-            };
-            let (_, gone) = self.gone_there.swap_remove(at);
-            let (local, action) = if self.policy.download && self.policy.keep_names {
-                let (side, from, base) = (Side::Local, gone.local.clone(), gone.local);
-                (path.clone(), Action::Move { side, from, base, local: gone.stays, remote: version })
-            } else {
-                (gone.local.clone(), Action::Adopt { local: gone.stays, remote: version, base: Some(gone.local) })
-            };
-            self.steps.push(Step { local, remote: path, action, why: Why::Moved });
+    /// A path gone on `origin` and the same content new there: the file was renamed there, so rename it on the other side. Where that may
+    /// not be, only the agreement follows.
+    fn follow_renames(&mut self, origin: Side, moves: &mut Vec<Step>) {
+        let (o, side) = (origin as usize, origin.other());
+        let (may_move, keep_names) = (self.may_move(side), self.policy.keep_names);
+        let mut gone = Finder::default();
+        self.gone[o].iter().enumerate().for_each(|(at, item)| gone.insert(&item.agreed(), at));
+        let mut edited = Finder::default();
+        let deleted = |item: &Item| item.held(origin).is_none();
+        self.wants[o].iter().enumerate().filter(|(_, item)| deleted(item)).for_each(|(at, item)| edited.insert(&item.agreed(), at));
+        let list = if self.kept_back[o].is_empty() { &mut self.new[o] } else { &mut self.kept_back[o] };
+        for new in list {
+            let digests = new.digests(origin);
+            if let Some(old) = gone.take_if(&digests, |_| true).and_then(|at| self.gone[o].get_mut(at)) {
+                // Where names here are not the service's, a file keeps the one that it has there.
+                let may_move = may_move && (keep_names || old.local == old.remote);
+                let step = if may_move { moved(side, old, new) } else { adopted(origin, old, new) };
+                (old.taken, new.taken) = (true, true);
+                match step {
+                    Some(step) if may_move => moves.push(step),
+                    step => self.steps.extend(step),
+                }
+            } else if may_move && let Some(old) = edited.take_if(&digests, |_| true).and_then(|at| self.wants[o].get_mut(at)) {
+                // Renamed here and edited there: the name first, then the edit under the new name.
+                let step = moved_and_edited(side, old, new);
+                new.taken = step.is_some();
+                moves.extend(step);
+            }
         }
+        self.new[o].retain(|item| !item.taken);
+        self.gone[o].retain(|item| !item.taken);
     }
 
     /// The same content new on both sides under different names: one row joins them, nothing travels.
     fn match_new_with_new(&mut self) {
-        let mut here: HashMap<KnownKey, Vec<usize>> = HashMap::new();
-        let candidates = self.new_here.iter().enumerate().filter(|(_, (path, _))| deduplicates(path));
-        for (at, (_, version)) in candidates {
-            for key in KnownKey::of(&version.digests.into()) {
-                here.entry(key).or_default().push(at);
+        let [mut here, mut there] = std::mem::take(&mut self.new);
+        let mut finder = Finder::default();
+        let candidates = here.iter().enumerate().filter(|(_, item)| deduplicates(&item.local));
+        candidates.for_each(|(at, item)| finder.insert(&item.digests(Side::Local), at));
+        for item in there.iter_mut().filter(|item| deduplicates(&item.remote)) {
+            let same =
+                |at: &usize| here.get(*at).is_some_and(|new| new.here.zip(item.there.as_ref()).is_some_and(|(l, r)| l.is(r) == Some(true)));
+            let Some(at) = finder.take_if(&item.digests(Side::Remote), same) else { continue };
+            let partner = &mut here[at];
+            if let (Some(local), Some(remote)) = (partner.here, item.there.clone()) {
+                let why = Why::SameContentAt { path: item.remote.clone() };
+                let action = Action::Adopt { local, remote, base: None };
+                self.steps.push(Step { local: partner.local.clone(), remote: item.remote.clone(), action, why });
+                (partner.taken, item.taken) = (true, true);
             }
         }
-        let mut taken = vec![false; self.new_here.len()];
-        for (path, version) in std::mem::take(&mut self.new_there) {
-            let partner = KnownKey::of(&version.digests)
-                .find_map(|key| here.get(&key)?.iter().copied().find(|&at| !taken[at] && self.new_here[at].1.is(&version) == Some(true)))
-                .filter(|_| deduplicates(&path));
-            let Some(at) = partner else {
-                self.new_there.push((path, version));
-                continue;
-            };
-            taken[at] = true;
-            let (local, here) = self.new_here[at].clone();
-            let why = Why::SameContentAt { path: path.clone() };
-            let action = Action::Adopt { local: here, remote: version, base: None };
-            self.steps.push(Step { local, remote: path, action, why });
-        }
-        let mut taken = taken.into_iter();
-        self.new_here.retain(|_| !taken.next().unwrap_or(false));
-    }
-
-    /// The paths on a side whose content this very plan replaces, moves away or removes: they are no reason to leave a copy out.
-    fn doomed(&self, side: Side) -> HashSet<RelPath> {
-        let mut doomed = HashSet::new();
-        for step in &self.steps {
-            match (&step.action, side) {
-                (Action::Upload { .. } | Action::Conflict { .. } | Action::Delete { side: Side::Remote, .. }, Side::Remote) => {
-                    doomed.insert(step.remote.clone());
-                }
-                (Action::Download { .. } | Action::Delete { side: Side::Local, .. }, Side::Local) => {
-                    doomed.insert(step.local.clone());
-                }
-                (Action::Move { side: at, from, .. }, side) if *at == side => {
-                    doomed.insert(from.clone());
-                }
-                _ => {}
-            }
-        }
-        match side {
-            Side::Remote => doomed.extend(self.gone_here.values().flatten().map(|gone| gone.remote.clone())),
-            Side::Local => doomed.extend(self.gone_there.iter().map(|(_, gone)| gone.local.clone())),
-        }
-        doomed
-    }
-
-    fn upload_what_is_missing<C: Contents>(&mut self, contents: &C) -> Result<(), C::Error> {
-        let doomed = self.doomed(Side::Remote);
-        let mut sent: HashMap<ContentHash, RelPath> = HashMap::new();
-        self.new_here.sort_by_key(|(_, version)| std::cmp::Reverse(version.mtime));
-        for (path, source) in std::mem::take(&mut self.new_here) {
-            if deduplicates(&path) {
-                let known = match sent.get(&source.digests.content) {
-                    Some(path) => Some(path.clone()),
-                    None => contents.holding(Side::Remote, &source.digests.into(), Some(source.size))?.filter(|at| !doomed.contains(at)),
-                };
-                if let Some(at) = known {
-                    self.skip(path, Why::SameContentAt { path: at });
-                    continue;
-                }
-                sent.insert(source.digests.content, path.clone());
-            }
-            let action = Action::Upload { source, expect: Expect::Absent };
-            self.steps.push(Step { local: path.clone(), remote: path, action, why: Why::New });
-        }
-        Ok(())
-    }
-
-    fn download_what_is_missing<C: Contents>(&mut self, contents: &C) -> Result<(), C::Error> {
-        let doomed = self.doomed(Side::Local);
-        let mut fetched: HashMap<KnownKey, RelPath> = HashMap::new();
-        self.new_there.sort_by_key(|(_, version)| std::cmp::Reverse(version.modified));
-        for (path, source) in std::mem::take(&mut self.new_there) {
-            if deduplicates(&path) && !source.digests.is_empty() {
-                let known = match KnownKey::of(&source.digests).find_map(|key| fetched.get(&key)) {
-                    Some(path) => Some(path.clone()),
-                    None => contents.holding(Side::Local, &source.digests, source.size)?.filter(|at| !doomed.contains(at)),
-                };
-                if let Some(at) = known {
-                    self.skip(path, Why::SameContentAt { path: at });
-                    continue;
-                }
-                fetched.extend(KnownKey::of(&source.digests).map(|key| (key, path.clone())));
-            }
-            let action = Action::Download { source, expect: Expect::Absent };
-            self.steps.push(Step { local: path.clone(), remote: path, action, why: Why::New });
-        }
-        Ok(())
+        here.retain(|item| !item.taken);
+        there.retain(|item| !item.taken);
+        self.new = [here, there];
     }
 
     /// What left one side and turned up nowhere else was deleted.
     fn follow_deletions(&mut self) {
-        for gone in std::mem::take(&mut self.gone_here).into_values().flatten() {
-            let remote = Some(gone.stays);
-            let action = match gone.decision {
-                Decision::Delete(side) => Action::Delete { side, local: None, remote },
-                _ => Action::Tombstone { local: None, remote },
+        for item in std::mem::take(&mut self.gone).into_iter().flatten().filter(|item| !item.taken) {
+            let action = match item.decision {
+                Decision::Delete(side) => Action::Delete { side, local: item.here, remote: item.there },
+                _ => Action::Tombstone { local: item.here, remote: item.there },
             };
-            self.steps.push(Step { local: gone.local, remote: gone.remote, action, why: Why::Deleted });
-        }
-        for (_, gone) in std::mem::take(&mut self.gone_there) {
-            let local = Some(gone.stays);
-            let action = match gone.decision {
-                Decision::Delete(side) => Action::Delete { side, local, remote: None },
-                _ => Action::Tombstone { local, remote: None },
-            };
-            self.steps.push(Step { local: gone.local, remote: gone.remote, action, why: Why::Deleted });
+            self.steps.push(Step { local: item.local, remote: item.remote, action, why: Why::Deleted });
         }
     }
+
+    /// A content has to travel.
+    pub(super) fn transfer(&mut self, side: Side, item: Item) {
+        let (action, why) = match (side, item.decision, item.here, item.there) {
+            (Side::Remote, Decision::Upload(why), Some(source), there) => {
+                (Action::Upload { source, expect: there.map_or(Expect::Absent, Expect::Version) }, why)
+            }
+            (Side::Local, Decision::Download(why), here, Some(source)) => {
+                (Action::Download { source, expect: here.map_or(Expect::Absent, Expect::Version) }, why)
+            }
+            _ => return,
+        };
+        self.steps.push(Step { local: item.local, remote: item.remote, action, why });
+    }
+}
+
+/// The file at `old`'s place on `side` gets `new`'s.
+fn moved(side: Side, old: &Item, new: &Item) -> Option<Step> {
+    let (local, remote) = match side {
+        Side::Remote => (new.here?, old.there.clone()?),
+        Side::Local => (old.here?, new.there.clone()?),
+    };
+    let from = old.at(side).clone();
+    let action = Action::Move { side, from, base: Some(old.local.clone()), local, remote, replaces: None, agreed: None };
+    let to = new.at(side.other()).clone();
+    Some(Step { local: to.clone(), remote: to, action, why: Why::Moved })
+}
+
+/// The same, when `side` has edited the file meanwhile. `old`, which wants the edit, goes on under the new name.
+fn moved_and_edited(side: Side, old: &mut Item, new: &Item) -> Option<Step> {
+    if old.size(side) == Some(0) {
+        // An empty file is no edit that replaces one with content.
+        return None;
+    }
+    let mut step = moved(side, old, new)?;
+    let base = old.base.as_ref()?;
+    let agreed = match side {
+        Side::Remote => Base { local: new.here, remote: base.remote.clone() },
+        Side::Local => Base { local: base.local, remote: new.there.clone() },
+    };
+    if let Action::Move { agreed: of_step, .. } = &mut step.action {
+        *of_step = Some(agreed.clone());
+    }
+    old.base = Some(agreed);
+    (old.local, old.remote) = (step.local.clone(), step.remote.clone());
+    match side {
+        Side::Remote => old.here = new.here,
+        Side::Local => old.there = new.there.clone(),
+    }
+    old.decision = match side {
+        Side::Remote => Decision::Download(Why::Changed),
+        Side::Local => Decision::Upload(Why::Changed),
+    };
+    Some(step)
+}
+
+/// Names are not followed: the row joins the new name on `origin` to the old one on the other side.
+fn adopted(origin: Side, old: &Item, new: &Item) -> Option<Step> {
+    let base = Some(old.local.clone());
+    let (local, remote, action) = match origin {
+        Side::Local => (&new.local, &old.remote, Action::Adopt { local: new.here?, remote: old.there.clone()?, base }),
+        Side::Remote => (&old.local, &new.remote, Action::Adopt { local: old.here?, remote: new.there.clone()?, base }),
+    };
+    Some(Step { local: local.clone(), remote: remote.clone(), action, why: Why::Moved })
 }
 
 /// Whether a second copy of the content is superfluous. Sidecars of two pictures may be alike to the byte and still
 /// each belongs beside its own picture.
 pub fn deduplicates(path: &RelPath) -> bool {
     MediaKind::of_extension(path.stem_and_extension().1).is_media()
+}
+
+/// Finds things by any digest that is known of them.
+#[derive(Debug)]
+pub(super) struct Finder<T> {
+    by_digest: HashMap<KnownKey, VecDeque<T>>,
+    taken: HashSet<T>,
+}
+
+impl<T> Default for Finder<T> {
+    fn default() -> Self {
+        Self { by_digest: HashMap::new(), taken: HashSet::new() }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Finder<T> {
+    pub(super) fn insert(&mut self, digests: &KnownDigests, thing: T) {
+        for key in KnownKey::of(digests) {
+            self.by_digest.entry(key).or_default().push_back(thing.clone());
+        }
+    }
+
+    /// The things with this content that were not taken, in the order in which they were inserted.
+    pub(super) fn all(&self, digests: &KnownDigests) -> impl Iterator<Item = &T> {
+        let lists = KnownKey::of(digests).filter_map(|key| self.by_digest.get(&key));
+        lists.flat_map(|list| list).filter(|thing| !self.taken.contains(*thing))
+    }
+
+    /// Finds one and does not find it again.
+    pub(super) fn take_if(&mut self, digests: &KnownDigests, fits: impl Fn(&T) -> bool) -> Option<T> {
+        let thing = self.all(digests).find(|thing| fits(thing)).cloned()?;
+        self.taken.insert(thing.clone());
+        for key in KnownKey::of(digests) {
+            // So that many with one content do not make each other slow.
+            if let Some(list) = self.by_digest.get_mut(&key) {
+                while list.front().is_some_and(|first| self.taken.contains(first)) {
+                    list.pop_front();
+                }
+            }
+        }
+        Some(thing)
+    }
 }
 
 /// One known digest as a key of a map.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion, Side};
 
-use super::Approved;
+use super::{Approved, Base};
 
 /// Why a step is taken or left out; its `Display` is what the owner reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,6 +24,8 @@ pub enum Why {
     SameContent,
     /// It was renamed on the other side.
     Moved,
+    /// Its place is wanted by another file, whose place it wants.
+    InTheWay,
     /// The other side deleted it.
     Deleted,
     /// The content is on the other side already, under this path.
@@ -45,8 +47,11 @@ pub enum Why {
     UploadOff,
     /// Downloads are off for this service.
     DownloadOff,
-    /// RAW files and videos are off for this service.
-    RawAndVideoOff,
+    /// A run that broke off left it under a name of ours, and nothing asks for its content any more.
+    LeftParked {
+        /// Where.
+        side: Side,
+    },
     /// One side could not be read there.
     Unreadable {
         /// Which one.
@@ -65,6 +70,7 @@ impl fmt::Display for Why {
             Why::BothChanged => f.write_str("changed on both sides: both are kept"),
             Why::SameContent => f.write_str("both sides have the same content"),
             Why::Moved => f.write_str("renamed on the other side"),
+            Why::InTheWay => f.write_str("two or more files exchange their names"),
             Why::Deleted => f.write_str("deleted on the other side"),
             Why::SameContentAt { path } => write!(f, "the other side has this content already, as {path}"),
             Why::NameTaken { path } => write!(f, "the other side uses this name for the file that is in step with {path}"),
@@ -76,9 +82,42 @@ impl fmt::Display for Why {
             }
             Why::UploadOff => f.write_str("uploads are off for this service"),
             Why::DownloadOff => f.write_str("downloads are off for this service"),
-            Why::RawAndVideoOff => f.write_str("RAW files and videos are off for this service"),
+            Why::LeftParked { side } => {
+                let place = if *side == Side::Local { "here" } else { "on the service" };
+                write!(
+                    f,
+                    "a run that broke off left it {place} under this name, and nothing needs it any more: give it a name, or delete it"
+                )
+            }
             Why::Unreadable { side: Side::Local, reason } => write!(f, "could not be read here: {reason}"),
             Why::Unreadable { side: Side::Remote, reason } => write!(f, "could not be read on the service: {reason}"),
+        }
+    }
+}
+
+/// What one side holds at a path.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Held {
+    /// A file of the library.
+    Local(LocalVersion),
+    /// A file of the service.
+    Remote(RemoteVersion),
+}
+
+impl Held {
+    /// What a write in the library expects to find in its place.
+    pub fn expect_here(held: Option<&Held>) -> Expect<LocalVersion> {
+        match held {
+            Some(Held::Local(version)) => Expect::Version(*version),
+            _ => Expect::Absent,
+        }
+    }
+
+    /// What a write on the service expects to find in its place.
+    pub fn expect_there(held: Option<&Held>) -> Expect<RemoteVersion> {
+        match held {
+            Some(Held::Remote(version)) => Expect::Version(version.clone()),
+            _ => Expect::Absent,
         }
     }
 }
@@ -122,14 +161,50 @@ pub enum Action {
     Move {
         /// Where the rename is done.
         side: Side,
-        /// The path it has there now.
+        /// The path it has there now, or will have when the steps before this one are done.
         from: RelPath,
-        /// The row of the baseline that this replaces.
-        base: RelPath,
+        /// The row of the baseline that this replaces: of a path that neither side has any more.
+        base: Option<RelPath>,
         /// The file here.
         local: LocalVersion,
         /// The file there.
         remote: RemoteVersion,
+        /// What it takes the place of; none where nothing may be.
+        replaces: Option<Held>,
+        /// What is agreed about the file when it was also edited on `side`, whose edit travels in a step of its own. Otherwise both are equal.
+        agreed: Option<Base>,
+    },
+    /// Rename a whole folder on `side`: the step's paths are its new name. In one go, or else by its files.
+    MoveFolder {
+        /// Where the rename is done.
+        side: Side,
+        /// The name it has there now.
+        from: RelPath,
+        /// The files in it, each as a step of its own.
+        files: Vec<Step>,
+    },
+    /// Give a file a name of ours on `side`, so that another can take its place; a later step gives it its own. The step's path on `side` is
+    /// where it is now.
+    Park {
+        /// Where.
+        side: Side,
+        /// The name of ours.
+        to: RelPath,
+        /// What is parked.
+        held: Held,
+    },
+    /// Copy within `side` what would otherwise travel; the step's paths are the copy's.
+    Copy {
+        /// Where.
+        side: Side,
+        /// What is copied.
+        from: RelPath,
+        /// The file here: the copied one when `side` is local.
+        local: LocalVersion,
+        /// The file there: the copied one when `side` is remote.
+        remote: RemoteVersion,
+        /// What the copy takes the place of; none where nothing may be.
+        replaces: Option<Held>,
     },
     /// Record that these two hold the same content; nothing travels. `base` names a row that this replaces.
     Adopt {
@@ -165,6 +240,14 @@ pub struct Step {
 }
 
 impl Step {
+    /// Its path on a side.
+    pub fn at(&self, side: Side) -> &RelPath {
+        match side {
+            Side::Local => &self.local,
+            Side::Remote => &self.remote,
+        }
+    }
+
     /// The word for the action in output.
     pub fn verb(&self) -> &'static str {
         match &self.action {
@@ -174,6 +257,9 @@ impl Step {
             Action::Delete { side: Side::Local, .. } => "trash",
             Action::Delete { side: Side::Remote, .. } => "delete",
             Action::Move { .. } => "move",
+            Action::MoveFolder { .. } => "move-folder",
+            Action::Park { .. } => "set-aside",
+            Action::Copy { .. } => "copy",
             Action::Adopt { .. } => "adopt",
             Action::Tombstone { .. } => "remember-deletion",
             Action::Forget => "forget",

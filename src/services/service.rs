@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate};
 use crate::reconcile::{Deletes, Policy};
-use crate::store::documents::{self, RUNS, SCHEDULE, SERVICES};
-use crate::store::{Store, StoreError, baseline, failures, history, remote};
+use crate::store::documents::{self, MET, RUNS, SCHEDULE, SERVICES};
+use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote};
 use crate::types::{RelPath, ServiceId};
 
 use super::{SecretError, SecretKey, Window};
@@ -34,6 +34,10 @@ pub struct SyncSettings {
     pub rate: Option<Rate>,
     /// The hours in which runs may begin by themselves; they are suspended when these are over.
     pub window: Option<Window>,
+    /// Patterns in the syntax of `.gitignore`; when there are any, only files that match one take part.
+    pub include: Vec<String>,
+    /// Patterns in the same syntax; files that match one take no part.
+    pub exclude: Vec<String>,
 }
 
 impl Default for SyncSettings {
@@ -49,6 +53,8 @@ impl Default for SyncSettings {
             deletes: Deletes::Ignore,
             rate: None,
             window: None,
+            include: Vec::new(),
+            exclude: Vec::new(),
         }
     }
 }
@@ -178,6 +184,8 @@ impl Services {
                 baseline::clear(tx, row.service.id)?;
                 remote::clear(tx, row.service.id)?;
                 failures::clear(tx, row.service.id)?;
+                MET.remove(tx, &row.service.id.0.to_string())?;
+                kinds::clear(tx, row.service.id)?;
             }
             SERVICES.put(tx, &key, &row)
         })?;
@@ -220,8 +228,10 @@ impl Services {
             remote::clear(tx, id)?;
             failures::clear(tx, id)?;
             history::clear(tx, id)?;
+            kinds::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
             SCHEDULE.remove(tx, &id.0.to_string())?;
+            MET.remove(tx, &id.0.to_string())?;
             SERVICES.remove(tx, &key)?;
             Ok(())
         })?)

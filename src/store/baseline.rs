@@ -160,6 +160,11 @@ impl Baseline {
         }))
     }
 
+    /// The agreements that remember a deletion, in order of the local path.
+    pub fn tombstones(&self) -> Result<impl Iterator<Item = Result<(RelPath, BaseRow), StoreError>> + use<>, StoreError> {
+        Ok(self.all()?.filter(|item| item.as_ref().map_or(true, |(_, row)| row.is_tombstone())))
+    }
+
     /// The remote paths that were in step with this content.
     pub fn holding(&self, digests: &KnownDigests) -> Result<Vec<RelPath>, StoreError> {
         let Some(sha1) = digests.sha1 else { return Ok(Vec::new()) };

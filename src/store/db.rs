@@ -11,7 +11,7 @@ use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabas
 use tokio::sync::watch;
 
 use super::snapshot::{Shared, Snapshot};
-use super::{baseline, changes, documents, failures, folders, history, ids, index, meta, properties, remote};
+use super::{baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, properties, remote};
 
 /// redb's page cache. The default of 1 GiB would be most of a small machine.
 const CACHE_BYTES: usize = 48 << 20;
@@ -99,6 +99,8 @@ impl Store {
         ids::prepare(&begin)?;
         baseline::prepare(&begin)?;
         remote::prepare(&begin)?;
+        listed::prepare(&begin)?;
+        kinds::prepare(&begin)?;
         documents::prepare(&begin)?;
         failures::prepare(&begin)?;
         history::prepare(&begin)?;

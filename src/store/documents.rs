@@ -24,9 +24,14 @@ pub const LOCKS: Documents = Documents(TableDefinition::new("locks"));
 pub const RUNS: Documents = Documents(TableDefinition::new("runs"));
 /// When each service was run, failed, was paused or stopped, by the service's id.
 pub const SCHEDULE: Documents = Documents(TableDefinition::new("schedule"));
+/// How far the looks at each service came, by the service's id.
+pub(super) const LISTED: Documents = Documents(TableDefinition::new("listed"));
+
+/// What is known of the library behind each service, by the service's id.
+pub const MET: Documents = Documents(TableDefinition::new("met"));
 
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
-    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LOCKS, SCHEDULE] {
+    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, MET, SCHEDULE] {
         tx.open_table(documents.0)?;
     }
     Ok(())

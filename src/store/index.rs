@@ -156,7 +156,7 @@ pub(super) fn each(tx: &WriteTransaction, mut show: impl FnMut(RelPath, FileRow)
 }
 
 /// The keys below a folder: its members, and those of the folders in it.
-fn subtree_ranges(folder: &RelPath) -> [(Vec<u8>, Vec<u8>); 2] {
+pub(super) fn subtree_ranges(folder: &RelPath) -> [(Vec<u8>, Vec<u8>); 2] {
     let members = member_range(folder, "");
     if folder.is_root() {
         return [(Vec::new(), vec![0xff]), (Vec::new(), Vec::new())];
@@ -283,12 +283,19 @@ impl Index {
 
     /// A path that holds this content, if there is one.
     pub fn holding(&self, digests: &KnownDigests) -> Result<Option<RelPath>, StoreError> {
+        self.holding_where(digests, &|_| true)
+    }
+
+    /// The first path that holds this content and is `wanted`.
+    pub fn holding_where(&self, digests: &KnownDigests, wanted: &dyn Fn(&RelPath) -> bool) -> Result<Option<RelPath>, StoreError> {
         let first = |table: &ReadOnlyTable<&'static [u8], ()>, digest: &[u8]| {
-            let end = successor(digest);
-            match table.range(digest..end.as_slice())?.next() {
-                Some(item) => Ok(Some(path_of(item?.0.value().get(digest.len()..).unwrap_or_default())?)),
-                None => Ok(None),
+            for item in table.range(digest..successor(digest).as_slice())? {
+                let path = path_of(item?.0.value().get(digest.len()..).unwrap_or_default())?;
+                if wanted(&path) {
+                    return Ok(Some(path));
+                }
             }
+            Ok(None)
         };
         match digests {
             KnownDigests { content: Some(content), .. } => first(&self.by_content, &content.0),

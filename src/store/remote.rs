@@ -4,8 +4,9 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, Write
 
 use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId};
 
-use super::StoreError;
 use super::codec::{after_service, decode, encode, member_range, path_key, path_of, service_key, service_range, successor};
+use super::index::subtree_ranges;
+use super::{StoreError, listed};
 
 const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("remote");
 /// (service, 'b' and BLAKE3 or 's' and SHA-1, path).
@@ -23,14 +24,14 @@ fn digest_prefixes(service: ServiceId, digests: &KnownDigests) -> impl Iterator<
     content.into_iter().chain(sha1)
 }
 
-/// Replaces what is known of the files directly in `folder`. Only differences are written. A digest that was learned by reading the file
+/// Replaces what is known of the files directly in `folder`; true when anything was different. Only differences are written. A digest that was learned by reading the file
 /// stays as long as the service tells the same version and no digest of its own.
 pub fn set_folder(
     tx: &WriteTransaction,
     service: ServiceId,
     folder: &RelPath,
     files: &[(RelPath, RemoteVersion)],
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let (start, end) = member_range(folder, "");
     let (start, end) = (service_key(service, &start), service_key(service, &end));
     let mut known = std::collections::HashMap::new();
@@ -41,6 +42,7 @@ pub fn set_folder(
             known.insert(path_of(after_service(key.value())?)?, decode::<RemoteVersion>(row.value())?);
         }
     }
+    let mut different = false;
     for (path, version) in files {
         let then = known.remove(path);
         let learned = then.as_ref().map(|then| then.digests).filter(|_| version.digests.is_empty());
@@ -51,19 +53,24 @@ pub fn set_folder(
         };
         if then.as_ref() != Some(version) {
             put(tx, service, path, version)?;
+            different = true;
         }
     }
     for path in known.keys() {
         remove(tx, service, path)?;
+        different = true;
     }
-    Ok(())
+    Ok(different)
 }
 
-/// Sets what is known of one file.
+/// Sets what is known of one file. Only a difference is written.
 pub fn put(tx: &WriteTransaction, service: ServiceId, path: &RelPath, version: &RemoteVersion) -> Result<(), StoreError> {
+    let (key, row) = (path_key(path), encode(version)?);
+    if tx.open_table(ROWS)?.get(service_key(service, &key).as_slice())?.is_some_and(|then| then.value() == row.as_slice()) {
+        return Ok(());
+    }
     remove(tx, service, path)?;
-    let key = path_key(path);
-    tx.open_table(ROWS)?.insert(service_key(service, &key).as_slice(), encode(version)?.as_slice())?;
+    tx.open_table(ROWS)?.insert(service_key(service, &key).as_slice(), row.as_slice())?;
     let mut by_digest = tx.open_table(BY_DIGEST)?;
     for prefix in digest_prefixes(service, &version.digests) {
         by_digest.insert([&prefix[..], &key].concat().as_slice(), ())?;
@@ -101,8 +108,24 @@ pub fn retain_folders(tx: &WriteTransaction, service: ServiceId, keep: impl Fn(&
     gone.iter().try_for_each(|path| remove(tx, service, path))
 }
 
+/// Forgets what is at a path: a file, or a folder with everything below it.
+pub fn remove_all(tx: &WriteTransaction, service: ServiceId, path: &RelPath) -> Result<(), StoreError> {
+    let mut gone = vec![path.clone()];
+    {
+        let rows = tx.open_table(ROWS)?;
+        for (start, end) in listed::below(service, path) {
+            for item in rows.range(start.as_slice()..end.as_slice())? {
+                gone.push(path_of(after_service(item?.0.value())?)?);
+            }
+        }
+    }
+    gone.iter().try_for_each(|path| remove(tx, service, path))?;
+    listed::remove_below(tx, service, path)
+}
+
 /// Forgets a service's listing.
 pub fn clear(tx: &WriteTransaction, service: ServiceId) -> Result<(), StoreError> {
+    listed::clear(tx, service)?;
     let (start, end) = service_range(service);
     tx.open_table(ROWS)?.retain_in(start.as_slice()..end.as_slice(), |_, _| false)?;
     tx.open_table(BY_DIGEST)?.retain_in(start.as_slice()..end.as_slice(), |_, _| false)?;
@@ -143,6 +166,14 @@ impl RemoteView {
         self.range(service_key(self.service, &start), service_key(self.service, &end))
     }
 
+    /// The files at or below a path.
+    pub fn subtree(&self, path: &RelPath) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        let itself = self.get(path)?.map(|version| Ok((path.clone(), version)));
+        let [members, deeper] =
+            subtree_ranges(path).map(|(start, end)| (service_key(self.service, &start), service_key(self.service, &end)));
+        Ok(itself.into_iter().chain(self.range(members.0, members.1)?).chain(self.range(deeper.0, deeper.1)?))
+    }
+
     fn range(&self, start: Vec<u8>, end: Vec<u8>) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
         let range = self.rows.range(start.as_slice()..end.as_slice())?;
         Ok(range.map(|item| {
@@ -151,12 +182,15 @@ impl RemoteView {
         }))
     }
 
-    /// A path that the service says holds this content.
-    pub fn holding(&self, digests: &KnownDigests) -> Result<Option<RelPath>, StoreError> {
+    /// The first path that the service says holds this content, and that is `wanted`.
+    pub fn holding_where(&self, digests: &KnownDigests, wanted: &dyn Fn(&RelPath) -> bool) -> Result<Option<RelPath>, StoreError> {
         for prefix in digest_prefixes(self.service, digests) {
             let end = successor(&prefix);
-            if let Some(item) = self.by_digest.range(prefix.as_slice()..end.as_slice())?.next() {
-                return Ok(Some(path_of(item?.0.value().get(prefix.len()..).unwrap_or_default())?));
+            for item in self.by_digest.range(prefix.as_slice()..end.as_slice())? {
+                let path = path_of(item?.0.value().get(prefix.len()..).unwrap_or_default())?;
+                if wanted(&path) {
+                    return Ok(Some(path));
+                }
             }
         }
         Ok(None)

@@ -1,76 +1,180 @@
 //! Downloads: to a staging file, hashed on the way, compared with length and checksum, then published.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokio::sync::mpsc;
+
 use crate::client::ClientError;
-use crate::library::{Committed, LibraryError, Staged, Tree, capture_name};
+use crate::library::{Committed, LibraryError, Ready, Staged, Tree, commit_all};
 use crate::reconcile::outcome::deduplicates;
-use crate::reconcile::{Base, Step, Why};
+use crate::reconcile::{Action, Base, Step, Why};
 use crate::store::Store;
 use crate::store::baseline::Baseline;
 use crate::store::index::Index;
-use crate::types::{Digests, Expect, LocalVersion, Mtime, RelPath, RemoteVersion, ServiceId};
+use crate::store::remote::RemoteView;
+use crate::types::{ContentHash, Digests, Expect, LocalVersion, Mtime, RelPath, RemoteVersion, ServiceId};
 
 use super::Noted;
 use super::execute::{Execution, StepError};
 use super::record::Record;
-use super::run::blocking;
+use super::run::{SyncError, blocking};
 
 /// Bytes that are gathered before they are written and hashed on a blocking thread.
 const GATHER: usize = 1 << 20;
+/// So many files are published together. Each is an open file until then.
+const BATCH: usize = 200;
+/// So many wait for that.
+const WAITING: usize = 64;
 
 /// A download that is complete and checked, but not yet published.
 pub(super) struct Fetched {
-    staged: Staged,
-    version: RemoteVersion,
+    pub(super) staged: Staged,
+    pub(super) version: RemoteVersion,
+}
+
+/// What is to become of a fetched file.
+enum Fate {
+    /// It is to be published; its name has this now.
+    Publish(Expect<LocalVersion>),
+    /// Nothing more is to be done than to record this.
+    Record(Record),
+    /// It depends on a file of the same batch; the next batch takes it.
+    Later,
 }
 
 impl Execution {
-    /// Fetches a file, publishes it, and records that.
-    pub(super) async fn download(
-        self: &Arc<Self>,
-        step: &Step,
-        source: &RemoteVersion,
-        expect: &Expect<LocalVersion>,
-    ) -> Result<(), StepError> {
-        let fetched = self.fetch(&step.remote, source).await?;
-        // A service without digests may hold the same bytes several times. Whoever comes later must see the first one's record.
-        let mut turn = None;
-        if source.digests.is_empty() {
-            let digests = fetched.staged.digests();
-            turn = Some(self.turn_of(digests.content).lock_owned().await);
-            self.found_there(digests.content, &step.remote);
-            self.sync.learn(&step.remote, source, digests).await?;
+    /// Fetches files side by side; what has come meanwhile is published and recorded together, so that many small files cost the disk
+    /// little more than one.
+    pub(super) async fn download_all(self: &Arc<Self>, steps: Vec<Step>) -> Result<(), SyncError> {
+        if steps.is_empty() {
+            return Ok(());
         }
-        let records = self.settle_download(step, fetched, expect).await?;
-        self.sync.record(records).await?;
-        drop(turn);
-        Ok(())
+        let (ready, mut fetched) = mpsc::channel(WAITING);
+        let parallel = self.sync.options.parallel.max(1);
+        let fetch = async move {
+            stream::iter(steps)
+                .for_each_concurrent(parallel, |step| {
+                    let ready = ready.clone();
+                    async move {
+                        let permit = self.permits.acquire().await;
+                        let Action::Download { source, .. } = &step.action else { return };
+                        if self.fatal().is_some() {
+                            return;
+                        }
+                        match self.fetch(&step.remote, source).await {
+                            // It is taken as soon as the batch before is on the disk; others may fetch meanwhile.
+                            Ok(file) => {
+                                drop(permit);
+                                // The other end goes only with an error that is told there.
+                                let _ = ready.send((step, file)).await;
+                            }
+                            Err(error) => self.failed(&step, &error),
+                        }
+                    }
+                })
+                .await;
+        };
+        let this = Arc::clone(self);
+        // The channel ends with it.
+        let publish = async move {
+            let mut batch = Vec::new();
+            loop {
+                let room = BATCH.saturating_sub(batch.len()).max(1);
+                if fetched.recv_many(&mut batch, room).await == 0 && batch.is_empty() {
+                    return Ok::<(), SyncError>(());
+                }
+                batch = this.publish_all(batch).await?;
+            }
+        };
+        let ((), published) = tokio::join!(fetch, publish);
+        published
     }
 
-    /// What becomes of a fetched file: nothing new, the same as one that is here, or a file to be published.
-    async fn settle_download(&self, step: &Step, fetched: Fetched, expect: &Expect<LocalVersion>) -> Result<Vec<Record>, StepError> {
-        let (size, digests) = (fetched.staged.size(), fetched.staged.digests());
-        if let Some(record) = self.nothing_new(step, &fetched, expect)? {
+    /// Publishes and records fetched files. Comes back with those that have to wait for others of them.
+    async fn publish_all(self: &Arc<Self>, batch: Vec<(Step, Fetched)>) -> Result<Vec<(Step, Fetched)>, SyncError> {
+        let mut contents = HashSet::new();
+        let (mut later, mut records, mut done) = (Vec::new(), Vec::new(), Vec::new());
+        let mut ready = Vec::new();
+        for (step, file) in batch {
+            match self.fate(&step, &file, &mut contents) {
+                Ok(Fate::Publish(expect)) => ready.push((step, file, expect)),
+                Ok(Fate::Record(record)) => {
+                    records.push(record);
+                    done.push(step);
+                }
+                Ok(Fate::Later) => later.push((step, file)),
+                Err(error) => self.failed(&step, &error),
+            }
+        }
+        let mut versions = Vec::new();
+        let mut group = Vec::new();
+        for (step, Fetched { staged, version }, expect) in ready {
+            let path = step.local.clone();
+            let mtime = version.modified.map(Mtime::from_seconds);
+            group.push(Ready { staged, path, expect: expect.map(Into::into), mtime });
+            versions.push((step, version));
+        }
+        let tree = self.sync.tree.clone();
+        let committed = blocking(move || {
+            for folder in group.iter().filter_map(|ready| ready.path.parent()).collect::<BTreeSet<_>>() {
+                // Whoever needs it finds that it is missing.
+                if let Err(error) = tree.create_folders(&folder) {
+                    tracing::debug!(%folder, %error, "a folder could not be created");
+                }
+            }
+            Ok(commit_all(&tree, group))
+        })
+        .await?;
+        for ((step, version), committed) in versions.into_iter().zip(committed) {
+            match committed {
+                Ok(committed) => {
+                    self.count(|report| {
+                        report.downloaded += 1;
+                        report.verified += 1;
+                        report.bytes_down += committed.version().size;
+                    });
+                    records.push(Record::downloaded(&committed, &step.remote, version));
+                    done.push(step);
+                }
+                Err(error) => match error.into() {
+                    error if self.is_there_by_now(&step, &error).await => done.push(step),
+                    error => self.failed(&step, &error),
+                },
+            }
+        }
+        self.sync.record(records).await?;
+        done.iter().for_each(|step| self.finished(step, None));
+        Ok(later)
+    }
+
+    /// What becomes of a fetched file: nothing new, the same as one that is here, or a file to be published. `contents` are those that will be
+    /// published with the batch.
+    fn fate(&self, step: &Step, file: &Fetched, contents: &mut HashSet<ContentHash>) -> Result<Fate, StepError> {
+        let Action::Download { source, expect } = &step.action else {
+            return Err(StepError::Refused("not a download".into()));
+        };
+        let digests = file.staged.digests();
+        if deduplicates(&step.remote) && step.why == Why::New && contents.contains(&digests.content) {
+            return Ok(Fate::Later);
+        }
+        // A service without digests may hold the same bytes several times, and some that we were about to send.
+        if source.digests.is_empty() {
+            self.found_there(digests.content, &step.remote);
+        }
+        if let Some(record) = self.nothing_new(step, file, expect)? {
             self.count(|report| report.adopted += 1);
-            return Ok(vec![record]);
+            return Ok(Fate::Record(record));
         }
         if step.why == Why::New
             && let Some(at) = self.library_has(&step.remote, digests)?
         {
-            return Ok(self.join(step, &fetched, at));
+            return Ok(Fate::Record(self.join(step, file, at)));
         }
-        let (target, expect) = match (&step.why, self.sync.policy.keep_names) {
-            (Why::New, false) => (self.name_by_date(&fetched, &step.remote).await?, Expect::Absent),
-            _ => (step.local.clone(), expect.clone()),
-        };
-        let (committed, version) = self.publish(fetched, target, expect).await?;
-        self.count(|report| {
-            report.downloaded += 1;
-            report.verified += 1;
-            report.bytes_down += size;
-        });
-        Ok(vec![Record::downloaded(&committed, &step.remote, version)])
+        contents.insert(digests.content);
+        Ok(Fate::Publish(expect.clone()))
     }
 
     /// Brings a remote file into a staging file and checks it against everything that is known of it.
@@ -148,55 +252,47 @@ impl Execution {
     }
 
     /// A path of the library that holds this content already.
-    fn library_has(&self, remote: &RelPath, digests: Digests) -> Result<Option<RelPath>, StepError> {
+    pub(super) fn library_has(&self, remote: &RelPath, digests: Digests) -> Result<Option<RelPath>, StepError> {
         if !deduplicates(remote) {
             return Ok(None);
         }
-        Ok(Index::open(&self.sync.store.read()?)?.holding(&digests.into())?)
+        let at = Index::open(&self.sync.store.read()?)?.holding(&digests.into())?;
+        Ok(at.filter(|at| !self.sync.filter.hides(at)))
     }
 
     /// The content turned out to be here under another name: no second copy. Both are joined when the local file has no
     /// partner on this service yet.
-    fn join(&self, step: &Step, fetched: &Fetched, at: RelPath) -> Vec<Record> {
+    pub(super) fn join(&self, step: &Step, fetched: &Fetched, at: RelPath) -> Record {
         let reason = Why::SameContentAt { path: at.clone() }.to_string();
         self.count(|report| {
             report.adopted += 1;
-            report.skipped.push(Noted { path: step.remote.to_string(), reason });
+            report.skip(Noted { path: step.remote.to_string(), reason });
         });
         let partner = free_partner(&self.sync.store, self.sync.service.id, &at);
         let version = RemoteVersion { digests: fetched.staged.digests().into(), ..fetched.version.clone() };
-        partner.and_then(|local| Record::adopted(&at, local, &step.remote, version)).into_iter().collect()
-    }
-
-    /// A free name by capture date; the same date and bytes as a file that is there get a number.
-    async fn name_by_date(&self, fetched: &Fetched, remote: &RelPath) -> Result<RelPath, StepError> {
-        let (tree, place, original) = (self.sync.tree.clone(), fetched.staged.place().to_owned(), remote.clone());
-        let mtime = fetched.version.modified.map(Mtime::from_seconds).unwrap_or_default();
-        staging(move || {
-            let io = |source| LibraryError::Io { path: original.to_string(), source };
-            let name = capture_name(&place, &original, mtime).map_err(io)?;
-            let (stem, extension) = name.stem_and_extension();
-            let dot = if extension.is_empty() { "" } else { "." };
-            let mut free = name.clone();
-            for number in 1..100_000 {
-                if tree.stat(&free)?.is_none() {
-                    break;
-                }
-                let numbered = name.with_name(&format!("{stem}.{number:05}{dot}{extension}"));
-                free = numbered.map_err(|error| io(std::io::Error::other(error)))?;
-            }
-            Ok(free)
-        })
-        .await
+        let adopted = partner.and_then(|local| Record::adopted(&at, local, &step.remote, version.clone()));
+        adopted.unwrap_or_else(|| Record::learned(&step.remote, version))
     }
 }
 
-/// The local version at a path, when no file of the service is joined to it yet.
+/// The local version at a path, when no file of the service is joined to it, or one that is no more: it was renamed there, and its listing
+/// did not tell its content.
 fn free_partner(store: &Store, service: ServiceId, at: &RelPath) -> Option<LocalVersion> {
     let tx = store.read().ok()?;
     let taken = Baseline::open(&tx, service).ok()?.get(at).ok()?;
+    let view = RemoteView::open(&tx, service).ok()?;
     let row = Index::open(&tx).ok()?.get(at).ok()??;
-    taken.is_none().then(|| row.version())
+    let is_free = match taken {
+        None => true,
+        Some(taken) => view.get(taken.remote_path(at)).ok()?.is_none(),
+    };
+    is_free.then(|| row.version())
+}
+
+/// Whether a download of this run has joined a local file to another one of the service: it is not gone from there.
+pub(super) fn is_rejoined(store: &Store, service: ServiceId, step: &Step) -> Result<bool, StepError> {
+    let row = Baseline::open(&store.read()?, service)?.get(&step.local)?;
+    Ok(row.is_some_and(|row| !row.is_tombstone() && row.remote_path(&step.local) != &step.remote))
 }
 
 fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
@@ -210,7 +306,7 @@ fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, L
 }
 
 /// Work on staged files, on a blocking thread.
-async fn staging<R: Send + 'static>(work: impl FnOnce() -> Result<R, LibraryError> + Send + 'static) -> Result<R, StepError> {
+pub(super) async fn staging<R: Send + 'static>(work: impl FnOnce() -> Result<R, LibraryError> + Send + 'static) -> Result<R, StepError> {
     let done = blocking(move || Ok(work())).await.map_err(|error| StepError::Refused(error.to_string()))?;
     Ok(done?)
 }

@@ -1,6 +1,6 @@
 //! Carrying out a plan: moves first, then transfers side by side, deletions last.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,8 +15,10 @@ use crate::reconcile::{Action, Base, Plan, Step, Why};
 use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath};
 
+use super::leftovers::Leftovers;
 use super::observe::Observed;
 use super::record::Record;
+use super::room::Room;
 use super::run::{Sync, SyncError};
 use super::{Noted, Progress, Report};
 
@@ -50,16 +52,16 @@ pub(super) struct Execution {
     pub(super) is_node: bool,
     /// How many files may travel at once.
     pub(super) permits: Semaphore,
-    /// The folders on the service that are there, with the number of members they had when listed.
-    pub(super) listed: HashMap<RelPath, usize>,
-    pub(super) created: tokio::sync::Mutex<HashSet<RelPath>>,
+    /// One creates folders at a time, so that nobody creates what another one is about to.
+    pub(super) creating: tokio::sync::Mutex<()>,
     report: Mutex<Report>,
     /// Contents that downloads of this run found to be on the service, under names whose listing told nothing.
     found: Mutex<HashMap<ContentHash, RelPath>>,
-    /// One download of a content at a time, where contents are known only once they are here.
+    /// One stack with a content at a time, where contents are known only once they are here.
     turns: Mutex<HashMap<ContentHash, Arc<tokio::sync::Mutex<()>>>>,
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
+    pub(super) room: Room,
     files: AtomicU64,
     bytes: AtomicU64,
     files_total: u64,
@@ -75,12 +77,12 @@ impl Execution {
             sync,
             is_node: observed.is_node,
             permits,
-            listed: observed.folders,
-            created: tokio::sync::Mutex::default(),
+            creating: tokio::sync::Mutex::default(),
             report: Mutex::new(report),
             found: Mutex::default(),
             turns: Mutex::default(),
             fatal: Mutex::default(),
+            room: Room::default(),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             files_total: plan.steps.len() as u64,
@@ -90,15 +92,21 @@ impl Execution {
 
     pub(super) async fn run(self: Arc<Self>, plan: Plan) -> Result<Report, SyncError> {
         let mut records = Vec::new();
-        let (mut moves, mut blind, mut transfers, mut deletes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut moves, mut blind, mut downloads, mut conflicts, mut deletes) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut copies, mut unnamed) = (Vec::new(), Vec::new());
+        let leftovers = Leftovers::of(&plan, self.sync.policy.deletes);
         let mut uploads: HashMap<RelPath, Vec<Step>> = HashMap::new();
         for step in plan.steps {
             match &step.action {
                 Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => records.extend(self.note(&step)),
-                Action::Move { .. } => moves.push(step),
+                Action::Move { .. } | Action::MoveFolder { .. } | Action::Park { .. } => moves.push(step),
+                Action::Copy { .. } => copies.push(step),
+                Action::Download { .. } if step.why == Why::New && !self.sync.policy.keep_names => unnamed.push(step),
                 // What a server without digests holds is known only once it is here: perhaps it is what we were about to send.
                 Action::Download { source, .. } if source.digests.is_empty() => blind.push(step),
-                Action::Download { .. } | Action::Conflict { .. } => transfers.push(step),
+                Action::Download { .. } => downloads.push(step),
+                Action::Conflict { .. } => conflicts.push(step),
                 Action::Upload { .. } => uploads.entry(step.remote.parent().unwrap_or_default()).or_default().push(step),
                 Action::Delete { .. } => deletes.push(step),
             }
@@ -107,14 +115,19 @@ impl Execution {
         for step in moves {
             self.one(step).await?;
         }
-        self.all(blind, Vec::new()).await?;
-        self.all(transfers, uploads.into_values().collect()).await?;
+        self.all(copies, Vec::new()).await?;
+        self.download_all(blind).await?;
+        self.by_date(unnamed).await?;
+        let (fetched, sent) = tokio::join!(self.download_all(downloads), self.all(conflicts, uploads.into_values().collect()));
+        fetched.and(sent)?;
         if !deletes.is_empty() {
             self.sync.check_marker().await?;
         }
         for step in deletes {
             self.one(step).await?;
         }
+        self.tell_room();
+        self.remove_leftovers(leftovers).await;
         let mut report = std::mem::take(&mut *self.lock_report());
         report.error = self.fatal();
         Ok(report)
@@ -154,24 +167,27 @@ impl Execution {
         }
     }
 
-    /// Carries out one step other than an upload, and records it.
-    async fn one(self: &Arc<Self>, step: Step) -> Result<(), SyncError> {
+    /// Carries out one step other than a transfer, and records it.
+    pub(super) async fn one(self: &Arc<Self>, step: Step) -> Result<(), SyncError> {
         if self.fatal().is_some() {
             return Ok(());
         }
         let done = match &step.action {
-            Action::Download { source, expect } => self.download(&step, source, expect).await.map(|()| Vec::new()),
             Action::Conflict { local, remote, copy } => self.keep_both(&step, local, remote, copy).await,
-            Action::Move { .. } => self.follow_move(&step).await,
+            Action::Move { .. } | Action::MoveFolder { .. } | Action::Park { .. } | Action::Copy { .. } => match self.carry(&step).await {
+                Ok(None) => return self.send_instead(step).await,
+                done => done.map(Option::unwrap_or_default),
+            },
             Action::Delete { .. } => self.delete(&step).await,
-            Action::Upload { .. } | Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => Ok(Vec::new()),
+            Action::Upload { .. } | Action::Download { .. } | Action::Adopt { .. } | Action::Tombstone { .. } | Action::Forget => {
+                Ok(Vec::new())
+            }
         };
         match done {
             Ok(records) => {
                 self.sync.record(records).await?;
                 self.finished(&step, None);
             }
-            Err(error) if self.is_there_by_now(&step, &error).await => self.finished(&step, None),
             Err(error) => self.failed(&step, &error),
         }
         Ok(())
@@ -188,7 +204,7 @@ impl Execution {
                 self.count(|report| {
                     report.adopted += 1;
                     if let Why::SameContentAt { .. } = step.why {
-                        report.skipped.push(Noted { path: step.local.to_string(), reason: step.why.to_string() });
+                        report.skip(Noted { path: step.local.to_string(), reason: step.why.to_string() });
                     }
                 });
                 record.map(|record| record.replacing(base.as_ref()))
@@ -232,6 +248,7 @@ impl Execution {
             StepError::Library(LibraryError::Store(_)) | StepError::Run(_) => true,
             _ => false,
         };
+        self.notice_room(error);
         let reason = error.to_string();
         if !fatal {
             self.sync.monitor.failed(step, &reason);

@@ -1,18 +1,21 @@
 //! The merge-join of library, service and baseline: one pass over three sorted streams, nothing held but what changed.
 
 use std::iter::Peekable;
+use std::sync::Arc;
 
 use crate::reconcile::outcome::Collector;
-use crate::reconcile::{Base, Contents, Coverage, Decision, Outcome, Row, Seen, Why, decide};
+use crate::reconcile::{Base, Contents, Coverage, Decision, Held, Outcome, Row, Seen, Why, decide, parking};
 use crate::store::baseline::{BaseRow, Baseline};
+use crate::store::folders::Folders;
 use crate::store::index::{FileRow, Index};
+use crate::store::kinds::Kinds;
 use crate::store::remote::RemoteView;
 use crate::store::{Store, StoreError};
 use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId, Side};
 
 use crate::reconcile::Policy;
 
-use super::filter::{Filter, is_litter};
+use super::filter::{Filter, Sides, is_litter};
 
 /// A row that cannot be decided without a digest.
 #[derive(Debug)]
@@ -25,10 +28,12 @@ pub(super) struct Open {
 /// Where decisions are looked up.
 pub(super) struct Merge {
     index: Index,
+    folders: Folders,
     view: RemoteView,
     baseline: Baseline,
     policy: Policy,
-    raw_and_video: bool,
+    filter: Arc<Filter>,
+    kinds: Kinds,
     local_coverage: Coverage,
     remote_coverage: Coverage,
 }
@@ -46,17 +51,19 @@ impl Merge {
         store: &Store,
         service: ServiceId,
         policy: Policy,
-        raw_and_video: bool,
+        filter: Arc<Filter>,
         coverage: (Coverage, Coverage),
     ) -> Result<Self, StoreError> {
         let tx = store.read()?;
         let (local_coverage, remote_coverage) = coverage;
         Ok(Self {
             index: Index::open(&tx)?,
+            folders: Folders::open(&tx)?,
             view: RemoteView::open(&tx, service)?,
             baseline: Baseline::open(&tx, service)?,
             policy,
-            raw_and_video,
+            filter,
+            kinds: Kinds::open(&tx, service)?,
             local_coverage,
             remote_coverage,
         })
@@ -81,6 +88,14 @@ impl Merge {
 
     fn take(&self, heads: Heads, collector: &mut Collector, open: &mut Vec<Open>) -> Result<(), StoreError> {
         let Heads { path, local, base, remote: mut here } = heads;
+        if parking::content_of(&path).is_some() {
+            local
+                .map(|row| Held::Local(row.version()))
+                .into_iter()
+                .chain(here.map(Held::Remote))
+                .for_each(|held| collector.park(path.clone(), held));
+            return Ok(());
+        }
         if is_litter(&path) {
             // Renamed to a name that is not synced: neither gone nor new.
             return Ok(());
@@ -102,13 +117,9 @@ impl Merge {
             collector.skip(path.clone(), Why::NameTaken { path: remote_path.clone() });
         }
 
-        let mut excluded = false;
-        for (side, seen, at) in [(Side::Local, local.is_some(), &path), (Side::Remote, remote.is_some(), &remote_path)] {
-            let filter = Filter { raw_and_video: self.raw_and_video, index: &self.index, view: &self.view };
-            excluded |= seen && !filter.admits(side, at)?;
-        }
-        if excluded {
-            collector.skip(path, Why::RawAndVideoOff);
+        let sides = Sides { index: &self.index, view: &self.view, kinds: &self.kinds };
+        let seen = (local.is_some().then_some(&path), remote.is_some().then_some(&remote_path));
+        if self.filter.holds_back(&sides, seen.0, seen.1)? {
             return Ok(());
         }
 
@@ -143,26 +154,53 @@ impl Merge {
 impl Contents for Merge {
     type Error = StoreError;
 
-    fn holding(&self, side: Side, digests: &KnownDigests, size: Option<u64>) -> Result<Option<RelPath>, StoreError> {
+    fn holding(
+        &self,
+        side: Side,
+        digests: &KnownDigests,
+        size: Option<u64>,
+        wanted: &dyn Fn(&RelPath) -> bool,
+    ) -> Result<Option<(RelPath, Held)>, StoreError> {
+        let wanted = |path: &RelPath| wanted(path) && !self.filter.hides(path);
         if side == Side::Local {
-            return self.index.holding(digests);
+            let Some(path) = self.index.holding_where(digests, &wanted)? else { return Ok(None) };
+            return Ok(self.index.get(&path)?.map(|row| (path, Held::Local(row.version()))));
         }
-        if let Some(path) = self.view.holding(digests)? {
-            let there = self.view.get(&path)?.and_then(|version| version.size);
-            return Ok((size.is_none() || there == size).then_some(path));
+        if let Some(path) = self.view.holding_where(digests, &wanted)? {
+            let there = self.view.get(&path)?.filter(|version| size.is_none() || version.size == size);
+            return Ok(there.map(|version| (path, Held::Remote(version))));
         }
         // A server without checksums: what was in step there and still is as it was.
-        self.still_there(digests)
+        self.still_there(digests, &wanted)
+    }
+
+    fn files_below(&self, side: Side, path: &RelPath) -> Result<Option<u64>, StoreError> {
+        let coverage = if side == Side::Local { &self.local_coverage } else { &self.remote_coverage };
+        if coverage.of(path).is_err() || coverage.gaps().any(|(gap, _)| gap.strip_prefix(path).is_some()) {
+            return Ok(None);
+        }
+        let mut count = 0;
+        match side {
+            Side::Local => self.index.subtree(path)?.try_for_each(|item| item.map(|_| count += 1))?,
+            Side::Remote => self.view.subtree(path)?.try_for_each(|item| item.map(|_| count += 1))?,
+        }
+        Ok(Some(count))
+    }
+
+    fn has_folder(&self, side: Side, path: &RelPath) -> Result<bool, StoreError> {
+        // Of the service's folders only those with files are known; an empty one under a new name lets the rename of a folder fail, and its
+        // files are renamed instead.
+        Ok(side == Side::Local && self.folders.tells_of(path)?)
     }
 }
 
 impl Merge {
-    fn still_there(&self, digests: &KnownDigests) -> Result<Option<RelPath>, StoreError> {
-        for path in self.baseline.holding(digests)? {
+    fn still_there(&self, digests: &KnownDigests, wanted: &dyn Fn(&RelPath) -> bool) -> Result<Option<(RelPath, Held)>, StoreError> {
+        for path in self.baseline.holding(digests)?.into_iter().filter(wanted) {
             let local = self.baseline.elsewhere(&path)?.unwrap_or_else(|| path.clone());
             let Some(Base { remote: Some(then), .. }) = self.baseline.get(&local)?.map(|row| row.base()) else { continue };
-            if self.view.get(&path)?.is_some_and(|now| now.unchanged_since(&then)) {
-                return Ok(Some(path));
+            if let Some(now) = self.view.get(&path)?.filter(|now| now.unchanged_since(&then)) {
+                return Ok(Some((path, Held::Remote(now))));
             }
         }
         Ok(None)

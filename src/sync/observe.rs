@@ -1,33 +1,49 @@
 //! Looking at both sides.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tokio::task::JoinSet;
+use jiff::Timestamp;
 
-use crate::client::{ClientError, Listing, Member};
-use crate::events::Event;
+use crate::client::{ClientError, Root};
 use crate::library::{self, ScanReport};
 use crate::reconcile::Coverage;
+use crate::store::listed::Listed;
 use crate::store::remote;
-use crate::types::{Digests, Hasher, RelPath, RemoteVersion};
+use crate::types::{Digests, Hasher, LibraryId, RelPath, RemoteVersion};
 
 use super::Noted;
-use super::filter::is_litter;
 use super::run::{Sync, SyncError, blocking};
+use super::stream::Whole;
+use super::walk::Walk;
 
-/// What a look at the service found; the files themselves are in the store.
+/// A full look is due after so many seconds, so that a server that tells nothing of a change cannot hide it for ever.
+const FULL_LOOK: i64 = 7 * 24 * 3600;
+
+/// What a look at the service found; the files and folders themselves are in the store.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     /// What could not be seen.
     pub coverage: Coverage,
-    /// The folders that are there, with the number of their members.
-    pub folders: HashMap<RelPath, usize>,
     /// True when the service is a node: its writes are atomic and its entity tags are content.
     pub is_node: bool,
+    /// The service's folder is not there (yet).
+    pub is_missing: bool,
+    /// The library that the service says it is.
+    pub library: Option<LibraryId>,
+    /// Folders that show a folder of Twinlens's own: somebody else serves a library there.
+    pub markers: Vec<RelPath>,
     /// Files that no library can hold, and why.
     pub unnamable: Vec<Noted>,
+    /// Something is not as it was at the last look.
+    pub changed: bool,
+}
+
+impl Observed {
+    /// Everything was seen.
+    pub(super) fn is_whole(&self) -> bool {
+        self.coverage.gaps().next().is_none()
+    }
 }
 
 impl Sync {
@@ -44,79 +60,78 @@ impl Sync {
         .await
     }
 
-    /// Lists the service's folder and everything below, several folders at a time. An error at the root ends the run; further down it
-    /// leaves a gap in the coverage.
+    /// Brings the listing of the service's folder up to date, at the least cost that the service allows. An error at the root ends the run;
+    /// further down it leaves a gap in the coverage.
     pub(super) async fn observe_remote(self: &Arc<Self>) -> Result<Observed, SyncError> {
-        let mut observed = Observed::default();
-        let mut waiting = vec![RelPath::root()];
-        let mut running = JoinSet::new();
-        loop {
-            while running.len() < self.options.parallel
-                && let Some(folder) = waiting.pop()
-            {
-                let sync = Arc::clone(self);
-                running.spawn(async move {
-                    let listed = sync.client.list(&folder).await;
-                    (folder, listed)
-                });
-            }
-            let Some(done) = running.join_next().await else { break };
-            let (folder, listed) = done.map_err(SyncError::crashed)?;
-            match listed {
-                Ok(Some(listing)) => {
-                    waiting.extend(self.take_listing(&mut observed, folder, listing).await?);
-                    let folders = observed.folders.len() as u64;
-                    self.events.publish(Event::Listing { service: self.service.name.clone(), folders });
-                }
-                // The folder does not exist (yet): that is a complete answer. Removed since its parent was listed: look again next time.
-                Ok(None) if folder.is_root() => {
-                    if !self.policy.upload {
-                        return Err(SyncError::NoFolder(self.service.sync.folder.clone()));
-                    }
-                }
-                Ok(None) => observed.coverage.exclude(folder, "it vanished while it was being listed"),
-                Err(error) if folder.is_root() || error.stops_everything() => return Err(error.into()),
-                Err(error) => observed.coverage.exclude(folder, error.to_string()),
-            }
+        let listed = self.listed().await?;
+        let now = Timestamp::now().as_second();
+        let due = listed.full_at.is_none_or(|at| !(0..FULL_LOOK).contains(&(now - at)));
+        if let Some(token) = listed.token.as_ref().filter(|_| !due)
+            && let Some((observed, token)) = self.follow_changes(token).await?
+        {
+            // A gap is told again: with the old token.
+            let token = if observed.is_whole() { Some(token) } else { listed.token.clone() };
+            return self.looked(observed, Listed { token, ..listed }).await;
         }
-        self.forget_vanished_folders(&observed).await?;
-        Ok(observed)
+        let Some(root) = self.client.look_at_root().await? else { return self.nothing_there().await };
+        let observed = match self.look_at_everything(&root, &listed).await? {
+            Some(observed) => observed,
+            None => Walk::new(self, &root, due).run().await?,
+        };
+        let library = root.library_id.as_ref().and_then(|id| id.parse().ok());
+        let observed = Observed { library, ..observed };
+        let whole = observed.is_whole();
+        let full_at = if due && whole { Some(now) } else { listed.full_at };
+        self.looked(observed, Listed { token: root.sync_token.filter(|_| whole), full_at, ..listed }).await
     }
 
-    /// Writes a listing down and returns the folders in it.
-    async fn take_listing(&self, observed: &mut Observed, folder: RelPath, listing: Listing) -> Result<Vec<RelPath>, SyncError> {
-        if let Some(id) = &listing.library_id {
-            if *id == self.library_id.to_string() {
-                return Err(SyncError::SameLibrary);
+    /// One request for everything, where that is possible and wise. None otherwise.
+    async fn look_at_everything(self: &Arc<Self>, root: &Root, listed: &Listed) -> Result<Option<Observed>, SyncError> {
+        let whole = match (&root.library_id, root.is_cloud, listed.full_at) {
+            (Some(_), ..) => Whole::of_node(self),
+            // At the first time only: what a long answer leaves out must never look like a deletion.
+            (None, true, None) => Whole::at_first(self).await?,
+            _ => return Ok(None),
+        };
+        match self.client.list_all().await {
+            Ok(Some(members)) => whole.take(members).await,
+            Ok(None) => Ok(None),
+            Err(error) if error.stops_everything() => Err(error.into()),
+            Err(error) => {
+                tracing::debug!(service = %self.service.name, %error, "it does not list everything at once");
+                Ok(None)
             }
-            observed.is_node = true;
         }
-        for (path, reason) in listing.unusable {
-            observed.coverage.exclude(path, reason);
-        }
-        observed.unnamable.extend(listing.unnamable.into_iter().map(|(path, reason)| Noted { path, reason }));
-        observed.folders.insert(folder.clone(), listing.members.len());
-        let (mut folders, mut files) = (Vec::new(), Vec::new());
-        for member in listing.members {
-            match member {
-                Member::Folder(path) if !is_litter(&path) => folders.push(path),
-                Member::File(path, version) if !is_litter(&path) => files.push((path, version)),
-                _ => {}
-            }
+    }
+
+    /// The folder does not exist (yet): that is a complete answer.
+    async fn nothing_there(&self) -> Result<Observed, SyncError> {
+        if !self.policy.upload {
+            return Err(SyncError::NoFolder(self.service.sync.folder.clone()));
         }
         let (store, service) = (self.store.clone(), self.service.id);
-        blocking(move || Ok(store.write_soon(move |tx| remote::set_folder(tx, service, &folder, &files))?)).await?;
-        Ok(folders)
+        blocking(move || Ok(store.write_soon(move |tx| remote::remove_all(tx, service, &RelPath::root()))?)).await?;
+        self.looked(Observed { changed: true, is_missing: true, ..Observed::default() }, Listed::default()).await
     }
 
-    async fn forget_vanished_folders(&self, observed: &Observed) -> Result<(), SyncError> {
-        let listed: std::collections::HashSet<RelPath> = observed.folders.keys().cloned().collect();
-        let (store, service, coverage) = (self.store.clone(), self.service.id, observed.coverage.clone());
+    async fn listed(&self) -> Result<Listed, SyncError> {
+        let (store, service) = (self.store.clone(), self.service.id);
+        blocking(move || Ok(Listed::read(&store.read()?, service)?)).await
+    }
+
+    /// Writes down how far a look came.
+    async fn looked(&self, observed: Observed, listed: Listed) -> Result<Observed, SyncError> {
+        let settled = listed.settled.clone().filter(|_| !observed.changed && observed.is_whole());
+        let listed = Listed { settled, ..listed };
+        let (store, service) = (self.store.clone(), self.service.id);
         blocking(move || {
-            let keep = move |folder: &RelPath| listed.contains(folder) || coverage.of(folder).is_err();
-            Ok(store.write_soon(move |tx| remote::retain_folders(tx, service, keep))?)
+            if Listed::read(&store.read()?, service)? != listed {
+                store.write_soon(move |tx| listed.write(tx, service))?;
+            }
+            Ok(())
         })
-        .await
+        .await?;
+        Ok(observed)
     }
 
     /// Keeps a digest that was found by reading a remote file, so that it need not be read again.

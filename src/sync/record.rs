@@ -1,13 +1,15 @@
 //! Writing down what happened, last. Each record needs a receipt: [`Verified`] for what is on the service, [`Committed`] for what is in
 //! the library, or both sides' digests for what was found equal.
 
+use std::collections::BTreeSet;
+
 use redb::WriteTransaction;
 
 use crate::client::Verified;
 use crate::library::Committed;
 use crate::reconcile::Base;
-use crate::store::StoreError;
 use crate::store::baseline::{self, BaseRow};
+use crate::store::{StoreError, listed, remote};
 use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId};
 
 use super::run::{Sync, SyncError, blocking};
@@ -18,17 +20,23 @@ pub(super) struct Record {
     /// Rows that this one replaces.
     drops: Vec<RelPath>,
     puts: Option<(RelPath, BaseRow)>,
+    /// What the service has and has not any more, so that the listing is true before the next look.
+    there: Vec<(RelPath, Option<RemoteVersion>)>,
+    /// We wrote on the service.
+    wrote: bool,
 }
 
 impl Record {
     fn put(local_path: &RelPath, remote_path: &RelPath, base: Base) -> Self {
-        Self { drops: Vec::new(), puts: Some((local_path.clone(), BaseRow::new(local_path, remote_path, base))) }
+        let there = base.remote.iter().map(|version| (remote_path.clone(), Some(version.clone()))).collect();
+        let puts = Some((local_path.clone(), BaseRow::new(local_path, remote_path, base)));
+        Self { drops: Vec::new(), puts, there, wrote: false }
     }
 
     /// A proven upload of the local version.
     pub(super) fn uploaded(local_path: &RelPath, local: LocalVersion, proof: &Verified) -> Self {
         let base = Base { local: Some(local), remote: Some(proof.version().clone()) };
-        Self::put(local_path, proof.path(), base)
+        Self { wrote: true, ..Self::put(local_path, proof.path(), base) }
     }
 
     /// A published download of the remote version.
@@ -60,7 +68,13 @@ impl Record {
 
     /// A file that was in step and was only renamed here, to a service that tells no digests: what was proven still holds.
     pub(super) fn carried_over(local_path: &RelPath, local: LocalVersion, remote_path: &RelPath, remote: RemoteVersion) -> Self {
+        let remote = RemoteVersion { digests: local.digests.into(), ..remote };
         Self::put(local_path, remote_path, Base { local: Some(local), remote: Some(remote) })
+    }
+
+    /// A file in its new place, about which nothing else is agreed than before: one side has also edited it.
+    pub(super) fn renamed(local_path: &RelPath, remote_path: &RelPath, agreed: Base) -> Self {
+        Self::put(local_path, remote_path, agreed)
     }
 
     /// One side deleted the file and the other keeps it.
@@ -68,9 +82,21 @@ impl Record {
         Self::put(local_path, remote_path, half)
     }
 
+    /// What a file of the service turned out to hold, so that it need not be read again.
+    pub(super) fn learned(remote_path: &RelPath, remote: RemoteVersion) -> Self {
+        Self { drops: Vec::new(), puts: None, there: vec![(remote_path.clone(), Some(remote))], wrote: false }
+    }
+
     /// Both sides are without the file.
     pub(super) fn forgotten(local_path: &RelPath) -> Self {
-        Self { drops: vec![local_path.clone()], puts: None }
+        Self { drops: vec![local_path.clone()], puts: None, there: Vec::new(), wrote: false }
+    }
+
+    /// The service has nothing at a path any more: we renamed or deleted it.
+    pub(super) fn gone_there(mut self, remote_path: &RelPath) -> Self {
+        self.there.insert(0, (remote_path.clone(), None));
+        self.wrote = true;
+        self
     }
 
     /// This record takes the place of the row at `old`.
@@ -83,10 +109,16 @@ impl Record {
         for path in &self.drops {
             baseline::remove(tx, service, path)?;
         }
-        match &self.puts {
-            Some((path, row)) => baseline::put(tx, service, path, row),
-            None => Ok(()),
+        if let Some((path, row)) = &self.puts {
+            baseline::put(tx, service, path, row)?;
         }
+        for (path, version) in &self.there {
+            match version {
+                Some(version) => remote::put(tx, service, path, version)?,
+                None => remote::remove(tx, service, path)?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -97,6 +129,13 @@ impl Sync {
             return Ok(());
         }
         let (store, service) = (self.store.clone(), self.service.id);
-        blocking(move || Ok(store.write(move |tx| records.iter().try_for_each(|record| record.write(tx, service)))?)).await
+        let write = move |tx: &WriteTransaction| {
+            records.iter().try_for_each(|record| record.write(tx, service))?;
+            let wrote = records.iter().filter(|record| record.wrote).flat_map(|record| &record.there);
+            let folders: BTreeSet<RelPath> = wrote.map(|(path, _)| path.parent().unwrap_or_default()).collect();
+            folders.iter().try_for_each(|folder| listed::wrote_in(tx, service, folder))?;
+            listed::unsettle(tx, service)
+        };
+        blocking(move || Ok(store.write(write)?)).await
     }
 }

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::reconcile::{Plan, Step};
 
+/// Skipped files that are named.
+const NAMED: usize = 1000;
+
 /// A path and what is to be said of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Noted {
@@ -13,10 +16,19 @@ pub struct Noted {
     pub reason: String,
 }
 
+/// What one filter holds back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// Which filter; the same sentence as in `skipped`.
+    pub reason: String,
+    /// How many files.
+    pub files: u64,
+}
+
 /// One step of a dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep {
-    /// `upload`, `download`, `move`, `delete`, `trash`, `conflict`, `adopt`, `remember-deletion`, `forget`.
+    /// `upload`, `download`, `move`, `move-folder`, `set-aside`, `copy`, `delete`, `trash`, `conflict`, `adopt`, `remember-deletion`, `forget`.
     pub action: String,
     /// The path in the library.
     pub path: String,
@@ -54,6 +66,9 @@ pub struct Report {
     pub downloaded: u64,
     /// Files renamed on either side instead of being sent.
     pub moved: u64,
+    /// Files copied on either side instead of being sent.
+    #[serde(default)]
+    pub copied: u64,
     /// Files removed from either side.
     pub deleted: u64,
     /// Files that both sides had already.
@@ -70,8 +85,14 @@ pub struct Report {
     pub seconds: f64,
     /// Files that both sides had changed; both versions were kept.
     pub conflicts: Vec<Noted>,
-    /// Files left as they are, and why.
+    /// Files left as they are, and why: the first thousand.
     pub skipped: Vec<Noted>,
+    /// All files left as they are.
+    #[serde(default)]
+    pub skipped_total: u64,
+    /// Those of them that a filter holds back, on both sides alike.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub held_back: Vec<HeldBack>,
     /// Files that were to be transferred or changed and were not; the next run tries again.
     pub failed: Vec<Noted>,
     /// Why the whole run stopped, if it did.
@@ -99,6 +120,22 @@ impl Report {
 
     pub(super) fn skip_all(&mut self, plan: &Plan) {
         let noted = |skipped: &crate::reconcile::Skipped| Noted { path: skipped.path.to_string(), reason: skipped.why.to_string() };
-        self.skipped.extend(plan.skipped.iter().map(noted));
+        plan.skipped.iter().map(noted).for_each(|noted| self.skip(noted));
+    }
+
+    pub(super) fn skip(&mut self, noted: Noted) {
+        self.skipped_total += 1;
+        if self.skipped.len() < NAMED {
+            self.skipped.push(noted);
+        }
+    }
+
+    /// Notes what filters hold back, which may be most of a library: the first of each by name, the rest by number.
+    pub(super) fn hold_back(&mut self, all: Vec<(HeldBack, Vec<Noted>)>) {
+        for (held, first) in all {
+            self.skipped_total += held.files - first.len() as u64;
+            first.into_iter().for_each(|noted| self.skip(noted));
+            self.held_back.push(held);
+        }
     }
 }

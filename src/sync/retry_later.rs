@@ -36,21 +36,18 @@ impl Ledger {
 /// Stands for the versions that a step concerns.
 fn versions(step: &Step) -> [u8; 16] {
     let concerned = match &step.action {
-        Action::Upload { source, .. } => (Some(*source), None),
-        Action::Download { source, .. } => (None, Some(source.clone())),
-        Action::Conflict { local, remote, .. } | Action::Move { local, remote, .. } | Action::Adopt { local, remote, .. } => {
-            (Some(*local), Some(remote.clone()))
-        }
-        Action::Delete { local, remote, .. } | Action::Tombstone { local, remote } => (*local, remote.clone()),
-        Action::Forget => (None, None),
+        // The name of the copy has the time in it.
+        Action::Conflict { local, remote, .. } => format!("{local:?} {remote:?}"),
+        action => format!("{action:?}"),
     };
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(step.remote.as_str().as_bytes());
-    // JSON of these types cannot fail; if it did, all versions would look alike, and the file would only wait longer.
-    hasher.update(&serde_json::to_vec(&concerned).unwrap_or_default());
     let mut short = [0; 16];
-    hasher.finalize_xof().fill(&mut short);
+    blake3::Hasher::new().update(step.remote.as_str().as_bytes()).update(concerned.as_bytes()).finalize_xof().fill(&mut short);
     short
+}
+
+/// Whether a step can be left out without another one depending on it.
+fn stands_alone(step: &Step) -> bool {
+    matches!(step.action, Action::Upload { .. } | Action::Download { .. } | Action::Conflict { .. } | Action::Delete { .. })
 }
 
 impl Sync {
@@ -72,7 +69,7 @@ impl Sync {
                 return true;
             }
             seen.insert(step.local.clone());
-            let waits = self.options.patient && failed.next > now;
+            let waits = self.options.patient && failed.next > now && stands_alone(step);
             if waits {
                 left.push(Noted { path: step.local.to_string(), reason: waiting(failed) });
             }

@@ -9,14 +9,16 @@ use jiff::ZonedDateTime;
 use crate::client::{Client, ClientError, Flow};
 use crate::events::Events;
 use crate::library::{self, LibraryError, Tree};
-use crate::reconcile::outcome::Collector;
-use crate::reconcile::{Halt, Plan, Policy, Seen, guard};
+use crate::reconcile::{Halt, Plan, Policy, Seen, Why, guard};
 use crate::services::Service;
 use crate::store::{Store, StoreError};
 use crate::types::{LibraryId, RelPath, RemoteVersion};
 
 use super::execute::Execution;
+use super::filter::Filter;
+use super::marker::Overlap;
 use super::merge::{Merge, Open};
+use super::naming;
 use super::{Monitor, Report, Stop};
 
 /// How a run is to be done.
@@ -44,12 +46,35 @@ pub enum SyncError {
     /// It looked like an accident.
     #[error("{0}")]
     Halted(Halt),
-    /// The service is this library.
-    #[error("this service leads to the very library that is to be synced; nothing was changed. Give it the address of another node")]
-    SameLibrary,
+    /// The service is this library, or a part of it, or holds it.
+    #[error("{0}")]
+    SameLibrary(Overlap),
+    /// Another library than the last time.
+    #[error(
+        "the service was library {then} when it was last synced, and is library {now} now: another disk or another library is behind the \
+         same address. Nothing was changed. Bring the old one back; or, if the new one is meant, run the sync with --force: what was agreed \
+         with the old one is forgotten then, and both sides are compared anew. That deletes nothing on either side: what is equal is joined, \
+         what one side lacks is copied, also files that were once deleted there"
+    )]
+    OtherLibrary {
+        /// In the last run.
+        then: LibraryId,
+        /// In this one.
+        now: LibraryId,
+    },
+    /// The folder was there the last time.
+    #[error(
+        "the service has no folder /{0} any more, though files in it were in step: it was renamed, or is another place now. Nothing was \
+         changed. Set the folder with `twinlens service sync NAME --folder /F`; or, if its files were deleted on purpose, run the sync with \
+         --force: it is treated as empty then"
+    )]
+    FolderGone(RelPath),
     /// The folder to download from is not there.
     #[error("the service has no folder /{0}; set another with `twinlens service sync NAME --folder /F`, or create it there")]
     NoFolder(RelPath),
+    /// A pattern of the service is none (any more).
+    #[error("a pattern of this service cannot be understood: {0}; set others with `twinlens service sync NAME --exclude` or `--include`")]
+    Pattern(String),
     /// The service failed.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -84,6 +109,7 @@ where
 
 /// A sync of the library with one service.
 pub struct Sync {
+    pub(super) filter: Arc<Filter>,
     pub(super) tree: Tree,
     pub(super) library_id: LibraryId,
     pub(super) store: Store,
@@ -111,7 +137,8 @@ impl Sync {
         let policy = service.sync.policy();
         let root = client.with_flow(Flow::new(service.sync.rate, monitor.told()));
         let client = root.at(&service.sync.folder)?;
-        Ok(Self { tree, library_id, store, client, root, service, policy, options, events, monitor })
+        let filter = Arc::new(Filter::new(&service.sync, &tree).map_err(SyncError::Pattern)?);
+        Ok(Self { filter, tree, library_id, store, client, root, service, policy, options, events, monitor })
     }
 
     /// Observes, plans, and unless it is a dry run executes. What concerns single files is in the report.
@@ -136,36 +163,48 @@ impl Sync {
         let (scanned, observed) = tokio::join!(self.observe_local(), self.observe_remote());
         let (scanned, observed) = (scanned?, observed?);
         self.check_marker().await?;
+        self.meet(&observed).await?;
+        let state = self.state().await?;
+        let whole = scanned.coverage.gaps().next().is_none() && observed.is_whole();
+        if whole && !observed.changed && self.is_settled(&state).await? {
+            return self.nothing_to_do(&observed).await;
+        }
         let coverage = (scanned.coverage, observed.coverage.clone());
         let merge = {
             let (store, service) = (self.store.clone(), self.service.clone());
-            let policy = self.policy;
-            blocking(move || Ok(Arc::new(Merge::open(&store, service.id, policy, service.sync.raw_and_video, coverage)?))).await?
+            let (policy, filter) = (self.policy, Arc::clone(&self.filter));
+            blocking(move || Ok(Arc::new(Merge::open(&store, service.id, policy, filter, coverage)?))).await?
         };
         let now = ZonedDateTime::now().strftime("%Y-%m-%d %H%M%S").to_string();
-        let mut collector = Collector::new(self.policy, format!("conflict {} {now}", self.service.name));
-        let joined = Arc::clone(&merge);
-        let (collector, open) = blocking(move || {
-            let open = joined.collect(&mut collector)?;
-            Ok((collector, open))
-        })
-        .await?;
+        let (collector, open) = self.collect(&merge, &format!("conflict {} {now}", self.service.name)).await?;
         let closed = self.find_digests(open).await?;
         let outcome = blocking(move || Ok(merge.finish(collector, closed)?)).await?;
         let approved = guard::guard(outcome, self.options.force).map_err(SyncError::Halted)?;
-        let mut plan = Plan::from(approved);
+        let mut plan = {
+            let (sync, mut plan) = (Arc::clone(self), Plan::from(approved));
+            blocking(move || sync.name_uploads(&mut plan).map(|()| plan)).await?
+        };
         let left = self.leave_for_later(&mut plan).await?;
 
         let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
         report.skip_all(&plan);
-        report.skipped.extend(left);
-        report.skipped.extend(observed.unnamable.iter().cloned());
+        left.iter().chain(&observed.unnamable).for_each(|noted| report.skip(noted.clone()));
+        report.hold_back(self.filter.held_back());
         if self.options.dry_run {
             report.plan = plan.steps.iter().map(Into::into).collect();
+            naming::foretell(&mut report.plan, &self.policy);
             return Ok(report);
         }
+        if !plan.steps.is_empty() {
+            self.rule_out_itself(&observed).await?;
+        }
         self.monitor.acts().map_err(SyncError::Stopped)?;
-        Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await
+        let all_seen = whole && !plan.skipped.iter().any(|skipped| matches!(skipped.why, Why::Unreadable { .. })) && left.is_empty();
+        let report = Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await?;
+        if all_seen && report.is_clean() {
+            self.settle(state).await?;
+        }
+        Ok(report)
     }
 
     /// Looks again whether the library's disk is still there: one that went away meanwhile looks like many deletions.

@@ -1,13 +1,14 @@
-//! The steps that are no plain transfer: conflicts, moves, deletions.
+//! Conflicts and deletions.
 
 use std::sync::Arc;
 
-use crate::client::{ClientError, verify};
+use crate::client::ClientError;
 use crate::library::LibraryError;
 use crate::reconcile::{Action, Step};
 use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion, Side};
 
 use super::Noted;
+use super::download::is_rejoined;
 use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::blocking;
@@ -63,42 +64,16 @@ impl Execution {
         Ok(records)
     }
 
-    /// Follows a rename of the other side.
-    pub(super) async fn follow_move(self: &Arc<Self>, step: &Step) -> Result<Vec<Record>, StepError> {
-        let Action::Move { side, from, base, local, remote } = &step.action else { return Ok(Vec::new()) };
-        let record = match side {
-            Side::Remote => {
-                self.unchanged(from, remote).await?;
-                self.ensure_folder(&step.remote.parent().unwrap_or_default()).await?;
-                self.sync.client.rename(from, &step.remote, remote, &Expect::Absent).await?;
-                let found = self.sync.client.look(&step.remote).await?;
-                let proof = verify::verify(&step.remote, local, found).map_err(StepError::NotProven)?;
-                Record::uploaded(&step.local, *local, &proof)
-            }
-            Side::Local => {
-                let (tree, from, to) = (self.sync.tree.clone(), from.clone(), step.local.clone());
-                let moved = blocking(move || {
-                    if let Some(parent) = to.parent() {
-                        tree.create_folders(&parent)?;
-                    }
-                    Ok(tree.rename(&from, &to)?)
-                });
-                moved.await.map_err(|error| StepError::Refused(error.to_string()))?;
-                Record::adopted(&step.local, *local, &step.remote, remote.clone())
-                    .ok_or_else(|| StepError::Refused("its digest is not known; it was renamed, and is looked at again next time".into()))?
-            }
-        };
-        self.count(|report| report.moved += 1);
-        Ok(vec![record.replacing((*base != step.local).then_some(base))])
-    }
-
     /// Follows a deletion of the other side.
     pub(super) async fn delete(self: &Arc<Self>, step: &Step) -> Result<Vec<Record>, StepError> {
+        let mut record = Record::forgotten(&step.local);
         match &step.action {
             Action::Delete { side: Side::Remote, remote: Some(version), .. } => {
                 self.unchanged(&step.remote, version).await?;
                 self.sync.client.delete(&step.remote, &Expect::Version(version.clone())).await?;
+                record = record.gone_there(&step.remote);
             }
+            Action::Delete { side: Side::Local, .. } if is_rejoined(&self.sync.store, self.sync.service.id, step)? => return Ok(Vec::new()),
             Action::Delete { side: Side::Local, local: Some(version), .. } => {
                 let (tree, path, version) = (self.sync.tree.clone(), step.local.clone(), *version);
                 let removed = blocking(move || Ok(tree.remove_file(&path, &Expect::Version(version.into())))).await;
@@ -110,19 +85,19 @@ impl Execution {
             _ => return Err(StepError::Refused("nothing to delete".into())),
         }
         self.count(|report| report.deleted += 1);
-        Ok(vec![Record::forgotten(&step.local)])
+        Ok(vec![record])
     }
 
     /// Looks once more, right before an effect, that the service still has what the plan was made from. Not every server honours If-Match.
-    async fn unchanged(&self, path: &RelPath, then: &RemoteVersion) -> Result<(), StepError> {
+    pub(super) async fn unchanged(&self, path: &RelPath, then: &RemoteVersion) -> Result<RemoteVersion, StepError> {
         match self.sync.client.look(path).await? {
-            Some(now) if now.unchanged_since(then) => Ok(()),
+            Some(now) if now.unchanged_since(then) => Ok(now),
             Some(_) => Err(ClientError::Changed(path.to_string()).into()),
             None => Err(vanished(path)),
         }
     }
 }
 
-fn vanished(path: &RelPath) -> StepError {
+pub(super) fn vanished(path: &RelPath) -> StepError {
     ClientError::NotFound(path.to_string()).into()
 }

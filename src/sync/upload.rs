@@ -4,16 +4,17 @@ use std::collections::HashMap;
 use std::io::Read as _;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, FuturesUnordered};
 use http::StatusCode;
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::client::{ClientError, Member, Upload, Verified, verify};
+use crate::client::{ClientError, Member, Verified, verify};
 use crate::library::{LibraryError, Open, Tree};
 use crate::reconcile::{Action, Step, Why};
+use crate::store::StoreError;
+use crate::store::listed::{self, RemoteFolders};
+use crate::store::remote::RemoteView;
 use crate::types::{Digests, Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
 
 use super::Noted;
@@ -21,8 +22,6 @@ use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::{SyncError, blocking};
 
-/// Files up to this size are read into memory and sent in one piece.
-const WHOLE: u64 = 1 << 20;
 const PIECE: usize = 256 << 10;
 
 /// What became of one file of a batch.
@@ -53,7 +52,7 @@ impl Execution {
         for step in steps {
             sending.push(async move {
                 let _permit = self.permits.acquire().await;
-                if self.fatal().is_some() {
+                if self.fatal().is_some() || self.left_for_want_of_room(&step.local) {
                     return (step, None);
                 }
                 let (step, sent) = self.upload_as_it_is(step).await;
@@ -67,7 +66,7 @@ impl Execution {
                 Some(Ok(Sent::Proven(proof))) => proven.push((step, proof)),
                 Some(Ok(Sent::Superfluous(at))) => {
                     let reason = Why::SameContentAt { path: at }.to_string();
-                    self.count(|report| report.skipped.push(Noted { path: step.local.to_string(), reason }));
+                    self.count(|report| report.skip(Noted { path: step.local.to_string(), reason }));
                     self.finished(&step, None);
                 }
                 Some(Err(error)) => self.failed(&step, &error),
@@ -98,15 +97,15 @@ impl Execution {
         let (steps, answered): (Vec<Step>, Vec<Option<String>>) = sent.into_iter().unzip();
         let Some(first) = steps.first() else { return };
         let folder = first.remote.parent().unwrap_or_default();
-        let members = self.listed.get(&folder).copied().unwrap_or(0) + steps.len();
-        let found: HashMap<RelPath, Result<Option<RemoteVersion>, ClientError>> = if steps.len() * 4 >= members && steps.len() > 1 {
+        let worth_it = steps.len() > 1 && !self.has_more_members(&folder, steps.len() * 3);
+        let found: HashMap<RelPath, Result<Option<RemoteVersion>, ClientError>> = if worth_it {
             match self.sync.client.list(&folder).await {
                 Ok(listing) => {
                     let members = listing.unwrap_or_default().members.into_iter();
                     let mut there: HashMap<_, _> = members
                         .filter_map(|member| match member {
                             Member::File(path, version) => Some((path, version)),
-                            Member::Folder(_) => None,
+                            Member::Folder(..) => None,
                         })
                         .collect();
                     steps.iter().map(|step| (step.remote.clone(), Ok(there.remove(&step.remote)))).collect()
@@ -231,7 +230,7 @@ impl Execution {
         placed
     }
 
-    async fn remove_remains(&self, path: &RelPath, found: RemoteVersion) {
+    pub(super) async fn remove_remains(&self, path: &RelPath, found: RemoteVersion) {
         if let Err(error) = self.sync.client.delete(path, &Expect::Version(found)).await {
             tracing::warn!(service = %self.sync.service.name, %path, %error, "the remains of an upload could not be removed");
         }
@@ -239,7 +238,7 @@ impl Execution {
 
     /// Whether what stands under a name that was free is what we put there and nobody else's since: it has the entity tag that we
     /// were answered, or it is a beginning of our file.
-    async fn is_ours(&self, path: &RelPath, sent: &LocalVersion, found: &RemoteVersion, sending: Sending<'_>) -> bool {
+    pub(super) async fn is_ours(&self, path: &RelPath, sent: &LocalVersion, found: &RemoteVersion, sending: Sending<'_>) -> bool {
         if let (Some(answered), Some(etag)) = (sending.answered, &found.etag) {
             return answered == etag;
         }
@@ -259,81 +258,35 @@ impl Execution {
         Ok(there == here)
     }
 
-    /// Sends one file; returns the entity tag that the service answered. When it breaks off, the beginning that it may have kept under a
-    /// name that was free is removed.
-    pub(super) async fn send(
-        self: &Arc<Self>,
-        local: &RelPath,
-        remote: &RelPath,
-        source: &LocalVersion,
-        expect: &Expect<RemoteVersion>,
-    ) -> Result<Option<String>, StepError> {
-        let sent = match self.read_source(local, source).await? {
-            Upload::Whole(bytes) => {
-                let whole: Upload<stream::Empty<_>> = Upload::Whole(bytes);
-                self.sync.client.put(remote, source, expect, whole).await
-            }
-            Upload::Stream(stream) => {
-                // What is on its way counts, so that a large file does not look like a stop.
-                let execution = Arc::clone(self);
-                let count =
-                    move |piece: &std::io::Result<Bytes>| execution.moved_bytes(piece.as_ref().map_or(0, |piece| piece.len() as u64));
-                self.sync.client.put(remote, source, expect, Upload::Stream(stream.inspect(count))).await
-            }
+    /// Whether a folder of the service had more files than that when it was listed. One that cannot be looked up counts as large.
+    fn has_more_members(&self, folder: &RelPath, limit: usize) -> bool {
+        let more = || {
+            let view = RemoteView::open(&self.sync.store.read()?, self.sync.service.id)?;
+            Ok::<_, StoreError>(view.members(folder, "")?.nth(limit).is_some())
         };
-        match sent {
-            Ok(etag) => {
-                if source.size <= WHOLE {
-                    self.moved_bytes(source.size);
-                }
-                Ok(etag)
-            }
-            Err(error) => {
-                let refused = matches!(error, ClientError::Changed(_) | ClientError::NotFound(_)) || error.stops_everything();
-                if matches!(expect, Expect::Absent)
-                    && !refused
-                    && let Ok(Some(found)) = self.sync.client.look(remote).await
-                    && self.is_ours(remote, source, &found, Sending { local, answered: None, was_free: true }).await
-                {
-                    self.remove_remains(remote, found).await;
-                }
-                Err(error.into())
-            }
-        }
+        more().unwrap_or(true)
     }
 
-    /// Opens the file that the plan was made from; another content is an error, before or while it is sent.
-    async fn read_source(
-        &self,
-        path: &RelPath,
-        version: &LocalVersion,
-    ) -> Result<Upload<impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + use<>>, StepError> {
-        let (tree, path, version) = (self.sync.tree.clone(), path.clone(), *version);
-        if version.size <= WHOLE {
-            let read = blocking(move || Ok(read_whole(&tree, &path, &version))).await;
-            return Ok(Upload::Whole(read.map_err(|error| StepError::Refused(error.to_string()))??));
-        }
-        let (pieces, receiver) = mpsc::channel(4);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = read_pieces(&tree, &path, &version, &pieces) {
-                // The receiver is gone when the request ended first; it has its own error then.
-                let _ = pieces.blocking_send(Err(error));
-            }
-        });
-        Ok(Upload::Stream(stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|piece| (piece, receiver)) })))
+    /// Whether a folder is there, as far as the last look and our own work tell.
+    pub(super) fn has_folder(&self, folder: &RelPath) -> Result<bool, StoreError> {
+        Ok(RemoteFolders::open(&self.sync.store.read()?, self.sync.service.id)?.get(folder)?.is_some())
     }
 
     /// Creates a folder on the service, and those above it.
     pub(super) async fn ensure_folder(&self, folder: &RelPath) -> Result<(), StepError> {
-        if self.listed.contains_key(folder) {
+        if self.has_folder(folder)? {
             return Ok(());
         }
-        let mut created = self.created.lock().await;
-        let mut missing: Vec<RelPath> = std::iter::once(folder.clone())
-            .chain(folder.ancestors())
-            .take_while(|folder| !created.contains(folder) && !self.listed.contains_key(folder))
-            .collect();
-        while let Some(folder) = missing.pop() {
+        let _turn = self.creating.lock().await;
+        let mut missing = Vec::new();
+        for folder in std::iter::once(folder.clone()).chain(folder.ancestors()) {
+            if self.has_folder(&folder)? {
+                break;
+            }
+            missing.push(folder);
+        }
+        missing.reverse();
+        for folder in &missing {
             if folder.is_root() {
                 let root = &self.sync.service.sync.folder;
                 let mut above: Vec<RelPath> = std::iter::once(root.clone()).chain(root.ancestors()).filter(|f| !f.is_root()).collect();
@@ -341,14 +294,20 @@ impl Execution {
                     self.sync.root.create_folder(&folder).await?;
                 }
             } else {
-                match self.sync.client.create_folder(&folder).await {
+                match self.sync.client.create_folder(folder).await {
                     Err(ClientError::Status { status: StatusCode::METHOD_NOT_ALLOWED, .. }) | Ok(()) => {}
                     Err(error) => return Err(error.into()),
                 }
             }
-            created.insert(folder);
         }
-        Ok(())
+        let (store, service) = (self.sync.store.clone(), self.sync.service.id);
+        let noted = blocking(move || {
+            Ok(store.write_soon(move |tx| {
+                listed::found_folders(tx, service, &missing)?;
+                missing.iter().try_for_each(|folder| listed::wrote_in(tx, service, folder))
+            })?)
+        });
+        Ok(noted.await?)
     }
 }
 
@@ -365,39 +324,4 @@ fn hash_beginning(tree: &Tree, path: &RelPath, size: u64) -> Result<Digests, Lib
             Err(source) => return Err(LibraryError::Io { path: path.to_string(), source }),
         }
     }
-}
-
-fn read_whole(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<Bytes, LibraryError> {
-    let Open { mut file, stat } = tree.open_file(path)?;
-    let mut bytes = Vec::with_capacity(version.size as usize + 1);
-    let read = file.by_ref().take(version.size + 1).read_to_end(&mut bytes);
-    read.map_err(|source| LibraryError::Io { path: path.to_string(), source })?;
-    if (stat.size, stat.mtime) != (version.size, version.mtime) || bytes.len() as u64 != version.size {
-        return Err(LibraryError::Changed(path.clone()));
-    }
-    Ok(bytes.into())
-}
-
-fn read_pieces(tree: &Tree, path: &RelPath, version: &LocalVersion, pieces: &mpsc::Sender<std::io::Result<Bytes>>) -> std::io::Result<()> {
-    let changed = || std::io::Error::other(LibraryError::Changed(path.clone()));
-    let Open { mut file, stat } = tree.open_file(path).map_err(std::io::Error::other)?;
-    if (stat.size, stat.mtime) != (version.size, version.mtime) {
-        return Err(changed());
-    }
-    let mut hasher = Hasher::default();
-    let mut left = version.size;
-    while left > 0 {
-        let mut piece = vec![0; PIECE.min(left as usize)];
-        file.read_exact(&mut piece)?;
-        hasher.update(&piece);
-        left -= piece.len() as u64;
-        // The last piece goes out only when the whole was what was promised: a changed file becomes a short request, which no server takes.
-        if left == 0 && hasher.clone().finish() != version.digests {
-            return Err(changed());
-        }
-        if pieces.blocking_send(Ok(piece.into())).is_err() {
-            return Ok(());
-        }
-    }
-    Ok(())
 }

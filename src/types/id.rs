@@ -1,6 +1,7 @@
 //! Identifiers.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -13,6 +14,13 @@ impl LibraryId {
     /// A new one that no other library has.
     pub fn random() -> Self {
         Self(Uuid::new_v4())
+    }
+}
+
+impl FromStr for LibraryId {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.trim().parse().map(Self)
     }
 }
 

@@ -1,9 +1,9 @@
 //! What kind of file a name promises, and which names are never photos.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// What a file is, by its extension. (Telling ambiguous extensions apart by their first bytes comes later.)
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+/// What a file is: by its extension, and where that means several things by its first bytes (see [`magic`](super::magic)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MediaKind {
     /// A picture that every program shows.
@@ -22,7 +22,7 @@ pub enum MediaKind {
 const IMAGE: &[&str] = &[
     "jpg", "jpeg", "jpe", "jif", "jfif", "jfi", "jxl", "thm", "tif", "tiff", "psd", "png", "apng", "pnga", "pn", "gif",
     "bmp", "avif", "avis", "avifs", "hif", "heif", "heic", "avci", "avcs", "heifs", "heics", "webp", "mpo", "jp2", "j2k",
-    "jpx", "insp",
+    "jpx", "jpf", "jpm", "jxr", "insp",
 ];
 #[rustfmt::skip]
 const RAW: &[&str] = &[
@@ -34,9 +34,17 @@ const RAW: &[&str] = &[
 const VIDEO: &[&str] = &[
     "avc", "hevc", "vvc", "evc", "mov", "qt", "avi", "av1", "mpg", "mpeg", "mjpg", "mjpeg", "mp2", "mpv", "mp", "mp4", "m4v",
     "mxf", "3gp", "3g2", "3gpp", "flv", "f4v", "mkv", "mts", "m2ts", "ogv", "ogg", "ogx", "webm", "asf", "wmv", "dv", "mpe",
-    "vob", "insv", "lrv", "av01", "avc1", "h264", "h265", "hvc1", "hev1", "vp8", "vp9",
+    "vob", "insv", "lrv", "mv", "m1v", "m2v", "mod", "tod", "divx", "av01", "avc1", "avc2", "avc3", "avc10", "dva", "dva1", "dvav", "dvh",
+    "dvh1", "dvhe", "evc1", "h264", "h265", "h266", "hev", "hev1", "hev2", "hev3", "hev10", "hevc10", "hvc", "hvc1", "hvc2",
+    "hvc3", "hvc10", "vp8", "vp9", "vvc1",
 ];
-const VECTOR: &[&str] = &["svg", "ai", "ps", "eps", "epsf", "epsi", "ept"];
+#[rustfmt::skip]
+const VECTOR: &[&str] = &[
+    "svg", "ai", "ps", "ps2", "ps3", "eps", "eps2", "eps3", "epi", "ept", "epsf", "epsi",
+];
+/// Extensions that photographers' files share with others: Leaf's `.data` with anybody's, a sensor's `.raw` with a disk image, Phase One's
+/// `.cap` with a network trace, Google's `.mp` with a project plan, video in `.ogg`, `.mp2` and `.ts` with music and source text.
+const AMBIGUOUS: &[&str] = &["data", "raw", "cap", "mp", "mv", "mod", "ogg", "mp2", "ts"];
 
 impl MediaKind {
     /// By the extension, upper- or lower-case, without its dot.
@@ -54,6 +62,11 @@ impl MediaKind {
         } else {
             Self::Sidecar
         }
+    }
+
+    /// Whether an extension means several things, so that the first bytes of the file decide.
+    pub fn is_ambiguous(extension: &str) -> bool {
+        AMBIGUOUS.contains(&extension.to_ascii_lowercase().as_str())
     }
 
     /// A picture, raw or moving: something whose loss would be missed.
@@ -86,7 +99,7 @@ const JUNK_NAMES: &[&str] = &[
     ".ds_store", ".appledouble", ".spotlight-v100", ".trashes", ".fseventsd", "thumbs.db", "ehthumbs.db", "desktop.ini",
     "$recycle.bin", "system volume information", "#recycle", "@eadir", "#snapshot", "__macosx", ".stfolder", ".stversions",
     ".stignore", ".photoprism", ".ppstorage", ".ppignore", ".tlignore", "lost+found", ".thumbnails", ".nomedia", ".owncloudsync.log",
-    ".csync_journal.db", OWN_FOLDER,
+    ".csync_journal.db", "@recycle", ".@__thumb", ".recycle", ".temporaryitems", ".documentrevisions-v100", ".apdisk", OWN_FOLDER,
 ];
 #[rustfmt::skip]
 const JUNK_SUFFIXES: &[&str] = &[
@@ -95,16 +108,28 @@ const JUNK_SUFFIXES: &[&str] = &[
 #[rustfmt::skip]
 const JUNK_PREFIXES: &[&str] = &[
     "._", "~syncthing~", ".syncthing.", ".unison.", ".mutagen-temporary-", ".~lock.", "~$", ".fuse_hidden", ".nfs", ".trash-",
-    "._sync_", ".sync_", ".twinlens-",
+    "._sync_", ".sync_", ".twinlens-", "twinlens-probe-",
 ];
+/// Photos that wait under a name of ours for their place (see `reconcile::parking`): they must be found again.
+pub const PARKED_PREFIX: &str = ".twinlens-moving-";
 
 /// True for a file or folder name that is known to be no photo: a system's litter or somebody's unfinished transfer.
 /// Such names are stored and served like any other, but not indexed, counted or synced.
 pub fn is_junk(name: &str) -> bool {
     let name = name.to_lowercase();
+    if name.starts_with(PARKED_PREFIX) {
+        return false;
+    }
     JUNK_NAMES.contains(&name.as_str())
         || JUNK_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
         || JUNK_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || is_nextcloud_temporary(&name)
+}
+
+/// `.IMG_1.jpg.~1a2b3c`: what the clients of Nextcloud and ownCloud call a download that is not complete.
+fn is_nextcloud_temporary(name: &str) -> bool {
+    let hex = |digits: &str| !digits.is_empty() && digits.len() <= 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    name.starts_with('.') && name.rsplit_once(".~").is_some_and(|(_, digits)| hex(digits))
 }
 
 #[cfg(test)]
@@ -143,12 +168,20 @@ mod tests {
 
     #[test]
     fn junk_is_known_by_name() {
-        for junk in
-            [".DS_Store", "Thumbs.db", "IMG_1.jpg.ocTransferId77.part", "._IMG.jpg", ".twinlens", ".twinlens-0a1b2c", "a.jpg.tacitpart"]
-        {
+        for junk in [
+            ".DS_Store",
+            "Thumbs.db",
+            "IMG_1.jpg.ocTransferId77.part",
+            "._IMG.jpg",
+            ".twinlens",
+            ".twinlens-0a1b2c",
+            "a.jpg.tacitpart",
+            ".a.jpg.~5f3a",
+            "$RECYCLE.BIN",
+        ] {
             assert!(is_junk(junk), "{junk}");
         }
-        for photo in ["IMG_1.jpg", "part.jpg", ".hidden.jpg", "Thumbs.db.jpg"] {
+        for photo in ["IMG_1.jpg", "part.jpg", ".hidden.jpg", "Thumbs.db.jpg", "a.~notes.jpg", "a.~5f3a"] {
             assert!(!is_junk(photo), "{photo}");
         }
     }

@@ -35,15 +35,31 @@ pub enum Fault {
     HidesFolder,
     /// Lists the subfolder without telling what it is.
     TellsNothingOfFolder,
+    /// Lists the files of the subfolder with an error each.
+    RefusesMembers,
+    /// Lists the files of the subfolder without telling what they are.
+    TellsNothingOfMembers,
+    /// Answers the listing of the subfolder with a page of HTML, as 200.
+    ListsHtml,
+    /// The same as 207.
+    ListsHtmlAs207,
+    /// Answers the listing of the subfolder with no word about anything.
+    ListsNotEvenItself,
+    /// Says that there is no subfolder, though its parent lists it.
+    DeniesFolder,
+    /// Answers the listing of the subfolder as 200.
+    ListsAs200,
     /// Lists one file with an unusable name beside the others.
     ListsUnusableName,
     /// Lists files as empty, with the checksums they should have.
     ListsEmptyWithChecksum,
 }
 
-struct State {
+pub struct State {
     fault: Fault,
-    files: BTreeMap<String, Vec<u8>>,
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// Every request: the method, a space, the path.
+    pub log: Vec<String>,
     puts: Vec<BTreeMap<String, String>>,
     /// Answers and lists entity tags.
     etags: bool,
@@ -61,8 +77,14 @@ impl FaultyServer {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/dav/", listener.local_addr().unwrap());
-        let state =
-            Arc::new(Mutex::new(State { fault: Fault::None, files: BTreeMap::new(), puts: Vec::new(), etags: false, everywhere: false }));
+        let state = Arc::new(Mutex::new(State {
+            fault: Fault::None,
+            files: BTreeMap::new(),
+            log: Vec::new(),
+            puts: Vec::new(),
+            etags: false,
+            everywhere: false,
+        }));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -74,7 +96,7 @@ impl FaultyServer {
         Self { url, state }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
@@ -82,7 +104,13 @@ impl FaultyServer {
         self.state().fault = fault;
     }
 
-    fn put(&self, path: &str, content: &[u8]) {
+    /// The requests since the last call that would change something.
+    pub fn writes(&self) -> Vec<String> {
+        let log = std::mem::take(&mut self.state().log);
+        log.into_iter().filter(|line| !line.starts_with("PROPFIND") && !line.starts_with("GET")).collect()
+    }
+
+    pub fn put(&self, path: &str, content: &[u8]) {
         self.state().files.insert(path.to_owned(), content.to_vec());
     }
 
@@ -110,6 +138,7 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
     reader.read_exact(&mut body)?;
     let path = target.strip_prefix("/dav/").unwrap_or_default().trim_end_matches('/').to_owned();
     let mut state = state.lock().unwrap();
+    state.log.push(format!("{method} {path}"));
     let fault = if state.everywhere || path.rsplit('/').next().unwrap().starts_with("bad") { state.fault } else { Fault::None };
     let mut out = stream;
     let mut answer = |status: &str, extra: &str, body: &[u8], announced: usize| {
@@ -118,7 +147,9 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
     };
     match method.as_str() {
         "PUT" => {
-            state.puts.push(headers.clone());
+            if !path.contains("twinlens-probe-") {
+                state.puts.push(headers.clone());
+            }
             let exists = state.files.contains_key(&path);
             if headers.get("if-none-match").is_some_and(|value| value == "*") && exists {
                 answer("412 Precondition Failed", "", b"", 0)?;
@@ -184,6 +215,14 @@ fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
     if state.fault == Fault::HidesFolder && path == "sub" {
         return ("403 Forbidden", String::new());
     }
+    const HTML: &str = "<!DOCTYPE html><html><head><title>Log in</title></head><body>Please log in!</body></html>";
+    match state.fault {
+        Fault::DeniesFolder if path == "sub" => return ("404 Not Found", String::new()),
+        Fault::ListsHtml if path == "sub" => return ("200 OK", HTML.to_owned()),
+        Fault::ListsHtmlAs207 if path == "sub" => return ("207 Multi-Status", HTML.to_owned()),
+        Fault::ListsNotEvenItself if path == "sub" => return ("207 Multi-Status", "<d:multistatus xmlns:d='DAV:'/>".to_owned()),
+        _ => {}
+    }
     let mut body = "<d:multistatus xmlns:d='DAV:' xmlns:oc='http://owncloud.org/ns'>".to_owned();
     let folder = |path: &str| {
         if state.fault == Fault::TellsNothingOfFolder && path == "sub/" {
@@ -198,6 +237,15 @@ fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
     };
     let file = |path: &str, content: &[u8]| {
         use sha1::Digest as _;
+        if path.starts_with("sub/") && state.fault == Fault::RefusesMembers {
+            return format!("<d:response><d:href>/dav/{path}</d:href><d:status>HTTP/1.1 403 Forbidden</d:status></d:response>");
+        }
+        if path.starts_with("sub/") && state.fault == Fault::TellsNothingOfMembers {
+            return format!(
+                "<d:response><d:href>/dav/{path}</d:href><d:propstat><d:prop><d:resourcetype/><d:getcontentlength/></d:prop>\
+                 <d:status>HTTP/1.1 500 Internal Server Error</d:status></d:propstat></d:response>"
+            );
+        }
         // No entity tag at all: some servers have none.
         let sha1: String = sha1::Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
         format!(
@@ -231,6 +279,9 @@ fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
     body += "</d:multistatus>";
     if state.fault == Fault::ListsHalf && deep {
         body.truncate(body.len() / 2);
+    }
+    if state.fault == Fault::ListsAs200 && path == "sub" {
+        return ("200 OK", body);
     }
     ("207 Multi-Status", body)
 }
@@ -377,7 +428,19 @@ fn html_instead_of_a_picture() {
 
 #[test]
 fn a_listing_that_shows_too_little_is_never_a_deletion() {
-    for (fault, code) in [(Fault::ListsNothing, 1), (Fault::ListsHalf, 3), (Fault::HidesFolder, 0), (Fault::TellsNothingOfFolder, 0)] {
+    let of_the_subfolder = [
+        Fault::HidesFolder,
+        Fault::TellsNothingOfFolder,
+        Fault::RefusesMembers,
+        Fault::TellsNothingOfMembers,
+        Fault::ListsHtml,
+        Fault::ListsHtmlAs207,
+        Fault::ListsNotEvenItself,
+        Fault::DeniesFolder,
+        Fault::ListsAs200,
+    ];
+    let faults = [(Fault::ListsNothing, 1), (Fault::ListsHalf, 3)].into_iter().chain(of_the_subfolder.map(|fault| (fault, 0)));
+    for (fault, code) in faults {
         let sandbox = Sandbox::new();
         let (node, server) = (sandbox.node("n"), FaultyServer::start());
         node.connect("svc", &server.url, &["--deletes", "trash"]);
@@ -387,9 +450,12 @@ fn a_listing_that_shows_too_little_is_never_a_deletion() {
         }
         node.sync();
         server.set(fault);
+        server.writes();
         let report = node.sync_expecting(code, &[]);
         assert_counts(&report, &[]);
         assert_eq!(node.files().len(), 20, "{fault:?}: {report:#}");
+        assert_eq!(server.writes(), Vec::<String>::new(), "{fault:?}");
+        assert!(code != 0 || !report["skipped"].as_array().unwrap().is_empty(), "{fault:?} is not told: {report:#}");
         server.set(Fault::None);
         assert_counts(&node.sync(), &[]);
     }

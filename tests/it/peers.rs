@@ -66,10 +66,10 @@ fn rclone_reads_and_writes() {
 }
 
 /// Apache with mod_dav, in a folder of its own.
-struct Apache {
+pub struct Apache {
     child: Child,
-    url: String,
-    files: PathBuf,
+    pub url: String,
+    pub files: PathBuf,
 }
 
 impl Drop for Apache {
@@ -80,6 +80,11 @@ impl Drop for Apache {
 }
 
 fn apache(sandbox: &Sandbox) -> Option<Apache> {
+    apache_with(sandbox, "")
+}
+
+/// The same with some lines more for its folder.
+pub fn apache_with(sandbox: &Sandbox, extra: &str) -> Option<Apache> {
     if !have("apache2") || !have("htpasswd") {
         return None;
     }
@@ -97,7 +102,7 @@ fn apache(sandbox: &Sandbox) -> Option<Apache> {
     let config = format!(
         "ServerRoot {root}\nPidFile {root}/pid\nErrorLog {root}/error.log\nListen 127.0.0.1:{port}\nServerName 127.0.0.1\n{modules}{user}\
          DavLockDB {root}/locks/db\nDocumentRoot {root}/dav\n<Directory {root}/dav>\n  Dav On\n  AuthType Basic\n  AuthName dav\n  \
-         AuthUserFile {root}/users\n  Require valid-user\n</Directory>\n",
+         AuthUserFile {root}/users\n  Require valid-user\n{extra}\n</Directory>\n",
         root = root.display()
     );
     fs::write(root.join("httpd.conf"), config).unwrap();
@@ -113,7 +118,7 @@ fn apache(sandbox: &Sandbox) -> Option<Apache> {
     Some(Apache { child, url: format!("http://127.0.0.1:{port}/"), files })
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::civil::DateTime;
 
 use crate::events::Event;
+use crate::types::stack::{self, Sidecar, Stack, split};
 use crate::types::{Digests, KnownDigests, RelPath};
 
 use super::super::LibraryError;
@@ -15,7 +16,6 @@ use super::super::scan::hash_file_with;
 use super::super::taken::{Hints, taken, told};
 use super::super::tree::{Kind, OnDisk, Stat};
 use super::place::{Moved, settle, withdraw};
-use super::stack::{self, Sidecar, Stack, split};
 use super::{ImportReport, Importer};
 
 /// So long after its main file a late member of a stack still finds it.
@@ -208,8 +208,8 @@ impl Importer {
             }
         }
         let Some(main) = media.first() else { return Err(LibraryError::NotFound(folder.clone())) };
-        let sidecars: Vec<PathBuf> =
-            stack.sidecars.iter().map(|sidecar| self.import.root().join(folder.as_str()).join(&sidecar.name)).collect();
+        let beside = |sidecar: &Sidecar| (self.import.root().join(folder.as_str()).join(&sidecar.name), sidecar.name.clone());
+        let sidecars: Vec<(PathBuf, String)> = stack.sidecars.iter().map(beside).collect();
         let place = self.import.root().join(main.path.as_str());
         let when = taken(&Hints { place: &place, name: main.path.name(), sidecars: &sidecars, mtime: main.stat.mtime });
         let io = |error| LibraryError::io(&main.path, error);

@@ -109,7 +109,9 @@ impl Report<'_> {
         for Change { path, folder, gone, .. } in page.members {
             let shown = self.shown.join_path(&path.strip_prefix(self.folder).unwrap_or_default());
             // An error while reading is never a deletion.
-            match if gone { None } else { self.root.tree.stat(&path)? } {
+            match self.root.tree.stat(&path)? {
+                // A file in the place of a folder, or the reverse: what is there has a change of its own.
+                Some(_) if gone => {}
                 Some(stat) => {
                     let href = href::below(self.base, &shown, stat.kind == Kind::Folder);
                     self.tell(&mut document, &href, &path, stat, &view, (&asked, &scene))?;

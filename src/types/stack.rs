@@ -1,19 +1,24 @@
 //! Which files of a folder belong together, by their names, and what they are going to be called.
 //!
-//! Nothing here looks at a file. The rules are those of the programs that write such names: cameras, telephones, Lightroom, Google Takeout,
-//! PhotoPrism, icloudpd.
+//! Nothing here looks at a file: whoever asks says what each is. The rules are those of the programs that write such names: cameras,
+//! telephones, Lightroom, Google Takeout, PhotoPrism, icloudpd.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::types::MediaKind;
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::MediaKind;
 
 /// Google cuts the name of a JSON, without `.json`, to so many characters.
 const TAKEOUT_CUT: usize = 46;
 const TAKEOUT: &str = ".supplemental-metadata";
+/// What Google adds to the name of a picture that was edited, in the language of its owner.
+const EDITED: &[&str] =
+    &["-edited", "-bearbeitet", "-modifié", "-editado", "-editada", "-modificato", "-bewerkt", "-edytowane", "-編集済み"];
 
-/// Files that move together.
+/// Files that belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stack {
+pub struct Stack {
     /// Pictures and videos, the main one first. None: sidecars without a picture.
     pub media: Vec<String>,
     /// What lies beside them.
@@ -22,7 +27,8 @@ pub(super) struct Stack {
 
 /// Metadata beside a picture.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Sidecar {
+pub struct Sidecar {
+    /// What it is called.
     pub name: String,
     /// It is called after this picture or video with its extension; none: after the stem of the stack.
     pub of: Option<usize>,
@@ -31,37 +37,41 @@ pub(super) struct Sidecar {
 }
 
 /// A name's stem and extension.
-pub(super) fn split(name: &str) -> (&str, &str) {
+pub fn split(name: &str) -> (&str, &str) {
     match name.rsplit_once('.') {
         Some((stem, extension)) if !stem.is_empty() => (stem, extension),
         _ => (name, ""),
     }
 }
 
+/// What a name stands for.
+pub type KindOf<'a> = &'a dyn Fn(&str) -> MediaKind;
+
 /// The kind of file that a name promises.
-fn kind(name: &str) -> MediaKind {
+pub fn promised(name: &str) -> MediaKind {
     MediaKind::of_extension(split(name).1)
 }
 
 /// Sorts the names of one folder into stacks, in the order of their names.
-pub(super) fn group(names: &[String]) -> Vec<Stack> {
-    let (media, beside): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| kind(name).is_media());
+pub fn group(names: &[String], kind: KindOf<'_>) -> Vec<Stack> {
+    let known: Vec<(&String, MediaKind)> = names.iter().map(|name| (name, kind(name))).collect();
+    let (media, beside): (Vec<_>, Vec<_>) = known.into_iter().partition(|(_, kind)| kind.is_media());
     let folder = Folder::new(&media);
-    let mut stacks: BTreeMap<String, Vec<&String>> = BTreeMap::new();
-    for name in media {
-        stacks.entry(folder.key(name)).or_default().push(name);
+    let mut stacks: BTreeMap<String, Vec<(&String, MediaKind)>> = BTreeMap::new();
+    for (name, kind) in media {
+        stacks.entry(folder.key(name, kind)).or_default().push((name, kind));
     }
     let mut stacks: BTreeMap<String, Stack> = stacks
         .into_iter()
         .map(|(key, mut media)| {
-            media.sort_by_key(|name| (rank(name), split(name).0 != key, name.len(), *name));
-            (key, Stack { media: media.into_iter().cloned().collect(), sidecars: Vec::new() })
+            media.sort_by_key(|(name, kind)| (rank(name, *kind), split(name).0 != key, name.len(), *name));
+            (key, Stack { media: media.into_iter().map(|(name, _)| name.clone()).collect(), sidecars: Vec::new() })
         })
         .collect();
     let owners = Owners::new(&stacks);
     let mut alone = Vec::new();
     let mut found: Vec<(String, Sidecar)> = Vec::new();
-    for name in beside {
+    for (name, _) in beside {
         match owners.of(name) {
             Some(owned) => found.push(owned),
             None => alone.push(name.clone()),
@@ -84,10 +94,10 @@ pub(super) fn group(names: &[String]) -> Vec<Stack> {
 }
 
 /// Which of a stack is its main file: what the camera took before what was made from it, a picture before its video, previews last.
-fn rank(name: &str) -> u8 {
+fn rank(name: &str, kind: MediaKind) -> u8 {
     let extension = split(name).1.to_ascii_lowercase();
-    match (MediaKind::of_extension(&extension), extension.as_str()) {
-        (_, "thm" | "lrv") => 3,
+    match (kind, extension.as_str()) {
+        _ if is_preview(name) => 3,
         (MediaKind::Raw | MediaKind::Vector, _) => 0,
         (MediaKind::Image, "heic" | "heif" | "hif" | "heics" | "heifs" | "avci" | "avcs") => 0,
         (MediaKind::Image, _) => 1,
@@ -95,44 +105,96 @@ fn rank(name: &str) -> u8 {
     }
 }
 
+/// Whether a name is that of a small picture or video which a camera makes to show another one.
+pub fn is_preview(name: &str) -> bool {
+    matches!(split(name).1.to_ascii_lowercase().as_str(), "thm" | "lrv")
+}
+
+/// A stem as file systems that fold case and composition see it.
+fn folded(stem: &str) -> String {
+    if stem.is_ascii() { stem.to_ascii_lowercase() } else { stem.nfc().flat_map(char::to_lowercase).collect() }
+}
+
+/// Stems, and which of them differ only in case or composition.
+#[derive(Default)]
+struct Stems(BTreeMap<String, BTreeSet<String>>);
+
+impl Stems {
+    fn of<'a>(stems: impl Iterator<Item = &'a str>) -> Self {
+        let mut all = Self::default();
+        for stem in stems {
+            all.0.entry(folded(stem)).or_default().insert(stem.to_owned());
+        }
+        all
+    }
+
+    /// This stem, or the only one that differs from it in nothing but case.
+    fn find(&self, stem: &str) -> Option<&str> {
+        let alike = self.0.get(&folded(stem))?;
+        alike.get(stem).or_else(|| alike.first().filter(|_| alike.len() == 1)).map(String::as_str)
+    }
+}
+
 /// The pictures and videos of a folder.
 struct Folder {
     /// Their stems.
-    stems: BTreeSet<String>,
+    stems: Stems,
     /// The stems of those that do not move.
-    stills: BTreeSet<String>,
+    stills: Stems,
+    /// The stems of those that every program shows.
+    images: Stems,
 }
 
 impl Folder {
-    fn new(media: &[&String]) -> Self {
-        let stem = |name: &&String| split(name).0.to_owned();
-        let stills = media.iter().filter(|name| kind(name) != MediaKind::Video).map(stem).collect();
-        Self { stems: media.iter().map(stem).collect(), stills }
+    fn new(media: &[(&String, MediaKind)]) -> Self {
+        let stems =
+            |wanted: &dyn Fn(MediaKind) -> bool| Stems::of(media.iter().filter(|(_, kind)| wanted(*kind)).map(|(name, _)| split(name).0));
+        Self { stems: stems(&|_| true), stills: stems(&|kind| kind != MediaKind::Video), images: stems(&|kind| kind == MediaKind::Image) }
     }
 
     /// What the members of a stack have in common.
-    fn key(&self, name: &str) -> String {
+    fn key(&self, name: &str, kind: MediaKind) -> String {
         let stem = split(name).0;
-        if kind(name) == MediaKind::Video {
+        if kind == MediaKind::Video {
             // PXL_1.MP beside PXL_1.MP.jpg.
-            if self.stills.contains(name) {
-                return name.to_owned();
+            if let Some(still) = self.stills.find(name) {
+                return still.to_owned();
             }
             // IMG_1_HEVC.MOV (icloudpd) and UUID_3.mov (Photos) beside the still of a Live Photo.
             let still = ["_HEVC", "_hevc", "_3"].into_iter().find_map(|end| stem.strip_suffix(end));
-            if let Some(still) = still.filter(|still| self.stills.contains(*still) && (!stem.ends_with("_3") || still.len() == 36)) {
+            let still = still.filter(|still| !stem.ends_with("_3") || still.len() == 36);
+            if let Some(still) = still.and_then(|still| self.stills.find(still)) {
                 return still.to_owned();
+            }
+            if let Some(still) = self.stills.find(stem) {
+                let still = self.images.find(still).unwrap_or(still);
+                return self.key(&format!("{still}.jpg"), MediaKind::Image);
             }
         }
         // PXL_1.RAW-01.COVER.jpg and PXL_1.RAW-02.ORIGINAL.dng.
         if let Some((common, _)) = stem.split_once(".RAW-0") {
             return common.to_owned();
         }
-        match apple(stem) {
-            Some((original, 'E')) if self.stems.contains(&original) => original,
+        if let Some((original, 'E')) = apple(stem)
+            && let Some(original) = self.stems.find(&original)
+        {
+            return original.to_owned();
+        }
+        if let Some(original) = unedited(stem).and_then(|original| self.stems.find(&original).map(str::to_owned)) {
+            return original;
+        }
+        match kind {
+            MediaKind::Raw => self.images.find(stem).unwrap_or(stem).to_owned(),
             _ => stem.to_owned(),
         }
     }
+}
+
+/// The stem of the picture that `a-edited(1)` was made from: `a(1)`.
+fn unedited(stem: &str) -> Option<String> {
+    let (plain, counter) = without_counter(stem);
+    let original = EDITED.iter().find_map(|edited| plain.strip_suffix(edited))?;
+    Some(format!("{original}{counter}"))
 }
 
 /// Where a picture or video is: its stack and its place in it.
@@ -140,24 +202,28 @@ type At = (String, usize);
 
 /// Finds the pictures of sidecars; a folder can hold tens of thousands of both.
 struct Owners {
-    keys: BTreeSet<String>,
+    keys: Stems,
     /// By the whole name in lower case.
     names: BTreeMap<String, At>,
     stems: BTreeMap<String, At>,
-    /// By the name without its counter, and that.
+    /// By the name without its counter, in lower case, and that.
     uncounted: BTreeMap<(String, String), At>,
 }
 
 impl Owners {
     fn new(stacks: &BTreeMap<String, Stack>) -> Self {
-        let mut owners =
-            Self { keys: stacks.keys().cloned().collect(), names: BTreeMap::new(), stems: BTreeMap::new(), uncounted: BTreeMap::new() };
+        let mut owners = Self {
+            keys: Stems::of(stacks.keys().map(String::as_str)),
+            names: BTreeMap::new(),
+            stems: BTreeMap::new(),
+            uncounted: BTreeMap::new(),
+        };
         for (key, stack) in stacks {
             for (at, media) in stack.media.iter().enumerate() {
                 let at = (key.clone(), at);
                 let (stem, extension) = split(media);
                 let (plain, counter) = without_counter(stem);
-                owners.uncounted.insert((format!("{plain}.{extension}"), counter.to_owned()), at.clone());
+                owners.uncounted.entry((folded(&format!("{plain}.{extension}")), counter.to_owned())).or_insert_with(|| at.clone());
                 owners.stems.entry(stem.to_owned()).or_insert_with(|| at.clone());
                 owners.names.entry(media.to_lowercase()).or_insert(at);
             }
@@ -175,7 +241,7 @@ impl Owners {
             return Some((key.clone(), sidecar(Some(*at), format!(".{lower}"))));
         }
         // a.xmp
-        if self.keys.contains(stem) {
+        if self.keys.0.get(&folded(stem)).is_some_and(|alike| alike.contains(stem)) {
             return Some((stem.to_owned(), sidecar(None, format!(".{lower}"))));
         }
         // IMG_E1.xmp, IMG_1_HEVC.xmp: it is about one of the stack, not about the main one.
@@ -183,11 +249,18 @@ impl Owners {
             return Some((key.clone(), sidecar(Some(*at), format!(".{lower}"))));
         }
         // IMG_O1.AAE: what was done to IMG_1 before it was done anew.
-        if let Some((original, letter)) = apple(stem).filter(|(original, _)| self.keys.contains(original)) {
-            return Some((original, sidecar(None, format!("_{letter}.{lower}"))));
+        if let Some((original, letter)) = apple(stem)
+            && let Some(key) = self.keys.find(&original)
+        {
+            return Some((key.to_owned(), sidecar(None, format!("_{letter}.{lower}"))));
         }
-        let (key, at) = self.takeout(stem).filter(|_| lower == "json")?;
-        let whole = self.uncounted.contains_key(&own(without_counter(stem)));
+        // A.xmp beside a.jpg
+        if let Some(key) = self.keys.find(stem) {
+            return Some((key.to_owned(), sidecar(None, format!(".{lower}"))));
+        }
+        let stem = folded(stem);
+        let (key, at) = self.takeout(&stem).filter(|_| lower == "json")?;
+        let whole = self.uncounted.contains_key(&own(without_counter(&stem)));
         let ending = if whole { ".json".to_owned() } else { format!("{TAKEOUT}.json") };
         Some((key, sidecar(Some(at), ending)))
     }
@@ -224,7 +297,7 @@ fn apple(stem: &str) -> Option<(String, char)> {
 }
 
 /// What the names of a stack begin with, whatever the member.
-pub(super) fn root(name: &str) -> String {
+pub fn root(name: &str) -> String {
     let root = name.split_once('.').map_or(name, |(root, _)| root);
     let root = root.strip_suffix("_HEVC").unwrap_or(root);
     apple(root).map_or_else(|| root.to_owned(), |(original, _)| original)
@@ -240,7 +313,7 @@ fn without_counter(name: &str) -> (&str, &str) {
 }
 
 /// The new names of a stack with this stem: of its pictures and videos, and of its sidecars. No two are the same.
-pub(super) fn names(stack: &Stack, stem: &str) -> (Vec<String>, Vec<String>) {
+pub fn names(stack: &Stack, stem: &str) -> (Vec<String>, Vec<String>) {
     let mut taken = BTreeSet::new();
     let mut free = |stem: &str, ending: &str| {
         let numbered = |number: u32| if number == 0 { format!("{stem}{ending}") } else { format!("{stem}.{number:05}{ending}") };
@@ -261,12 +334,12 @@ mod tests {
     fn grouped(names: &[&str]) -> Vec<(Vec<String>, Vec<String>)> {
         let owned: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let shown = |stack: &Stack| (stack.media.clone(), stack.sidecars.iter().map(|sidecar| sidecar.name.clone()).collect());
-        group(&owned).iter().map(shown).collect()
+        group(&owned, &promised).iter().map(shown).collect()
     }
 
     fn one(names: &[&str], media: &[&str], renamed: &[(&str, &str)]) {
         let owned: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let stacks = group(&owned);
+        let stacks = group(&owned, &promised);
         assert_eq!(stacks.len(), 1, "{stacks:?}");
         assert_eq!(stacks[0].media, media);
         let (new_media, new_sidecars) = self::names(&stacks[0], "S");
@@ -330,6 +403,34 @@ mod tests {
     }
 
     #[test]
+    fn halves_that_differ_in_case_belong_together_when_there_is_no_doubt() {
+        one(
+            &["IMG_1.HEIC", "img_1.mov", "Img_1.xmp"],
+            &["IMG_1.HEIC", "img_1.mov"],
+            &[("IMG_1.HEIC", "S.heic"), ("img_1.mov", "S.mov"), ("Img_1.xmp", "S.xmp")],
+        );
+        one(&["P1.JPG", "p1.rw2"], &["p1.rw2", "P1.JPG"], &[("p1.rw2", "S.rw2"), ("P1.JPG", "S.jpg")]);
+        one(&["e\u{301}.jpg", "\u{e9}.mov"], &["e\u{301}.jpg", "\u{e9}.mov"], &[("e\u{301}.jpg", "S.jpg"), ("\u{e9}.mov", "S.mov")]);
+        assert_eq!(grouped(&["a.jpg", "A.jpg", "a.mov"]).len(), 2, "two pictures");
+        assert_eq!(grouped(&["ab.jpg", "Ab.jpg", "AB.mov"]).len(), 3, "whose half it is cannot be told");
+    }
+
+    #[test]
+    fn a_picture_that_google_edited_stays_with_its_original() {
+        one(
+            &["a.jpg", "a-edited.jpg", "a.jpg.json"],
+            &["a.jpg", "a-edited.jpg"],
+            &[("a.jpg", "S.jpg"), ("a-edited.jpg", "S.00001.jpg"), ("a.jpg.json", "S.jpg.json")],
+        );
+        one(
+            &["a(1).jpg", "a-bearbeitet(1).jpg"],
+            &["a(1).jpg", "a-bearbeitet(1).jpg"],
+            &[("a(1).jpg", "S.jpg"), ("a-bearbeitet(1).jpg", "S.00001.jpg")],
+        );
+        assert_eq!(grouped(&["a-edited.jpg", "b.jpg"]).len(), 2);
+    }
+
+    #[test]
     fn sidecars_keep_what_they_are_called_after() {
         one(
             &["a.jpg", "a.dng", "a.jpg.xmp", "a.xmp", "a.yml", "a.JPG.json"],
@@ -351,6 +452,7 @@ mod tests {
         let cat = "Cat at the window on a May afternoon.jpg";
         let cut = format!("{cat}.suppl.json");
         one(&[cat, &cut], &[cat], &[(cat, "S.jpg"), (&cut, "S.jpg.supplemental-metadata.json")]);
+        one(&["B.MP4", "b.mp4.suppl.json"], &["B.MP4"], &[("B.MP4", "S.mp4"), ("b.mp4.suppl.json", "S.mp4.supplemental-metadata.json")]);
         one(&["b.jpg", "b.jpg.s.json"], &["b.jpg"], &[("b.jpg", "S.jpg"), ("b.jpg.s.json", "S.jpg.supplemental-metadata.json")]);
         one(&["b(1).jpg", "b.jpg(1).json"], &["b(1).jpg"], &[("b(1).jpg", "S.jpg"), ("b.jpg(1).json", "S.jpg.json")]);
         one(
@@ -372,7 +474,7 @@ mod tests {
         let names =
             ["a.jpg", "a.JPG", "a.jpeg", "A.jpg", "a.xmp", "a.jpg.xmp", "a.JPG.xmp", "a.XMP", "a", "a.b.c", "IMG_E1.jpg", "ü (1).heic"];
         let owned: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let stacks = group(&owned);
+        let stacks = group(&owned, &promised);
         let mut all: Vec<_> = stacks.iter().flat_map(|stack| stack.media.iter().chain(stack.sidecars.iter().map(|s| &s.name))).collect();
         all.sort();
         let mut expected: Vec<_> = owned.iter().collect();

@@ -1,0 +1,159 @@
+//! The arguments of `trash`, `conflicts` and `tombstones`, and those of `serve` about it.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::node::{Care, Keep, TRASH_DAYS};
+use crate::types::RelPath;
+
+use super::args::Pause;
+
+#[derive(Subcommand)]
+pub(super) enum TrashCmd {
+    /// List what was replaced or removed, the latest first
+    List,
+    /// Put files back; what is in their place by now stays, and they get a name beside it
+    Restore {
+        /// Where it was, a file or a folder, or the id of a removal
+        #[arg(required = true, value_name = "PATH|ID")]
+        what: Vec<String>,
+        /// Another place for one file
+        #[arg(long, value_name = "PATH", value_parser = path)]
+        to: Option<RelPath>,
+    },
+    /// Let go for good of what has been there for longer than 30 days
+    Empty(EmptyArgs),
+}
+
+#[derive(Args)]
+pub(super) struct EmptyArgs {
+    /// Of what has been there for longer than this: 30d, 12h, ...
+    #[arg(long, value_name = "30d", value_parser = span)]
+    older_than: Option<Duration>,
+    /// Of everything
+    #[arg(long, conflicts_with = "older_than")]
+    all: bool,
+}
+
+impl TrashCmd {
+    pub(super) fn care(self) -> Care {
+        match self {
+            Self::List => Care::TrashList,
+            Self::Restore { what, to } => Care::TrashRestore { what, to },
+            Self::Empty(EmptyArgs { all: true, .. }) => Care::TrashEmpty { older_than: Duration::ZERO },
+            Self::Empty(EmptyArgs { older_than, .. }) => {
+                Care::TrashEmpty { older_than: older_than.unwrap_or(Duration::from_secs(TRASH_DAYS * 86_400)) }
+            }
+        }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct ConflictsArgs {
+    #[command(subcommand)]
+    command: Option<ConflictsCmd>,
+}
+
+#[derive(Subcommand)]
+enum ConflictsCmd {
+    /// List the copies that exist now (as without a subcommand)
+    List,
+    /// Decide about one; what is given up goes to the trash, and the next sync carries it over
+    Resolve {
+        /// The file, or its conflict copy
+        #[arg(value_name = "PATH", value_parser = path)]
+        path: RelPath,
+        /// this: what has the name; other: the copy; both: the copy gets a plain name
+        #[arg(long, value_name = "this|other|both")]
+        keep: KeepArg,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KeepArg {
+    This,
+    Other,
+    Both,
+}
+
+impl ConflictsArgs {
+    pub(super) fn care(self) -> Care {
+        match self.command {
+            None | Some(ConflictsCmd::List) => Care::Conflicts,
+            Some(ConflictsCmd::Resolve { path, keep }) => {
+                let keep = match keep {
+                    KeepArg::This => Keep::This,
+                    KeepArg::Other => Keep::Other,
+                    KeepArg::Both => Keep::Both,
+                };
+                Care::Resolve { path, keep }
+            }
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub(super) enum TombstonesCmd {
+    /// List them
+    List {
+        /// Of this service only
+        service: Option<String>,
+    },
+    /// Forget some: what was deleted may come back with the next sync
+    Forget(ForgetArgs),
+}
+
+#[derive(Args)]
+#[group(skip)]
+pub(super) struct ForgetArgs {
+    /// The service
+    service: String,
+    /// A file, or a folder with everything below it
+    #[arg(value_name = "PATH|FOLDER", value_parser = path, required_unless_present = "all")]
+    path: Option<RelPath>,
+    /// All of this service
+    #[arg(long, conflicts_with = "path")]
+    all: bool,
+}
+
+impl TombstonesCmd {
+    pub(super) fn care(self) -> Care {
+        match self {
+            Self::List { service } => Care::Tombstones { service },
+            Self::Forget(ForgetArgs { service, path, .. }) => Care::ForgetTombstones { service, at: path.unwrap_or_default() },
+        }
+    }
+}
+
+/// How a serving node looks after the library.
+#[derive(Args)]
+pub(super) struct CareArgs {
+    /// For how many days the trash keeps what was replaced or removed; off: for ever
+    #[arg(long, env = "TWINLENS_TRASH_DAYS", default_value = "30", value_name = "30|off", value_parser = days)]
+    pub trash_days: Pause,
+}
+
+fn days(text: &str) -> Result<Pause, String> {
+    if text == "off" {
+        return Ok(Pause(None));
+    }
+    let days: Option<u32> = text.strip_suffix('d').unwrap_or(text).parse().ok().filter(|days| *days > 0);
+    let days = days.ok_or("write a number of days, or off")?;
+    Ok(Pause(Some(Duration::from_secs(u64::from(days) * 86_400))))
+}
+
+pub(super) fn path(text: &str) -> Result<RelPath, String> {
+    RelPath::parse_lenient(text).map_err(|error| format!("it cannot be a path of the library: {error}"))
+}
+
+/// `30d`, `12h`, `1h 30m`.
+pub(super) fn span(text: &str) -> Result<Duration, String> {
+    const HOW: &str = "write it like 30d, 12h or 90m";
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok()).and_then(|days| days.checked_mul(86_400));
+    if let Some(seconds) = days {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let span: jiff::SignedDuration = text.parse().map_err(|_| HOW.to_owned())?;
+    Duration::try_from(span).map_err(|_| HOW.to_owned())
+}

@@ -1,0 +1,55 @@
+//! What became of a change whose answer was lost: one looks before one asks again.
+
+use http::{HeaderMap, Method};
+use reqwest::Response;
+
+use crate::types::{Expect, RelPath, RemoteVersion};
+
+use super::{Client, ClientError, Patience};
+
+/// What became of a MOVE.
+pub(super) enum Moved {
+    /// The file has its new name.
+    Done,
+    /// It has its old name, and nothing has the new one.
+    NotYet,
+    /// Neither is certain.
+    Unclear,
+}
+
+impl Client {
+    /// Deletes a file whose answer may be lost: what is not there any more is gone, what is there as before is asked for again.
+    pub(super) async fn delete_once(
+        &self,
+        path: &RelPath,
+        headers: &HeaderMap,
+        expect: &Expect<RemoteVersion>,
+    ) -> Result<Response, ClientError> {
+        let mut patience = Patience::default();
+        loop {
+            let deleted = self.send(Method::DELETE, self.url_of(path, false), headers.clone(), None).await;
+            let Err(error) = &deleted else { return deleted };
+            let as_before = match expect {
+                Expect::Version(then) if error.may_have_arrived() => match self.look(path).await? {
+                    Some(now) => now.unchanged_since(then),
+                    // It is gone: the next answer says so.
+                    None => true,
+                },
+                _ => false,
+            };
+            match patience.broken().filter(|_| as_before) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return deleted,
+            }
+        }
+    }
+
+    /// What became of a MOVE that was answered with doubt, or not at all.
+    pub(super) async fn after_move(&self, from: &RelPath, to: &RelPath, source: &RemoteVersion) -> Result<Moved, ClientError> {
+        Ok(match (self.look(from).await?, self.look(to).await?) {
+            (None, Some(there)) if there.size == source.size && there.digests.agree(&source.digests) != Some(false) => Moved::Done,
+            (Some(here), None) if here.unchanged_since(source) => Moved::NotYet,
+            _ => Moved::Unclear,
+        })
+    }
+}

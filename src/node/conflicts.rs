@@ -1,0 +1,153 @@
+//! Conflict copies: what there is, and what the owner decides.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::library::{LibraryError, Stat, Tree};
+use crate::reconcile::Deletes;
+use crate::services::Service;
+use crate::store::index::{FileRow, Index};
+use crate::sync::{Conflict, Version, conflicts};
+use crate::types::{Expect, Mtime, RelPath};
+
+use super::care::moment;
+use super::operations::blocking;
+use super::{Failure, Node};
+
+/// So many names are tried for a copy that is kept.
+const NAMES: u32 = 1000;
+
+/// Which version stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// The one that has the name.
+    This,
+    /// The copy.
+    Other,
+    /// Both: the copy gets a plain name.
+    Both,
+}
+
+impl Node {
+    /// The conflict copies that exist now, with both versions.
+    pub(super) async fn list_conflicts(&self) -> Result<Value, Failure> {
+        let services = self.services().await?;
+        let store = self.store.clone();
+        blocking(move || {
+            let ids: Vec<_> = services.iter().map(|service| service.id).collect();
+            let found = conflicts(&store, &ids)?;
+            Ok(json!({ "conflicts": found.iter().map(|conflict| shown(conflict, &services)).collect::<Vec<_>>() }))
+        })
+        .await
+    }
+
+    /// Carries out what the owner decided about a file or a copy of it, here. What is given up goes to the trash; the next sync carries it
+    /// over.
+    pub(super) async fn resolve_conflict(&self, path: RelPath, keep: Keep) -> Result<Value, Failure> {
+        let (tree, _) = self.library()?;
+        let services = self.services().await?;
+        let store = self.store.clone();
+        blocking(move || {
+            let ids: Vec<_> = services.iter().map(|service| service.id).collect();
+            let found = conflicts(&store, &ids)?;
+            let mut meant = found.iter().filter(|conflict| conflict.copy == path || conflict.name.original == path);
+            let conflict = match (meant.next(), meant.next()) {
+                (Some(one), None) => one,
+                (Some(_), Some(_)) => {
+                    return Err(Failure::usage(format!("there are several copies of {path}; name the copy that is meant, see `twinlens conflicts`")));
+                }
+                _ => return Err(Failure::usage(format!("there is no conflict copy of {path}; see `twinlens conflicts`"))),
+            };
+            if conflict.other.is_none() {
+                let held: Vec<_> = names(conflict, &services).collect();
+                return Err(Failure::usage(format!(
+                    "{} is not in the library, only on {}; decide there, or switch downloads on and sync",
+                    conflict.copy,
+                    held.join(", ")
+                )));
+            }
+            let now = resolve(&tree, &Index::open(&store.read()?)?, conflict, keep)?;
+            // A deletion that is not followed leaves the copy there.
+            let stays: Vec<_> = services
+                .iter()
+                .filter(|service| keep != Keep::Both && service.sync.deletes == Deletes::Ignore)
+                .filter(|service| conflict.services.iter().any(|(id, _)| *id == service.id))
+                .map(|service| service.name.as_str())
+                .collect();
+            Ok(json!({ "path": conflict.name.original.as_str(), "copy": conflict.copy.as_str(), "kept": keep, "now": now, "stays_on": stays }))
+        })
+        .await
+    }
+}
+
+/// Returns the paths that there are afterwards.
+fn resolve(tree: &Tree, index: &Index, conflict: &Conflict, keep: Keep) -> Result<Vec<String>, Failure> {
+    let Conflict { name, copy, .. } = conflict;
+    let original = &name.original;
+    let copy_row = as_indexed(tree, index, copy)?.ok_or_else(|| LibraryError::NotFound(copy.clone()))?;
+    let original_row = as_indexed(tree, index, original)?;
+    match keep {
+        Keep::This if original_row.is_none() => {
+            return Err(Failure::usage(format!("{original} is gone; with --keep this nothing would be left, so use --keep other")));
+        }
+        Keep::This => tree.remove_file(copy, &Expect::Version(copy_row.version().into()))?,
+        Keep::Other => tree.replace(copy, original)?,
+        Keep::Both => {
+            let mut number = 2;
+            let free = loop {
+                let free = original.with_note(&number.to_string());
+                match tree.rename(copy, &free) {
+                    Err(LibraryError::Exists(_)) if number < NAMES => number += 1,
+                    other => break other.map(|()| free)?,
+                }
+            };
+            return Ok(original_row.map(|_| original.to_string()).into_iter().chain([free.to_string()]).collect());
+        }
+    }
+    Ok(vec![original.to_string()])
+}
+
+/// The row of a path, which must describe what is on disk: nobody decides about what they have not seen.
+fn as_indexed(tree: &Tree, index: &Index, path: &RelPath) -> Result<Option<FileRow>, Failure> {
+    let (row, stat) = (index.get(path)?, tree.stat(path)?);
+    match (&row, &stat) {
+        (None, None) => Ok(None),
+        (Some(row), Some(stat)) if Stat::matches(stat, row) => Ok(Some(*row)),
+        _ => Err(Failure {
+            code: super::ExitCode::Failures,
+            message: format!(
+                "{path} has changed since the library was last looked at; nothing was done. Run `twinlens index` and look again"
+            ),
+        }),
+    }
+}
+
+fn names<'a>(conflict: &'a Conflict, services: &'a [Service]) -> impl Iterator<Item = &'a str> {
+    let held = |service: &&Service| conflict.services.iter().any(|(id, _)| *id == service.id);
+    services.iter().filter(held).map(|service| service.name.as_str())
+}
+
+fn shown(conflict: &Conflict, services: &[Service]) -> Value {
+    let there = conflict.services.first().map(|(_, version)| version.clone());
+    let other = conflict.other.map(Version::from).or(there);
+    json!({
+        "path": conflict.name.original.as_str(),
+        "copy": conflict.copy.as_str(),
+        "service": conflict.name.service,
+        "when": conflict.name.when,
+        "here": conflict.other.is_some(),
+        "on": names(conflict, services).collect::<Vec<_>>(),
+        "this": conflict.this.map(|version| version_shown(&version.into())),
+        "other": other.map(|version| version_shown(&version)),
+    })
+}
+
+fn version_shown(version: &Version) -> Value {
+    json!({
+        "size": version.size,
+        "modified": version.modified.and_then(|seconds| moment(Mtime::from_seconds(seconds))),
+        "blake3": version.digests.content.map(|digest| digest.to_string()),
+        "sha1": version.digests.sha1.map(|digest| digest.to_string()),
+    })
+}

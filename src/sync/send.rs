@@ -1,0 +1,184 @@
+//! Sending one file. A request whose answer was lost is not sent again before one has looked what is there.
+
+use std::io::{self, Read as _};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokio::sync::mpsc;
+
+use crate::client::{ClientError, Patience, Payload};
+use crate::library::{LibraryError, Open, Tree};
+use crate::types::{Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
+
+use super::execute::{Execution, StepError};
+use super::run::blocking;
+use super::upload::Sending;
+
+/// Files up to this size are read into memory and sent in one piece.
+const WHOLE: u64 = 1 << 20;
+const PIECE: usize = 256 << 10;
+
+/// What stands under a name after a request whose fate is not known.
+enum After {
+    /// Our bytes: it arrived.
+    Arrived,
+    /// What was there before: it may be sent again.
+    AsBefore,
+    /// Something else.
+    Other,
+}
+
+impl Execution {
+    /// Sends one file; returns the entity tag that the service answered, if it did. When it breaks off, the beginning that the service may
+    /// have kept under a name that was free is removed.
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        local: &RelPath,
+        remote: &RelPath,
+        source: &LocalVersion,
+        expect: &Expect<RemoteVersion>,
+    ) -> Result<Option<String>, StepError> {
+        self.check_room()?;
+        let payload = self.payload(local, source).await?;
+        let (mut patience, mut again) = (Patience::default(), false);
+        loop {
+            let error = match self.sync.client.put(remote, source, expect, payload.clone()).await {
+                Ok(etag) => {
+                    if source.size <= WHOLE {
+                        self.moved_bytes(source.size);
+                    }
+                    return Ok(etag);
+                }
+                Err(error) => error,
+            };
+            // The first one may have arrived after we looked: then the second finds it there.
+            let unsure = error.may_have_arrived() || (again && matches!(error, ClientError::Changed(_)));
+            match self.look_after(local, remote, source, expect, &error, unsure).await? {
+                After::Arrived if unsure => {
+                    self.moved_bytes(source.size);
+                    return Ok(None);
+                }
+                After::AsBefore if error.may_have_arrived() => match patience.broken() {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(error.into()),
+                },
+                _ => return Err(error.into()),
+            }
+            again = true;
+        }
+    }
+
+    /// Looks what became of a PUT that failed, and removes the beginning of our own file.
+    async fn look_after(
+        &self,
+        local: &RelPath,
+        remote: &RelPath,
+        source: &LocalVersion,
+        expect: &Expect<RemoteVersion>,
+        error: &ClientError,
+        unsure: bool,
+    ) -> Result<After, StepError> {
+        let refused = matches!(error, ClientError::Changed(_) | ClientError::NotFound(_) | ClientError::Busy { .. });
+        if error.stops_everything() || (refused && !unsure) {
+            return Ok(After::Other);
+        }
+        // When even looking fails, the failure of the PUT is the one to be told.
+        let Ok(found) = self.sync.client.look(remote).await else { return Ok(After::Other) };
+        let Some(found) = found else {
+            return Ok(if matches!(expect, Expect::Absent) { After::AsBefore } else { After::Other });
+        };
+        if unsure && self.holds(remote, &found, source).await? {
+            return Ok(After::Arrived);
+        }
+        match expect {
+            Expect::Absent if self.is_ours(remote, source, &found, Sending { local, answered: None, was_free: true }).await => {
+                self.remove_remains(remote, found).await;
+                Ok(After::AsBefore)
+            }
+            Expect::Version(then) if found.unchanged_since(then) => Ok(After::AsBefore),
+            _ => Ok(After::Other),
+        }
+    }
+
+    /// Whether the service has these bytes at a path. Where it tells no checksum they are read back.
+    async fn holds(&self, remote: &RelPath, found: &RemoteVersion, source: &LocalVersion) -> Result<bool, StepError> {
+        if found.size != Some(source.size) {
+            return Ok(false);
+        }
+        Ok(match found.digests.agree(&source.digests.into()) {
+            Some(same) => same,
+            None => self.sync.remote_digests(remote, found).await? == source.digests,
+        })
+    }
+
+    /// The file that the plan was made from; another content is an error, before or while it is sent.
+    async fn payload(self: &Arc<Self>, path: &RelPath, version: &LocalVersion) -> Result<Payload, StepError> {
+        let (tree, path, version) = (self.sync.tree.clone(), path.clone(), *version);
+        if version.size <= WHOLE {
+            let read = blocking(move || Ok(read_whole(&tree, &path, &version))).await;
+            return Ok(Payload::Whole(read.map_err(|error| StepError::Refused(error.to_string()))??));
+        }
+        let execution = Arc::clone(self);
+        Ok(Payload::Pieces(
+            version.size,
+            Arc::new(move || {
+                let (pieces, receiver) = mpsc::channel(4);
+                let (tree, path) = (tree.clone(), path.clone());
+                tokio::task::spawn_blocking(move || {
+                    if let Err(error) = read_pieces(&tree, &path, &version, &pieces) {
+                        // The receiver is gone when the request ended first; it has its own error then.
+                        let _ = pieces.blocking_send(Err(error));
+                    }
+                });
+                // What is on its way counts, so that a large file does not look like a stop.
+                let execution = Arc::clone(&execution);
+                let count = move |piece: &io::Result<Bytes>| execution.moved_bytes(piece.as_ref().map_or(0, |piece| piece.len() as u64));
+                stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|piece| (piece, receiver)) })
+                    .inspect(count)
+                    .boxed()
+            }),
+        ))
+    }
+}
+
+/// A file of the version that the plan was made from, as far as its size and time tell.
+pub(super) fn open_source(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<std::fs::File, LibraryError> {
+    let Open { file, stat } = tree.open_file(path)?;
+    match (stat.size, stat.mtime) == (version.size, version.mtime) {
+        true => Ok(file),
+        false => Err(LibraryError::Changed(path.clone())),
+    }
+}
+
+fn read_whole(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<Bytes, LibraryError> {
+    let mut file = open_source(tree, path, version)?;
+    let mut bytes = Vec::with_capacity(version.size as usize + 1);
+    let read = file.by_ref().take(version.size + 1).read_to_end(&mut bytes);
+    read.map_err(|source| LibraryError::Io { path: path.to_string(), source })?;
+    if bytes.len() as u64 != version.size {
+        return Err(LibraryError::Changed(path.clone()));
+    }
+    Ok(bytes.into())
+}
+
+fn read_pieces(tree: &Tree, path: &RelPath, version: &LocalVersion, pieces: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
+    let mut file = open_source(tree, path, version).map_err(io::Error::other)?;
+    let mut hasher = Hasher::default();
+    let mut left = version.size;
+    while left > 0 {
+        let mut piece = vec![0; PIECE.min(left as usize)];
+        file.read_exact(&mut piece)?;
+        hasher.update(&piece);
+        left -= piece.len() as u64;
+        // The last piece goes out only when the whole was what was promised: a changed file becomes a short request, which no server takes.
+        if left == 0 && hasher.clone().finish() != version.digests {
+            return Err(io::Error::other(LibraryError::Changed(path.clone())));
+        }
+        if pieces.blocking_send(Ok(piece.into())).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

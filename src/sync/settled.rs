@@ -1,0 +1,48 @@
+//! Knowing without looking that there is nothing to do.
+
+use crate::store::changes::Changes;
+use crate::store::documents::RUNS;
+use crate::store::listed::{Listed, Settled};
+
+use super::Report;
+use super::observe::Observed;
+use super::run::{Sync, SyncError, blocking};
+
+impl Sync {
+    /// What a run depends on besides the service's listing, as it is now.
+    pub(super) async fn state(&self) -> Result<Settled, SyncError> {
+        let (store, sync) = (self.store.clone(), self.service.sync.clone());
+        blocking(move || {
+            let changes = Changes::open(&store.read()?)?;
+            // Another version may decide otherwise.
+            let settings = format!("{} {sync:?}", env!("CARGO_PKG_VERSION"));
+            Ok(Settled { library: (changes.epoch(), changes.latest()), settings })
+        })
+        .await
+    }
+
+    /// Whether an earlier run left nothing to do, and everything is as it was then.
+    pub(super) async fn is_settled(&self, state: &Settled) -> Result<bool, SyncError> {
+        let (store, service, state) = (self.store.clone(), self.service.id, state.clone());
+        blocking(move || Ok(Listed::read(&store.read()?, service)?.settled == Some(state))).await
+    }
+
+    /// This run left nothing to do.
+    pub(super) async fn settle(&self, state: Settled) -> Result<(), SyncError> {
+        let (store, service) = (self.store.clone(), self.service.id);
+        blocking(move || {
+            let listed = Listed { settled: Some(state), ..Listed::read(&store.read()?, service)? };
+            Ok(store.write_soon(move |tx| listed.write(tx, service))?)
+        })
+        .await
+    }
+
+    /// The report of a run that had nothing to do. What is left as it is has not changed either.
+    pub(super) async fn nothing_to_do(&self, observed: &Observed) -> Result<Report, SyncError> {
+        let (store, service) = (self.store.clone(), self.service.id.0.to_string());
+        let last: Option<Report> = blocking(move || Ok(RUNS.get(&store.read()?, &service)?)).await?;
+        let mut skipped = last.map(|last| last.skipped).unwrap_or_default();
+        skipped.extend(observed.unnamable.iter().filter(|noted| !skipped.contains(noted)).cloned().collect::<Vec<_>>());
+        Ok(Report { name: self.service.name.clone(), dry_run: self.options.dry_run, skipped, ..Report::default() })
+    }
+}
