@@ -89,7 +89,7 @@ impl Client {
                 && method == "MOVE"
                 && let Some(source) = source
             {
-                match self.after_move(from, to, source).await? {
+                match self.after_move(from, to, source).await {
                     Moved::Done => return Ok(()),
                     Moved::NotYet
                         if answered.is_err()

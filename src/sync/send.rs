@@ -15,6 +15,7 @@ use crate::types::{Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
 use super::execute::{Execution, StepError};
 use super::run::blocking;
 use super::upload::Sending;
+use super::ways::Way;
 
 /// Files up to this size are read into memory and sent in one piece.
 const WHOLE: u64 = 1 << 20;
@@ -40,14 +41,30 @@ impl Execution {
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
     ) -> Result<Option<String>, StepError> {
+        self.send_by(self.way()?, local, remote, source, expect).await
+    }
+
+    /// As [`Execution::send`], in a certain way.
+    pub(super) async fn send_by(
+        self: &Arc<Self>,
+        way: Way,
+        local: &RelPath,
+        remote: &RelPath,
+        source: &LocalVersion,
+        expect: &Expect<RemoteVersion>,
+    ) -> Result<Option<String>, StepError> {
         self.check_room()?;
-        if self.goes_in_chunks(source).await {
+        if way == Way::Chunks || self.goes_in_chunks(source).await {
             return self.send_in_chunks(local, remote, source, expect).await;
         }
+        let client = match way {
+            Way::FreshConnection => self.sync.client.on_fresh_connections()?,
+            _ => self.sync.client.clone(),
+        };
         let payload = self.payload(local, source).await?;
         let (mut patience, mut again) = (Patience::default(), false);
         loop {
-            let error = match self.sync.client.put(remote, source, expect, payload.clone()).await {
+            let error = match client.put(remote, source, expect, payload.clone()).await {
                 Ok(etag) => {
                     self.moved_bytes(source.size);
                     return Ok(etag);

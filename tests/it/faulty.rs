@@ -69,6 +69,8 @@ pub struct State {
     etags: bool,
     /// The fault concerns every file.
     everywhere: bool,
+    /// It concerns temporary names of ours as well.
+    temporary_too: bool,
 }
 
 /// A small WebDAV server with faults as data.
@@ -90,6 +92,7 @@ impl FaultyServer {
             puts: Vec::new(),
             etags: false,
             everywhere: false,
+            temporary_too: false,
         }));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
@@ -145,7 +148,11 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
     let path = target.strip_prefix("/dav/").unwrap_or_default().trim_end_matches('/').to_owned();
     let mut state = state.lock().unwrap();
     state.log.push(format!("{method} {path}"));
-    let fault = if state.everywhere || path.rsplit('/').next().unwrap().starts_with("bad") { state.fault } else { Fault::None };
+    let name = path.rsplit('/').next().unwrap();
+    let fault = match state.everywhere || name.starts_with("bad") || (state.temporary_too && name.starts_with(".twinlens-")) {
+        true => state.fault,
+        false => Fault::None,
+    };
     let mut out = stream;
     if state.answers.front().is_some_and(|(next, _)| *next == method)
         && let Some((_, text)) = state.answers.pop_front()
@@ -316,6 +323,7 @@ fn upload_fails_and_is_mended(fault: Fault, content: &str, reason: &str) {
     server.set(fault);
     // Without a tag nothing but the beginning of our own bytes is known to be ours.
     server.state().etags = fault == Fault::StoresOtherBytes;
+    server.state().temporary_too = true;
     let report = node.sync_expecting(1, &[]);
     assert_counts(&report, &[("uploaded", 1)]);
     assert_eq!(report["failed"][0]["path"], "bad.jpg", "{report:#}");
@@ -333,6 +341,22 @@ fn upload_fails_and_is_mended(fault: Fault, content: &str, reason: &str) {
 #[test]
 fn zero_bytes_stored() {
     upload_fails_and_is_mended(Fault::StoresNothingOfIt, "five!", "stored 0 of 5 bytes");
+}
+
+#[test]
+fn what_works_with_a_service_that_loses_files_is_found_and_remembered() {
+    let sandbox = Sandbox::new();
+    let (node, server) = (sandbox.node("n"), FaultyServer::start());
+    node.connect("svc", &server.url, &[]);
+    server.set(Fault::StoresNothingOfIt);
+    node.put("bad-1.jpg", "first");
+    assert_counts(&node.sync(), &[("uploaded", 1)]);
+    assert_eq!(server.state().files["bad-1.jpg"], b"first");
+    server.writes();
+    node.put("bad-2.jpg", "second");
+    assert_counts(&node.sync(), &[("uploaded", 1)]);
+    assert_eq!(server.state().files["bad-2.jpg"], b"second");
+    assert!(!server.writes().iter().any(|line| line == "PUT bad-2.jpg"), "the way that does not work was tried again");
 }
 
 #[test]
