@@ -57,9 +57,9 @@ pub enum Fault {
 
 pub struct State {
     fault: Fault,
-    /// The next requests with these methods are answered so (status and headers), and nothing is done.
+    /// The next requests that begin so (method and path) are answered so (status and headers), and nothing is done.
     pub answers: VecDeque<(&'static str, &'static str)>,
-    /// The next requests with these methods are carried out, but the answers are lost.
+    /// The next requests that begin so are carried out, but the answers are lost.
     pub lost: VecDeque<&'static str>,
     pub files: BTreeMap<String, Vec<u8>>,
     /// Every request: the method, a space, the path.
@@ -147,20 +147,21 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
     reader.read_exact(&mut body)?;
     let path = target.strip_prefix("/dav/").unwrap_or_default().trim_end_matches('/').to_owned();
     let mut state = state.lock().unwrap();
-    state.log.push(format!("{method} {path}"));
+    let asked = format!("{method} {path}");
+    state.log.push(asked.clone());
     let name = path.rsplit('/').next().unwrap();
     let fault = match state.everywhere || name.starts_with("bad") || (state.temporary_too && name.starts_with(".twinlens-")) {
         true => state.fault,
         false => Fault::None,
     };
     let mut out = stream;
-    if state.answers.front().is_some_and(|(next, _)| *next == method)
+    if state.answers.front().is_some_and(|(next, _)| asked.starts_with(next))
         && let Some((_, text)) = state.answers.pop_front()
     {
         out.write_all(format!("HTTP/1.1 {text}\r\nContent-Length: 0\r\n\r\n").as_bytes())?;
         return Ok(true);
     }
-    let lost = state.lost.front().is_some_and(|next| *next == method) && state.lost.pop_front().is_some();
+    let lost = state.lost.front().is_some_and(|next| asked.starts_with(next)) && state.lost.pop_front().is_some();
     let mut answer = |status: &str, extra: &str, body: &[u8], announced: usize| {
         if lost {
             return Ok(());
