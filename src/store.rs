@@ -9,8 +9,11 @@ mod db;
 
 pub mod baseline;
 pub mod changes;
+pub mod damage;
 pub mod documents;
+pub mod failures;
 pub mod folders;
+pub mod history;
 pub mod ids;
 pub mod index;
 pub mod kinds;

@@ -23,7 +23,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
         .admin_password(std::env::var("TWINLENS_ADMIN_PASSWORD").ok())
         .rules(Rules { read_only: args.read_only, finite_depth: args.finite_depth, public: args.public })
         .upkeep(UpkeepSettings { import_quiet: args.import_quiet.0, scan_interval: args.scan_interval.0 })
-        .care(CareSettings { keep_trash: args.care.trash_days.0 })
+        .care(CareSettings { keep_trash: args.care.trash_days.0, verify: args.care.verify_interval.0 })
         .open()
         .await?;
     let node = Arc::new(node);
@@ -74,5 +74,20 @@ pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+    })
+}
+
+/// Ends at the first SIGINT. The second one breaks the program off.
+pub(super) fn interrupt() -> Result<impl Future<Output = Result<(), Failure>>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |error: std::io::Error| Failure::unreachable(format!("signals cannot be waited for: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        interrupt.recv().await;
+        tokio::spawn(async move {
+            interrupt.recv().await;
+            std::process::exit(130);
+        });
+        Ok(())
     })
 }

@@ -45,13 +45,17 @@ impl Client {
     }
 
     /// What became of a MOVE that was answered with doubt, or not at all.
-    pub(super) async fn after_move(&self, from: &RelPath, to: &RelPath, source: &RemoteVersion) -> Moved {
-        // When even looking fails, the failure of the MOVE is the one to be told.
-        let (Ok(here), Ok(there)) = (self.look(from).await, self.look(to).await) else { return Moved::Unclear };
-        match (here, there) {
+    pub(super) async fn after_move(&self, from: &RelPath, to: &RelPath, source: &RemoteVersion) -> Result<Moved, ClientError> {
+        let look = async |path| match self.look(path).await {
+            // It has the name in another case, and answers about that one.
+            Err(ClientError::Outside(_)) => Ok(None),
+            found => found.map(Some),
+        };
+        let (Some(here), Some(there)) = (look(from).await?, look(to).await?) else { return Ok(Moved::Unclear) };
+        Ok(match (here, there) {
             (None, Some(there)) if there.size == source.size && there.digests.agree(&source.digests) != Some(false) => Moved::Done,
             (Some(here), None) if here.unchanged_since(source) => Moved::NotYet,
             _ => Moved::Unclear,
-        }
+        })
     }
 }

@@ -119,7 +119,10 @@ impl Client {
     pub(super) async fn call(&self, call: &Call) -> Result<Response, ClientError> {
         let mut patience = Patience::default();
         loop {
-            let entered = self.gate.enter(patience.deadline).await;
+            let entered = tokio::select! {
+                entered = self.gate.enter(patience.deadline) => entered,
+                () = self.flow.stopped() => return Err(ClientError::Stopped),
+            };
             let pass = entered.map_err(|ClosedFor(left)| ClientError::Busy { host: self.host(), seconds: left.as_secs().max(1) })?;
             let answered = self.once(call).await;
             let wait = match &answered {
@@ -156,7 +159,10 @@ impl Client {
                 Err(error) => error.to_string(),
             };
             tracing::info!(host = %self.host(), method = %call.method, %why, seconds = wait.as_secs_f32(), "a request is sent again");
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.flow.stopped() => return answered,
+            }
         }
     }
 

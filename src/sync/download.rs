@@ -110,6 +110,17 @@ impl Execution {
                 Err(error) => self.failed(&step, &error),
             }
         }
+        self.publish_group(ready, records, done).await?;
+        Ok(later)
+    }
+
+    /// Publishes fetched files together, each at its local path, where this must be now; records that and what else was done.
+    pub(super) async fn publish_group(
+        &self,
+        ready: Vec<(Step, Fetched, Expect<LocalVersion>)>,
+        mut records: Vec<Record>,
+        mut done: Vec<Step>,
+    ) -> Result<(), SyncError> {
         let mut versions = Vec::new();
         let mut group = Vec::new();
         for (step, Fetched { staged, version }, expect) in ready {
@@ -140,12 +151,15 @@ impl Execution {
                     records.push(Record::downloaded(&committed, &step.remote, version));
                     done.push(step);
                 }
-                Err(error) => self.failed(&step, &error.into()),
+                Err(error) => match error.into() {
+                    error if self.is_there_by_now(&step, &error).await => done.push(step),
+                    error => self.failed(&step, &error),
+                },
             }
         }
         self.sync.record(records).await?;
         done.iter().for_each(|step| self.finished(step, None));
-        Ok(later)
+        Ok(())
     }
 
     /// What becomes of a fetched file: nothing new, the same as one that is here, or a file to be published. `contents` are those that will be
@@ -318,7 +332,7 @@ pub(super) fn check(remote: &RelPath, source: &RemoteVersion, staged: &Staged, d
     Ok(())
 }
 
-fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
+pub(super) fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
     let mut staged = match staged {
         Some(staged) => staged,
         None => tree.stage()?,

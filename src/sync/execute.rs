@@ -16,12 +16,13 @@ use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath};
 
 use super::leftovers::Leftovers;
+use super::names::explained;
 use super::observe::Observed;
 use super::record::Record;
 use super::room::Room;
 use super::run::{Sync, SyncError};
 use super::ways::Ways;
-use super::{Noted, Report};
+use super::{Noted, Progress, Report};
 
 /// Uploads into one folder that are proven by one look at it.
 const UPLOADS_PER_PROOF: usize = 200;
@@ -58,8 +59,6 @@ pub(super) struct Execution {
     report: Mutex<Report>,
     /// Contents that downloads of this run found to be on the service, under names whose listing told nothing.
     found: Mutex<HashMap<ContentHash, RelPath>>,
-    /// One stack with a content at a time, where contents are known only once they are here.
-    turns: Mutex<HashMap<ContentHash, Arc<tokio::sync::Mutex<()>>>>,
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
     pub(super) room: Room,
@@ -72,6 +71,8 @@ pub(super) struct Execution {
 
 impl Execution {
     pub(super) fn new(sync: Arc<Sync>, observed: Observed, report: Report, plan: &Plan) -> Arc<Self> {
+        let bytes_total = plan.steps.iter().map(Step::bytes).sum();
+        sync.monitor.advance(Progress { files_total: plan.steps.len() as u64, bytes_total, ..Progress::default() });
         let permits = Semaphore::new(sync.options.parallel.max(1));
         Arc::new(Self {
             sync,
@@ -80,18 +81,17 @@ impl Execution {
             creating: tokio::sync::Mutex::default(),
             report: Mutex::new(report),
             found: Mutex::default(),
-            turns: Mutex::default(),
             fatal: Mutex::default(),
             room: Room::default(),
             ways: Ways::default(),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             files_total: plan.steps.len() as u64,
-            bytes_total: plan.steps.iter().map(Step::bytes).sum(),
+            bytes_total,
         })
     }
 
-    pub(super) async fn run(self: Arc<Self>, plan: Plan) -> Result<Report, SyncError> {
+    pub(super) async fn run(self: Arc<Self>, plan: Plan, late: Vec<Step>) -> Result<Report, SyncError> {
         let mut records = Vec::new();
         let (mut moves, mut blind, mut downloads, mut conflicts, mut deletes) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -121,6 +121,7 @@ impl Execution {
         self.by_date(unnamed).await?;
         let (fetched, sent) = tokio::join!(self.download_all(downloads), self.all(conflicts, uploads.into_values().collect()));
         fetched.and(sent)?;
+        self.upload_late(late).await?;
         if !deletes.is_empty() {
             self.sync.check_marker().await?;
         }
@@ -230,20 +231,30 @@ impl Execution {
         let files = self.files.fetch_add(1, Ordering::Relaxed) + 1;
         let service = self.sync.service.name.clone();
         let (verb, path) = (step.verb().to_owned(), step.local.to_string());
+        self.sync.monitor.finished(step, failure.as_deref());
         self.sync.events.publish(Event::Step { service, verb, path, failure });
         self.publish_progress(files, self.bytes.load(Ordering::Relaxed));
     }
 
     /// A step failed; it is in the report, and the next run tries again.
     pub(super) fn failed(&self, step: &Step, error: &StepError) {
+        if self.sync.monitor.stopped().is_some() {
+            // Broken off on purpose: it did not fail, it was not done.
+            return;
+        }
+        if let StepError::Client(ClientError::Unauthorized) = error {
+            self.count(|report| report.refused = true);
+        }
         let fatal = match error {
             StepError::Client(error) => error.stops_everything(),
             StepError::Library(LibraryError::Store(_)) | StepError::Run(_) => true,
             _ => false,
         };
         self.notice_room(error);
-        let reason = error.to_string();
-        if fatal {
+        let reason = explained(step, error);
+        if !fatal {
+            self.sync.monitor.failed(step, &reason);
+        } else {
             lock(&self.fatal).get_or_insert_with(|| reason.clone());
         }
         tracing::warn!(service = %self.sync.service.name, action = step.verb(), path = %step.local, %reason, "a step failed");
@@ -255,11 +266,6 @@ impl Execution {
     pub(super) fn moved_bytes(&self, count: u64) {
         let bytes = self.bytes.fetch_add(count, Ordering::Relaxed) + count;
         self.publish_progress(self.files.load(Ordering::Relaxed), bytes);
-    }
-
-    /// The turn for a content.
-    pub(super) fn turn_of(&self, content: ContentHash) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(lock(&self.turns).entry(content).or_default())
     }
 
     /// A file of the service turned out to hold this content.
@@ -275,11 +281,12 @@ impl Execution {
     fn publish_progress(&self, files: u64, bytes: u64) {
         let (files_total, bytes_total) = (self.files_total, self.bytes_total);
         let service = self.sync.service.name.clone();
+        self.sync.monitor.advance(Progress { files, files_total, bytes, bytes_total });
         self.sync.events.publish(Event::Progress { service, files, files_total, bytes, bytes_total });
     }
 
     pub(super) fn fatal(&self) -> Option<String> {
-        lock(&self.fatal).clone()
+        lock(&self.fatal).clone().or_else(|| self.sync.monitor.stopped().map(|stop| stop.text().to_owned()))
     }
 
     fn lock_report(&self) -> MutexGuard<'_, Report> {

@@ -66,7 +66,9 @@ impl Execution {
         loop {
             let error = match client.put(remote, source, expect, payload.clone()).await {
                 Ok(etag) => {
-                    self.moved_bytes(source.size);
+                    if source.size <= WHOLE {
+                        self.moved_bytes(source.size);
+                    }
                     return Ok(etag);
                 }
                 Err(error) => error,
@@ -103,16 +105,17 @@ impl Execution {
             return Ok(After::Other);
         }
         // When even looking fails, the failure of the PUT is the one to be told.
-        let Ok(found) = self.sync.client.look(remote).await else { return Ok(After::Other) };
-        let Some(found) = found else {
+        let Ok(found) = self.sync.client.find(remote).await else { return Ok(After::Other) };
+        // It may have given the name another spelling.
+        let Some((remote, found)) = &found else {
             return Ok(if matches!(expect, Expect::Absent) { After::AsBefore } else { After::Other });
         };
-        if unsure && self.holds(remote, &found, source).await? {
+        if unsure && self.holds(remote, found, source).await? {
             return Ok(After::Arrived);
         }
         match expect {
-            Expect::Absent if self.is_ours(remote, source, &found, Sending { local, answered: None, was_free: true }).await => {
-                self.remove_remains(remote, found).await;
+            Expect::Absent if self.is_ours(remote, source, found, Sending { local, answered: None, was_free: true }).await => {
+                self.remove_remains(remote, found.clone()).await;
                 Ok(After::AsBefore)
             }
             Expect::Version(then) if found.unchanged_since(then) => Ok(After::AsBefore),
@@ -132,12 +135,13 @@ impl Execution {
     }
 
     /// The file that the plan was made from; another content is an error, before or while it is sent.
-    async fn payload(&self, path: &RelPath, version: &LocalVersion) -> Result<Payload, StepError> {
+    async fn payload(self: &Arc<Self>, path: &RelPath, version: &LocalVersion) -> Result<Payload, StepError> {
         let (tree, path, version) = (self.sync.tree.clone(), path.clone(), *version);
         if version.size <= WHOLE {
             let read = blocking(move || Ok(read_whole(&tree, &path, &version))).await;
             return Ok(Payload::Whole(read.map_err(|error| StepError::Refused(error.to_string()))??));
         }
+        let execution = Arc::clone(self);
         Ok(Payload::Pieces(
             version.size,
             Arc::new(move || {
@@ -149,7 +153,12 @@ impl Execution {
                         let _ = pieces.blocking_send(Err(error));
                     }
                 });
-                stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|piece| (piece, receiver)) }).boxed()
+                // What is on its way counts, so that a large file does not look like a stop.
+                let execution = Arc::clone(&execution);
+                let count = move |piece: &io::Result<Bytes>| execution.moved_bytes(piece.as_ref().map_or(0, |piece| piece.len() as u64));
+                stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|piece| (piece, receiver)) })
+                    .inspect(count)
+                    .boxed()
             }),
         ))
     }

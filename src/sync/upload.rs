@@ -23,10 +23,15 @@ use super::record::Record;
 use super::run::{SyncError, blocking};
 use super::ways::Way;
 
+/// Names longer than this, in bytes, may be refused only while they are being written: Nextcloud adds some 28.
+const LONG: usize = 200;
 const PIECE: usize = 256 << 10;
 
+/// What the service has, under the name that it lists.
+pub(super) type Listed = (RelPath, RemoteVersion);
+
 /// What became of one file of a batch.
-enum Sent {
+pub(super) enum Sent {
     /// The service said that it took it, perhaps with an entity tag; not proven yet.
     Unproven(Option<String>),
     /// Proven already.
@@ -53,9 +58,11 @@ impl Execution {
         for step in steps {
             sending.push(async move {
                 let _permit = self.permits.acquire().await;
-                let sent =
-                    if self.fatal().is_some() || self.left_for_want_of_room(&step.local) { None } else { Some(self.upload(&step).await) };
-                (step, sent)
+                if self.fatal().is_some() || self.left_for_want_of_room(&step.local) {
+                    return (step, None);
+                }
+                let (step, sent) = self.upload_as_it_is(step).await;
+                (step, Some(sent))
             });
         }
         let (mut unproven, mut proven) = (Vec::new(), Vec::new());
@@ -97,7 +104,7 @@ impl Execution {
         let Some(first) = steps.first() else { return };
         let folder = first.remote.parent().unwrap_or_default();
         let worth_it = steps.len() > 1 && !self.has_more_members(&folder, steps.len() * 3);
-        let found: HashMap<RelPath, Result<Option<RemoteVersion>, ClientError>> = if worth_it {
+        let found: HashMap<RelPath, Result<Option<Listed>, ClientError>> = if worth_it {
             match self.sync.client.list(&folder).await {
                 Ok(listing) => {
                     let members = listing.unwrap_or_default().members.into_iter();
@@ -107,7 +114,11 @@ impl Execution {
                             Member::Folder(..) => None,
                         })
                         .collect();
-                    steps.iter().map(|step| (step.remote.clone(), Ok(there.remove(&step.remote)))).collect()
+                    let mut take = |path: &RelPath| {
+                        let mut forms = std::iter::once(path.clone()).chain(path.spellings());
+                        forms.find_map(|form| there.remove_entry(&form))
+                    };
+                    steps.iter().map(|step| (step.remote.clone(), Ok(take(&step.remote)))).collect()
                 }
                 Err(error) => steps.iter().map(|step| (step.remote.clone(), Err(error.clone()))).collect(),
             }
@@ -115,7 +126,7 @@ impl Execution {
             let paths: Vec<_> = steps.iter().map(|step| step.remote.clone()).collect();
             stream::iter(paths)
                 .map(|path| async move {
-                    let found = self.sync.client.look(&path).await;
+                    let found = self.sync.client.find(&path).await;
                     (path, found)
                 })
                 .buffer_unordered(self.sync.options.parallel)
@@ -127,7 +138,7 @@ impl Execution {
             let Action::Upload { source, expect } = &step.action else { continue };
             let was_free = matches!(expect, Expect::Absent);
             let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free };
-            match self.judge(&step.remote, source, found.remove(&step.remote).unwrap_or(Ok(None)), sending).await {
+            match self.judge(source, found.remove(&step.remote).unwrap_or(Ok(None)), sending).await {
                 Ok(proof) => proven.push((step, proof)),
                 Err(error) => match self.try_other_ways(&step, source, expect, error).await {
                     Ok(proof) => proven.push((step, proof)),
@@ -140,13 +151,12 @@ impl Execution {
     /// Proof, or the reason. What is wrong under a name that was free when we wrote to it is removed, if it is certainly ours.
     pub(super) async fn judge(
         &self,
-        path: &RelPath,
         sent: &LocalVersion,
-        found: Result<Option<RemoteVersion>, ClientError>,
+        found: Result<Option<Listed>, ClientError>,
         sending: Sending<'_>,
     ) -> Result<Verified, StepError> {
         let mut found = found?;
-        if let Some(version) = &mut found
+        if let Some((path, version)) = &mut found
             && version.digests.is_empty()
             && version.size == Some(sent.size)
             && let (Some(answered), Some(etag)) = (sending.answered, &version.etag)
@@ -155,20 +165,20 @@ impl Execution {
             // Somebody may have been at it since we were answered, and no checksum says: the bytes themselves must.
             version.digests = self.sync.remote_digests(path, version).await?.into();
         }
-        match verify::verify(path, sent, found.clone()) {
+        match verify::verify_listed(sent, found.clone()) {
             Ok(proof) => Ok(proof),
             Err(reason) => {
-                if let Some(found) = found.filter(|_| sending.was_free)
-                    && self.is_ours(path, sent, &found, sending).await
+                if let Some((path, found)) = found.filter(|_| sending.was_free)
+                    && self.is_ours(&path, sent, &found, sending).await
                 {
-                    self.remove_remains(path, found).await;
+                    self.remove_remains(&path, found).await;
                 }
                 Err(StepError::NotProven(reason))
             }
         }
     }
 
-    async fn upload(self: &Arc<Self>, step: &Step) -> Result<Sent, StepError> {
+    pub(super) async fn upload(self: &Arc<Self>, step: &Step) -> Result<Sent, StepError> {
         let Action::Upload { source, expect } = &step.action else {
             return Err(StepError::Refused("not an upload".into()));
         };
@@ -184,7 +194,13 @@ impl Execution {
             Expect::Version(_) if !self.is_node && !self.goes_in_chunks(source).await => {
                 self.replace(step, source, expect).await.map(Sent::Proven)
             }
-            _ => self.send(&step.local, &step.remote, source, expect).await.map(Sent::Unproven),
+            _ => match self.send(&step.local, &step.remote, source, expect).await {
+                // Some servers add to a name while it is being written, and so refuse to write what they can hold.
+                Err(StepError::Client(ClientError::Status { .. })) if step.remote.name().len() > LONG => {
+                    self.replace(step, source, expect).await.map(Sent::Proven)
+                }
+                sent => sent.map(Sent::Unproven),
+            },
         }
     }
 
@@ -226,8 +242,8 @@ impl Execution {
             }
             let there = now.map_or(Expect::Absent, Expect::Version);
             self.sync.client.rename(&temporary, &step.remote, proof.version(), &there).await?;
-            let found = self.sync.client.look(&step.remote).await?;
-            verify::verify(&step.remote, source, found).map_err(StepError::NotProven)
+            let found = self.sync.client.find(&step.remote).await?;
+            verify::verify_listed(source, found).map_err(StepError::NotProven)
         };
         let placed = put_in_place.await;
         if placed.is_err() {

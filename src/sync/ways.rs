@@ -90,8 +90,8 @@ impl Execution {
 
     async fn send_and_prove(self: &Arc<Self>, way: Way, step: &Step, source: &LocalVersion) -> Result<Verified, StepError> {
         let answered = self.send_by(way, &step.local, &step.remote, source, &Expect::Absent).await?;
-        let found = self.sync.client.look(&step.remote).await;
+        let found = self.sync.client.find(&step.remote).await;
         let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free: true };
-        self.judge(&step.remote, source, found, sending).await
+        self.judge(source, found, sending).await
     }
 }

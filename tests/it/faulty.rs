@@ -5,6 +5,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use twinlens::dav::href;
+use unicode_normalization::UnicodeNormalization as _;
+
 use crate::support::{Sandbox, assert_counts, assert_files};
 
 /// What is wrong with the server. Faults concern files whose names begin with `bad`.
@@ -71,6 +74,61 @@ pub struct State {
     everywhere: bool,
     /// It concerns temporary names of ours as well.
     temporary_too: bool,
+    pub names: Names,
+}
+
+/// What the server does with names.
+#[derive(Clone)]
+pub struct Names {
+    /// Stores them composed (NFC).
+    pub composes: bool,
+    /// Or decomposed (NFD).
+    pub decomposes: bool,
+    /// Does not tell upper from lower case.
+    pub folds_case: bool,
+    /// Ignores If-None-Match.
+    pub ignores_conditions: bool,
+    /// The status with which it refuses to PUT (true) or to have (false) a name.
+    pub refuses: fn(&str, bool) -> Option<&'static str>,
+    /// The capabilities of a Nextcloud.
+    pub capabilities: Option<&'static str>,
+    pub prefix: &'static str,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            composes: false,
+            decomposes: false,
+            folds_case: false,
+            ignores_conditions: false,
+            refuses: |_, _| None,
+            capabilities: None,
+            prefix: "/dav/",
+        }
+    }
+}
+
+impl State {
+    /// The name under which the server has, or would have, a path.
+    fn resolve(&self, path: &str) -> String {
+        let path: String = match (self.names.composes, self.names.decomposes) {
+            (true, _) => path.nfc().collect(),
+            (_, true) => path.nfd().collect(),
+            _ => path.to_owned(),
+        };
+        if !self.names.folds_case {
+            return path;
+        }
+        let mut found = String::new();
+        for name in path.split('/') {
+            let wanted = format!("{found}{name}");
+            let begins = |file: &&String| file.get(..wanted.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(&wanted));
+            let ends = |file: &&String| file.len() == wanted.len() || file.as_bytes()[wanted.len()] == b'/';
+            found = self.files.keys().filter(begins).find(ends).map_or(wanted.clone(), |file| file[..wanted.len()].to_owned()) + "/";
+        }
+        found.trim_end_matches('/').to_owned()
+    }
 }
 
 /// A small WebDAV server with faults as data.
@@ -93,6 +151,7 @@ impl FaultyServer {
             etags: false,
             everywhere: false,
             temporary_too: false,
+            names: Names::default(),
         }));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
@@ -145,8 +204,10 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
     }
     let mut body = vec![0; headers.get("content-length").map_or(0, |length| length.parse().unwrap())];
     reader.read_exact(&mut body)?;
-    let path = target.strip_prefix("/dav/").unwrap_or_default().trim_end_matches('/').to_owned();
     let mut state = state.lock().unwrap();
+    let prefix = state.names.prefix;
+    let decoded = |href: &str| href::decode(href.split_once(prefix).map_or("", |(_, path)| path)).unwrap().trim_end_matches('/').to_owned();
+    let path = state.resolve(&decoded(&target));
     let asked = format!("{method} {path}");
     state.log.push(asked.clone());
     let name = path.rsplit('/').next().unwrap();
@@ -170,12 +231,19 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
         out.write_all(body)
     };
     match method.as_str() {
+        "GET" if target.starts_with("/ocs/v1.php/cloud/capabilities?format=json") && state.names.capabilities.is_some() => {
+            let body = state.names.capabilities.unwrap();
+            answer("200 OK", "Content-Type: application/json\r\n", body.as_bytes(), body.len())?;
+        }
+        "PUT" | "MKCOL" if path.split('/').find_map(|name| (state.names.refuses)(name, true)).is_some() => {
+            answer(path.split('/').find_map(|name| (state.names.refuses)(name, true)).unwrap(), "", b"", 0)?;
+        }
         "PUT" => {
             if !path.contains("twinlens-probe-") {
                 state.puts.push(headers.clone());
             }
             let exists = state.files.contains_key(&path);
-            if headers.get("if-none-match").is_some_and(|value| value == "*") && exists {
+            if headers.get("if-none-match").is_some_and(|value| value == "*") && exists && !state.names.ignores_conditions {
                 answer("412 Precondition Failed", "", b"", 0)?;
                 return Ok(!lost);
             }
@@ -214,7 +282,11 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
             answer("204 No Content", "", b"", 0)?;
         }
         "MOVE" => {
-            let target = headers["destination"].split_once("/dav/").unwrap().1.to_owned();
+            let target = state.resolve(&decoded(&headers["destination"]));
+            if let Some(status) = (state.names.refuses)(target.rsplit('/').next().unwrap(), false) {
+                answer(status, "", b"", 0)?;
+                return Ok(true);
+            }
             match state.files.remove(&path) {
                 Some(content) => {
                     state.files.insert(target, content);
@@ -252,6 +324,7 @@ fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
         _ => {}
     }
     let mut body = "<d:multistatus xmlns:d='DAV:' xmlns:oc='http://owncloud.org/ns'>".to_owned();
+    let prefix_of_all = state.names.prefix;
     let folder = |path: &str| {
         if state.fault == Fault::TellsNothingOfFolder && path == "sub/" {
             return "<d:response><d:href>/dav/sub/</d:href><d:propstat><d:prop><d:resourcetype/></d:prop><d:status>HTTP/1.1 403 Forbidden</d:status>\
@@ -259,8 +332,9 @@ fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
                 .to_owned();
         }
         format!(
-            "<d:response><d:href>/dav/{path}</d:href><d:propstat><d:prop><d:resourcetype><d:collection/></d:resourcetype></d:prop>\
-             <d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
+            "<d:response><d:href>{prefix_of_all}{}</d:href><d:propstat><d:prop><d:resourcetype><d:collection/></d:resourcetype></d:prop>\
+             <d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>",
+            href::encode_text(path)
         )
     };
     let file = |path: &str, content: &[u8]| {
@@ -277,9 +351,10 @@ fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
         // No entity tag at all: some servers have none.
         let sha1: String = sha1::Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
         format!(
-            "<d:response><d:href>/dav/{path}</d:href><d:propstat><d:prop><d:resourcetype/><d:getcontentlength>{}</d:getcontentlength>{}\
+            "<d:response><d:href>{prefix_of_all}{}</d:href><d:propstat><d:prop><d:resourcetype/><d:getcontentlength>{}</d:getcontentlength>{}\
              <oc:checksums><oc:checksum>SHA1:{sha1}</oc:checksum></oc:checksums></d:prop><d:status>HTTP/1.1 200 OK</d:status>\
              </d:propstat></d:response>",
+            href::encode_text(path),
             if state.fault == Fault::ListsEmptyWithChecksum { 0 } else { content.len() },
             if state.etags { "<d:getetag>\"only-one\"</d:getetag>" } else { "" }
         )
