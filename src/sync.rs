@@ -36,6 +36,7 @@ mod settled;
 mod stream;
 mod upload;
 mod walk;
+mod ways;
 
 pub use conflicts::{Conflict, CopyName, Version, conflicts};
 pub use marker::{Overlap, leads_to};

@@ -44,6 +44,7 @@ impl std::fmt::Debug for Endpoint {
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    tls: Arc<rustls::ClientConfig>,
     /// Ends with a slash.
     base: Url,
     /// The decoded path of `base`, with the slash.
@@ -80,20 +81,12 @@ impl Client {
         let shown = tls::Shown::default();
         let failed = |reason: String| ClientError::Tls { host: host_of(&base), reason };
         let tls = tls::config(endpoint.fingerprint, Arc::clone(&shown)).map_err(|error| failed(error.to_string()))?;
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("twinlens/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .pool_max_idle_per_host(32)
-            .tcp_nodelay(true)
-            .tls_backend_preconfigured(tls)
-            .build()
-            .map_err(|error| failed(error.to_string()))?;
+        let http = build(&tls, 32).map_err(|error| failed(error.to_string()))?;
         let authorization = (!endpoint.user.is_empty()).then(|| basic(&endpoint.user, &endpoint.password)).flatten();
         let base_path = decoded_path(&base)?;
         let user = endpoint.user.as_str().into();
         let (requests, gate, can) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { http, base, base_path, authorization, shown, flow: Flow::default(), requests, gate, user, can })
+        Ok(Self { http, tls: tls.into(), base, base_path, authorization, shown, flow: Flow::default(), requests, gate, user, can })
     }
 
     /// The same, with its transfers passing through `flow`.
@@ -116,6 +109,12 @@ impl Client {
     pub(super) fn rooted_at(&self, base: Url) -> Result<Self, ClientError> {
         let base_path = decoded_path(&base)?;
         Ok(Self { base, base_path, ..self.clone() })
+    }
+
+    /// The same, but each request goes over a connection of its own.
+    pub fn on_fresh_connections(&self) -> Result<Self, ClientError> {
+        let http = build(&self.tls, 0).map_err(|error| ClientError::Tls { host: self.host(), reason: error.to_string() })?;
+        Ok(Self { http, ..self.clone() })
     }
 
     /// Host and port, for messages.
@@ -216,6 +215,18 @@ impl Client {
             _ => ClientError::Tls { host, reason: error.to_string() },
         }
     }
+}
+
+/// A client that keeps so many idle connections.
+fn build(tls: &rustls::ClientConfig, idle: usize) -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .user_agent(concat!("twinlens/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .pool_max_idle_per_host(idle)
+        .tcp_nodelay(true)
+        .tls_backend_preconfigured(tls.clone())
+        .build()
 }
 
 /// The TLS error somewhere below another. An `io::Error` hides what it wraps from `source`.

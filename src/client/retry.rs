@@ -119,7 +119,10 @@ impl Client {
     pub(super) async fn call(&self, call: &Call) -> Result<Response, ClientError> {
         let mut patience = Patience::default();
         loop {
-            let entered = self.gate.enter(patience.deadline).await;
+            let entered = tokio::select! {
+                entered = self.gate.enter(patience.deadline) => entered,
+                () = self.flow.stopped() => return Err(ClientError::Stopped),
+            };
             let pass = entered.map_err(|ClosedFor(left)| ClientError::Busy { host: self.host(), seconds: left.as_secs().max(1) })?;
             let answered = self.once(call).await;
             let wait = match &answered {

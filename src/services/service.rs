@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate};
 use crate::reconcile::{Deletes, Policy};
-use crate::store::documents::{self, CAUTIOUS, MET, RUNS, SCHEDULE, SERVICES};
+use crate::store::documents::{self, CAUTIOUS, MET, RUNS, SCHEDULE, SERVICES, UPLOAD_WAYS};
 use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote};
 use crate::types::{RelPath, ServiceId};
 
@@ -246,6 +246,7 @@ impl Services {
             history::clear(tx, id)?;
             kinds::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
+            UPLOAD_WAYS.remove(tx, &id.0.to_string())?;
             CAUTIOUS.remove(tx, &id.0.to_string())?;
             SCHEDULE.remove(tx, &id.0.to_string())?;
             MET.remove(tx, &id.0.to_string())?;

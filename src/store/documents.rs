@@ -35,9 +35,11 @@ pub(super) const LISTED: Documents = Documents(TableDefinition::new("listed"));
 
 /// What is known of the library behind each service, by the service's id.
 pub const MET: Documents = Documents(TableDefinition::new("met"));
+/// How uploads work with a service, where the usual way does not; by the service's id.
+pub const UPLOAD_WAYS: Documents = Documents(TableDefinition::new("upload_ways"));
 
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
-    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, MET, DAMAGE, PASSES, CAUTIOUS, SCHEDULE] {
+    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, MET, DAMAGE, PASSES, CAUTIOUS, SCHEDULE, UPLOAD_WAYS] {
         tx.open_table(documents.0)?;
     }
     Ok(())

@@ -128,8 +128,8 @@ impl Execution {
             };
             let unsure = error.may_have_arrived() || again;
             if unsure
-                && let Ok(Some(found)) = self.sync.client.look(remote).await
-                && self.holds(remote, &found, source).await?
+                && let Ok(Some((there, found))) = self.sync.client.find(remote).await
+                && self.holds(&there, &found, source).await?
             {
                 return Ok(None);
             }

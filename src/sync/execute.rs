@@ -21,6 +21,7 @@ use super::observe::Observed;
 use super::record::Record;
 use super::room::Room;
 use super::run::{Sync, SyncError};
+use super::ways::Ways;
 use super::{Noted, Progress, Report};
 
 /// Uploads into one folder that are proven by one look at it.
@@ -61,6 +62,7 @@ pub(super) struct Execution {
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
     pub(super) room: Room,
+    pub(super) ways: Ways,
     files: AtomicU64,
     bytes: AtomicU64,
     files_total: u64,
@@ -81,6 +83,7 @@ impl Execution {
             found: Mutex::default(),
             fatal: Mutex::default(),
             room: Room::default(),
+            ways: Ways::default(),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             files_total: plan.steps.len() as u64,

@@ -15,6 +15,7 @@ use crate::types::{Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
 use super::execute::{Execution, StepError};
 use super::run::blocking;
 use super::upload::Sending;
+use super::ways::Way;
 
 /// Files up to this size are read into memory and sent in one piece.
 pub(super) const WHOLE: u64 = 1 << 20;
@@ -40,14 +41,30 @@ impl Execution {
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
     ) -> Result<Option<String>, StepError> {
+        self.send_by(self.way()?, local, remote, source, expect).await
+    }
+
+    /// As [`Execution::send`], in a certain way.
+    pub(super) async fn send_by(
+        self: &Arc<Self>,
+        way: Way,
+        local: &RelPath,
+        remote: &RelPath,
+        source: &LocalVersion,
+        expect: &Expect<RemoteVersion>,
+    ) -> Result<Option<String>, StepError> {
         self.check_room()?;
-        if self.goes_in_chunks(source).await {
+        if way == Way::Chunks || self.goes_in_chunks(source).await {
             return self.send_in_chunks(local, remote, source, expect).await;
         }
+        let client = match way {
+            Way::FreshConnection => self.sync.client.on_fresh_connections()?,
+            _ => self.sync.client.clone(),
+        };
         let payload = self.payload(local, source).await?;
         let (mut patience, mut again) = (Patience::default(), false);
         loop {
-            let error = match self.sync.client.put(remote, source, expect, payload.clone()).await {
+            let error = match client.put(remote, source, expect, payload.clone()).await {
                 Ok(etag) => {
                     if source.size <= WHOLE {
                         self.moved_bytes(source.size);
@@ -88,16 +105,17 @@ impl Execution {
             return Ok(After::Other);
         }
         // When even looking fails, the failure of the PUT is the one to be told.
-        let Ok(found) = self.sync.client.look(remote).await else { return Ok(After::Other) };
-        let Some(found) = found else {
+        let Ok(found) = self.sync.client.find(remote).await else { return Ok(After::Other) };
+        // It may have given the name another spelling.
+        let Some((remote, found)) = &found else {
             return Ok(if matches!(expect, Expect::Absent) { After::AsBefore } else { After::Other });
         };
-        if unsure && self.holds(remote, &found, source).await? {
+        if unsure && self.holds(remote, found, source).await? {
             return Ok(After::Arrived);
         }
         match expect {
-            Expect::Absent if self.is_ours(remote, source, &found, Sending { local, answered: None, was_free: true }).await => {
-                self.remove_remains(remote, found).await;
+            Expect::Absent if self.is_ours(remote, source, found, Sending { local, answered: None, was_free: true }).await => {
+                self.remove_remains(remote, found.clone()).await;
                 Ok(After::AsBefore)
             }
             Expect::Version(then) if found.unchanged_since(then) => Ok(After::AsBefore),

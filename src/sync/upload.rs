@@ -22,6 +22,7 @@ use super::Noted;
 use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::{SyncError, blocking};
+use super::ways::Way;
 
 /// Names longer than this, in bytes, may be refused only while they are being written: Nextcloud adds some 28.
 const LONG: usize = 200;
@@ -158,7 +159,10 @@ impl Execution {
             let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free };
             match self.judge(source, found.remove(&step.remote).unwrap_or(Ok(None)), sending).await {
                 Ok(proof) => proven.push((step, proof)),
-                Err(error) => self.failed(&step, &error),
+                Err(error) => match self.try_other_ways(&step, source, expect, error).await {
+                    Ok(proof) => proven.push((step, proof)),
+                    Err(error) => self.failed(&step, &error),
+                },
             }
         }
     }
@@ -209,6 +213,7 @@ impl Execution {
         }
         self.ensure_folder(&step.remote.parent().unwrap_or_default()).await?;
         match expect {
+            Expect::Absent if self.way()? == Way::TemporaryName => self.replace(step, source, expect).await.map(Sent::Proven),
             // In pieces it is put together aside, and takes the place at once.
             Expect::Version(_) if !self.is_node && !self.goes_in_chunks(source).await => {
                 self.replace(step, source, expect).await.map(Sent::Proven)

@@ -60,9 +60,9 @@ pub enum Fault {
 
 pub struct State {
     fault: Fault,
-    /// The next requests with these methods are answered so (status and headers), and nothing is done.
+    /// The next requests that begin so (method and path) are answered so (status and headers), and nothing is done.
     pub answers: VecDeque<(&'static str, &'static str)>,
-    /// The next requests with these methods are carried out, but the answers are lost.
+    /// The next requests that begin so are carried out, but the answers are lost.
     pub lost: VecDeque<&'static str>,
     pub files: BTreeMap<String, Vec<u8>>,
     /// Every request: the method, a space, the path.
@@ -72,6 +72,8 @@ pub struct State {
     etags: bool,
     /// The fault concerns every file.
     everywhere: bool,
+    /// It concerns temporary names of ours as well.
+    temporary_too: bool,
     pub names: Names,
 }
 
@@ -148,6 +150,7 @@ impl FaultyServer {
             puts: Vec::new(),
             etags: false,
             everywhere: false,
+            temporary_too: false,
             names: Names::default(),
         }));
         let shared = Arc::clone(&state);
@@ -205,16 +208,21 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
     let prefix = state.names.prefix;
     let decoded = |href: &str| href::decode(href.split_once(prefix).map_or("", |(_, path)| path)).unwrap().trim_end_matches('/').to_owned();
     let path = state.resolve(&decoded(&target));
-    state.log.push(format!("{method} {path}"));
-    let fault = if state.everywhere || path.rsplit('/').next().unwrap().starts_with("bad") { state.fault } else { Fault::None };
+    let asked = format!("{method} {path}");
+    state.log.push(asked.clone());
+    let name = path.rsplit('/').next().unwrap();
+    let fault = match state.everywhere || name.starts_with("bad") || (state.temporary_too && name.starts_with(".twinlens-")) {
+        true => state.fault,
+        false => Fault::None,
+    };
     let mut out = stream;
-    if state.answers.front().is_some_and(|(next, _)| *next == method)
+    if state.answers.front().is_some_and(|(next, _)| asked.starts_with(next))
         && let Some((_, text)) = state.answers.pop_front()
     {
         out.write_all(format!("HTTP/1.1 {text}\r\nContent-Length: 0\r\n\r\n").as_bytes())?;
         return Ok(true);
     }
-    let lost = state.lost.front().is_some_and(|next| *next == method) && state.lost.pop_front().is_some();
+    let lost = state.lost.front().is_some_and(|next| asked.starts_with(next)) && state.lost.pop_front().is_some();
     let mut answer = |status: &str, extra: &str, body: &[u8], announced: usize| {
         if lost {
             return Ok(());
@@ -391,6 +399,7 @@ fn upload_fails_and_is_mended(fault: Fault, content: &str, reason: &str) {
     server.set(fault);
     // Without a tag nothing but the beginning of our own bytes is known to be ours.
     server.state().etags = fault == Fault::StoresOtherBytes;
+    server.state().temporary_too = true;
     let report = node.sync_expecting(1, &[]);
     assert_counts(&report, &[("uploaded", 1)]);
     assert_eq!(report["failed"][0]["path"], "bad.jpg", "{report:#}");
@@ -408,6 +417,22 @@ fn upload_fails_and_is_mended(fault: Fault, content: &str, reason: &str) {
 #[test]
 fn zero_bytes_stored() {
     upload_fails_and_is_mended(Fault::StoresNothingOfIt, "five!", "stored 0 of 5 bytes");
+}
+
+#[test]
+fn what_works_with_a_service_that_loses_files_is_found_and_remembered() {
+    let sandbox = Sandbox::new();
+    let (node, server) = (sandbox.node("n"), FaultyServer::start());
+    node.connect("svc", &server.url, &[]);
+    server.set(Fault::StoresNothingOfIt);
+    node.put("bad-1.jpg", "first");
+    assert_counts(&node.sync(), &[("uploaded", 1)]);
+    assert_eq!(server.state().files["bad-1.jpg"], b"first");
+    server.writes();
+    node.put("bad-2.jpg", "second");
+    assert_counts(&node.sync(), &[("uploaded", 1)]);
+    assert_eq!(server.state().files["bad-2.jpg"], b"second");
+    assert!(!server.writes().iter().any(|line| line == "PUT bad-2.jpg"), "the way that does not work was tried again");
 }
 
 #[test]
