@@ -259,10 +259,12 @@ impl Collector {
         let (may_move, keep_names) = (self.may_move(side), self.policy.keep_names);
         let mut gone = Finder::default();
         self.gone[o].iter().enumerate().for_each(|(at, item)| gone.insert(&item.agreed(), at));
-        let mut looks: HashMap<Look, usize> = HashMap::new();
+        let mut looks: HashMap<Look, Vec<usize>> = HashMap::new();
         if origin == Side::Remote {
             let look = |item: &Item| Look::of(item.base.as_ref()?.remote.as_ref()?).filter(|_| !item.agreed().is_empty());
-            looks.extend(self.gone[o].iter().enumerate().filter_map(|(at, item)| Some((look(item)?, at))));
+            for (at, look) in self.gone[o].iter().enumerate().filter_map(|(at, item)| Some((at, look(item)?))) {
+                looks.entry(look).or_default().push(at);
+            }
         }
         let mut edited = Finder::default();
         let deleted = |item: &Item| item.held(origin).is_none();
@@ -271,7 +273,12 @@ impl Collector {
         for new in list {
             let digests = new.digests(origin);
             let known = !digests.is_empty();
-            let by_look = || new.there.as_ref().filter(|_| !known && may_move).and_then(|there| looks.remove(&Look::of(there)?));
+            let by_look = || {
+                let alike = looks.get_mut(&Look::of(new.there.as_ref().filter(|_| !known && may_move)?)?)?;
+                // Of files that look alike the one of the same name: a whole folder may have been renamed.
+                let namesake = alike.iter().position(|&at| self.gone[o].get(at).is_some_and(|old| old.remote.name() == new.remote.name()));
+                (!alike.is_empty()).then(|| alike.swap_remove(namesake.unwrap_or(0)))
+            };
             if let Some(old) = gone.take_if(&digests, |_| true).or_else(by_look).and_then(|at| self.gone[o].get_mut(at)) {
                 // Where names here are not the service's, a file keeps the one that it has there.
                 let may_move = may_move && (keep_names || old.local == old.remote);
