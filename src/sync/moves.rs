@@ -78,11 +78,11 @@ impl Execution {
                 }
                 self.ensure_folder(&step.remote.parent().unwrap_or_default()).await?;
                 self.rename_there(from, &step.remote, Named::File(&now), &Held::expect_there(replaces.as_deref())).await?;
-                let found = self.sync.client.look(&step.remote).await?;
+                let found = self.sync.client.find(&step.remote).await?;
                 match agreed {
                     Some(agreed) => Record::renamed(&step.local, &step.remote, Base::clone(agreed)),
                     None => {
-                        let proof = verify::verify(&step.remote, local, found).map_err(StepError::NotProven)?;
+                        let proof = verify::verify_listed(local, found).map_err(StepError::NotProven)?;
                         Record::uploaded(&step.local, *local, &proof)
                     }
                 }
@@ -158,7 +158,7 @@ impl Execution {
         for step in files {
             let Action::Move { base, local, remote, .. } = &step.action else { continue };
             let record = match side {
-                Side::Remote => verify::verify(&step.remote, local, found.get(&step.remote).cloned())
+                Side::Remote => verify::verify_listed(local, listed(&found, &step.remote))
                     .map(|proof| Record::uploaded(&step.local, *local, &proof))
                     .map_err(StepError::NotProven),
                 Side::Local => adopted(step, local, remote),
@@ -271,13 +271,13 @@ impl Execution {
         local: &LocalVersion,
     ) -> Result<Verified, StepError> {
         self.sync.client.copy(from, to, source).await?;
-        let found = self.sync.client.look(to).await?;
-        match verify::verify(to, local, found.clone()) {
+        let found = self.sync.client.find(to).await?;
+        match verify::verify_listed(local, found.clone()) {
             Ok(proof) => Ok(proof),
             Err(reason) => {
                 // The name was free, or the service would have refused.
-                if let Some(found) = found {
-                    self.remove_copy(to, found).await;
+                if let Some((to, found)) = found {
+                    self.remove_copy(&to, found).await;
                 }
                 Err(StepError::NotProven(reason))
             }
@@ -296,8 +296,8 @@ impl Execution {
             self.unchanged(&step.remote, version).await?;
         }
         self.sync.client.rename(between, &step.remote, copied.version(), &Held::expect_there(Some(there))).await?;
-        let found = self.sync.client.look(&step.remote).await?;
-        verify::verify(&step.remote, local, found).map_err(StepError::NotProven)
+        let found = self.sync.client.find(&step.remote).await?;
+        verify::verify_listed(local, found).map_err(StepError::NotProven)
     }
 
     async fn remove_copy(&self, path: &RelPath, found: RemoteVersion) {
@@ -353,6 +353,12 @@ fn rename_here(tree: &Tree, from: &RelPath, to: &RelPath, expect: Expect<LocalVe
 fn adopted(step: &Step, local: &LocalVersion, remote: &RemoteVersion) -> Result<Record, StepError> {
     let record = Record::adopted(&step.local, *local, &step.remote, remote.clone());
     record.ok_or_else(|| StepError::Refused("its digest is not known; it was renamed, and is looked at again next time".into()))
+}
+
+/// What a look at the service found under any form of a name.
+fn listed(found: &BTreeMap<RelPath, RemoteVersion>, path: &RelPath) -> Option<(RelPath, RemoteVersion)> {
+    let mut forms = std::iter::once(path.clone()).chain(path.spellings());
+    forms.find_map(|form| found.get_key_value(&form)).map(|(path, version)| (path.clone(), version.clone()))
 }
 
 /// Whether a service answered that it does not do such requests.

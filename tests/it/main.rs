@@ -21,6 +21,7 @@ mod keep_names;
 mod layers;
 mod listing;
 mod moves;
+mod names;
 mod paths;
 mod peers;
 mod plain;
