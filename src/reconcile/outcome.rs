@@ -430,7 +430,7 @@ impl<T: Clone + Eq + Hash> Finder<T> {
     /// The things with this content that were not taken, in the order in which they were inserted.
     pub(super) fn all(&self, digests: &KnownDigests) -> impl Iterator<Item = &T> {
         let lists = KnownKey::of(digests).filter_map(|key| self.by_digest.get(&key));
-        lists.flat_map(|list| list).filter(|thing| !self.taken.contains(*thing))
+        lists.flatten().filter(|thing| !self.taken.contains(*thing))
     }
 
     /// Finds one and does not find it again.
