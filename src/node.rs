@@ -10,9 +10,11 @@ mod conflicts;
 mod control;
 mod failure;
 mod operations;
+mod restored;
 mod start;
 mod tombstones;
 mod upkeep;
+mod verify;
 
 pub use care::{Care, TRASH_DAYS};
 pub use caretaker::CareSettings;

@@ -5,6 +5,7 @@
 //! - no step depends on the memory of an earlier run: after a crash the next run looks again and adopts what is equal;
 //! - one failing file never stops another; what failed, was skipped or conflicted is in the [`Report`] with its path and reason.
 
+mod chunks;
 mod conflicts;
 mod download;
 mod execute;
@@ -13,12 +14,15 @@ mod goals;
 mod kinds;
 mod leftovers;
 mod marker;
+mod mend;
 mod merge;
 mod moves;
+mod names;
 mod naming;
 mod observe;
 mod record;
 mod report;
+mod resume;
 mod room;
 mod run;
 mod send;
@@ -30,5 +34,6 @@ mod walk;
 
 pub use conflicts::{Conflict, CopyName, Version, conflicts};
 pub use marker::{Overlap, leads_to};
+pub use mend::mend;
 pub use report::{HeldBack, Noted, PlannedStep, Report};
 pub use run::{Options, Sync, SyncError};

@@ -128,6 +128,9 @@ fn status(answer: &Value) -> String {
         Some(url) => writeln!(text, "serving   {url}"),
         None => writeln!(text, "serving   no"),
     };
+    for file in answer["damaged"].as_array().into_iter().flatten() {
+        let _ = writeln!(text, "damaged   {}, found {}; see `twinlens index --verify`", string(file, "path"), string(file, "since"));
+    }
     for service in answer["services"].as_array().into_iter().flatten() {
         let sync = if service["on"] == true { "on" } else { "off" };
         let _ = writeln!(text, "service   {}  {}  sync {sync}", string(service, "name"), string(service, "url"));

@@ -127,7 +127,7 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
         Cmd::Service(ServiceCmd::Remove { name }) => Command::ServiceRemove { name },
         Cmd::Service(ServiceCmd::Sync(args)) => Command::ServiceSync { change: args.change(), name: args.name },
         Cmd::Sync(args) => Command::Sync(SyncRequest { names: args.names, dry_run: args.dry_run, force: args.force }),
-        Cmd::Index => Command::Index,
+        Cmd::Index(index) => index.command(),
         Cmd::Status => Command::Status,
         Cmd::Trash(trash) => Command::Care(trash.care()),
         Cmd::Conflicts(conflicts) => Command::Care(conflicts.care()),

@@ -10,7 +10,7 @@ use crate::store::documents::RUNS;
 use crate::sync::{Options, Overlap, Report, Sync, leads_to};
 use crate::types::RelPath;
 
-use super::{Failure, NewService, NewUser, Node, SyncChange, SyncRequest};
+use super::{Failure, NewService, NewUser, Node, SyncChange, SyncRequest, restored};
 
 /// Longest interval between runs: a week.
 const INTERVAL_LIMIT: u32 = 7 * 24 * 60;
@@ -195,11 +195,16 @@ impl Node {
             .collect()
     }
 
-    async fn sync_one(&self, service: Service, options: Options) -> Result<Report, Failure> {
+    async fn sync_one(&self, mut service: Service, options: Options) -> Result<Report, Failure> {
         let library = self.library()?;
+        let (id, careful) = (service.id, restored::carefully(&self.store, &mut service)?);
         let client = self.services.client(&service.name)?;
         let sync = Sync::new(library, self.store.clone(), client, service, options, self.events.clone())?;
-        Ok(sync.run().await?)
+        let mut report = sync.run().await?;
+        if careful {
+            restored::looked(&self.store, id, &mut report)?;
+        }
+        Ok(report)
     }
 
     /// Brings the index up to date with the disk.
@@ -233,12 +238,15 @@ impl Node {
             Ok((files, rows.collect::<Vec<_>>()))
         })
         .await?;
+        let (damaged, verified) = self.health().await?;
         Ok(json!({
             "library": self.library_path().map(|path| path.display().to_string()),
             "files": files,
             "url": self.url(),
             "public": self.is_public(),
             "services": runs,
+            "damaged": damaged,
+            "verified": verified,
         }))
     }
 

@@ -21,6 +21,7 @@ use crate::types::{LibraryId, ServiceId};
 use super::caretaker::Caretaker;
 use super::control::ControlServer;
 use super::operations::blocking;
+use super::restored::look_back;
 use super::upkeep::Upkeep;
 use super::{CareSettings, Control, Failure, UpkeepSettings};
 
@@ -112,6 +113,7 @@ impl Builder {
             import_path: pick(self.import, remembered.import),
             data: self.data,
             library: OnceLock::new(),
+            opening: Mutex::default(),
             logins: Logins::new(users.clone())?.closed(self.rules.public),
             users,
             services: Services::new(store.clone(), key),
@@ -136,6 +138,7 @@ pub struct Node {
     library_path: Option<PathBuf>,
     import_path: Option<PathBuf>,
     library: OnceLock<(Tree, LibraryId)>,
+    opening: Mutex<()>,
     pub(super) store: Store,
     pub(super) users: Users,
     logins: Logins,
@@ -204,7 +207,7 @@ impl Node {
         let running = server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()))?;
         let _ = self.serving.set((running.url(), running.fingerprint()));
         let import = import.filter(|_| !self.rules.read_only);
-        let caretaker = Caretaker::start(originals.clone(), library_id, import.clone(), self.care);
+        let caretaker = Caretaker::start(self, originals.clone(), library_id, import.clone(), self.care);
         let upkeep = Upkeep::start(originals, library_id, import, &self.events, self.upkeep)?;
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker));
         Ok(first)
@@ -255,7 +258,12 @@ impl Node {
                 "no library is known yet; name it with --library DIR (or TWINLENS_LIBRARY), it is remembered by `twinlens serve`",
             )
         })?;
+        let _first = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(library) = self.library.get() {
+            return Ok(library.clone());
+        }
         let opened = open_library(path, &self.store)?;
+        look_back(&opened.0, &self.store, &self.services.list()?)?;
         Ok(self.library.get_or_init(|| opened).clone())
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, ClientError, Endpoint, Fingerprint};
 use crate::reconcile::{Deletes, Policy};
-use crate::store::documents::{self, MET, RUNS, SERVICES};
+use crate::store::documents::{self, CAUTIOUS, MET, RUNS, SERVICES};
 use crate::store::{Store, StoreError, baseline, kinds, remote};
 use crate::types::{RelPath, ServiceId};
 
@@ -194,6 +194,7 @@ impl Services {
             remote::clear(tx, id)?;
             kinds::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
+            CAUTIOUS.remove(tx, &id.0.to_string())?;
             MET.remove(tx, &id.0.to_string())?;
             SERVICES.remove(tx, &key)?;
             Ok(())

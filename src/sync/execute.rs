@@ -16,6 +16,7 @@ use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath};
 
 use super::leftovers::Leftovers;
+use super::names::explained;
 use super::observe::Observed;
 use super::record::Record;
 use super::room::Room;
@@ -85,7 +86,7 @@ impl Execution {
         })
     }
 
-    pub(super) async fn run(self: Arc<Self>, plan: Plan) -> Result<Report, SyncError> {
+    pub(super) async fn run(self: Arc<Self>, plan: Plan, late: Vec<Step>) -> Result<Report, SyncError> {
         let mut records = Vec::new();
         let (mut moves, mut blind, mut downloads, mut conflicts, mut deletes) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -115,6 +116,7 @@ impl Execution {
         self.by_date(unnamed).await?;
         let (fetched, sent) = tokio::join!(self.download_all(downloads), self.all(conflicts, uploads.into_values().collect()));
         fetched.and(sent)?;
+        self.upload_late(late).await?;
         if !deletes.is_empty() {
             self.sync.check_marker().await?;
         }
@@ -236,7 +238,7 @@ impl Execution {
             _ => false,
         };
         self.notice_room(error);
-        let reason = error.to_string();
+        let reason = explained(step, error);
         if fatal {
             lock(&self.fatal).get_or_insert_with(|| reason.clone());
         }

@@ -19,6 +19,7 @@ use super::execute::Execution;
 use super::filter::Filter;
 use super::marker::Overlap;
 use super::merge::{Merge, Open};
+use super::names::Fitted;
 use super::naming;
 
 /// How a run is to be done.
@@ -172,21 +173,22 @@ impl Sync {
             let (sync, mut plan) = (Arc::clone(self), Plan::from(approved));
             blocking(move || sync.name_uploads(&mut plan).map(|()| plan)).await?
         };
+        let Fitted { plan, late, refused } = self.fit_names(plan).await?;
 
         let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
         report.skip_all(&plan);
-        observed.unnamable.iter().for_each(|noted| report.skip(noted.clone()));
+        observed.unnamable.iter().cloned().chain(refused).for_each(|noted| report.skip(noted));
         report.hold_back(self.filter.held_back());
         if self.options.dry_run {
-            report.plan = plan.steps.iter().map(Into::into).collect();
+            report.plan = plan.steps.iter().chain(&late).map(Into::into).collect();
             naming::foretell(&mut report.plan, &self.policy);
             return Ok(report);
         }
-        if !plan.steps.is_empty() {
+        if !plan.steps.is_empty() || !late.is_empty() {
             self.rule_out_itself(&observed).await?;
         }
         let all_seen = whole && self.filter.is_sure() && !plan.skipped.iter().any(|skipped| matches!(skipped.why, Why::Unreadable { .. }));
-        let report = Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await?;
+        let report = Execution::new(Arc::clone(self), observed, report, &plan).run(plan, late).await?;
         if all_seen && report.is_clean() {
             self.settle(state).await?;
         }

@@ -48,9 +48,9 @@ impl Execution {
         }
         if policy.upload {
             let answered = self.send(&step.local, &step.remote, local, &Expect::Absent).await?;
-            let found = self.sync.client.look(&step.remote).await;
+            let found = self.sync.client.find(&step.remote).await;
             let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free: true };
-            let proof = self.judge(&step.remote, local, found, sending).await?;
+            let proof = self.judge(local, found, sending).await?;
             records.push(Record::uploaded(&step.local, *local, &proof));
             self.count(|report| {
                 report.uploaded += 1;

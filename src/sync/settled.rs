@@ -42,9 +42,9 @@ impl Sync {
     pub(super) async fn nothing_to_do(&self, observed: &Observed) -> Result<Report, SyncError> {
         let (store, service) = (self.store.clone(), self.service.id.0.to_string());
         let last: Option<Report> = blocking(move || Ok(RUNS.get(&store.read()?, &service)?)).await?;
-        let last = last.unwrap_or_default();
-        let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
-        (report.skipped, report.skipped_total, report.held_back) = (last.skipped, last.skipped_total, last.held_back);
+        let Report { skipped, skipped_total, held_back, .. } = last.unwrap_or_default();
+        let name = self.service.name.clone();
+        let mut report = Report { name, dry_run: self.options.dry_run, skipped, skipped_total, held_back, ..Report::default() };
         for noted in &observed.unnamable {
             if !report.skipped.contains(noted) {
                 report.skip(noted.clone());
