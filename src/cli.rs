@@ -11,6 +11,7 @@ mod output;
 mod password;
 mod progress;
 mod run;
+mod runs;
 mod sample;
 mod serve;
 

@@ -64,10 +64,19 @@ pub enum Event {
         /// Why it failed, if it did.
         failure: Option<String>,
     },
+    /// A run begins.
+    Started {
+        /// The service.
+        service: String,
+        /// Why.
+        trigger: String,
+    },
     /// A run ended.
     Ended {
         /// The service.
         service: String,
+        /// Why it stopped as a whole, if it did.
+        failure: Option<String>,
     },
 }
 

@@ -14,6 +14,7 @@
 //! | 3 | [`accounts`] | people, passwords, logins |
 //! | 3 | [`services`] | remote accounts and their secrets |
 //! | 4 | [`sync`] | two-way sync with one service |
+//! | 5 | [`scheduler`] | when which service is synced |
 //! | 6 | [`server`] | HTTP and its limits, login, WebDAV, the surface of Nextcloud and ownCloud, the API |
 //! | 7 | [`node`] | the composition root and embedding API |
 //! | 8 | [`cli`] | the command line |
@@ -26,6 +27,7 @@ pub mod events;
 pub mod library;
 pub mod node;
 pub mod reconcile;
+pub mod scheduler;
 pub mod server;
 pub mod services;
 pub mod store;

@@ -44,7 +44,7 @@ pub use ignore::{IgnoreFiles, Patterns};
 pub use import::{Busy, ImportReport, Importer, LeftAlone, import_once};
 pub use marker::{Found, Probe, check_marker, find_marker, folds_case, marker_of, open_library, take_probe};
 pub use naming::{Untitled, capture_stem};
-pub use scan::{Parts, ScanReport, hash_file_with, scan, scan_parts, scan_until};
+pub use scan::{GROWING, Parts, ScanReport, hash_file_with, scan, scan_parts, scan_quiet, scan_until};
 pub use seal::Past;
 pub use staged::{Committed, Staged};
 pub use trash::{Emptied, Reason, Trash, Trashed};

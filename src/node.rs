@@ -5,20 +5,26 @@
 
 mod care;
 mod caretaker;
+mod carry_out;
 mod command;
 mod conflicts;
 mod control;
 mod failure;
 mod operations;
+mod peers;
 mod restored;
+mod runs;
+mod schedule;
 mod start;
+mod status;
+mod syncing;
 mod tombstones;
 mod upkeep;
 mod verify;
 
 pub use care::{Care, TRASH_DAYS};
 pub use caretaker::CareSettings;
-pub use command::{Command, NewService, NewUser, SyncChange, SyncRequest};
+pub use command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
 pub use conflicts::Keep;
 pub use control::{Control, Message};
 pub use failure::{ExitCode, Failure};

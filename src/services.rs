@@ -5,6 +5,8 @@
 
 mod secret;
 mod service;
+mod window;
 
 pub use secret::{SecretError, SecretKey};
 pub use service::{Service, ServiceError, Services, SyncSettings};
+pub use window::Window;

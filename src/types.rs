@@ -3,6 +3,7 @@
 //! Rank 0. No I/O and no policy. A value of these types is already valid: what comes from outside is parsed
 //! at the border ([`RelPath::parse`], [`ContentHash::from_hex`], ...) and never checked again further in.
 
+pub mod backoff;
 pub mod digest;
 pub mod expect;
 pub mod id;

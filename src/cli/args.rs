@@ -2,14 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::accounts::{Given, Grant, GrantChange, Role};
-use crate::client::Fingerprint;
-use crate::node::SyncChange;
+use crate::client::{Fingerprint, Rate};
+use crate::node::{Limit, SyncChange};
 use crate::reconcile::Deletes;
+use crate::services::Window;
 use crate::types::RelPath;
 
 use super::care_args::{CareArgs, ConflictsArgs, IndexArgs, TombstonesCmd, TrashCmd};
@@ -56,6 +58,20 @@ pub(super) enum Cmd {
     Service(ServiceCmd),
     /// Sync now and wait
     Sync(SyncArgs),
+    /// Sync no more by itself, until resumed
+    Pause(OneOrAll),
+    /// Sync by itself again
+    Resume(OneOrAll),
+    /// Stop the sync that goes on; what is done stays done, the next one does the rest
+    Cancel(OneOrAll),
+    /// Show the syncs that were
+    History {
+        /// Of this service only
+        name: Option<String>,
+        /// One of them, with what became of its files
+        #[arg(long, value_name = "ID")]
+        run: Option<u64>,
+    },
     /// Bring the index up to date with the library
     Index(IndexArgs),
     /// Show the library, the services and their last runs
@@ -68,6 +84,12 @@ pub(super) enum Cmd {
     /// Deletions that are remembered, so that what was deleted does not come back
     #[command(subcommand)]
     Tombstones(TombstonesCmd),
+}
+
+#[derive(Args)]
+pub(super) struct OneOrAll {
+    /// The service; all when none is named
+    pub name: Option<String>,
 }
 
 #[derive(Args)]
@@ -216,6 +238,18 @@ pub(super) enum ServiceCmd {
     Show { name: String },
     /// Try a service: connection, login, listing
     Test { name: String },
+    /// Change a service's account, password or certificate, after trying it
+    Edit {
+        name: String,
+        /// The account there
+        #[arg(long, value_name = "U")]
+        user: Option<String>,
+        #[command(flatten)]
+        password: PasswordArgs,
+        /// Trust only the certificate with this SHA-256 fingerprint
+        #[arg(long, value_name = "SHA256")]
+        fingerprint: Option<Fingerprint>,
+    },
     /// Remove a service; photos stay where they are
     Remove { name: String },
     /// Set up how a service is synced; setting anything switches it on
@@ -266,6 +300,12 @@ pub(super) struct ServiceSyncArgs {
     /// What a deletion on one side does on the other
     #[arg(long, value_name = "ignore|trash")]
     deletes: Option<DeletesArg>,
+    /// How many bytes a second all its transfers together may take: 500K, 2M, ...
+    #[arg(long, value_name = "2M|off", value_parser = limit::<Rate>)]
+    rate: Option<Limit<Rate>>,
+    /// The hours in which it is synced by itself, by the clock of this machine
+    #[arg(long, value_name = "22:00-06:00|off", value_parser = limit::<Window>)]
+    window: Option<Limit<Window>>,
     /// Leave out what matches, as in .gitignore: '*.psd', 'Private/', '/Top/*.tif'; may be repeated; replaces those set before, "" clears
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
@@ -295,10 +335,17 @@ impl ServiceSyncArgs {
                 DeletesArg::Ignore => Deletes::Ignore,
                 DeletesArg::Trash => Deletes::Trash,
             }),
+            rate: self.rate,
+            window: self.window,
             include: (self.no_include || !self.include.is_empty()).then(|| self.include.clone()),
             exclude: (self.no_exclude || !self.exclude.is_empty()).then(|| self.exclude.clone()),
         }
     }
+}
+
+/// A limit, or off.
+fn limit<T: FromStr<Err = String>>(text: &str) -> Result<Limit<T>, String> {
+    if text == "off" { Ok(Limit::Off) } else { text.parse().map(Limit::To) }
 }
 
 /// `90`, `90m`, `2h`, `1d`, `1w` in minutes.

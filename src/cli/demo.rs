@@ -53,12 +53,13 @@ pub(super) async fn run(global: &Global, args: DemoArgs) -> Result<ExitCode, Fai
         () = stop.as_mut() => return Ok(ExitCode::Failures),
     };
     if !args.once {
+        a.node.schedule()?;
         if !global.json {
             for (name, node) in [("A", &a), ("B", &b)] {
                 let (url, password, library) = (&node.url, &node.password, node.library.display());
                 print(&format!("\n{name}: {url}/originals/  user admin, password {password}\n   {library}"));
             }
-            print("\n\nBoth nodes are running; Ctrl-C ends them.\n");
+            print("\n\nBoth nodes are running, and what changes in one is in the other a few seconds later; Ctrl-C ends them.\n");
         }
         stop.await;
     }
@@ -152,7 +153,7 @@ impl DemoNode {
             fs::create_dir_all(path.parent().unwrap_or(&library)).map_err(failed)?;
             fs::write(path, placement.bytes).map_err(failed)?;
         }
-        let node = Arc::new(Node::builder(data).library(Some(library.clone())).open().await?);
+        let node = Arc::new(Node::builder(data).library(Some(library.clone())).by_hand().open().await?);
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
         let first = node.serve(listener).await?;
         node.index().await?;

@@ -8,11 +8,14 @@ use crate::accounts::{AppPassword, User};
 use crate::node::Command;
 use crate::sync::{HeldBack, Noted, Report};
 
+use super::runs;
+
 /// The text for an answer.
 pub(super) fn text(command: &Command, answer: &Value) -> String {
     match command {
         Command::Sync(_) => reports(answer),
         Command::Status => status(answer),
+        Command::Pause { .. } | Command::Resume { .. } | Command::Cancel { .. } | Command::History { .. } => runs::text(command, answer),
         Command::Care(care) => super::care::text(care, answer),
         Command::Index => index(answer),
         Command::ServiceAdd(_) => {
@@ -26,7 +29,7 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
             };
             list(answer, "services", line, "no services yet; add one with: twinlens service add NAME URL --user U\n")
         }
-        Command::ServiceShow { .. } | Command::ServiceSync { .. } => service(answer),
+        Command::ServiceShow { .. } | Command::ServiceSync { .. } | Command::ServiceEdit { .. } => service(answer),
         Command::ServiceTest { .. } => {
             let kind = if string(answer, "kind") == "twinlens" { "another Twinlens node" } else { "a WebDAV server" };
             format!(
@@ -85,7 +88,8 @@ fn service(service: &Value) -> String {
     let _ = write!(
         text,
         "  sync           {}\n  folder         /{}\n  interval       {} minutes\n  download       {}\n  upload         {}\n  keep names     {}\n  \
-         RAW and video  {}\n  deletes        {}\n",
+         RAW and video  {}\n  deletes        {}\n  rate           {}\n  \
+         hours          {}\n",
         if sync["on"] == true { "on" } else { "off" },
         string(sync, "folder"),
         sync["interval_minutes"],
@@ -94,6 +98,8 @@ fn service(service: &Value) -> String {
         yes("keep_names"),
         yes("raw_and_video"),
         string(sync, "deletes"),
+        sync["rate"].as_u64().map_or_else(|| "no limit".to_owned(), |rate| format!("{} a second", bytes(rate))),
+        sync["window"].as_str().unwrap_or("all day"),
     );
     for (title, key) in [("only", "include"), ("leave out", "exclude")] {
         let patterns: Vec<&str> = sync[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -132,8 +138,8 @@ fn status(answer: &Value) -> String {
         let _ = writeln!(text, "damaged   {}, found {}; see `twinlens index --verify`", string(file, "path"), string(file, "since"));
     }
     for service in answer["services"].as_array().into_iter().flatten() {
-        let sync = if service["on"] == true { "on" } else { "off" };
-        let _ = writeln!(text, "service   {}  {}  sync {sync}", string(service, "name"), string(service, "url"));
+        let _ = writeln!(text, "service   {}  {}  sync {}", string(service, "name"), string(service, "url"), string(service, "state"));
+        text.push_str(&runs::now_and_next(service));
         match serde_json::from_value::<Report>(service["last_run"].clone()) {
             Ok(last) => text.push_str(&indent(&report(&last))),
             Err(_) => text.push_str("    never synced\n"),

@@ -1,48 +1,82 @@
 //! Progress on a terminal.
 
+use std::collections::HashMap;
 use std::io::IsTerminal as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::events::Event;
 
-/// A bar on standard error; invisible when that is no terminal.
+/// One bar a service, on standard error; invisible when that is no terminal.
 pub(super) struct Progress {
-    bar: ProgressBar,
+    all: MultiProgress,
+    bars: Mutex<HashMap<String, ProgressBar>>,
 }
 
+/// The line that is about the library and no service.
+const LIBRARY: &str = "";
+
 impl Progress {
-    /// A bar, unless output is for a program.
+    /// No bar yet, and none at all when output is for a program.
     pub(super) fn new(json: bool) -> Self {
         let visible = std::io::stderr().is_terminal() && !json;
         let target = if visible { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        bar.set_style(ProgressStyle::default_spinner());
-        Self { bar }
+        Self { all: MultiProgress::with_draw_target(target), bars: Mutex::default() }
     }
 
     /// Shows an event.
     pub(super) fn show(&self, event: &Event) {
         match event {
-            Event::Scanning { hashed, .. } => self.bar.set_message(format!("reading the library: {hashed} files")),
-            Event::Listing { service, folders } => self.bar.set_message(format!("{service}: listed {folders} folders")),
+            Event::Scanning { hashed, bytes } => {
+                let read = indicatif::HumanBytes(*bytes);
+                self.bar(LIBRARY).set_message(format!("reading the library: {hashed} files, {read}"));
+            }
+            Event::Started { service, .. } => self.bar(service).set_message(format!("{service}: looking at both sides")),
+            Event::Listing { service, folders } => self.bar(service).set_message(format!("{service}: listed {folders} folders")),
             Event::Progress { service, files, files_total, bytes, bytes_total } => {
-                if self.bar.length() != Some(*bytes_total) {
-                    self.bar.set_length(*bytes_total);
-                    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}") {
-                        self.bar.set_style(style);
+                self.end_of(LIBRARY);
+                let bar = self.bar(service);
+                if bar.length() != Some(*bytes_total) {
+                    bar.set_length(*bytes_total);
+                    // The rate and the time left are those of the transfers, not of the look before.
+                    bar.reset_elapsed();
+                    bar.reset_eta();
+                    let template = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
+                    if let Ok(style) = ProgressStyle::with_template(template) {
+                        bar.set_style(style);
                     }
                 }
-                self.bar.set_message(format!("{service}: {files}/{files_total} files"));
-                self.bar.set_position(*bytes);
+                bar.set_message(format!("{service}: {files}/{files_total} files"));
+                // What is sent anew after a failure is not progress.
+                bar.set_position((*bytes).min(*bytes_total));
             }
             Event::Step { .. } | Event::IndexChanged { .. } | Event::Imported { .. } => {}
-            Event::Ended { .. } => self.bar.finish_and_clear(),
+            Event::Ended { service, .. } => self.end_of(service),
         }
     }
 
-    /// Removes the bar.
+    fn bar(&self, of: &str) -> ProgressBar {
+        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || {
+            let bar = self.all.add(ProgressBar::no_length());
+            bar.set_style(ProgressStyle::default_spinner());
+            // So that a large file of which nothing is told for a while does not look like a stop.
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        };
+        bars.entry(of.to_owned()).or_insert_with(new).clone()
+    }
+
+    fn end_of(&self, of: &str) {
+        let bar = self.bars.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
+        bar.into_iter().for_each(|bar| bar.finish_and_clear());
+    }
+
+    /// Removes all bars.
     pub(super) fn end(&self) {
-        self.bar.finish_and_clear();
+        let bars = std::mem::take(&mut *self.bars.lock().unwrap_or_else(PoisonError::into_inner));
+        bars.into_values().for_each(|bar| bar.finish_and_clear());
     }
 }

@@ -1,6 +1,6 @@
 //! From arguments to an exit code.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 
 use crate::accounts::GrantChange;
 use crate::events::Event;
-use crate::node::{Command, Failure, NewService, NewUser, Node, SyncRequest};
+use crate::node::{AccountChange, Command, Failure, NewService, NewUser, Node, SyncRequest};
 
-use super::args::{Cli, Cmd, Global, ServiceCmd, UserCmd};
+use super::args::{Cli, Cmd, Global, OneOrAll, ServiceCmd, UserCmd};
 use super::progress::Progress;
+use super::serve::interrupt;
 use super::{demo, output, password, serve};
 
 /// Runs the program.
@@ -124,10 +125,20 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
         Cmd::Service(ServiceCmd::List) => Command::ServiceList,
         Cmd::Service(ServiceCmd::Show { name }) => Command::ServiceShow { name },
         Cmd::Service(ServiceCmd::Test { name }) => Command::ServiceTest { name },
+        Cmd::Service(ServiceCmd::Edit { name, user, password, fingerprint }) => {
+            // Another certificate alone needs no other password.
+            let asks = password.password_stdin || user.is_some() || fingerprint.is_none();
+            let password = asks.then(|| password::read(&password, "The password there: ", false)).transpose()?;
+            Command::ServiceEdit { name, change: AccountChange { user, password, fingerprint } }
+        }
         Cmd::Service(ServiceCmd::Remove { name }) => Command::ServiceRemove { name },
         Cmd::Service(ServiceCmd::Sync(args)) => Command::ServiceSync { change: args.change(), name: args.name },
         Cmd::Sync(args) => Command::Sync(SyncRequest { names: args.names, dry_run: args.dry_run, force: args.force }),
         Cmd::Index(index) => index.command(),
+        Cmd::Pause(OneOrAll { name }) => Command::Pause { name },
+        Cmd::Resume(OneOrAll { name }) => Command::Resume { name },
+        Cmd::Cancel(OneOrAll { name }) => Command::Cancel { name },
+        Cmd::History { name, run } => Command::History { name, run },
         Cmd::Status => Command::Status,
         Cmd::Trash(trash) => Command::Care(trash.care()),
         Cmd::Conflicts(conflicts) => Command::Care(conflicts.care()),
@@ -136,25 +147,70 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
     })
 }
 
-/// Has the running node carry out a command, or opens the state to do it here.
+/// Has the running node carry out a command, or opens the state to do it here. The first Ctrl-C cancels a sync, which then says what it did
+/// until then; anything else, and the second one, breaks off.
 async fn execute(global: &Global, command: &Command) -> Result<Value, Failure> {
     let data = data_folder(global)?;
     let progress = Progress::new(global.json);
     let hear = |event: Event| progress.show(&event);
+    let interrupt = std::pin::pin!(interrupted(command));
     let answer = match Node::control(&data).await? {
-        Some(control) => control.execute(command, hear).await,
+        Some(control) => {
+            let cancel = || cancel_there(&data, command);
+            cancellable(control.execute(command, hear), interrupt, cancel).await
+        }
         None => {
             let node = Arc::new(Node::builder(&data).library(global.library.clone()).open().await?);
             let mut events = node.events().subscribe();
-            let mut work = std::pin::pin!(node.execute(command.clone()));
-            loop {
-                tokio::select! {
-                    answer = &mut work => break answer,
-                    Ok(event) = events.recv() => hear(event),
+            let work = async {
+                let mut work = std::pin::pin!(node.execute(command.clone()));
+                loop {
+                    tokio::select! {
+                        answer = &mut work => break answer,
+                        Ok(event) = events.recv() => hear(event),
+                    }
                 }
-            }
+            };
+            let cancel = || async { node.cancel(None).await.map(drop) };
+            cancellable(work, interrupt, cancel).await
         }
     };
     progress.end();
     answer
+}
+
+/// Carries something out; when it is interrupted it is told to stop, and waited for.
+async fn cancellable<F: Future<Output = Result<(), Failure>>>(
+    work: impl Future<Output = Result<Value, Failure>>,
+    interrupt: impl Future<Output = Result<(), Failure>>,
+    cancel: impl FnOnce() -> F,
+) -> Result<Value, Failure> {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        answer = &mut work => return answer,
+        told = interrupt => told?,
+    }
+    eprintln!("twinlens: stopping; once more to break off at once");
+    cancel().await?;
+    work.await
+}
+
+/// Waits for the first Ctrl-C of a sync; from then on, and for all other commands, it does what it always does.
+async fn interrupted(command: &Command) -> Result<(), Failure> {
+    if !matches!(command, Command::Sync(_)) {
+        return std::future::pending().await;
+    }
+    interrupt()?.await
+}
+
+/// Tells the running node to cancel what this command asked for.
+async fn cancel_there(data: &Path, command: &Command) -> Result<(), Failure> {
+    let Command::Sync(SyncRequest { names, .. }) = command else { return Ok(()) };
+    let names: Vec<_> = if names.is_empty() { vec![None] } else { names.iter().cloned().map(Some).collect() };
+    for name in names {
+        if let Some(control) = Node::control(data).await? {
+            control.execute(&Command::Cancel { name }, |_| {}).await?;
+        }
+    }
+    Ok(())
 }

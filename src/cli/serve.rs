@@ -76,3 +76,18 @@ pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
         }
     })
 }
+
+/// Ends at the first SIGINT. The second one breaks the program off.
+pub(super) fn interrupt() -> Result<impl Future<Output = Result<(), Failure>>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |error: std::io::Error| Failure::unreachable(format!("signals cannot be waited for: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        interrupt.recv().await;
+        tokio::spawn(async move {
+            interrupt.recv().await;
+            std::process::exit(130);
+        });
+        Ok(())
+    })
+}

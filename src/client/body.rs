@@ -15,6 +15,8 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use reqwest::Body;
 use tokio::time::Sleep;
 
+use super::Flow;
+
 /// The bytes of a file to send, piece by piece; an error in it breaks the request off.
 pub type PieceStream = BoxStream<'static, io::Result<Bytes>>;
 
@@ -43,8 +45,17 @@ impl Payload {
         }
     }
 
-    /// A body for one request; each piece that is taken to be sent is a sign of life. Its length must be in the request's headers.
-    pub(super) fn body(&self, pulse: &Pulse) -> Option<Body> {
+    /// How much of it is sent at once, without waiting for its turn in pieces.
+    pub(super) fn at_once(&self) -> usize {
+        match self {
+            Self::Whole(bytes) if bytes.len() <= PIECE => bytes.len(),
+            _ => 0,
+        }
+    }
+
+    /// A body for one request; each piece that is taken to be sent is a sign of life, and passes through `flow` before. Its length must be in
+    /// the request's headers.
+    pub(super) fn body(&self, pulse: &Pulse, flow: &Flow) -> Option<Body> {
         let pieces: PieceStream = match self {
             Self::Nothing => return None,
             Self::Whole(bytes) if bytes.len() <= PIECE => return Some(bytes.clone().into()),
@@ -55,10 +66,16 @@ impl Payload {
             }
             Self::Pieces(_, make) => make(),
         };
-        let pulse = pulse.clone();
-        let pieces = pieces.map(move |piece| {
-            pulse.beat();
-            piece.map_err(SourceFailed)
+        let (pulse, flow) = (pulse.clone(), flow.clone());
+        let pieces = pieces.then(move |piece| {
+            let (pulse, flow) = (pulse.clone(), flow.clone());
+            async move {
+                let piece = piece.map_err(SourceFailed)?;
+                // Whoever waits for a turn is not dead.
+                flow.pass(piece.len(), || pulse.beat()).await.map_err(|stopped| SourceFailed(io::Error::other(stopped)))?;
+                pulse.beat();
+                Ok::<_, SourceFailed>(piece)
+            }
         });
         Some(Body::wrap_stream(pieces))
     }
@@ -143,7 +160,7 @@ mod tests {
     async fn a_pulse_stops_only_when_nothing_moves() {
         let pulse = Pulse::new();
         let payload = Payload::Whole(Bytes::from(vec![0; 3 * PIECE]));
-        assert!(payload.body(&pulse).is_some());
+        assert!(payload.body(&pulse, &Flow::default()).is_some());
         let moving = pulse.clone();
         let mover = tokio::spawn(async move {
             for _ in 0..6 {

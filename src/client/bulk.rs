@@ -77,6 +77,7 @@ impl Client {
         let kind = HeaderValue::from_str(&format!("multipart/related; boundary={boundary}")).map_err(|_| not_offered())?;
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]);
         let call = Call::new(Method::POST, cloud.url("remote.php/dav/bulk"), headers, Payload::Whole(body.freeze()));
+        self.flow.pass(call.payload.at_once(), || ()).await?;
         let answer = self.call(&call).await?;
         if !answer.status().is_success() {
             return Err(unexpected("POST", &RelPath::root(), answer.status()));

@@ -126,6 +126,9 @@ pub enum ClientError {
     /// What came is not what was announced.
     #[error("{0}")]
     Corrupt(String),
+    /// Somebody said so, or its hours are over.
+    #[error("it was stopped on the way; the next run does it")]
+    Stopped,
     /// The local file could not be read on.
     #[error("the file could not be sent: {0}")]
     Source(String),

@@ -15,7 +15,7 @@ use crate::types::RelPath;
 use super::body::{Answer, Pulse, SourceFailed};
 use super::gate::Gate;
 use super::retry::Call;
-use super::{Capabilities, ClientError, Fingerprint, tls};
+use super::{Capabilities, ClientError, Fingerprint, Flow, tls};
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// A request fails when no byte moves for so long; there is no limit on the whole.
@@ -50,6 +50,7 @@ pub struct Client {
     base_path: Arc<str>,
     authorization: Option<HeaderValue>,
     shown: tls::Shown,
+    pub(super) flow: Flow,
     requests: Arc<AtomicU64>,
     pub(super) gate: Arc<Gate>,
     user: Arc<str>,
@@ -92,7 +93,12 @@ impl Client {
         let base_path = decoded_path(&base)?;
         let user = endpoint.user.as_str().into();
         let (requests, gate, can) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { http, base, base_path, authorization, shown, requests, gate, user, can })
+        Ok(Self { http, base, base_path, authorization, shown, flow: Flow::default(), requests, gate, user, can })
+    }
+
+    /// The same, with its transfers passing through `flow`.
+    pub fn with_flow(self, flow: Flow) -> Self {
+        Self { flow, ..self }
     }
 
     /// The same account, rooted at a folder below.
@@ -154,7 +160,7 @@ impl Client {
             request = request.header(header::AUTHORIZATION, authorization.clone());
         }
         let pulse = Pulse::new();
-        if let Some(body) = call.payload.body(&pulse) {
+        if let Some(body) = call.payload.body(&pulse, &self.flow) {
             request = request.header(header::CONTENT_LENGTH, call.payload.size()).body(body);
         }
         let answered = tokio::select! {

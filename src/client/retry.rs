@@ -156,7 +156,10 @@ impl Client {
                 Err(error) => error.to_string(),
             };
             tracing::info!(host = %self.host(), method = %call.method, %why, seconds = wait.as_secs_f32(), "a request is sent again");
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.flow.stopped() => return answered,
+            }
         }
     }
 

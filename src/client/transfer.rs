@@ -27,7 +27,9 @@ pub struct Download {
 impl Download {
     /// The next bytes; none at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
-        self.response.chunk().await.map_err(|error| self.client.explain(&error))
+        let piece = self.response.chunk().await.map_err(|error| self.client.explain(&error))?;
+        self.client.flow.pass(piece.as_ref().map_or(0, Bytes::len), || ()).await?;
+        Ok(piece)
     }
 }
 
@@ -101,6 +103,7 @@ impl Client {
             Expect::Absent => drop(headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"))),
             _ => drop(if_match(expect).map(|value| headers.insert(header::IF_MATCH, value))),
         }
+        self.flow.pass(payload.at_once(), || ()).await?;
         let response = self.call(&Call::new(Method::PUT, self.url_of(path, false), headers, payload)).await?;
         let told = response.headers().get("x-hash-sha1").and_then(|value| value.to_str().ok()).map(str::to_ascii_lowercase);
         match response.status() {

@@ -1,6 +1,7 @@
 //! Looks at the whole tree, or at parts of it, and brings the index up to date.
 
 mod parts;
+mod quiet;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
@@ -23,6 +24,7 @@ use super::tree::{Kind, Open, Stat, Tree};
 use super::{LibraryError, pieces};
 
 pub use parts::{Parts, scan_parts};
+pub use quiet::{GROWING, scan_quiet};
 
 /// Rows that are written in one transaction. They touch pages all over the tables of digests, so that a few large ones cost far less than
 /// many small ones.
@@ -49,6 +51,8 @@ pub struct ScanReport {
     pub later: BTreeSet<RelPath>,
     /// Another number when an ignore file among the folders that were looked at is new, changed or gone: the index does not know them.
     pub ignore_files: u64,
+    /// Files that were being written and are not in the index as they are now.
+    pub growing: Vec<RelPath>,
 }
 
 impl ScanReport {
@@ -348,6 +352,7 @@ impl<'a> Scan<'a> {
             coverage: found.coverage,
             later: found.later,
             ignore_files: self.ignore_files.into_inner(),
+            growing: Vec::new(),
         })
     }
 

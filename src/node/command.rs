@@ -1,11 +1,14 @@
 //! What a node can be told to do: the same value from the command line, through the control socket, and in tests.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::accounts::{Grant, GrantChange};
-use crate::client::Fingerprint;
+use crate::client::{Fingerprint, Rate};
 use crate::reconcile::Deletes;
+use crate::services::Window;
 use crate::sync::Report;
 
 use super::{Care, ExitCode, Failure, Node};
@@ -25,6 +28,17 @@ pub struct NewService {
     pub fingerprint: Option<Fingerprint>,
 }
 
+/// Changes to a service's account; what is none stays. Holds a password, so it has no `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct AccountChange {
+    /// The account there.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<String>,
+    /// The certificate to trust.
+    pub fingerprint: Option<Fingerprint>,
+}
+
 /// A user to be added. Holds a password, so it has no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct NewUser {
@@ -34,6 +48,25 @@ pub struct NewUser {
     pub grant: Grant,
     /// Their password.
     pub password: String,
+}
+
+/// A limit, or none. (A missing limit that was meant and one that was not said would look the same in JSON.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit<T> {
+    /// No limit.
+    Off,
+    /// This one.
+    To(T),
+}
+
+impl<T> From<Limit<T>> for Option<T> {
+    fn from(limit: Limit<T>) -> Self {
+        match limit {
+            Limit::Off => None,
+            Limit::To(limit) => Some(limit),
+        }
+    }
 }
 
 /// Changes to a service's sync settings; what is none stays.
@@ -55,6 +88,10 @@ pub struct SyncChange {
     pub raw_and_video: Option<bool>,
     /// What a deletion on one side does on the other.
     pub deletes: Option<Deletes>,
+    /// How fast files may travel.
+    pub rate: Option<Limit<Rate>>,
+    /// The hours in which it is synced by itself.
+    pub window: Option<Limit<Window>>,
     /// Sync only what matches one of these; none of them: everything.
     #[serde(default)]
     pub include: Option<Vec<String>>,
@@ -92,6 +129,13 @@ pub enum Command {
         /// Its name.
         name: String,
     },
+    /// Change a service's account, after trying it.
+    ServiceEdit {
+        /// Its name.
+        name: String,
+        /// What to change.
+        change: AccountChange,
+    },
     /// Remove a service.
     ServiceRemove {
         /// Its name.
@@ -106,6 +150,28 @@ pub enum Command {
     },
     /// Sync now.
     Sync(SyncRequest),
+    /// Sync no more by itself, until it is resumed; all services when none is named.
+    Pause {
+        /// The service.
+        name: Option<String>,
+    },
+    /// Sync by itself again.
+    Resume {
+        /// The service.
+        name: Option<String>,
+    },
+    /// Stop the run that goes on; all runs when no service is named.
+    Cancel {
+        /// The service.
+        name: Option<String>,
+    },
+    /// The runs that were.
+    History {
+        /// Of one service only.
+        name: Option<String>,
+        /// One run, with what became of its files.
+        run: Option<u64>,
+    },
     /// Scan the library.
     Index,
     /// How things are.
@@ -158,7 +224,7 @@ pub enum Command {
 
 impl Node {
     /// Carries out a command. The answer is the document that `--json` prints.
-    pub async fn execute(&self, command: Command) -> Result<Value, Failure> {
+    pub async fn execute(self: &Arc<Self>, command: Command) -> Result<Value, Failure> {
         if self.is_public() && command.needs_login() {
             return Err(Failure::usage(PUBLIC));
         }
@@ -167,12 +233,17 @@ impl Node {
             Command::ServiceList => json!({ "services": document(&self.services().await?)? }),
             Command::ServiceShow { name } => document(&self.service(name).await?)?,
             Command::ServiceTest { name } => self.test_service(name).await?,
+            Command::ServiceEdit { name, change } => document(&self.edit_service(name, change).await?)?,
             Command::ServiceRemove { name } => {
                 self.remove_service(name.clone()).await?;
                 json!({ "removed": name })
             }
             Command::ServiceSync { name, change } => document(&self.change_sync(name, change).await?)?,
             Command::Sync(request) => json!({ "services": document(&self.sync(request).await?)? }),
+            Command::Pause { name } => json!({ "paused": self.pause(name).await? }),
+            Command::Resume { name } => json!({ "resumed": self.resume(name).await? }),
+            Command::Cancel { name } => json!({ "cancelled": self.cancel(name).await? }),
+            Command::History { name, run } => self.history(name, run).await?,
             Command::Index => self.index().await?,
             Command::Status => self.status().await?,
             Command::Care(care) => self.care(care).await?,
@@ -228,9 +299,14 @@ impl Command {
             | Command::ServiceList
             | Command::ServiceShow { .. }
             | Command::ServiceTest { .. }
+            | Command::ServiceEdit { .. }
             | Command::ServiceRemove { .. }
             | Command::ServiceSync { .. }
             | Command::Sync(_)
+            | Command::Pause { .. }
+            | Command::Resume { .. }
+            | Command::Cancel { .. }
+            | Command::History { .. }
             | Command::UserAdd(_)
             | Command::UserList
             | Command::UserPassword { .. }

@@ -109,7 +109,7 @@ impl ControlServer {
 }
 
 /// Answers one command. When the other end goes away, the command is broken off, like a Ctrl-C.
-async fn answer(node: &Node, stream: UnixStream) -> io::Result<()> {
+async fn answer(node: &Arc<Node>, stream: UnixStream) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read.take(COMMAND_LIMIT));
     let mut line = String::new();

@@ -102,6 +102,7 @@ impl From<SyncError> for Failure {
             | SyncError::FolderGone(_)
             | SyncError::NoFolder(_)
             | SyncError::Pattern(_)
+            | SyncError::Stopped(_)
             | SyncError::Crashed(_) => Self { code: ExitCode::Failures, message: error.to_string() },
         }
     }

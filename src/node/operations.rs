@@ -1,16 +1,19 @@
 //! What a node can do, as typed calls.
 
+use std::sync::atomic::AtomicBool;
+
 use serde_json::{Value, json};
 
 use crate::accounts::{AppPassword, GrantChange, NewAppPassword, User};
 use crate::client::{Client, Endpoint, Listing, Member};
 use crate::library::{self, Patterns};
+use crate::scheduler::Standing;
 use crate::services::{Service, SyncSettings};
-use crate::store::documents::RUNS;
-use crate::sync::{Options, Overlap, Report, Sync, leads_to};
+use crate::sync::{Overlap, Stop, leads_to};
 use crate::types::RelPath;
 
-use super::{Failure, NewService, NewUser, Node, SyncChange, SyncRequest, restored};
+use super::runs::Note;
+use super::{AccountChange, Failure, Limit, NewService, NewUser, Node, SyncChange};
 
 /// Longest interval between runs: a week.
 const INTERVAL_LIMIT: u32 = 7 * 24 * 60;
@@ -50,7 +53,38 @@ impl Node {
         let listing = try_out(&client).await?;
         self.refuse_own_library(&client, &listing).await?;
         let services = self.services.clone();
-        blocking(move || Ok(services.add(&name, &endpoint)?)).await
+        let added = blocking(move || Ok(services.add(&name, &endpoint)?)).await;
+        self.runs.tell(Note::Settings);
+        added
+    }
+
+    /// Changes the account of a service after trying it. When it does not work, nothing is changed. A service that had refused the old password
+    /// is synced again.
+    pub async fn edit_service(&self, name: String, change: AccountChange) -> Result<Service, Failure> {
+        let AccountChange { user, password, fingerprint } = change;
+        let old = self.services.endpoint(&name)?;
+        let new = Endpoint {
+            user: user.clone().unwrap_or(old.user),
+            password: password.clone().unwrap_or(old.password),
+            fingerprint: fingerprint.or(old.fingerprint),
+            ..old
+        };
+        try_out(&Client::new(&new)?).await?;
+        let (services, store) = (self.services.clone(), self.store.clone());
+        let changed = blocking(move || {
+            let service = services.set_account(&name, user, password.as_deref(), fingerprint)?;
+            Standing::change(&store, service.id, |standing| Standing {
+                stopped: None,
+                failures: 0,
+                retry_at: None,
+                ended: None,
+                ..standing
+            })?;
+            Ok(service)
+        })
+        .await;
+        self.runs.tell(Note::Settings);
+        changed
     }
 
     async fn refuse_own_library(&self, client: &Client, listing: &Listing) -> Result<(), Failure> {
@@ -104,7 +138,11 @@ impl Node {
     /// Removes a service and what was agreed with it; photos stay where they are.
     pub async fn remove_service(&self, name: String) -> Result<(), Failure> {
         let services = self.services.clone();
-        blocking(move || Ok(services.remove(&name)?)).await
+        let running = services.get(&name).ok().and_then(|service| self.runs.of(service.id));
+        running.into_iter().for_each(|running| running.monitor.stop(Stop::Cancelled));
+        let removed = blocking(move || Ok(services.remove(&name)?)).await;
+        self.runs.tell(Note::Settings);
+        removed
     }
 
     /// Changes how a service is synced.
@@ -113,7 +151,7 @@ impl Node {
             self.refuse_own_folder(&name, &folder).await?;
         }
         let services = self.services.clone();
-        blocking(move || {
+        let changed = blocking(move || {
             let old = services.get(&name)?.sync;
             // Whoever sets something up means to use it.
             let set_up = change != SyncChange::default();
@@ -136,6 +174,8 @@ impl Node {
                 keep_names: change.keep_names.unwrap_or(old.keep_names),
                 raw_and_video: change.raw_and_video.unwrap_or(old.raw_and_video),
                 deletes: change.deletes.unwrap_or(old.deletes),
+                rate: change.rate.map_or(old.rate, Limit::into),
+                window: change.window.map_or(old.window, Limit::into),
                 include: patterns(change.include)?.unwrap_or(old.include),
                 exclude: patterns(change.exclude)?.unwrap_or(old.exclude),
             };
@@ -144,109 +184,25 @@ impl Node {
             }
             Ok(services.set_sync(&name, sync)?)
         })
-        .await
-    }
-
-    /// Syncs now, one service after the other. A service that fails as a whole has the reason in its report.
-    pub async fn sync(&self, request: SyncRequest) -> Result<Vec<Report>, Failure> {
-        let chosen = self.chosen(&request.names).await?;
-        let mut reports = Vec::new();
-        for service in chosen {
-            let options = Options { dry_run: request.dry_run, force: request.force, parallel: self.parallel };
-            let id = service.id;
-            let _turn = self.turn(&service)?;
-            let (name, dry_run) = (service.name.clone(), request.dry_run);
-            let report = match self.sync_one(service, options).await {
-                Ok(report) => report,
-                Err(failure) => Report {
-                    name,
-                    dry_run,
-                    unreachable: failure.code == super::ExitCode::Unreachable,
-                    error: Some(failure.message),
-                    ..Report::default()
-                },
-            };
-            if !dry_run {
-                let (store, last) = (self.store.clone(), report.clone());
-                blocking(move || Ok(store.write(move |tx| RUNS.put(tx, &id.0.to_string(), &last))?)).await?;
-            }
-            reports.push(report);
-        }
-        Ok(reports)
-    }
-
-    async fn chosen(&self, names: &[String]) -> Result<Vec<Service>, Failure> {
-        let all = self.services().await?;
-        if names.is_empty() {
-            let on: Vec<_> = all.into_iter().filter(|service| service.sync.on).collect();
-            if on.is_empty() {
-                return Err(Failure::usage(
-                    "no service has sync switched on; add one with `twinlens service add` and set it up with `twinlens service sync NAME --on`",
-                ));
-            }
-            return Ok(on);
-        }
-        names
-            .iter()
-            .map(|name| {
-                let found = all.iter().find(|service| service.name == *name).cloned();
-                found.ok_or_else(|| crate::services::ServiceError::Unknown(name.clone()).into())
-            })
-            .collect()
-    }
-
-    async fn sync_one(&self, mut service: Service, options: Options) -> Result<Report, Failure> {
-        let library = self.library()?;
-        let (id, careful) = (service.id, restored::carefully(&self.store, &mut service)?);
-        let client = self.services.client(&service.name)?;
-        let sync = Sync::new(library, self.store.clone(), client, service, options, self.events.clone())?;
-        let mut report = sync.run().await?;
-        if careful {
-            restored::looked(&self.store, id, &mut report)?;
-        }
-        Ok(report)
+        .await;
+        self.runs.tell(Note::Settings);
+        changed
     }
 
     /// Brings the index up to date with the disk.
     pub async fn index(&self) -> Result<Value, Failure> {
         let (tree, _) = self.library()?;
         let events = self.events.clone();
-        let report = blocking(move || Ok(library::scan(&tree, &events)?)).await?;
-        let failed: Vec<_> = report.coverage.gaps().map(|(path, reason)| json!({ "path": path.as_str(), "reason": reason })).collect();
+        let report = blocking(move || Ok(library::scan_quiet(&tree, &events, &AtomicBool::new(false))?)).await?;
+        let growing = report.growing.iter().map(|path| (path, library::GROWING));
+        let failed = report.coverage.gaps().chain(growing).map(|(path, reason)| json!({ "path": path.as_str(), "reason": reason }));
+        let failed: Vec<_> = failed.collect();
         Ok(json!({
             "files": report.files,
             "hashed": report.hashed,
             "bytes": report.bytes,
             "removed": report.removed,
             "failed": failed,
-        }))
-    }
-
-    /// The library, how much it holds, the services and their last runs.
-    pub async fn status(&self) -> Result<Value, Failure> {
-        let services = self.services().await?;
-        let store = self.store.clone();
-        let (files, runs) = blocking(move || {
-            let tx = store.read()?;
-            let files = crate::store::index::Index::open(&tx)?.len()?;
-            let runs: Vec<Option<Report>> =
-                services.iter().map(|service| RUNS.get(&tx, &service.id.0.to_string())).collect::<Result<_, _>>()?;
-            let rows = services
-                .into_iter()
-                .zip(runs)
-                .map(|(service, last)| json!({ "name": service.name, "url": service.url, "on": service.sync.on, "last_run": last }));
-            Ok((files, rows.collect::<Vec<_>>()))
-        })
-        .await?;
-        let (damaged, verified) = self.health().await?;
-        Ok(json!({
-            "library": self.library_path().map(|path| path.display().to_string()),
-            "files": files,
-            "url": self.url(),
-            "public": self.is_public(),
-            "services": runs,
-            "damaged": damaged,
-            "verified": verified,
         }))
     }
 

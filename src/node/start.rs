@@ -1,27 +1,29 @@
 //! Opening, starting and stopping a node.
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::accounts::{Logins, Role, Users, random_password};
 use crate::client::Fingerprint;
 use crate::events::Events;
 use crate::library::{Tree, open_library};
 use crate::server::{self, App, Front, Roots, Rules, Running};
-use crate::services::{SecretKey, Service, Services};
+use crate::services::{SecretKey, Services};
 use crate::store::meta::{self, Places};
 use crate::store::properties::Area;
 use crate::store::{Store, StoreError};
-use crate::types::{LibraryId, ServiceId};
+use crate::types::LibraryId;
 
 use super::caretaker::Caretaker;
 use super::control::ControlServer;
 use super::operations::blocking;
 use super::restored::look_back;
+use super::runs::Runs;
+use super::schedule::Schedule;
 use super::upkeep::Upkeep;
 use super::{CareSettings, Control, Failure, UpkeepSettings};
 
@@ -40,6 +42,7 @@ pub struct Builder {
     front: Front,
     upkeep: UpkeepSettings,
     care: CareSettings,
+    by_hand: bool,
 }
 
 impl Builder {
@@ -76,6 +79,12 @@ impl Builder {
     /// When a serving node imports and looks for changes.
     pub fn upkeep(mut self, upkeep: UpkeepSettings) -> Self {
         self.upkeep = upkeep;
+        self
+    }
+
+    /// Services are synced only when somebody says so, until [`Node::schedule`] is called.
+    pub fn by_hand(mut self) -> Self {
+        self.by_hand = true;
         self
     }
 
@@ -125,7 +134,10 @@ impl Builder {
             upkeep: self.upkeep,
             care: self.care,
             admin_password: self.admin_password,
-            syncing: Arc::default(),
+            runs: Arc::default(),
+            by_hand: self.by_hand,
+            indexed: watch::Sender::new(false),
+            scheduling: Mutex::default(),
             serving: OnceLock::new(),
             running: Mutex::default(),
         })
@@ -150,7 +162,11 @@ pub struct Node {
     upkeep: UpkeepSettings,
     care: CareSettings,
     admin_password: Option<String>,
-    syncing: Arc<Mutex<HashSet<ServiceId>>>,
+    pub(super) runs: Arc<Runs>,
+    by_hand: bool,
+    /// The first look at the library is over.
+    indexed: watch::Sender<bool>,
+    scheduling: Mutex<Option<Schedule>>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
     running: Mutex<Option<(Running, ControlServer, Upkeep, Caretaker)>>,
 }
@@ -162,18 +178,6 @@ pub struct FirstAdmin {
     pub name: &'static str,
     /// The random password, to be shown once; none when it was given.
     pub password: Option<String>,
-}
-
-/// A service's turn; it ends when this is dropped.
-pub(super) struct Turn {
-    syncing: Arc<Mutex<HashSet<ServiceId>>>,
-    id: ServiceId,
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.syncing.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-    }
 }
 
 impl Node {
@@ -208,9 +212,21 @@ impl Node {
         let _ = self.serving.set((running.url(), running.fingerprint()));
         let import = import.filter(|_| !self.rules.read_only);
         let caretaker = Caretaker::start(self, originals.clone(), library_id, import.clone(), self.care);
-        let upkeep = Upkeep::start(originals, library_id, import, &self.events, self.upkeep)?;
+        if !self.by_hand {
+            self.schedule()?;
+        }
+        let upkeep = Upkeep::start((originals, library_id), import, &self.events, self.indexed.clone(), self.upkeep)?;
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker));
         Ok(first)
+    }
+
+    /// From now on a serving node syncs by itself. A node in public mode has no services.
+    pub fn schedule(self: &Arc<Self>) -> Result<(), Failure> {
+        let mut scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner);
+        if scheduling.is_none() && !self.is_public() {
+            *scheduling = Some(Schedule::start(self, self.indexed.subscribe())?);
+        }
+        Ok(())
     }
 
     /// Makes the first user, unless there is one or nobody logs in.
@@ -235,6 +251,10 @@ impl Node {
         if let Some((server, control, upkeep, caretaker)) = running {
             drop(caretaker);
             control.stop();
+            let scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(schedule) = scheduling {
+                schedule.stop(&self.runs).await;
+            }
             self.logins.release();
             server.stop().await;
             let stopped = blocking(move || {
@@ -299,14 +319,5 @@ impl Node {
     /// The control socket of the node whose state is in `data`, if one is running.
     pub async fn control(data: &Path) -> Result<Option<Control>, Failure> {
         Control::connect(data).await
-    }
-
-    /// One run a service at a time.
-    pub(super) fn turn(&self, service: &Service) -> Result<Turn, Failure> {
-        let free = self.syncing.lock().unwrap_or_else(PoisonError::into_inner).insert(service.id);
-        if !free {
-            return Err(Failure { code: super::ExitCode::Failures, message: format!("a sync with {} is running already", service.name) });
-        }
-        Ok(Turn { syncing: Arc::clone(&self.syncing), id: service.id })
     }
 }

@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
+use crate::scheduler::Trigger;
 use crate::services::Service;
 use crate::store::baseline::{self, BaseRow, Baseline};
 use crate::store::listed;
 use crate::types::RelPath;
 
 use super::operations::blocking;
-use super::{Failure, Node};
+use super::{ExitCode, Failure, Node};
 
 impl Node {
     /// The deletions that are remembered, of one service or of all.
@@ -44,7 +45,11 @@ impl Node {
     pub(super) async fn forget_tombstones(&self, service: String, at: RelPath) -> Result<Value, Failure> {
         let found = self.service(service).await?;
         // A sync that is under way has read them already.
-        let _turn = self.turn(&found)?;
+        let turn = self.runs.try_turn(found.id, Trigger::Manual);
+        let _turn = turn.ok_or_else(|| Failure {
+            code: ExitCode::Failures,
+            message: format!("a sync with {0} is running; wait for it, or stop it with `twinlens cancel {0}`", found.name),
+        })?;
         let (store, id) = (self.store.clone(), found.id);
         blocking(move || {
             let chosen = below(&Baseline::open(&store.read()?, id)?, &at)?;

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::watch;
+
 use crate::events::{Event, Events};
 use crate::library::{self, Blind, Importer, LibraryError, Parts, ScanReport, Stat, Tree, Waker, Watch};
 use crate::types::{LibraryId, Mtime, RelPath};
@@ -50,10 +52,10 @@ pub(super) struct Upkeep {
 impl Upkeep {
     /// Begins. Without an import tree nothing is imported.
     pub(super) fn start(
-        originals: Tree,
-        library: LibraryId,
+        (originals, library): (Tree, LibraryId),
         import: Option<Tree>,
         events: &Events,
+        whole: watch::Sender<bool>,
         settings: UpkeepSettings,
     ) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::unreachable(format!("the library cannot be watched: {error}"));
@@ -78,6 +80,7 @@ impl Upkeep {
             interval: settings.scan_interval,
             stop,
             indexed,
+            whole,
             state: State::default(),
         };
         upkeep.spawn("library", move || keeper.run()).map_err(failed)?;
@@ -126,6 +129,8 @@ struct LibraryKeeper {
     interval: Option<Duration>,
     stop: Arc<AtomicBool>,
     indexed: Option<Gate>,
+    /// Whoever waits for the first look is told here.
+    whole: watch::Sender<bool>,
     state: State,
 }
 
@@ -205,10 +210,13 @@ impl LibraryKeeper {
         self.state.away = false;
         self.state.parts = Parts::default();
         self.state.parts_at = None;
-        let report = library::scan_until(&self.tree, &self.events, &self.stop);
+        // What is there when we begin is wanted at once; the watching notices what grows.
+        let look = if first { library::scan_until } else { library::scan_quiet };
+        let report = look(&self.tree, &self.events, &self.stop);
         self.state.everything_at = self.interval.map(|interval| Instant::now() + interval);
         let Some(report) = self.told(report) else { return };
         tracing::info!(files = report.files, hashed = report.hashed, removed = report.removed, "the index is up to date");
+        self.whole.send_replace(true);
         if let Some(gate) = self.indexed.as_ref().filter(|gate| !gate.open.load(Ordering::Relaxed)) {
             gate.open.store(true, Ordering::Release);
             gate.waker.wake();

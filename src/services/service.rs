@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Client, ClientError, Endpoint, Fingerprint};
+use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate};
 use crate::reconcile::{Deletes, Policy};
-use crate::store::documents::{self, CAUTIOUS, MET, RUNS, SERVICES};
-use crate::store::{Store, StoreError, baseline, kinds, remote};
+use crate::store::documents::{self, CAUTIOUS, MET, RUNS, SCHEDULE, SERVICES};
+use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote};
 use crate::types::{RelPath, ServiceId};
 
-use super::{SecretError, SecretKey};
+use super::{SecretError, SecretKey, Window};
 
 /// How a service is synced. The defaults are safe: download, do not upload, follow no deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,10 @@ pub struct SyncSettings {
     pub raw_and_video: bool,
     /// What a deletion on one side does on the other.
     pub deletes: Deletes,
+    /// How fast files may travel.
+    pub rate: Option<Rate>,
+    /// The hours in which runs may begin by themselves; they are suspended when these are over.
+    pub window: Option<Window>,
     /// Patterns in the syntax of `.gitignore`; when there are any, only files that match one take part.
     pub include: Vec<String>,
     /// Patterns in the same syntax; files that match one take no part.
@@ -47,6 +51,8 @@ impl Default for SyncSettings {
             keep_names: true,
             raw_and_video: true,
             deletes: Deletes::Ignore,
+            rate: None,
+            window: None,
             include: Vec::new(),
             exclude: Vec::new(),
         }
@@ -177,12 +183,40 @@ impl Services {
             if moved {
                 baseline::clear(tx, row.service.id)?;
                 remote::clear(tx, row.service.id)?;
+                failures::clear(tx, row.service.id)?;
                 MET.remove(tx, &row.service.id.0.to_string())?;
                 kinds::clear(tx, row.service.id)?;
             }
             SERVICES.put(tx, &key, &row)
         })?;
         Ok(service)
+    }
+
+    /// Changes the account of a service, or its pinned certificate: what is none stays. Nothing is sent to it.
+    pub fn set_account(
+        &self,
+        name: &str,
+        user: Option<String>,
+        password: Option<&str>,
+        fingerprint: Option<Fingerprint>,
+    ) -> Result<Service, ServiceError> {
+        let mut row = self.row(name)?;
+        if let Some(password) = password {
+            row.sealed_password = self.key.seal(password)?;
+        }
+        row.service.user = user.unwrap_or(row.service.user);
+        row.service.fingerprint = fingerprint.or(row.service.fingerprint);
+        let (key, service) = (name.to_owned(), row.service.clone());
+        self.store.write(move |tx| SERVICES.put(tx, &key, &row))?;
+        Ok(service)
+    }
+
+    /// The address and account of a service, with its password.
+    pub fn endpoint(&self, name: &str) -> Result<Endpoint, ServiceError> {
+        let row = self.row(name)?;
+        let password = self.key.open_sealed(&row.sealed_password)?;
+        let Service { url, user, fingerprint, .. } = row.service;
+        Ok(Endpoint { url, user, password, fingerprint })
     }
 
     /// Removes a service and what was agreed with it. Photos stay where they are, on both sides.
@@ -192,9 +226,12 @@ impl Services {
         Ok(self.store.write(move |tx| {
             baseline::clear(tx, id)?;
             remote::clear(tx, id)?;
+            failures::clear(tx, id)?;
+            history::clear(tx, id)?;
             kinds::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
             CAUTIOUS.remove(tx, &id.0.to_string())?;
+            SCHEDULE.remove(tx, &id.0.to_string())?;
             MET.remove(tx, &id.0.to_string())?;
             SERVICES.remove(tx, &key)?;
             Ok(())
@@ -203,10 +240,7 @@ impl Services {
 
     /// A client of the service's WebDAV root.
     pub fn client(&self, name: &str) -> Result<Client, ServiceError> {
-        let row = self.row(name)?;
-        let password = self.key.open_sealed(&row.sealed_password)?;
-        let Service { url, user, fingerprint, .. } = row.service;
-        Ok(Client::new(&Endpoint { url, user, password, fingerprint })?)
+        Ok(Client::new(&self.endpoint(name)?)?)
     }
 
     fn row(&self, name: &str) -> Result<ServiceRow, ServiceError> {

@@ -11,7 +11,7 @@ use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabas
 use tokio::sync::watch;
 
 use super::snapshot::{Shared, Snapshot};
-use super::{baseline, changes, documents, folders, ids, index, kinds, listed, meta, properties, remote};
+use super::{baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, properties, remote};
 
 /// redb's page cache. The default of 1 GiB would be most of a small machine.
 const CACHE_BYTES: usize = 48 << 20;
@@ -102,6 +102,8 @@ impl Store {
         listed::prepare(&begin)?;
         kinds::prepare(&begin)?;
         documents::prepare(&begin)?;
+        failures::prepare(&begin)?;
+        history::prepare(&begin)?;
         properties::prepare(&begin)?;
         begin.commit()?;
         let database = Arc::new(database);

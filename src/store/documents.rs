@@ -28,6 +28,8 @@ pub(super) const PASSES: Documents = Documents(TableDefinition::new("verify-pass
 pub const CAUTIOUS: Documents = Documents(TableDefinition::new("cautious"));
 /// The report of each service's last run, by the service's id.
 pub const RUNS: Documents = Documents(TableDefinition::new("runs"));
+/// When each service was run, failed, was paused or stopped, by the service's id.
+pub const SCHEDULE: Documents = Documents(TableDefinition::new("schedule"));
 /// How far the looks at each service came, by the service's id.
 pub(super) const LISTED: Documents = Documents(TableDefinition::new("listed"));
 
@@ -35,7 +37,7 @@ pub(super) const LISTED: Documents = Documents(TableDefinition::new("listed"));
 pub const MET: Documents = Documents(TableDefinition::new("met"));
 
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
-    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, MET, DAMAGE, PASSES, CAUTIOUS] {
+    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, MET, DAMAGE, PASSES, CAUTIOUS, SCHEDULE] {
         tx.open_table(documents.0)?;
     }
     Ok(())

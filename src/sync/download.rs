@@ -151,7 +151,10 @@ impl Execution {
                     records.push(Record::downloaded(&committed, &step.remote, version));
                     done.push(step);
                 }
-                Err(error) => self.failed(&step, &error.into()),
+                Err(error) => match error.into() {
+                    error if self.is_there_by_now(&step, &error).await => done.push(step),
+                    error => self.failed(&step, &error),
+                },
             }
         }
         self.sync.record(records).await?;

@@ -21,7 +21,7 @@ use super::observe::Observed;
 use super::record::Record;
 use super::room::Room;
 use super::run::{Sync, SyncError};
-use super::{Noted, Report};
+use super::{Noted, Progress, Report};
 
 /// Uploads into one folder that are proven by one look at it.
 const UPLOADS_PER_PROOF: usize = 200;
@@ -69,6 +69,8 @@ pub(super) struct Execution {
 
 impl Execution {
     pub(super) fn new(sync: Arc<Sync>, observed: Observed, report: Report, plan: &Plan) -> Arc<Self> {
+        let bytes_total = plan.steps.iter().map(Step::bytes).sum();
+        sync.monitor.advance(Progress { files_total: plan.steps.len() as u64, bytes_total, ..Progress::default() });
         let permits = Semaphore::new(sync.options.parallel.max(1));
         Arc::new(Self {
             sync,
@@ -82,7 +84,7 @@ impl Execution {
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             files_total: plan.steps.len() as u64,
-            bytes_total: plan.steps.iter().map(Step::bytes).sum(),
+            bytes_total,
         })
     }
 
@@ -226,12 +228,20 @@ impl Execution {
         let files = self.files.fetch_add(1, Ordering::Relaxed) + 1;
         let service = self.sync.service.name.clone();
         let (verb, path) = (step.verb().to_owned(), step.local.to_string());
+        self.sync.monitor.finished(step, failure.as_deref());
         self.sync.events.publish(Event::Step { service, verb, path, failure });
         self.publish_progress(files, self.bytes.load(Ordering::Relaxed));
     }
 
     /// A step failed; it is in the report, and the next run tries again.
     pub(super) fn failed(&self, step: &Step, error: &StepError) {
+        if self.sync.monitor.stopped().is_some() {
+            // Broken off on purpose: it did not fail, it was not done.
+            return;
+        }
+        if let StepError::Client(ClientError::Unauthorized) = error {
+            self.count(|report| report.refused = true);
+        }
         let fatal = match error {
             StepError::Client(error) => error.stops_everything(),
             StepError::Library(LibraryError::Store(_)) | StepError::Run(_) => true,
@@ -239,7 +249,9 @@ impl Execution {
         };
         self.notice_room(error);
         let reason = explained(step, error);
-        if fatal {
+        if !fatal {
+            self.sync.monitor.failed(step, &reason);
+        } else {
             lock(&self.fatal).get_or_insert_with(|| reason.clone());
         }
         tracing::warn!(service = %self.sync.service.name, action = step.verb(), path = %step.local, %reason, "a step failed");
@@ -266,11 +278,12 @@ impl Execution {
     fn publish_progress(&self, files: u64, bytes: u64) {
         let (files_total, bytes_total) = (self.files_total, self.bytes_total);
         let service = self.sync.service.name.clone();
+        self.sync.monitor.advance(Progress { files, files_total, bytes, bytes_total });
         self.sync.events.publish(Event::Progress { service, files, files_total, bytes, bytes_total });
     }
 
     pub(super) fn fatal(&self) -> Option<String> {
-        lock(&self.fatal).clone()
+        lock(&self.fatal).clone().or_else(|| self.sync.monitor.stopped().map(|stop| stop.text().to_owned()))
     }
 
     fn lock_report(&self) -> MutexGuard<'_, Report> {

@@ -1,6 +1,7 @@
 //! Looking at both sides.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 
@@ -49,7 +50,14 @@ impl Sync {
     /// Brings the index up to date.
     pub(super) async fn observe_local(&self) -> Result<ScanReport, SyncError> {
         let (tree, events) = (self.tree.clone(), self.events.clone());
-        blocking(move || Ok(library::scan(&tree, &events)?)).await
+        blocking(move || {
+            let mut report = library::scan_quiet(&tree, &events, &AtomicBool::new(false))?;
+            for path in &report.growing {
+                report.coverage.exclude(path.clone(), library::GROWING);
+            }
+            Ok(report)
+        })
+        .await
     }
 
     /// Brings the listing of the service's folder up to date, at the least cost that the service allows. An error at the root ends the run;

@@ -101,6 +101,12 @@ pub struct Report {
     /// True when it stopped because something could not be reached.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub unreachable: bool,
+    /// True when it stopped because the service refused the user and password.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub refused: bool,
+    /// True when it was told to stop.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub cancelled: bool,
     /// What would be done, in a dry run.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub plan: Vec<PlannedStep>,

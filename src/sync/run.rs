@@ -6,21 +6,21 @@ use std::time::Instant;
 use futures_util::stream::{self, StreamExt as _};
 use jiff::ZonedDateTime;
 
-use crate::client::{Client, ClientError};
-use crate::events::{Event, Events};
+use crate::client::{Client, ClientError, Flow};
+use crate::events::Events;
 use crate::library::{self, LibraryError, Tree};
-use crate::reconcile::{Halt, Plan, Policy, Seen, Why, guard};
+use crate::reconcile::{Halt, Plan, Policy, Seen, Skipped, Why, guard};
 use crate::services::Service;
 use crate::store::{Store, StoreError};
 use crate::types::{LibraryId, RelPath, RemoteVersion};
 
-use super::Report;
 use super::execute::Execution;
 use super::filter::Filter;
 use super::marker::Overlap;
 use super::merge::{Merge, Open};
 use super::names::Fitted;
 use super::naming;
+use super::{Monitor, Report, Stop};
 
 /// How a run is to be done.
 #[derive(Debug, Clone, Copy)]
@@ -31,11 +31,13 @@ pub struct Options {
     pub force: bool,
     /// Transfers at the same time.
     pub parallel: usize,
+    /// Leave out what failed before and whose time has not come yet.
+    pub patient: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dry_run: false, force: false, parallel: 8 }
+        Self { dry_run: false, force: false, parallel: 8, patient: false }
     }
 }
 
@@ -83,6 +85,9 @@ pub enum SyncError {
     /// The state failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It was told to stop before it changed anything.
+    #[error("{}", .0.text())]
+    Stopped(Stop),
     /// A task of ours ended early.
     #[error("a part of the sync ended unexpectedly: {0}")]
     Crashed(String),
@@ -117,32 +122,39 @@ pub struct Sync {
     pub(super) policy: Policy,
     pub(super) options: Options,
     pub(super) events: Events,
+    pub(super) monitor: Monitor,
 }
 
 impl Sync {
-    /// Prepares a run. `client` is rooted at the service's WebDAV root. Nothing is sent yet.
+    /// Prepares a run, watched and stopped by `monitor`. `client` is rooted at the service's WebDAV root. Nothing is sent yet.
     pub fn new(
         (tree, library_id): (Tree, LibraryId),
         store: Store,
         client: Client,
         service: Service,
         options: Options,
-        events: Events,
+        (events, monitor): (Events, Monitor),
     ) -> Result<Self, SyncError> {
         let policy = service.sync.policy();
-        let root = client.clone();
-        let client = client.at(&service.sync.folder)?;
+        let root = client.with_flow(Flow::new(service.sync.rate, monitor.told()));
+        let client = root.at(&service.sync.folder)?;
         let filter = Arc::new(Filter::new(&service.sync, &tree).map_err(SyncError::Pattern)?);
-        Ok(Self { filter, tree, library_id, store, client, root, service, policy, options, events })
+        Ok(Self { filter, tree, library_id, store, client, root, service, policy, options, events, monitor })
     }
 
     /// Observes, plans, and unless it is a dry run executes. What concerns single files is in the report.
     pub async fn run(self) -> Result<Report, SyncError> {
         let started = Instant::now();
         let sync = Arc::new(self);
-        let outcome = sync.run_inner().await;
-        sync.events.publish(Event::Ended { service: sync.service.name.clone() });
+        let outcome = tokio::select! {
+            outcome = sync.run_inner() => outcome,
+            // Both sides are still being looked at, and nothing was changed.
+            stop = sync.monitor.may_be_dropped() => Err(SyncError::Stopped(stop)),
+        };
+        let remembered = sync.remember_failures().await;
         let mut report = outcome?;
+        remembered?;
+        report.cancelled = report.error.is_some() && sync.monitor.stopped().is_some();
         report.seconds = started.elapsed().as_secs_f64();
         report.requests = sync.client.requests();
         Ok(report)
@@ -169,15 +181,16 @@ impl Sync {
         let closed = self.find_digests(open).await?;
         let outcome = blocking(move || Ok(merge.finish(collector, closed)?)).await?;
         let approved = guard::guard(outcome, self.options.force).map_err(SyncError::Halted)?;
-        let plan = {
+        let mut plan = {
             let (sync, mut plan) = (Arc::clone(self), Plan::from(approved));
             blocking(move || sync.name_uploads(&mut plan).map(|()| plan)).await?
         };
+        let left = self.leave_for_later(&mut plan).await?;
         let Fitted { plan, late, refused } = self.fit_names(plan).await?;
 
         let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
         report.skip_all(&plan);
-        observed.unnamable.iter().cloned().chain(refused).for_each(|noted| report.skip(noted));
+        left.iter().chain(&observed.unnamable).cloned().chain(refused).for_each(|noted| report.skip(noted));
         report.hold_back(self.filter.held_back());
         if self.options.dry_run {
             report.plan = plan.steps.iter().chain(&late).map(Into::into).collect();
@@ -187,7 +200,9 @@ impl Sync {
         if !plan.steps.is_empty() || !late.is_empty() {
             self.rule_out_itself(&observed).await?;
         }
-        let all_seen = whole && self.filter.is_sure() && !plan.skipped.iter().any(|skipped| matches!(skipped.why, Why::Unreadable { .. }));
+        self.monitor.acts().map_err(SyncError::Stopped)?;
+        let unread = |skipped: &Skipped| matches!(skipped.why, Why::Unreadable { .. });
+        let all_seen = whole && self.filter.is_sure() && left.is_empty() && !plan.skipped.iter().any(unread);
         let report = Execution::new(Arc::clone(self), observed, report, &plan).run(plan, late).await?;
         if all_seen && report.is_clean() {
             self.settle(state).await?;

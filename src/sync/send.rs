@@ -49,7 +49,9 @@ impl Execution {
         loop {
             let error = match self.sync.client.put(remote, source, expect, payload.clone()).await {
                 Ok(etag) => {
-                    self.moved_bytes(source.size);
+                    if source.size <= WHOLE {
+                        self.moved_bytes(source.size);
+                    }
                     return Ok(etag);
                 }
                 Err(error) => error,
@@ -115,12 +117,13 @@ impl Execution {
     }
 
     /// The file that the plan was made from; another content is an error, before or while it is sent.
-    async fn payload(&self, path: &RelPath, version: &LocalVersion) -> Result<Payload, StepError> {
+    async fn payload(self: &Arc<Self>, path: &RelPath, version: &LocalVersion) -> Result<Payload, StepError> {
         let (tree, path, version) = (self.sync.tree.clone(), path.clone(), *version);
         if version.size <= WHOLE {
             let read = blocking(move || Ok(read_whole(&tree, &path, &version))).await;
             return Ok(Payload::Whole(read.map_err(|error| StepError::Refused(error.to_string()))??));
         }
+        let execution = Arc::clone(self);
         Ok(Payload::Pieces(
             version.size,
             Arc::new(move || {
@@ -132,7 +135,12 @@ impl Execution {
                         let _ = pieces.blocking_send(Err(error));
                     }
                 });
-                stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|piece| (piece, receiver)) }).boxed()
+                // What is on its way counts, so that a large file does not look like a stop.
+                let execution = Arc::clone(&execution);
+                let count = move |piece: &io::Result<Bytes>| execution.moved_bytes(piece.as_ref().map_or(0, |piece| piece.len() as u64));
+                stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|piece| (piece, receiver)) })
+                    .inspect(count)
+                    .boxed()
             }),
         ))
     }

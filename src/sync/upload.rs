@@ -30,7 +30,7 @@ const PIECE: usize = 256 << 10;
 pub(super) type Listed = (RelPath, RemoteVersion);
 
 /// What became of one file of a batch.
-enum Sent {
+pub(super) enum Sent {
     /// The service said that it took it, perhaps with an entity tag; not proven yet.
     Unproven(Option<String>),
     /// Proven already.
@@ -57,9 +57,11 @@ impl Execution {
         for step in steps {
             sending.push(async move {
                 let _permit = self.permits.acquire().await;
-                let sent =
-                    if self.fatal().is_some() || self.left_for_want_of_room(&step.local) { None } else { Some(self.upload(&step).await) };
-                (step, sent)
+                if self.fatal().is_some() || self.left_for_want_of_room(&step.local) {
+                    return (step, None);
+                }
+                let (step, sent) = self.upload_as_it_is(step).await;
+                (step, Some(sent))
             });
         }
         let (mut unproven, mut proven) = (Vec::new(), Vec::new());
@@ -172,7 +174,7 @@ impl Execution {
         }
     }
 
-    async fn upload(self: &Arc<Self>, step: &Step) -> Result<Sent, StepError> {
+    pub(super) async fn upload(self: &Arc<Self>, step: &Step) -> Result<Sent, StepError> {
         let Action::Upload { source, expect } = &step.action else {
             return Err(StepError::Refused("not an upload".into()));
         };

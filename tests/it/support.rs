@@ -56,7 +56,8 @@ impl Node {
     }
 
     fn start(&mut self, extra: &[&str], stderr: Stdio) {
-        let mut child = self.command(&["serve", "--json", "--listen", "127.0.0.1:0"]);
+        let anywhere: &[&str] = if extra.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
+        let mut child = self.command(&[&["serve", "--json"], anywhere].concat());
         child.args(extra).stdout(Stdio::piped()).stderr(stderr);
         let mut child = child.spawn().unwrap();
         let mut line = String::new();
