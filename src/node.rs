@@ -12,6 +12,7 @@ mod control;
 mod failure;
 mod operations;
 mod peers;
+mod restored;
 mod runs;
 mod schedule;
 mod start;
@@ -19,6 +20,7 @@ mod status;
 mod syncing;
 mod tombstones;
 mod upkeep;
+mod verify;
 
 pub use care::{Care, TRASH_DAYS};
 pub use caretaker::CareSettings;

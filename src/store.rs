@@ -9,6 +9,7 @@ mod db;
 
 pub mod baseline;
 pub mod changes;
+pub mod damage;
 pub mod documents;
 pub mod failures;
 pub mod folders;

@@ -5,6 +5,7 @@
 //! - no step depends on the memory of an earlier run: after a crash the next run looks again and adopts what is equal;
 //! - one failing file never stops another; what failed, was skipped or conflicted is in the [`Report`] with its path and reason.
 
+mod chunks;
 mod conflicts;
 mod download;
 mod execute;
@@ -14,13 +15,16 @@ mod kinds;
 mod leftovers;
 mod marker;
 mod meanwhile;
+mod mend;
 mod merge;
 mod monitor;
 mod moves;
+mod names;
 mod naming;
 mod observe;
 mod record;
 mod report;
+mod resume;
 mod retry_later;
 mod room;
 mod run;
@@ -33,6 +37,7 @@ mod walk;
 
 pub use conflicts::{Conflict, CopyName, Version, conflicts};
 pub use marker::{Overlap, leads_to};
+pub use mend::mend;
 pub use monitor::{Monitor, Outcomes, Progress, Stop};
 pub use report::{HeldBack, Noted, PlannedStep, Report};
 pub use retry_later::next_retry;

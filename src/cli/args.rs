@@ -14,7 +14,7 @@ use crate::reconcile::Deletes;
 use crate::services::Window;
 use crate::types::RelPath;
 
-use super::care_args::{CareArgs, ConflictsArgs, TombstonesCmd, TrashCmd};
+use super::care_args::{CareArgs, ConflictsArgs, IndexArgs, TombstonesCmd, TrashCmd};
 use super::front_args::FrontArgs;
 
 /// Keeps photo libraries in step over WebDAV.
@@ -73,7 +73,7 @@ pub(super) enum Cmd {
         run: Option<u64>,
     },
     /// Bring the index up to date with the library
-    Index,
+    Index(IndexArgs),
     /// Show the library, the services and their last runs
     Status,
     /// What was replaced or removed: list it, put it back, let it go

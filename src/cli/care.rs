@@ -26,6 +26,24 @@ pub(super) fn text(care: &Care, answer: &Value) -> String {
                 _ => format!("{removed} files ({size}) are gone for good\n"),
             }
         }
+        Care::Verify => {
+            let size = bytes(answer["bytes"].as_u64().unwrap_or(0));
+            let line = |file: &Value| match file["mended_from"].as_str() {
+                Some(service) => {
+                    format!("{} was damaged; a good copy came from {service}, the damaged one is in the trash\n", string(file, "path"))
+                }
+                None => format!(
+                    "{0} is damaged: {1}; it is not synced. If it is as it should be: twinlens index --accept '{0}'\n",
+                    string(file, "path"),
+                    string(file, "reason")
+                ),
+            };
+            format!("{} files were read ({size})\n", answer["files"]) + &list(answer, "damaged", line, "nothing is damaged\n")
+        }
+        Care::Accept { .. } => {
+            let accepted = answer["accepted"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            accepted.map(|path| format!("{path} is taken as it is\n")).collect()
+        }
         Care::Conflicts => list(answer, "conflicts", conflict, "no conflict copies\n"),
         Care::Resolve { .. } => {
             let now = answer["now"].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" and ");
@@ -42,6 +60,9 @@ pub(super) fn text(care: &Care, answer: &Value) -> String {
         }
         Care::ForgetTombstones { .. } => {
             let count = answer["forgotten"].as_array().map_or(0, Vec::len);
+            if count == 0 {
+                return format!("no deletion is remembered of {}\n", string(answer, "service"));
+            }
             format!("{count} deletions are forgotten; the next sync with {} may bring those files back\n", string(answer, "service"))
         }
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::node::{Care, Keep, TRASH_DAYS};
+use crate::node::{Care, Command, Keep, TRASH_DAYS};
 use crate::types::RelPath;
 
 use super::args::Pause;
@@ -45,6 +45,26 @@ impl TrashCmd {
             Self::Empty(EmptyArgs { older_than, .. }) => {
                 Care::TrashEmpty { older_than: older_than.unwrap_or(Duration::from_secs(TRASH_DAYS * 86_400)) }
             }
+        }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct IndexArgs {
+    /// Read every file again; what was damaged is fetched back from a service that has it
+    #[arg(long, conflicts_with = "accept")]
+    verify: bool,
+    /// Take a damaged file, or all in a folder, as it is: an edit
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    accept: Vec<RelPath>,
+}
+
+impl IndexArgs {
+    pub(super) fn command(self) -> Command {
+        match self {
+            Self { verify: true, .. } => Command::Care(Care::Verify),
+            Self { accept, .. } if !accept.is_empty() => Command::Care(Care::Accept { paths: accept }),
+            _ => Command::Index,
         }
     }
 }
@@ -132,6 +152,9 @@ pub(super) struct CareArgs {
     /// For how many days the trash keeps what was replaced or removed; off: for ever
     #[arg(long, env = "TWINLENS_TRASH_DAYS", default_value = "30", value_name = "30|off", value_parser = days)]
     pub trash_days: Pause,
+    /// How often every file is read again, at a polite pace, to find damage: 30d, 12h, ...; off: never
+    #[arg(long, env = "TWINLENS_VERIFY_INTERVAL", default_value = "30d", value_name = "30d|off", value_parser = interval)]
+    pub verify_interval: Pause,
 }
 
 fn days(text: &str) -> Result<Pause, String> {
@@ -141,6 +164,10 @@ fn days(text: &str) -> Result<Pause, String> {
     let days: Option<u32> = text.strip_suffix('d').unwrap_or(text).parse().ok().filter(|days| *days > 0);
     let days = days.ok_or("write a number of days, or off")?;
     Ok(Pause(Some(Duration::from_secs(u64::from(days) * 86_400))))
+}
+
+fn interval(text: &str) -> Result<Pause, String> {
+    if text == "off" { Ok(Pause(None)) } else { span(text).map(|span| Pause((!span.is_zero()).then_some(span))) }
 }
 
 pub(super) fn path(text: &str) -> Result<RelPath, String> {

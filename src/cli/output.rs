@@ -134,6 +134,9 @@ fn status(answer: &Value) -> String {
         Some(url) => writeln!(text, "serving   {url}"),
         None => writeln!(text, "serving   no"),
     };
+    for file in answer["damaged"].as_array().into_iter().flatten() {
+        let _ = writeln!(text, "damaged   {}, found {}; see `twinlens index --verify`", string(file, "path"), string(file, "since"));
+    }
     for service in answer["services"].as_array().into_iter().flatten() {
         let _ = writeln!(text, "service   {}  {}  sync {}", string(service, "name"), string(service, "url"), string(service, "state"));
         text.push_str(&runs::now_and_next(service));

@@ -138,7 +138,7 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
         Cmd::Resume(OneOrAll { name }) => Command::Resume { name },
         Cmd::Cancel(OneOrAll { name }) => Command::Cancel { name },
         Cmd::History { name, run } => Command::History { name, run },
-        Cmd::Index => Command::Index,
+        Cmd::Index(index) => index.command(),
         Cmd::Status => Command::Status,
         Cmd::Trash(trash) => Command::Care(trash.care()),
         Cmd::Conflicts(conflicts) => Command::Care(conflicts.care()),

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::body::Payload;
 use super::retry::Call;
-use super::{Client, ClientError};
+use super::{Client, ClientError, NameRules};
 
 /// The largest document that is read, in MiB.
 const LIMIT: usize = 4;
@@ -21,6 +21,8 @@ pub struct Capabilities {
     pub largest_chunk: Option<u64>,
     /// It says that it is a node.
     pub node: bool,
+    /// What it forbids in names.
+    pub names: NameRules,
 }
 
 impl Capabilities {
@@ -35,6 +37,7 @@ impl Capabilities {
             bulk: at_least_one(&data["dav"]["bulkupload"]),
             largest_chunk: data["files"]["chunked_upload"]["max_size"].as_u64().filter(|size| *size > 0),
             node: data["core"]["status"]["productname"] == "Twinlens",
+            names: NameRules::parse(&data["files"]),
         }
     }
 }
@@ -75,10 +78,10 @@ mod tests {
     fn what_is_told_is_understood_and_what_is_not_is_no() {
         let dav = json!({ "dav": { "chunking": "1.0", "bulkupload": "1.0" }, "core": { "status": { "productname": "Twinlens" } } });
         let told = Capabilities::parse(&json!({ "ocs": { "data": { "capabilities": dav } } }));
-        assert_eq!(told, Capabilities { chunking: true, bulk: true, largest_chunk: None, node: true });
+        assert_eq!(told, Capabilities { chunking: true, bulk: true, largest_chunk: None, node: true, ..Capabilities::default() });
         let files = json!({ "dav": { "chunking": 1.0 }, "files": { "chunked_upload": { "max_size": 104_857_600 } } });
         let told = Capabilities::parse(&json!({ "ocs": { "data": { "capabilities": files } } }));
-        assert_eq!(told, Capabilities { chunking: true, bulk: false, largest_chunk: Some(104_857_600), node: false });
+        assert_eq!(told, Capabilities { chunking: true, bulk: false, largest_chunk: Some(104_857_600), ..Capabilities::default() });
         for nothing in [json!(null), json!([1]), json!({ "ocs": { "data": { "capabilities": { "dav": { "chunking": "0.9" } } } } })] {
             assert_eq!(Capabilities::parse(&nothing), Capabilities::default());
         }

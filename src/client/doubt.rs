@@ -46,7 +46,13 @@ impl Client {
 
     /// What became of a MOVE that was answered with doubt, or not at all.
     pub(super) async fn after_move(&self, from: &RelPath, to: &RelPath, source: &RemoteVersion) -> Result<Moved, ClientError> {
-        Ok(match (self.look(from).await?, self.look(to).await?) {
+        let look = async |path| match self.look(path).await {
+            // It has the name in another case, and answers about that one.
+            Err(ClientError::Outside(_)) => Ok(None),
+            found => found.map(Some),
+        };
+        let (Some(here), Some(there)) = (look(from).await?, look(to).await?) else { return Ok(Moved::Unclear) };
+        Ok(match (here, there) {
             (None, Some(there)) if there.size == source.size && there.digests.agree(&source.digests) != Some(false) => Moved::Done,
             (Some(here), None) if here.unchanged_since(source) => Moved::NotYet,
             _ => Moved::Unclear,

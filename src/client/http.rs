@@ -112,6 +112,12 @@ impl Client {
         Ok(below)
     }
 
+    /// The same account, rooted at another address of the same service.
+    pub(super) fn rooted_at(&self, base: Url) -> Result<Self, ClientError> {
+        let base_path = decoded_path(&base)?;
+        Ok(Self { base, base_path, ..self.clone() })
+    }
+
     /// Host and port, for messages.
     pub fn host(&self) -> String {
         host_of(&self.base)

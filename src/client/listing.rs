@@ -63,13 +63,13 @@ impl Client {
                     continue;
                 }
             };
-            if path == *folder {
+            if path.is_same_name(folder) {
                 if !resource.is_collection {
                     return Err(not_a_folder(self, folder));
                 }
                 seen_itself = true;
                 (listing.library_id, listing.etag) = (resource.library_id, resource.etag);
-            } else if path.parent().as_ref() != Some(folder) {
+            } else if !path.parent().is_some_and(|parent| parent.is_same_name(folder)) {
                 return Err(ClientError::Outside(resource.href));
             } else if let Some(status) = resource.status.filter(|code| !(200..300).contains(code)) {
                 listing.unusable.push((path, format!("the service answered {status}")));
@@ -89,8 +89,15 @@ impl Client {
 
     /// What the service has at a path: none when it has nothing there.
     pub async fn look(&self, path: &RelPath) -> Result<Option<RemoteVersion>, ClientError> {
+        Ok(self.find(path).await?.map(|(_, version)| version))
+    }
+
+    /// The same, with the path as the service writes it: some store names in another Unicode form than they were given.
+    pub async fn find(&self, path: &RelPath) -> Result<Option<(RelPath, RemoteVersion)>, ClientError> {
         let Some(resources) = self.propfind(path, false, "0", &propfind::WANTED).await? else { return Ok(None) };
-        let found = resources.into_iter().find(|r| href::relative_to(self.base_path(), &r.href).as_ref() == Ok(path));
+        let named = |resource: Resource| Some((href::relative_to(self.base_path(), &resource.href).ok()?, resource));
+        let found = resources.into_iter().filter_map(named).find(|(listed, _)| listed.is_same_name(path));
+        let (listed, found) = found.map_or_else(|| (path.clone(), None), |(listed, resource)| (listed, Some(resource)));
         match found {
             Some(resource) if resource.is_collection => Err(ClientError::Status {
                 status: StatusCode::CONFLICT,
@@ -98,7 +105,7 @@ impl Client {
                 path: format!("{path} (it is a folder there)"),
             }),
             Some(resource) if resource.status == Some(404) => Ok(None),
-            Some(resource) => Ok(Some(version_of(resource))),
+            Some(resource) => Ok(Some((listed, version_of(resource)))),
             None => Err(ClientError::Outside(path.to_string())),
         }
     }

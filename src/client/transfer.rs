@@ -16,8 +16,10 @@ use super::{Client, ClientError};
 pub struct Download {
     response: Response,
     client: Client,
-    /// The length that the service announced.
+    /// The length of the whole file, as the service announced it.
     pub length: Option<u64>,
+    /// Where in the file the bytes begin.
+    pub start: u64,
     /// The digests that the service told in the answer.
     pub digests: KnownDigests,
 }
@@ -34,9 +36,32 @@ impl Download {
 impl Client {
     /// Begins a download of the version that was listed. Anything else at that path is an error.
     pub async fn get(&self, path: &RelPath, listed: &RemoteVersion) -> Result<Download, ClientError> {
-        let response = self.send(Method::GET, self.url_of(path, false), HeaderMap::new(), None).await?;
+        self.get_from(path, listed, 0).await
+    }
+
+    /// Goes on with a download after the first `from` bytes; from the beginning where the service does not offer that, or where nothing
+    /// would tell that they belong to another version: neither a strong entity tag (RFC 9110 section 13.1.5) nor a digest.
+    pub async fn get_from(&self, path: &RelPath, listed: &RemoteVersion, from: u64) -> Result<Download, ClientError> {
+        let if_range = if_match(&Expect::Version(listed.clone()));
+        let (from, if_range) = match if_range {
+            Some(tag) => (from, Some(tag)),
+            None if listed.digests.is_empty() => (0, None),
+            None => (from, None),
+        };
+        let mut headers = HeaderMap::new();
+        if from > 0 {
+            headers.insert(header::RANGE, HeaderValue::from_str(&format!("bytes={from}-")).unwrap_or(HeaderValue::from_static("bytes=0-")));
+            if_range.and_then(|tag| headers.insert(header::IF_RANGE, tag));
+        }
+        let response = self.call(&Call::new(Method::GET, self.url_of(path, false), headers, Payload::Nothing)).await?;
+        let part = (response.status() == StatusCode::PARTIAL_CONTENT).then(|| content_range(response.headers())).flatten();
         match response.status() {
             StatusCode::OK => {}
+            StatusCode::PARTIAL_CONTENT if from > 0 && part.is_some_and(|part| part.is_rest(from, listed.size)) => {}
+            // Not what was asked for: then all of it.
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => {
+                return Box::pin(self.get_from(path, listed, 0)).await;
+            }
             status => return Err(unexpected("GET", path, status)),
         }
         if let (Some(now), Some(then)) = (etag_of(&response), &listed.etag)
@@ -44,7 +69,7 @@ impl Client {
         {
             return Err(ClientError::Changed(path.to_string()));
         }
-        let length = response.content_length();
+        let length = part.map_or_else(|| response.content_length(), |part| Some(part.whole));
         if let (Some(length), Some(size)) = (length, listed.size)
             && length != size
         {
@@ -52,7 +77,8 @@ impl Client {
             return Err(ClientError::Corrupt(text));
         }
         let told = response.headers().get(OC_CHECKSUM).and_then(|value| value.to_str().ok()).map(checksum::parse);
-        Ok(Download { response, client: self.clone(), length, digests: told.unwrap_or_default() })
+        let start = if part.is_some() { from } else { 0 };
+        Ok(Download { response, client: self.clone(), length, start, digests: told.unwrap_or_default() })
     }
 
     /// Sends a file. Always with Content-Length, never chunked: some Nextcloud set-ups store nothing of a chunked body and say "created".
@@ -89,5 +115,47 @@ impl Client {
             return Err(ClientError::Corrupt(format!("the service received other bytes of {path} than were sent")));
         }
         Ok(etag_of(&response))
+    }
+}
+
+/// A part of a file: from its first byte to its last, of so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part {
+    first: u64,
+    last: u64,
+    whole: u64,
+}
+
+impl Part {
+    /// Whether it is everything after the first `from` bytes of a file of this size.
+    fn is_rest(self, from: u64, size: Option<u64>) -> bool {
+        self.first == from
+            && self.last >= from
+            && self.last.checked_add(1) == Some(self.whole)
+            && size.is_none_or(|size| size == self.whole)
+    }
+}
+
+/// Content-Range, RFC 9110 section 14.4.
+fn content_range(headers: &HeaderMap) -> Option<Part> {
+    let (range, whole) = headers.get(header::CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    Some(Part { first: first.trim().parse().ok()?, last: last.trim().parse().ok()?, whole: whole.trim().parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_taken_only_when_it_is_the_one_that_was_asked_for() {
+        let part = |text: &str| content_range(&HeaderMap::from_iter([(header::CONTENT_RANGE, text.parse().unwrap())]));
+        assert!(part("bytes 10-99/100").unwrap().is_rest(10, Some(100)));
+        for other in ["bytes 9-99/100", "bytes 10-98/100", "bytes 10-99/101", "bytes 10-9/10"] {
+            assert!(!part(other).unwrap().is_rest(10, Some(100)), "{other}");
+        }
+        for nonsense in ["bytes */100", "bytes 10-99/*", "10-99/100", "bytes 10-18446744073709551616/1"] {
+            assert_eq!(part(nonsense), None, "{nonsense}");
+        }
     }
 }

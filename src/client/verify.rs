@@ -75,7 +75,12 @@ fn grouped(number: u64) -> String {
 
 /// Compares what was sent with what the service says it has now.
 pub fn verify(path: &RelPath, sent: &LocalVersion, found: Option<RemoteVersion>) -> Result<Verified, NotProven> {
-    let found = found.ok_or(NotProven::Vanished)?;
+    verify_listed(sent, found.map(|found| (path.clone(), found)))
+}
+
+/// The same, for a file that the service may list under another form of its name.
+pub fn verify_listed(sent: &LocalVersion, found: Option<(RelPath, RemoteVersion)>) -> Result<Verified, NotProven> {
+    let (path, found) = found.ok_or(NotProven::Vanished)?;
     let stored = found.size.ok_or(NotProven::NoSize)?;
     if stored != sent.size {
         return Err(NotProven::WrongSize { stored, sent: sent.size });
@@ -84,7 +89,7 @@ pub fn verify(path: &RelPath, sent: &LocalVersion, found: Option<RemoteVersion>)
         return Err(NotProven::WrongChecksum);
     }
     let digests = KnownDigests::from(sent.digests);
-    Ok(Verified { path: path.clone(), version: RemoteVersion { digests, ..found } })
+    Ok(Verified { path, version: RemoteVersion { digests, ..found } })
 }
 
 #[cfg(test)]

@@ -89,9 +89,10 @@ impl Client {
                 && method == "MOVE"
                 && let Some(source) = source
             {
-                match self.after_move(from, to, source).await? {
-                    Moved::Done => return Ok(()),
-                    Moved::NotYet
+                // When looking tells nothing either, the first answer stands.
+                match self.after_move(from, to, source).await {
+                    Ok(Moved::Done) => return Ok(()),
+                    Ok(Moved::NotYet)
                         if answered.is_err()
                             && let Some(wait) = patience.broken() =>
                     {

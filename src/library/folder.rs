@@ -12,6 +12,9 @@ use crate::types::media::is_own;
 use super::LibraryError;
 use super::tree::{Kind, Stat, Tree};
 
+/// How many bytes of an unusable name are shown.
+const SHOWN: usize = 240;
+
 /// An open folder and the names in it, in ascending order.
 pub struct Folder {
     handle: File,
@@ -100,7 +103,15 @@ impl Tree {
     }
 }
 
-/// A name that cannot be used, as it may be shown.
+/// A name that cannot be used, as it may be shown. It could itself be a name: one that is too long is cut.
 pub(super) fn shown(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).chars().map(|c| if c.is_control() || c == '\\' { '\u{fffd}' } else { c }).collect()
+    let mut shown = String::new();
+    for c in String::from_utf8_lossy(name).chars().map(|c| if c.is_control() || c == '\\' { '\u{fffd}' } else { c }) {
+        if shown.len() > SHOWN {
+            shown.push('…');
+            break;
+        }
+        shown.push(c);
+    }
+    shown
 }

@@ -21,6 +21,11 @@ const LIMIT: u64 = 1 << 20;
 /// Folders that are kept in mind. Paths come folder by folder, so that few are needed at a time.
 const REMEMBERED: usize = 4096;
 
+/// Whether a name is that of a file with patterns.
+pub(super) fn is_ignore_file(name: &str) -> bool {
+    NAMES.contains(&name)
+}
+
 /// Patterns in the syntax of `.gitignore`.
 #[derive(Debug, Clone)]
 pub struct Patterns(Gitignore);

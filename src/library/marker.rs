@@ -59,6 +59,11 @@ pub fn check_marker(root: &Path, expected: LibraryId) -> Result<(), LibraryError
     }
 }
 
+/// Whether the library's disk does not tell upper from lower case.
+pub fn folds_case(tree: &Tree) -> bool {
+    fs::symlink_metadata(tree.root().join(OWN_FOLDER.to_uppercase())).is_ok()
+}
+
 /// The library that a marker's text names, if it is one.
 pub fn marker_of(text: &str) -> Option<LibraryId> {
     toml::from_str::<Marker>(text).ok().map(|marker| marker.id)

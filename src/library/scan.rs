@@ -4,6 +4,7 @@ mod parts;
 mod quiet;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -11,12 +12,14 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::events::{Event, Events};
 use crate::reconcile::Coverage;
+use crate::store::damage::{self, Damage};
 use crate::store::folders::Folders;
 use crate::store::index::{FileRow, Index};
 use crate::store::{Store, changes, index};
 use crate::types::media::is_junk;
 use crate::types::{Digests, Hasher, RelPath};
 
+use super::ignore::is_ignore_file;
 use super::tree::{Kind, Open, Stat, Tree};
 use super::{LibraryError, pieces};
 
@@ -26,6 +29,8 @@ pub use quiet::{GROWING, scan_quiet};
 /// Rows that are written in one transaction. They touch pages all over the tables of digests, so that a few large ones cost far less than
 /// many small ones.
 const BATCH: usize = 4000;
+/// Why a damaged file takes no part in anything.
+const DAMAGED: &str = "its bytes changed though nobody wrote it: it is damaged (see `twinlens index --verify`)";
 
 /// What a scan found.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +51,8 @@ pub struct ScanReport {
     pub later: BTreeSet<RelPath>,
     /// Files that were being written and are not in the index as they are now.
     pub growing: Vec<RelPath>,
+    /// Another number when an ignore file among the folders that were looked at is new, changed or gone: the index does not know them.
+    pub ignore_files: u64,
 }
 
 impl ScanReport {
@@ -78,12 +85,25 @@ struct Scan<'a> {
     unsettled: &'a (dyn Fn(&RelPath, &Stat) -> bool + Sync),
     /// Rows of files that are gone from their paths, by inode: they may only have been renamed.
     moved: HashMap<u64, FileRow>,
+    /// Damaged files, by inode: renamed, they are no new versions either.
+    damaged: HashMap<u64, Damage>,
     files: AtomicU64,
     hashed: AtomicU64,
     bytes: AtomicU64,
     renamed: AtomicU64,
     removed: AtomicU64,
+    ignore_files: AtomicU64,
+    /// Files that are the same to the byte in another inode.
+    copied: AtomicU64,
     found: Mutex<Found>,
+}
+
+/// A file of the same size and time in another inode with other bytes.
+struct Rewritten {
+    path: RelPath,
+    stat: Stat,
+    good: Digests,
+    found: Digests,
 }
 
 #[derive(Default)]
@@ -93,6 +113,9 @@ struct Found {
     folders: HashSet<RelPath>,
     coverage: Coverage,
     later: BTreeSet<RelPath>,
+    /// Damaged files under new names.
+    damaged: Vec<(RelPath, Damage)>,
+    rewritten: Vec<Rewritten>,
     failure: Option<LibraryError>,
 }
 
@@ -114,11 +137,14 @@ impl<'a> Scan<'a> {
             stop,
             unsettled,
             moved: HashMap::new(),
+            damaged: damage::all(&tx)?.into_iter().map(|(_, damage)| (damage.inode, damage)).collect(),
             files: AtomicU64::new(0),
             hashed: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             renamed: AtomicU64::new(0),
             removed: AtomicU64::new(0),
+            ignore_files: AtomicU64::new(0),
+            copied: AtomicU64::new(0),
             found: Mutex::default(),
         }))
     }
@@ -164,6 +190,11 @@ impl<'a> Scan<'a> {
         let mut changed = Vec::new();
         for member in members {
             if is_junk(member.path.name()) {
+                if is_ignore_file(member.path.name()) {
+                    let looks = member.stat.map(|stat| (stat.size, stat.mtime, stat.inode));
+                    self.ignore_files
+                        .fetch_add(BuildHasherDefault::<DefaultHasher>::default().hash_one((&member.path, looks)), Ordering::Relaxed);
+                }
                 if known.remove(&member.path).is_some() {
                     litter.push(member.path);
                 }
@@ -176,7 +207,7 @@ impl<'a> Scan<'a> {
                     match known.remove(&member.path) {
                         Some(row) if stat.matches(&row) => {}
                         _ if (self.unsettled)(&member.path, &stat) => drop(self.lock().later.insert(folder.clone())),
-                        _ => changed.push((member.path, stat)),
+                        row => changed.push((member.path, stat, row)),
                     }
                 }
                 Err(reason) => {
@@ -188,7 +219,7 @@ impl<'a> Scan<'a> {
         self.forget(known.into_keys().collect(), false)?;
         self.forget(litter, true)?;
         for batch in changed.chunks(BATCH) {
-            let rows: Vec<_> = batch.into_par_iter().filter_map(|(path, stat)| self.read(path, stat)).collect();
+            let rows: Vec<_> = batch.into_par_iter().filter_map(|(path, stat, row)| self.read(path, stat, row.as_ref())).collect();
             let full = {
                 let mut found = self.lock();
                 found.rows.extend(rows);
@@ -199,9 +230,14 @@ impl<'a> Scan<'a> {
         Ok(below)
     }
 
-    fn read(&self, path: &RelPath, stat: &Stat) -> Option<(RelPath, Stat, Digests)> {
+    fn read(&self, path: &RelPath, stat: &Stat, known: Option<&FileRow>) -> Option<(RelPath, Stat, Digests)> {
         if self.stopped() {
             return None;
+        }
+        if let Some(damage) = self.damaged.get(&stat.inode).filter(|damage| (damage.size, damage.mtime) == (stat.size, stat.mtime)) {
+            self.renamed.fetch_add(1, Ordering::Relaxed);
+            self.lock().damaged.push((path.clone(), damage.clone()));
+            return Some((path.clone(), *stat, damage.good));
         }
         if let Some(row) = self.moved.get(&stat.inode).filter(|row| stat.matches(row)) {
             self.renamed.fetch_add(1, Ordering::Relaxed);
@@ -212,6 +248,14 @@ impl<'a> Scan<'a> {
                 let hashed = self.hashed.fetch_add(1, Ordering::Relaxed) + 1;
                 let bytes = self.bytes.fetch_add(stat.size, Ordering::Relaxed) + stat.size;
                 self.events.publish(Event::Scanning { hashed, bytes });
+                match known.filter(|known| (known.size, known.mtime) == (stat.size, stat.mtime)) {
+                    Some(known) if known.digests == digests => drop(self.copied.fetch_add(1, Ordering::Relaxed)),
+                    Some(known) => {
+                        self.lock().rewritten.push(Rewritten { path: path.clone(), stat, good: known.digests, found: digests });
+                        return None;
+                    }
+                    None => {}
+                }
                 Some((path.clone(), stat, digests))
             }
             Err(LibraryError::NotFound(_)) => None,
@@ -268,8 +312,17 @@ impl<'a> Scan<'a> {
 
     /// Writes down what is left. After a look at everything, folders that the index knows and the disk no longer has lose their files.
     fn finish(self, everything: bool) -> Result<ScanReport, LibraryError> {
-        let found = std::mem::take(&mut *self.lock());
+        let mut found = std::mem::take(&mut *self.lock());
+        self.judge(&mut found);
         self.remember(found.rows)?;
+        let damaged = std::mem::take(&mut found.damaged);
+        if !damaged.is_empty() {
+            self.store.write(move |tx| damaged.iter().try_for_each(|(path, damage)| damage::put(tx, path, damage)))?;
+        }
+        let damaged = if everything { damage::all(&self.store.read()?)? } else { Vec::new() };
+        for (path, _) in damaged {
+            found.coverage.exclude(path, DAMAGED);
+        }
         if let Some(failure) = found.failure {
             return Err(failure);
         }
@@ -299,7 +352,22 @@ impl<'a> Scan<'a> {
             coverage: found.coverage,
             later: found.later,
             growing: Vec::new(),
+            ignore_files: self.ignore_files.into_inner(),
         })
+    }
+
+    /// Files that somebody wrote anew with their old size and time were edited, by a program that keeps the time. But when most files in new
+    /// inodes have the same bytes as before, the library was copied to another place, and those with others were copied badly.
+    fn judge(&self, found: &mut Found) {
+        let copied = self.copied.load(Ordering::Relaxed) > found.rewritten.len() as u64;
+        for Rewritten { path, stat, good, found: digests } in std::mem::take(&mut found.rewritten) {
+            if copied {
+                let Stat { size, mtime, inode, .. } = stat;
+                let since = jiff::Timestamp::now().as_second();
+                found.damaged.push((path.clone(), Damage { size, mtime, inode, good, found: digests, since }));
+            }
+            found.rows.push((path, stat, if copied { good } else { digests }));
+        }
     }
 
     /// Folders that are there for the first time are told.

@@ -1,7 +1,7 @@
 //! Files on their way in.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
@@ -15,7 +15,7 @@ use super::trash::{self, Reason};
 use super::tree::{OnDisk, Stat, Tree};
 use super::{LibraryError, pieces};
 
-/// A file that nobody sees yet. It is hashed while it is written; dropping it removes it.
+/// A file that nobody sees yet. It is hashed while it is written; dropping it removes it, unless it was begun with [`Staged::resume`].
 pub struct Staged {
     tree: Tree,
     place: PathBuf,
@@ -26,6 +26,8 @@ pub struct Staged {
     flushed: u64,
     flushing: Option<JoinHandle<io::Result<()>>>,
     published: bool,
+    /// Dropping it leaves it for a later run.
+    resumable: bool,
     /// Why what is in its place will go to the trash.
     replaces: Reason,
 }
@@ -75,7 +77,11 @@ impl Staged {
             other => other,
         };
         let file = file.map_err(|source| LibraryError::Io { path: format!(".twinlens/incoming/{name}"), source })?;
-        Ok(Self {
+        Ok(Self::empty(tree, place, file, false))
+    }
+
+    pub(super) fn empty(tree: Tree, place: PathBuf, file: File, resumable: bool) -> Self {
+        Self {
             tree,
             place,
             file,
@@ -84,8 +90,36 @@ impl Staged {
             flushed: 0,
             flushing: None,
             published: false,
+            resumable,
             replaces: Reason::Replaced,
-        })
+        }
+    }
+
+    /// Takes in what an earlier process has written of it: hashed anew, for the disk may have lost some of it.
+    pub(super) fn take_in(&mut self) -> io::Result<()> {
+        let Self { file, hasher, size, .. } = self;
+        let length = file.metadata()?.len();
+        pieces::each(file, length, |piece| {
+            hasher.update(piece);
+            *size += piece.len() as u64;
+            Ok(())
+        })?;
+        self.flushed = self.size;
+        Ok(())
+    }
+
+    /// Throws away what was written.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.end_flush()?;
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        (self.hasher, self.size, self.flushed) = (Hasher::default(), 0, 0);
+        Ok(())
+    }
+
+    /// Throws the file away, even if it was to be kept for a later run.
+    pub fn discard(mut self) {
+        self.resumable = false;
     }
 
     /// Appends bytes. A long piece is written while it is hashed.
@@ -270,7 +304,7 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if !self.published
+        if !(self.published || (self.resumable && self.size > 0))
             && let Err(error) = fs::remove_file(&self.place)
         {
             tracing::warn!(place = %self.place.display(), %error, "an unfinished file could not be removed");

@@ -156,7 +156,8 @@ impl std::fmt::Debug for Tree {
 }
 
 impl Tree {
-    /// Opens the tree at `root`; only the originals have an index. What an earlier run left unfinished is swept.
+    /// Opens the tree at `root`; only the originals have an index. What an earlier run left unfinished is swept,
+    /// but for what can be gone on with.
     pub fn open(root: &Path, store: Store, area: Area) -> io::Result<Self> {
         let root = fs::canonicalize(root)?;
         let metadata = fs::metadata(&root)?;
@@ -166,6 +167,9 @@ impl Tree {
         fs::create_dir_all(&incoming)?;
         for entry in fs::read_dir(&incoming)? {
             let entry = entry?;
+            if super::unfinished::is_kept(&entry)? {
+                continue;
+            }
             if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
         }
         let (structure, stripes) = (RwLock::new(()), [const { Mutex::new(()) }; STRIPES]);

@@ -34,6 +34,13 @@ pub enum Care {
         /// Those that were put there so long ago.
         older_than: Duration,
     },
+    /// Read every file again, to find and mend what is damaged.
+    Verify,
+    /// Take damaged files as they are.
+    Accept {
+        /// They, or folders of them.
+        paths: Vec<RelPath>,
+    },
     /// The conflict copies that exist.
     Conflicts,
     /// Decide about one.
@@ -64,6 +71,8 @@ impl Node {
             Care::TrashList => self.list_trash().await,
             Care::TrashRestore { what, to } => self.restore_from_trash(what, to).await,
             Care::TrashEmpty { older_than } => self.empty_trash(older_than).await,
+            Care::Verify => self.verify().await,
+            Care::Accept { paths } => self.accept_damage(paths).await,
             Care::Conflicts => self.list_conflicts().await,
             Care::Resolve { path, keep } => self.resolve_conflict(path, keep).await,
             Care::Tombstones { service } => self.list_tombstones(service).await,

@@ -8,13 +8,14 @@ use crate::client::ClientError;
 use crate::events::Event;
 use crate::scheduler::{Ending, Standing, Trigger};
 use crate::services::{Service, ServiceError};
+use crate::store::StoreError;
 use crate::store::documents::RUNS;
 use crate::store::history::{self, Run};
 use crate::sync::{Monitor, Options, Report, Stop, Sync, SyncError, next_retry};
 
 use super::operations::blocking;
 use super::runs::{Note, Turn};
-use super::{ExitCode, Failure, Node};
+use super::{ExitCode, Failure, Node, restored};
 
 impl Node {
     /// Runs a sync whose turn it is, and writes down what became of it. A service that fails as a whole has the reason in its report.
@@ -44,8 +45,14 @@ impl Node {
         let run = async {
             let library = self.library()?;
             let client = self.services.client(&service.name)?;
+            let mut service = service.clone();
+            let (id, careful) = (service.id, restored::carefully(&self.store, &mut service)?);
             let watched = (self.events.clone(), monitor.clone());
-            Ok(Sync::new(library, self.store.clone(), client, service.clone(), options, watched)?.run().await?)
+            let mut report = Sync::new(library, self.store.clone(), client, service, options, watched)?.run().await?;
+            if careful {
+                restored::looked(&self.store, id, &mut report)?;
+            }
+            Ok(report)
         };
         run.await.unwrap_or_else(|Broken { refused, cancelled, failure }| Report {
             name: service.name.clone(),
@@ -107,6 +114,12 @@ struct Broken {
 impl From<Failure> for Broken {
     fn from(failure: Failure) -> Self {
         Self { refused: false, cancelled: false, failure }
+    }
+}
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        Failure::from(error).into()
     }
 }
 

@@ -320,7 +320,9 @@ impl Command {
 
     /// The exit code that an answer to this command means.
     pub fn exit_code(&self, answer: &Value) -> ExitCode {
-        if matches!(self, Command::Care(_)) && answer["failed"].as_array().is_some_and(|failed| !failed.is_empty()) {
+        let any = |key: &str| answer[key].as_array().is_some_and(|list| !list.is_empty());
+        // Damage that was mended is told too: a disk that lost bytes once will do so again.
+        if matches!(self, Command::Care(_)) && (any("failed") || any("damaged")) {
             return ExitCode::Failures;
         }
         let reports = match self {

@@ -21,6 +21,7 @@ use crate::types::LibraryId;
 use super::caretaker::Caretaker;
 use super::control::ControlServer;
 use super::operations::blocking;
+use super::restored::look_back;
 use super::runs::Runs;
 use super::schedule::Schedule;
 use super::upkeep::Upkeep;
@@ -121,6 +122,7 @@ impl Builder {
             import_path: pick(self.import, remembered.import),
             data: self.data,
             library: OnceLock::new(),
+            opening: Mutex::default(),
             logins: Logins::new(users.clone())?.closed(self.rules.public),
             users,
             services: Services::new(store.clone(), key),
@@ -148,6 +150,7 @@ pub struct Node {
     library_path: Option<PathBuf>,
     import_path: Option<PathBuf>,
     library: OnceLock<(Tree, LibraryId)>,
+    opening: Mutex<()>,
     pub(super) store: Store,
     pub(super) users: Users,
     logins: Logins,
@@ -211,7 +214,7 @@ impl Node {
         if !self.by_hand {
             self.schedule()?;
         }
-        let caretaker = Caretaker::start(originals.clone(), library_id, import.clone(), self.care);
+        let caretaker = Caretaker::start(self, originals.clone(), library_id, import.clone(), self.care);
         let upkeep = Upkeep::start((originals, library_id), import, &self.events, self.indexed.clone(), self.upkeep)?;
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker));
         Ok(first)
@@ -275,7 +278,12 @@ impl Node {
                 "no library is known yet; name it with --library DIR (or TWINLENS_LIBRARY), it is remembered by `twinlens serve`",
             )
         })?;
+        let _first = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(library) = self.library.get() {
+            return Ok(library.clone());
+        }
         let opened = open_library(path, &self.store)?;
+        look_back(&opened.0, &self.store, &self.services.list()?)?;
         Ok(self.library.get_or_init(|| opened).clone())
     }
 

@@ -37,12 +37,15 @@ impl Node {
             Ok((files, rows.collect::<Result<Vec<_>, _>>()?))
         })
         .await?;
+        let (damaged, verified) = self.health().await?;
         Ok(json!({
             "library": self.library_path().map(|path| path.display().to_string()),
             "files": files,
             "url": serving,
             "public": self.is_public(),
             "services": services,
+            "damaged": damaged,
+            "verified": verified,
         }))
     }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::scheduler::Trigger;
 use crate::services::Service;
 use crate::store::baseline::{self, BaseRow, Baseline};
+use crate::store::listed;
 use crate::types::RelPath;
 
 use super::operations::blocking;
@@ -59,7 +60,10 @@ impl Node {
                 )));
             }
             let forgotten: Vec<_> = chosen.iter().map(RelPath::to_string).collect();
-            store.write(move |tx| chosen.iter().try_for_each(|path| baseline::remove(tx, id, path)))?;
+            store.write(move |tx| {
+                listed::unsettle(tx, id)?;
+                chosen.iter().try_for_each(|path| baseline::remove(tx, id, path))
+            })?;
             Ok(json!({ "service": found.name, "forgotten": forgotten }))
         })
         .await

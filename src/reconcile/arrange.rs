@@ -82,7 +82,10 @@ impl Collector {
                 }
                 _ => {
                     sent.insert(&digests, to);
-                    self.transfer(side, arranging.targets[at].clone());
+                    let target = &mut arranging.targets[at];
+                    // Nobody looks at a new file again, and there may be very many.
+                    let item = if is_new { target.give_up() } else { target.clone() };
+                    self.transfer(side, item);
                 }
             }
         }
@@ -208,7 +211,7 @@ impl<'a> Arranging<'a> {
 
     fn step(&self, at: usize, source: Source) -> Option<Step> {
         let (side, item) = (self.side, &self.targets[at]);
-        let replaces = item.held(side).filter(|_| !self.vacated[at]);
+        let replaces = item.held(side).filter(|_| !self.vacated[at]).map(Box::new);
         let (from, held, base, moves) = match source {
             Source::Parked(other) => (self.parked[other].0.clone(), self.parked[other].1.clone(), None, true),
             Source::Gone(other) => {

@@ -54,7 +54,11 @@ impl Collector {
 
 /// The folders of which one was renamed to the other, if this step is a part of that: the pairs above both names that end alike.
 fn folders_renamed(side: Side, step: &Step) -> Vec<(RelPath, RelPath)> {
-    let Action::Move { from, base: Some(_), replaces: None, agreed: None, .. } = &step.action else { return Vec::new() };
+    let Action::Move { from, base: Some(_), replaces: None, agreed: None, remote, .. } = &step.action else { return Vec::new() };
+    if side == Side::Local && remote.digests.is_empty() {
+        // Only a guess, which is proven file by file.
+        return Vec::new();
+    }
     let mut pairs = Vec::new();
     let (mut from, mut to) = (from.clone(), step.at(side).clone());
     while from.name() == to.name() {

@@ -50,7 +50,7 @@ pub(super) struct Item {
     pub remote: RelPath,
     pub here: Option<LocalVersion>,
     pub there: Option<RemoteVersion>,
-    pub base: Option<Base>,
+    pub base: Option<Box<Base>>,
     pub decision: Decision,
     /// Another item has taken its part over.
     pub taken: bool,
@@ -62,6 +62,20 @@ impl Item {
             Side::Local => &self.local,
             Side::Remote => &self.remote,
         }
+    }
+
+    /// Gives away everything in it.
+    pub(super) fn give_up(&mut self) -> Item {
+        let nothing = Item {
+            local: RelPath::root(),
+            remote: RelPath::root(),
+            here: None,
+            there: None,
+            base: None,
+            decision: Decision::Nothing,
+            taken: true,
+        };
+        std::mem::replace(self, nothing)
     }
 
     /// What a side holds of it now.
@@ -87,7 +101,7 @@ impl Item {
 
     /// The digests that both sides agreed on.
     pub(super) fn agreed(&self) -> KnownDigests {
-        match &self.base {
+        match self.base.as_deref() {
             Some(Base { local: Some(local), remote: Some(remote) }) if local.is(remote) == Some(true) => local.digests.into(),
             _ => KnownDigests::default(),
         }
@@ -172,7 +186,7 @@ impl Collector {
             return;
         }
 
-        let item = Item { local, remote, here, there, base: row.base, decision, taken: false };
+        let item = Item { local, remote, here, there, base: row.base.map(Box::new), decision, taken: false };
         let list = match (&item.decision, &item.here, &item.there) {
             (Decision::Upload(Why::New), Some(_), None) => &mut self.new[Side::Local as usize],
             (Decision::Download(Why::New), None, Some(_)) => &mut self.new[Side::Remote as usize],
@@ -245,13 +259,20 @@ impl Collector {
         let (may_move, keep_names) = (self.may_move(side), self.policy.keep_names);
         let mut gone = Finder::default();
         self.gone[o].iter().enumerate().for_each(|(at, item)| gone.insert(&item.agreed(), at));
+        let mut looks: HashMap<Look, usize> = HashMap::new();
+        if origin == Side::Remote {
+            let look = |item: &Item| Look::of(item.base.as_ref()?.remote.as_ref()?).filter(|_| !item.agreed().is_empty());
+            looks.extend(self.gone[o].iter().enumerate().filter_map(|(at, item)| Some((look(item)?, at))));
+        }
         let mut edited = Finder::default();
         let deleted = |item: &Item| item.held(origin).is_none();
         self.wants[o].iter().enumerate().filter(|(_, item)| deleted(item)).for_each(|(at, item)| edited.insert(&item.agreed(), at));
         let list = if self.kept_back[o].is_empty() { &mut self.new[o] } else { &mut self.kept_back[o] };
         for new in list {
             let digests = new.digests(origin);
-            if let Some(old) = gone.take_if(&digests, |_| true).and_then(|at| self.gone[o].get_mut(at)) {
+            let known = !digests.is_empty();
+            let by_look = || new.there.as_ref().filter(|_| !known && may_move).and_then(|there| looks.remove(&Look::of(there)?));
+            if let Some(old) = gone.take_if(&digests, |_| true).or_else(by_look).and_then(|at| self.gone[o].get_mut(at)) {
                 // Where names here are not the service's, a file keeps the one that it has there.
                 let may_move = may_move && (keep_names || old.local == old.remote);
                 let step = if may_move { moved(side, old, new) } else { adopted(origin, old, new) };
@@ -273,6 +294,9 @@ impl Collector {
 
     /// The same content new on both sides under different names: one row joins them, nothing travels.
     fn match_new_with_new(&mut self) {
+        if self.new.iter().any(Vec::is_empty) {
+            return;
+        }
         let [mut here, mut there] = std::mem::take(&mut self.new);
         let mut finder = Finder::default();
         let candidates = here.iter().enumerate().filter(|(_, item)| deduplicates(&item.local));
@@ -340,10 +364,10 @@ fn moved_and_edited(side: Side, old: &mut Item, new: &Item) -> Option<Step> {
     }
     let mut step = moved(side, old, new)?;
     let base = old.base.as_ref()?;
-    let agreed = match side {
+    let agreed = Box::new(match side {
         Side::Remote => Base { local: new.here, remote: base.remote.clone() },
         Side::Local => Base { local: base.local, remote: new.there.clone() },
-    };
+    });
     if let Action::Move { agreed: of_step, .. } = &mut step.action {
         *of_step = Some(agreed.clone());
     }
@@ -415,6 +439,16 @@ impl<T: Clone + Eq + Hash> Finder<T> {
             }
         }
         Some(thing)
+    }
+}
+
+/// What a service without digests tells of a file and keeps when it is renamed. Two files may look alike: a guess, that has to be proven.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Look(u64, String, Option<i64>);
+
+impl Look {
+    fn of(version: &RemoteVersion) -> Option<Self> {
+        Some(Self(version.size?, version.etag.clone()?, version.modified))
     }
 }
 

@@ -170,9 +170,9 @@ pub enum Action {
         /// The file there.
         remote: RemoteVersion,
         /// What it takes the place of; none where nothing may be.
-        replaces: Option<Held>,
+        replaces: Option<Box<Held>>,
         /// What is agreed about the file when it was also edited on `side`, whose edit travels in a step of its own. Otherwise both are equal.
-        agreed: Option<Base>,
+        agreed: Option<Box<Base>>,
     },
     /// Rename a whole folder on `side`: the step's paths are its new name. In one go, or else by its files.
     MoveFolder {
@@ -204,7 +204,7 @@ pub enum Action {
         /// The file there: the copied one when `side` is remote.
         remote: RemoteVersion,
         /// What the copy takes the place of; none where nothing may be.
-        replaces: Option<Held>,
+        replaces: Option<Box<Held>>,
     },
     /// Record that these two hold the same content; nothing travels. `base` names a row that this replaces.
     Adopt {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate};
 use crate::reconcile::{Deletes, Policy};
-use crate::store::documents::{self, MET, RUNS, SCHEDULE, SERVICES};
+use crate::store::documents::{self, CAUTIOUS, MET, RUNS, SCHEDULE, SERVICES};
 use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote};
 use crate::types::{RelPath, ServiceId};
 
@@ -231,6 +231,7 @@ impl Services {
             kinds::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
             SCHEDULE.remove(tx, &id.0.to_string())?;
+            CAUTIOUS.remove(tx, &id.0.to_string())?;
             MET.remove(tx, &id.0.to_string())?;
             SERVICES.remove(tx, &key)?;
             Ok(())

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::reconcile::Base;
 use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId};
 
-use super::StoreError;
 use super::codec::{after_service, decode, encode, path_key, path_of, service_key, service_range, successor};
+use super::{StoreError, listed, remote};
 
 const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("baseline");
 const BY_REMOTE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("baseline-by-remote");
@@ -111,6 +111,27 @@ pub fn remove(tx: &WriteTransaction, service: ServiceId, local_path: &RelPath) -
         tx.open_table(REMOTE_CONTENT)?.remove(content.as_slice())?;
     }
     Ok(())
+}
+
+/// Drops the agreements about files that both sides had: the library is not the one any more that they were made about. Deletions stay
+/// remembered, and so does what the service's files are, where it does not tell by itself.
+pub fn distrust(tx: &WriteTransaction, service: ServiceId) -> Result<(), StoreError> {
+    let (start, end) = service_range(service);
+    let mut dropped = Vec::new();
+    for item in tx.open_table(ROWS)?.range(start.as_slice()..end.as_slice())? {
+        let (key, row) = item?;
+        let row: BaseRow = decode(row.value())?;
+        if !row.is_tombstone() {
+            dropped.push((path_of(after_service(key.value())?)?, row));
+        }
+    }
+    for (path, row) in dropped {
+        if let Some(then) = &row.remote {
+            remote::learn(tx, service, row.remote_path(&path), then)?;
+        }
+        remove(tx, service, &path)?;
+    }
+    listed::unsettle(tx, service)
 }
 
 /// Drops all agreements with a service.

@@ -20,6 +20,12 @@ pub const USERS: Documents = Documents(TableDefinition::new("users"));
 pub const APP_PASSWORDS: Documents = Documents(TableDefinition::new("app_passwords"));
 /// WebDAV locks, by their tokens.
 pub const LOCKS: Documents = Documents(TableDefinition::new("locks"));
+/// Damaged files, by their paths.
+pub(super) const DAMAGE: Documents = Documents(TableDefinition::new("damage"));
+/// How far the looks at every byte came.
+pub(super) const PASSES: Documents = Documents(TableDefinition::new("verify-passes"));
+/// Services whose next sync follows no deletions, by their ids.
+pub const CAUTIOUS: Documents = Documents(TableDefinition::new("cautious"));
 /// The report of each service's last run, by the service's id.
 pub const RUNS: Documents = Documents(TableDefinition::new("runs"));
 /// When each service was run, failed, was paused or stopped, by the service's id.
@@ -31,7 +37,7 @@ pub(super) const LISTED: Documents = Documents(TableDefinition::new("listed"));
 pub const MET: Documents = Documents(TableDefinition::new("met"));
 
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
-    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, MET, SCHEDULE] {
+    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, MET, SCHEDULE, DAMAGE, PASSES, CAUTIOUS] {
         tx.open_table(documents.0)?;
     }
     Ok(())

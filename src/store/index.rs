@@ -230,6 +230,12 @@ impl Index {
         self.range(Vec::new(), vec![0xff])
     }
 
+    /// The files that come after a path, in order; without one all.
+    pub fn after(&self, path: Option<&RelPath>) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        let start = path.map(|path| [&path_key(path)[..], b"\0"].concat()).unwrap_or_default();
+        self.range(start, vec![0xff])
+    }
+
     /// The files directly in a folder whose names begin with `prefix`.
     pub fn members(&self, folder: &RelPath, prefix: &str) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
         let (start, end) = member_range(folder, prefix);

@@ -1,11 +1,13 @@
 //! Facts about the store itself: its format, its epoch, the change number, whose library it describes.
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::types::LibraryId;
 
 use super::StoreError;
+use super::codec::{decode, encode};
 
 const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
@@ -20,6 +22,8 @@ const FILE_ID_KEY: &str = "last-file-id";
 const LIBRARY_KEY: &str = "library";
 const LIBRARY_PATH_KEY: &str = "library-path";
 const IMPORT_PATH_KEY: &str = "import-path";
+const SEAL_KEY: &str = "seal";
+const SEAL_BEFORE_KEY: &str = "seal-before";
 const SERVICE_KEY: &str = "last-service";
 
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
@@ -43,6 +47,50 @@ pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
 /// Writes down that nothing is lost: the epoch goes on.
 pub(super) fn set_closed(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.open_table(TABLE)?.insert(CLOSED_KEY, [1_u8].as_slice())?;
+    Ok(())
+}
+
+/// What a library and its state have in common as long as they are of one time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// How often it was renewed.
+    pub count: u64,
+    /// Of this time only.
+    pub id: Uuid,
+}
+
+/// The seal of this state, and the one before as long as the library may still have that.
+pub fn seals(tx: &ReadTransaction) -> Result<(Option<Seal>, Option<Seal>), StoreError> {
+    let table = tx.open_table(TABLE)?;
+    let seal = |key| table.get(key)?.map(|value| decode(value.value())).transpose();
+    Ok((seal(SEAL_KEY)?, seal(SEAL_BEFORE_KEY)?))
+}
+
+/// Gives this state a new seal, after its own and that of the library.
+pub fn renew_seal(tx: &WriteTransaction, library: Option<Seal>) -> Result<Seal, StoreError> {
+    let mut table = tx.open_table(TABLE)?;
+    let own: Option<Seal> = table.get(SEAL_KEY)?.map(|value| decode(value.value())).transpose()?;
+    let count = own.into_iter().chain(library).map(|seal| seal.count).max().unwrap_or(0) + 1;
+    let seal = Seal { count, id: Uuid::new_v4() };
+    table.insert(SEAL_KEY, encode(&seal)?.as_slice())?;
+    if let Some(library) = library {
+        table.insert(SEAL_BEFORE_KEY, encode(&library)?.as_slice())?;
+    }
+    Ok(seal)
+}
+
+/// The library has the new seal too.
+pub fn sealed(tx: &WriteTransaction) -> Result<(), StoreError> {
+    tx.open_table(TABLE)?.remove(SEAL_BEFORE_KEY)?;
+    Ok(())
+}
+
+/// This state is older than what was told of it: its changes and numbers of files are no longer those that others know.
+pub fn begin_anew(tx: &WriteTransaction) -> Result<(), StoreError> {
+    let mut table = tx.open_table(TABLE)?;
+    for key in [EPOCH_KEY, STATE_KEY] {
+        table.insert(key, Uuid::new_v4().as_bytes().as_slice())?;
+    }
     Ok(())
 }
 

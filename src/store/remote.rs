@@ -78,6 +78,18 @@ pub fn put(tx: &WriteTransaction, service: ServiceId, path: &RelPath, version: &
     Ok(())
 }
 
+/// Adds the digests of a version that was proven earlier, if the file is still that one and the service does not tell them.
+pub(super) fn learn(tx: &WriteTransaction, service: ServiceId, path: &RelPath, proven: &RemoteVersion) -> Result<(), StoreError> {
+    let now: Option<RemoteVersion> =
+        tx.open_table(ROWS)?.get(service_key(service, &path_key(path)).as_slice())?.map(|row| decode(row.value())).transpose()?;
+    match now {
+        Some(now) if now.digests.is_empty() && now.unchanged_since(proven) => {
+            put(tx, service, path, &RemoteVersion { digests: proven.digests, ..now })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Forgets one file.
 pub fn remove(tx: &WriteTransaction, service: ServiceId, path: &RelPath) -> Result<(), StoreError> {
     let key = path_key(path);

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use crate::client::ClientError;
+use crate::client::{ClientError, Download, Patience};
 use crate::library::{Committed, LibraryError, Ready, Staged, Tree, commit_all};
 use crate::reconcile::outcome::deduplicates;
 use crate::reconcile::{Action, Base, Step, Why};
@@ -20,10 +20,11 @@ use crate::types::{ContentHash, Digests, Expect, LocalVersion, Mtime, RelPath, R
 use super::Noted;
 use super::execute::{Execution, StepError};
 use super::record::Record;
+use super::resume;
 use super::run::{SyncError, blocking};
 
 /// Bytes that are gathered before they are written and hashed on a blocking thread.
-const GATHER: usize = 1 << 20;
+pub(super) const GATHER: usize = 1 << 20;
 /// So many files are published together. Each is an open file until then.
 const BATCH: usize = 200;
 /// So many wait for that.
@@ -109,6 +110,17 @@ impl Execution {
                 Err(error) => self.failed(&step, &error),
             }
         }
+        self.publish_group(ready, records, done).await?;
+        Ok(later)
+    }
+
+    /// Publishes fetched files together, each at its local path, where this must be now; records that and what else was done.
+    pub(super) async fn publish_group(
+        &self,
+        ready: Vec<(Step, Fetched, Expect<LocalVersion>)>,
+        mut records: Vec<Record>,
+        mut done: Vec<Step>,
+    ) -> Result<(), SyncError> {
         let mut versions = Vec::new();
         let mut group = Vec::new();
         for (step, Fetched { staged, version }, expect) in ready {
@@ -147,7 +159,7 @@ impl Execution {
         }
         self.sync.record(records).await?;
         done.iter().for_each(|step| self.finished(step, None));
-        Ok(later)
+        Ok(())
     }
 
     /// What becomes of a fetched file: nothing new, the same as one that is here, or a file to be published. `contents` are those that will be
@@ -177,8 +189,28 @@ impl Execution {
         Ok(Fate::Publish(expect.clone()))
     }
 
-    /// Brings a remote file into a staging file and checks it against everything that is known of it.
+    /// Brings a remote file into a staging file and checks it against everything that is known of it. What breaks is begun again, or gone
+    /// on with when it is large.
     pub(super) async fn fetch(self: &Arc<Self>, remote: &RelPath, source: &RemoteVersion) -> Result<Fetched, StepError> {
+        if source.size.is_some_and(|size| size >= resume::LARGE) {
+            let staged = self.fetch_large(remote, source).await?;
+            return Ok(Fetched { staged, version: source.clone() });
+        }
+        let mut patience = Patience::default();
+        loop {
+            match self.fetch_once(remote, source).await {
+                Err(StepError::Client(error))
+                    if error.may_have_arrived()
+                        && let Some(wait) = patience.broken() =>
+                {
+                    tokio::time::sleep(wait).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn fetch_once(self: &Arc<Self>, remote: &RelPath, source: &RemoteVersion) -> Result<Fetched, StepError> {
         let mut download = self.sync.client.get(remote, source).await?;
         let tree = self.sync.tree.clone();
         let mut staged: Option<Staged> = None;
@@ -199,19 +231,7 @@ impl Execution {
             }
         }
         let staged = staged.ok_or_else(|| StepError::Refused("nothing came".into()))?;
-        if let Some(expected) = download.length.or(source.size)
-            && expected != staged.size()
-        {
-            let text = format!("only {} of {expected} bytes of {remote} came", staged.size());
-            return Err(ClientError::Corrupt(text).into());
-        }
-        let digests = staged.digests();
-        for told in [&source.digests, &download.digests] {
-            if told.agree(&digests.into()) == Some(false) {
-                let text = format!("what came of {remote} is not what the service says it has: the checksum differs");
-                return Err(ClientError::Corrupt(text).into());
-            }
-        }
+        check(remote, source, &staged, &download)?;
         Ok(Fetched { staged, version: source.clone() })
     }
 
@@ -295,7 +315,24 @@ pub(super) fn is_rejoined(store: &Store, service: ServiceId, step: &Step) -> Res
     Ok(row.is_some_and(|row| !row.is_tombstone() && row.remote_path(&step.local) != &step.remote))
 }
 
-fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
+/// Compares what came with everything that is known of it.
+pub(super) fn check(remote: &RelPath, source: &RemoteVersion, staged: &Staged, download: &Download) -> Result<(), ClientError> {
+    if let Some(expected) = download.length.or(source.size)
+        && expected != staged.size()
+    {
+        return Err(ClientError::Corrupt(format!("only {} of {expected} bytes of {remote} came", staged.size())));
+    }
+    let digests = staged.digests();
+    for told in [&source.digests, &download.digests] {
+        if told.agree(&digests.into()) == Some(false) {
+            let text = format!("what came of {remote} is not what the service says it has: the checksum differs");
+            return Err(ClientError::Corrupt(text));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
     let mut staged = match staged {
         Some(staged) => staged,
         None => tree.stage()?,

@@ -16,6 +16,7 @@ use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath};
 
 use super::leftovers::Leftovers;
+use super::names::explained;
 use super::observe::Observed;
 use super::record::Record;
 use super::room::Room;
@@ -57,8 +58,6 @@ pub(super) struct Execution {
     report: Mutex<Report>,
     /// Contents that downloads of this run found to be on the service, under names whose listing told nothing.
     found: Mutex<HashMap<ContentHash, RelPath>>,
-    /// One stack with a content at a time, where contents are known only once they are here.
-    turns: Mutex<HashMap<ContentHash, Arc<tokio::sync::Mutex<()>>>>,
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
     pub(super) room: Room,
@@ -80,7 +79,6 @@ impl Execution {
             creating: tokio::sync::Mutex::default(),
             report: Mutex::new(report),
             found: Mutex::default(),
-            turns: Mutex::default(),
             fatal: Mutex::default(),
             room: Room::default(),
             files: AtomicU64::new(0),
@@ -90,7 +88,7 @@ impl Execution {
         })
     }
 
-    pub(super) async fn run(self: Arc<Self>, plan: Plan) -> Result<Report, SyncError> {
+    pub(super) async fn run(self: Arc<Self>, plan: Plan, late: Vec<Step>) -> Result<Report, SyncError> {
         let mut records = Vec::new();
         let (mut moves, mut blind, mut downloads, mut conflicts, mut deletes) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -120,6 +118,7 @@ impl Execution {
         self.by_date(unnamed).await?;
         let (fetched, sent) = tokio::join!(self.download_all(downloads), self.all(conflicts, uploads.into_values().collect()));
         fetched.and(sent)?;
+        self.upload_late(late).await?;
         if !deletes.is_empty() {
             self.sync.check_marker().await?;
         }
@@ -249,7 +248,7 @@ impl Execution {
             _ => false,
         };
         self.notice_room(error);
-        let reason = error.to_string();
+        let reason = explained(step, error);
         if !fatal {
             self.sync.monitor.failed(step, &reason);
         } else {
@@ -264,11 +263,6 @@ impl Execution {
     pub(super) fn moved_bytes(&self, count: u64) {
         let bytes = self.bytes.fetch_add(count, Ordering::Relaxed) + count;
         self.publish_progress(self.files.load(Ordering::Relaxed), bytes);
-    }
-
-    /// The turn for a content.
-    pub(super) fn turn_of(&self, content: ContentHash) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(lock(&self.turns).entry(content).or_default())
     }
 
     /// A file of the service turned out to hold this content.

@@ -220,6 +220,11 @@ impl Filter {
         state.held.clear();
     }
 
+    /// Whether everything that the filter needs could be read.
+    pub(super) fn is_sure(&self) -> bool {
+        !self.lock().held.keys().any(|held| matches!(held, Held::Unreadable(_) | Held::Unclear(_)))
+    }
+
     /// What was held back: how much, and the first of it.
     pub(super) fn held_back(&self) -> Vec<(HeldBack, Vec<Noted>)> {
         let told = |(held, (files, first)): (&Held, &(u64, Vec<RelPath>))| {

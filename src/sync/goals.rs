@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::library::{LibraryError, Tree, Untitled, capture_stem};
 use crate::store::baseline::Baseline;
@@ -13,8 +12,8 @@ use crate::types::{KnownDigests, LocalVersion, RelPath};
 /// Numbers that are tried after a name that is taken.
 const NUMBERS: u32 = 100_000;
 
-/// Names that were given in this run, so that no two stacks get the same before one of them is published.
-pub(super) type Given = Arc<Mutex<HashSet<RelPath>>>;
+/// What came of a stack, by its name on the service, with its content.
+pub(super) type Came = HashMap<String, (Untitled, KnownDigests)>;
 
 /// The stem that a stack has on the other side: that of its members that are there, the main one's if it is. `there` tells where they are.
 pub(super) fn home(stack: &Stack, there: &HashMap<String, RelPath>) -> Option<RelPath> {
@@ -60,43 +59,60 @@ pub(super) fn known_at(tree: &Tree, path: &RelPath) -> Result<Option<LocalVersio
     Ok(row.filter(|row| stat.matches(row)).map(|row| row.version()))
 }
 
-/// Finds the names of a stack.
-pub(super) struct Naming {
-    pub(super) tree: Tree,
-    pub(super) baseline: Baseline,
-    pub(super) view: RemoteView,
-    pub(super) stack: Stack,
-    pub(super) here: HashMap<String, RelPath>,
-    /// What is to be named, by its name on the service, and its content.
-    pub(super) came: HashMap<String, (Untitled, KnownDigests)>,
-    pub(super) given: Given,
+/// A stem by the date of the main file.
+pub(super) fn by_date(stack: &Stack, came: &Came) -> Result<RelPath, LibraryError> {
+    let main = stack.media.iter().position(|name| came.contains_key(name));
+    let about_main = |sidecar: &&Sidecar| sidecar.of.is_none() || sidecar.of == main;
+    let (about, others): (Vec<&Sidecar>, Vec<&Sidecar>) = stack.sidecars.iter().partition(about_main);
+    let place = |sidecar: &&Sidecar| -> Option<(PathBuf, String)> {
+        let place = came.get(&sidecar.name)?.0.place.clone();
+        Some((place, sidecar.name.clone()))
+    };
+    let sidecars: Vec<(PathBuf, String)> = about.iter().chain(&others).filter_map(place).collect();
+    let mut files: Vec<Untitled> = stack.media.iter().filter_map(|name| Some(came.get(name)?.0.clone())).collect();
+    if files.is_empty() {
+        files.extend(stack.sidecars.iter().filter_map(|sidecar| Some(came.get(&sidecar.name)?.0.clone())));
+    }
+    let first = files.first().map(|file| file.name.clone()).unwrap_or_default();
+    let io = |source| LibraryError::Io { path: first.clone(), source };
+    let stem = capture_stem(&files, &sidecars).map_err(io)?;
+    stem.ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))
 }
 
-impl Naming {
-    /// Names for what came, in the order in which it is to be published: metadata first, the main file last.
-    pub(super) fn goals(&self) -> Result<Vec<(String, RelPath)>, LibraryError> {
-        let (stem, fixed) = match home(&self.stack, &self.here) {
-            Some(stem) => (stem, true),
-            None => (self.stem()?, false),
-        };
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        let goals = self.free_goals(stem, fixed, &given)?;
-        given.extend(goals.iter().map(|(_, goal)| goal.clone()));
-        Ok(goals)
-    }
+/// Finds free names for what came of a stack.
+pub(super) struct Naming<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) baseline: Baseline,
+    pub(super) view: RemoteView,
+    pub(super) stack: &'a Stack,
+    /// Where members of it are in the library.
+    pub(super) here: &'a HashMap<String, RelPath>,
+    pub(super) came: &'a Came,
+    /// Names that others of the same batch get.
+    pub(super) given: &'a HashSet<RelPath>,
+}
 
-    /// Names with this stem that nothing has. When it is `fixed` only what is taken gets a number, otherwise all of them.
-    fn free_goals(&self, stem: RelPath, fixed: bool, given: &HashSet<RelPath>) -> Result<Vec<(String, RelPath)>, LibraryError> {
+impl Naming<'_> {
+    /// Names for what came, in the order in which it is to be published: metadata first, the main file last. With members here they are called
+    /// as those are; otherwise they get this stem.
+    pub(super) fn goals(&self, stem: Option<RelPath>) -> Result<Vec<(String, RelPath)>, LibraryError> {
+        let home = home(self.stack, self.here);
+        let is_fixed = home.is_some();
+        let stem = match home.or(stem) {
+            Some(stem) => stem,
+            None => by_date(self.stack, self.came)?,
+        };
         for number in 0..NUMBERS {
             let stem = if number == 0 { stem.clone() } else { with_name(&stem, &format!("{}.{number:05}", stem.name()))? };
-            let mut goals = with_stem(&self.stack, &self.here, &stem)?;
+            let mut goals = with_stem(self.stack, self.here, &stem)?;
             goals.retain(|(name, _)| self.came.contains_key(name));
-            if fixed {
-                return goals.into_iter().map(|(name, goal)| Ok((name.clone(), self.free(&name, goal, given)?))).collect();
+            if is_fixed {
+                // What is here stays as it is: only what is taken gets a number.
+                return goals.into_iter().map(|(name, goal)| Ok((name.clone(), self.free(&name, goal)?))).collect();
             }
             let mut free = true;
             for (name, goal) in &goals {
-                free &= self.is_free(name, goal, given)?;
+                free &= self.is_free(name, goal)?;
             }
             if free {
                 return Ok(goals);
@@ -105,29 +121,9 @@ impl Naming {
         Err(LibraryError::Exists(stem))
     }
 
-    /// A stem by the date of the main file.
-    fn stem(&self) -> Result<RelPath, LibraryError> {
-        let main = self.stack.media.iter().position(|name| self.came.contains_key(name));
-        let about_main = |sidecar: &&Sidecar| sidecar.of.is_none() || sidecar.of == main;
-        let (about, others): (Vec<&Sidecar>, Vec<&Sidecar>) = self.stack.sidecars.iter().partition(about_main);
-        let place = |sidecar: &&Sidecar| -> Option<(PathBuf, String)> {
-            let place = self.came.get(&sidecar.name)?.0.place.clone();
-            Some((place, sidecar.name.clone()))
-        };
-        let sidecars: Vec<(PathBuf, String)> = about.iter().chain(&others).filter_map(place).collect();
-        let mut files: Vec<Untitled> = self.stack.media.iter().filter_map(|name| Some(self.came.get(name)?.0.clone())).collect();
-        if files.is_empty() {
-            files.extend(self.stack.sidecars.iter().filter_map(|sidecar| Some(self.came.get(&sidecar.name)?.0.clone())));
-        }
-        let first = files.first().map(|file| file.name.clone()).unwrap_or_default();
-        let io = |source| LibraryError::Io { path: first.clone(), source };
-        let stem = capture_stem(&files, &sidecars).map_err(io)?;
-        stem.ok_or_else(|| io(std::io::ErrorKind::NotFound.into()))
-    }
-
     /// Whether nothing is at a path, or just what shall be there and belongs to no other file of the service.
-    fn is_free(&self, name: &str, goal: &RelPath, given: &HashSet<RelPath>) -> Result<bool, LibraryError> {
-        if given.contains(goal) {
+    fn is_free(&self, name: &str, goal: &RelPath) -> Result<bool, LibraryError> {
+        if self.given.contains(goal) {
             return Ok(false);
         }
         if let Some(row) = self.baseline.get(goal)?
@@ -138,17 +134,17 @@ impl Naming {
         if self.tree.stat(goal)?.is_none() {
             return Ok(true);
         }
-        let there = known_at(&self.tree, goal)?;
+        let there = known_at(self.tree, goal)?;
         let digests = self.came.get(name).map(|(_, digests)| *digests).unwrap_or_default();
         Ok(there.is_some_and(|there| digests.agree(&there.digests.into()) == Some(true)))
     }
 
-    fn free(&self, name: &str, goal: RelPath, given: &HashSet<RelPath>) -> Result<RelPath, LibraryError> {
+    fn free(&self, name: &str, goal: RelPath) -> Result<RelPath, LibraryError> {
         let (stem, extension) = goal.stem_and_extension();
         let dot = if extension.is_empty() { "" } else { "." };
         for number in 0..NUMBERS {
             let numbered = if number == 0 { goal.clone() } else { with_name(&goal, &format!("{stem}.{number:05}{dot}{extension}"))? };
-            if self.is_free(name, &numbered, given)? {
+            if self.is_free(name, &numbered)? {
                 return Ok(numbered);
             }
         }

@@ -17,6 +17,7 @@ use crate::client::{Client, ClientError, Listing, Payload};
 use crate::library::{self, Found, LibraryError, Probe};
 use crate::store::baseline::{self, Baseline};
 use crate::store::documents::MET;
+use crate::store::listed;
 use crate::types::media::OWN_FOLDER;
 use crate::types::{Digests, Expect, LibraryId, LocalVersion, Mtime, RelPath, RemoteVersion};
 
@@ -135,14 +136,16 @@ impl Sync {
         if met.apart.as_ref() == Some(&places) {
             return Ok(());
         }
-        if let Some(overlap) = self.find_overlap(observed).await? {
+        // A node that only tells what changed is who it was.
+        let library = observed.library.or(met.library.filter(|_| observed.is_node));
+        if let Some(overlap) = self.find_overlap(observed, library).await? {
             return Err(SyncError::SameLibrary(overlap));
         }
         self.remember(Met { apart: Some(places), ..met }, false).await
     }
 
-    async fn find_overlap(&self, observed: &Observed) -> Result<Option<Overlap>, SyncError> {
-        if let Some(id) = observed.library {
+    async fn find_overlap(&self, observed: &Observed, library: Option<LibraryId>) -> Result<Option<Overlap>, SyncError> {
+        if let Some(id) = library {
             // Every library has a marker at its root, and ours knows all its folders.
             let tree = self.tree.clone();
             let found = blocking(move || Ok(library::find_marker(&tree, id)?)).await?;
@@ -183,6 +186,11 @@ impl Sync {
             }
             let tree = self.tree.clone();
             let found = blocking(move || Ok(library::take_probe(&tree, &name)?)).await;
+            // Folders that have changed for this reason need no closer look.
+            if let Some(at) = at.strip_prefix(folder) {
+                let (store, service) = (self.store.clone(), self.service.id);
+                blocking(move || Ok(store.write_soon(move |tx| listed::wrote_in(tx, service, &at))?)).await?;
+            }
             // What was refused may have been kept all the same.
             if let Err(error) = self.root.delete(&path, &Expect::Anything).await
                 && sent.is_ok()

@@ -16,6 +16,7 @@ use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId, Side};
 use crate::reconcile::Policy;
 
 use super::filter::{Filter, Sides, is_litter};
+use super::names::Spelled;
 
 /// A row that cannot be decided without a digest.
 #[derive(Debug)]
@@ -102,8 +103,27 @@ impl Merge {
         }
         // A remote path that is joined to another local path belongs to that row.
         let joined = if here.is_some() { self.baseline.elsewhere(&path)? } else { None };
-        let remote_path = base.as_ref().map_or(&path, |row| row.remote_path(&path)).clone();
+        let spelled = Spelled { index: &self.index, view: &self.view, baseline: &self.baseline };
+        if base.is_none() && joined.is_none() && spelled.belongs_elsewhere(&path, local.is_some(), here.is_some())? {
+            return Ok(());
+        }
+        let mut remote_path = base.as_ref().map_or(&path, |row| row.remote_path(&path)).clone();
         let mut remote = if remote_path == path { here.take().filter(|_| joined.is_none()) } else { self.view.get(&remote_path)? };
+        if remote.is_none()
+            && joined.is_none()
+            && let Some(other) = spelled.remote(&path, &remote_path)?
+        {
+            remote = self.view.get(&other)?;
+            remote_path = other;
+        }
+        let (path, local) = match spelled.local(&path).transpose().filter(|_| local.is_none() && base.is_some()) {
+            Some(other) => {
+                let other = other?;
+                let row = self.index.get(&other)?;
+                (other, row)
+            }
+            None => (path, local),
+        };
         if let Some(owner) = &joined
             && local.is_some()
             && base.is_none()
@@ -112,7 +132,7 @@ impl Merge {
             collector.skip(path, Why::NameTaken { path: owner.clone() });
             return Ok(());
         }
-        if here.is_some() && joined.is_none() {
+        if here.is_some() && joined.is_none() && remote_path != path {
             // The row at this path is joined to another remote path, and yet the service has a file here.
             collector.skip(path.clone(), Why::NameTaken { path: remote_path.clone() });
         }

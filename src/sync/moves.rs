@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::client::{ClientError, Member, Verified, verify};
 use crate::library::{LibraryError, OnDisk, Open, Tree};
-use crate::reconcile::{Action, Held, Step, parking};
+use crate::reconcile::{Action, Base, Held, Step, parking};
 use crate::store::remote;
 use crate::types::{Expect, LocalVersion, Mtime, RelPath, RemoteVersion, Side};
 
@@ -37,6 +37,8 @@ impl Execution {
         };
         match (done, &step.action) {
             (Err(StepError::Client(error)), Action::Move { agreed: None, .. } | Action::Copy { .. }) if refuses(&error) => Ok(None),
+            // It looked like the renamed file and is another.
+            (Err(StepError::Client(ClientError::Changed(_))), Action::Move { side: Side::Local, agreed: None, .. }) => Ok(None),
             // What was to be copied is not as it was.
             (Err(StepError::Client(ClientError::Changed(_) | ClientError::NotFound(_))), Action::Copy { .. }) => Ok(None),
             (Err(StepError::Library(LibraryError::Changed(_) | LibraryError::NotFound(_))), Action::Copy { .. }) => Ok(None),
@@ -51,11 +53,11 @@ impl Execution {
         };
         match side {
             Side::Remote => {
-                let action = Action::Upload { source: *local, expect: Held::expect_there(replaces.as_ref()) };
+                let action = Action::Upload { source: *local, expect: Held::expect_there(replaces.as_deref()) };
                 self.upload_batch(vec![Step { action, ..step }]).await
             }
             Side::Local => {
-                let action = Action::Download { source: remote.clone(), expect: Held::expect_here(replaces.as_ref()) };
+                let action = Action::Download { source: remote.clone(), expect: Held::expect_here(replaces.as_deref()) };
                 self.download_all(vec![Step { action, ..step }]).await
             }
         }
@@ -71,33 +73,47 @@ impl Execution {
                     Some(_) => self.sync.client.look(from).await?.ok_or_else(|| vanished(from))?,
                     None => self.unchanged(from, remote).await?,
                 };
-                if let Some(Held::Remote(there)) = replaces {
+                if let Some(Held::Remote(there)) = replaces.as_deref() {
                     self.unchanged(&step.remote, there).await?;
                 }
                 self.ensure_folder(&step.remote.parent().unwrap_or_default()).await?;
-                self.rename_there(from, &step.remote, Named::File(&now), &Held::expect_there(replaces.as_ref())).await?;
-                let found = self.sync.client.look(&step.remote).await?;
+                self.rename_there(from, &step.remote, Named::File(&now), &Held::expect_there(replaces.as_deref())).await?;
+                let found = self.sync.client.find(&step.remote).await?;
                 match agreed {
-                    Some(agreed) => Record::renamed(&step.local, &step.remote, agreed.clone()),
+                    Some(agreed) => Record::renamed(&step.local, &step.remote, Base::clone(agreed)),
                     None => {
-                        let proof = verify::verify(&step.remote, local, found).map_err(StepError::NotProven)?;
+                        let proof = verify::verify_listed(local, found).map_err(StepError::NotProven)?;
                         Record::uploaded(&step.local, *local, &proof)
                     }
                 }
                 .gone_there(from)
             }
             Side::Local => {
+                let remote = &self.proven(step, local, remote).await?;
                 let (tree, from, to) = (self.sync.tree.clone(), from.clone(), step.local.clone());
-                let expect = Held::expect_here(replaces.as_ref());
+                let expect = Held::expect_here(replaces.as_deref());
                 self.disk(move || rename_here(&tree, &from, &to, expect)).await?;
                 match agreed {
-                    Some(agreed) => Record::renamed(&step.local, &step.remote, agreed.clone()),
+                    Some(agreed) => Record::renamed(&step.local, &step.remote, Base::clone(agreed)),
                     None => adopted(step, local, remote)?,
                 }
             }
         };
         self.count(|report| report.moved += 1);
         Ok(vec![record.replacing(base.as_ref().filter(|base| **base != step.local))])
+    }
+
+    /// The service's file with its digests. Where it tells none, the rename is a guess: the bytes themselves must say that they are ours.
+    async fn proven(&self, step: &Step, local: &LocalVersion, remote: &RemoteVersion) -> Result<RemoteVersion, StepError> {
+        if !remote.digests.is_empty() {
+            return Ok(remote.clone());
+        }
+        let digests = self.sync.remote_digests(&step.remote, remote).await?;
+        self.sync.learn(&step.remote, remote, digests).await?;
+        if digests != local.digests {
+            return Err(ClientError::Changed(step.remote.to_string()).into());
+        }
+        Ok(RemoteVersion { digests: digests.into(), ..remote.clone() })
     }
 
     /// Gives a file a name of ours.
@@ -142,7 +158,7 @@ impl Execution {
         for step in files {
             let Action::Move { base, local, remote, .. } = &step.action else { continue };
             let record = match side {
-                Side::Remote => verify::verify(&step.remote, local, found.get(&step.remote).cloned())
+                Side::Remote => verify::verify_listed(local, listed(&found, &step.remote))
                     .map(|proof| Record::uploaded(&step.local, *local, &proof))
                     .map_err(StepError::NotProven),
                 Side::Local => adopted(step, local, remote),
@@ -255,13 +271,13 @@ impl Execution {
         local: &LocalVersion,
     ) -> Result<Verified, StepError> {
         self.sync.client.copy(from, to, source).await?;
-        let found = self.sync.client.look(to).await?;
-        match verify::verify(to, local, found.clone()) {
+        let found = self.sync.client.find(to).await?;
+        match verify::verify_listed(local, found.clone()) {
             Ok(proof) => Ok(proof),
             Err(reason) => {
                 // The name was free, or the service would have refused.
-                if let Some(found) = found {
-                    self.remove_copy(to, found).await;
+                if let Some((to, found)) = found {
+                    self.remove_copy(&to, found).await;
                 }
                 Err(StepError::NotProven(reason))
             }
@@ -280,8 +296,8 @@ impl Execution {
             self.unchanged(&step.remote, version).await?;
         }
         self.sync.client.rename(between, &step.remote, copied.version(), &Held::expect_there(Some(there))).await?;
-        let found = self.sync.client.look(&step.remote).await?;
-        verify::verify(&step.remote, local, found).map_err(StepError::NotProven)
+        let found = self.sync.client.find(&step.remote).await?;
+        verify::verify_listed(local, found).map_err(StepError::NotProven)
     }
 
     async fn remove_copy(&self, path: &RelPath, found: RemoteVersion) {
@@ -294,7 +310,7 @@ impl Execution {
     async fn copy_here(self: &Arc<Self>, step: &Step) -> Result<Vec<Record>, StepError> {
         let Action::Copy { from, local, remote, replaces, .. } = &step.action else { return Ok(Vec::new()) };
         let (tree, from, to, content) = (self.sync.tree.clone(), from.clone(), step.local.clone(), local.digests.content);
-        let (expect, mtime) = (Held::expect_here(replaces.as_ref()), remote.modified.map(Mtime::from_seconds));
+        let (expect, mtime) = (Held::expect_here(replaces.as_deref()), remote.modified.map(Mtime::from_seconds));
         let committed = self.disk(move || {
             let Open { mut file, .. } = tree.open_file(&from)?;
             let mut staged = tree.stage()?;
@@ -337,6 +353,12 @@ fn rename_here(tree: &Tree, from: &RelPath, to: &RelPath, expect: Expect<LocalVe
 fn adopted(step: &Step, local: &LocalVersion, remote: &RemoteVersion) -> Result<Record, StepError> {
     let record = Record::adopted(&step.local, *local, &step.remote, remote.clone());
     record.ok_or_else(|| StepError::Refused("its digest is not known; it was renamed, and is looked at again next time".into()))
+}
+
+/// What a look at the service found under any form of a name.
+fn listed(found: &BTreeMap<RelPath, RemoteVersion>, path: &RelPath) -> Option<(RelPath, RemoteVersion)> {
+    let mut forms = std::iter::once(path.clone()).chain(path.spellings());
+    forms.find_map(|form| found.get_key_value(&form)).map(|(path, version)| (path.clone(), version.clone()))
 }
 
 /// Whether a service answered that it does not do such requests.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::mpsc;
 
 use crate::library::Untitled;
 use crate::reconcile::{Action, Plan, Policy, Step, Why};
@@ -13,15 +14,20 @@ use crate::store::baseline::Baseline;
 use crate::store::index::Index;
 use crate::store::remote::RemoteView;
 use crate::types::stack::{self, Stack};
-use crate::types::{Expect, KnownDigests, Mtime, RelPath, RemoteVersion};
+use crate::types::{ContentHash, Expect, LocalVersion, Mtime, RelPath, RemoteVersion};
 
 use super::download::{Fetched, staging};
 use super::execute::{Execution, StepError};
 use super::filter::is_litter;
-use super::goals::{Given, Naming, home, known_at, with_stem};
+use super::goals::{self, Came, Naming, home, known_at, with_stem};
 use super::record::Record;
 use super::report::PlannedStep;
 use super::run::{Sync, SyncError, blocking};
+
+/// So many stacks are named and published together. Their files are open until then.
+const BATCH: usize = 64;
+/// So many wait for that.
+const WAITING: usize = 16;
 
 /// The members of a stack that are to be fetched.
 struct Job {
@@ -34,34 +40,61 @@ struct Job {
 
 /// What of a stack came.
 struct Arrived {
-    step: Step,
-    fetched: Fetched,
+    stack: Stack,
+    here: HashMap<String, RelPath>,
+    files: HashMap<String, (Step, Fetched)>,
+    /// The name by date, unless it goes beside what is here.
+    stem: Option<RelPath>,
+}
+
+/// What a batch is going to publish already.
+#[derive(Default)]
+struct Claims {
+    contents: HashSet<ContentHash>,
+    names: HashSet<RelPath>,
 }
 
 impl Execution {
-    /// Fetches what is new, a stack at a time, several stacks side by side.
+    /// Fetches what is new, several stacks side by side; what has come meanwhile is named, published and recorded together.
     pub(super) async fn by_date(self: &Arc<Self>, steps: Vec<Step>) -> Result<(), SyncError> {
         if steps.is_empty() {
             return Ok(());
         }
         let execution = Arc::clone(self);
         let jobs = blocking(move || execution.jobs(steps)).await?;
-        let given = Given::default();
-        let runs = stream::iter(jobs).map(|job| {
-            let given = Arc::clone(&given);
-            async move {
-                let _permit = self.permits.acquire().await;
-                match self.fatal() {
-                    None => self.fetch_stack(job, given).await,
-                    Some(_) => Ok(()),
+        let (ready, mut arrived) = mpsc::channel(WAITING);
+        let parallel = self.sync.options.parallel.max(1);
+        let fetch = async move {
+            stream::iter(jobs)
+                .for_each_concurrent(parallel, |job| {
+                    let ready = ready.clone();
+                    async move {
+                        let permit = self.permits.acquire().await;
+                        if self.fatal().is_some() {
+                            return;
+                        }
+                        if let Some(arrived) = self.fetch_stack(job).await {
+                            drop(permit);
+                            // The other end goes only with an error that is told there.
+                            let _ = ready.send(arrived).await;
+                        }
+                    }
+                })
+                .await;
+        };
+        // The channel ends with it.
+        let publish = async {
+            let mut batch = Vec::new();
+            loop {
+                let room = BATCH.saturating_sub(batch.len()).max(1);
+                if arrived.recv_many(&mut batch, room).await == 0 && batch.is_empty() {
+                    return Ok::<(), SyncError>(());
                 }
+                batch = self.publish_stacks(batch).await?;
             }
-        });
-        let mut runs = std::pin::pin!(runs.buffer_unordered(self.sync.options.parallel.max(1)));
-        while let Some(done) = runs.next().await {
-            done?;
-        }
-        Ok(())
+        };
+        let ((), published) = tokio::join!(fetch, publish);
+        published
     }
 
     /// Sorts downloads into stacks, as they are on the service, in the order in which they came.
@@ -104,126 +137,132 @@ impl Execution {
         Ok(jobs)
     }
 
-    /// Fetches a stack, metadata before pictures, names it, and publishes it, the main file last: whoever finds that finds the others.
-    /// What does not come stays for the next run, and does not hold up the rest.
-    async fn fetch_stack(self: &Arc<Self>, mut job: Job, given: Given) -> Result<(), SyncError> {
+    /// Fetches a stack, metadata before pictures. What does not come stays for the next run, and does not hold up the rest; but metadata
+    /// alone has no name as long as its picture has none.
+    async fn fetch_stack(self: &Arc<Self>, mut job: Job) -> Option<Arrived> {
         let names: Vec<String> = members(&job.stack).cloned().collect();
         let with_pictures = job.stack.media.iter().any(|name| job.steps.contains_key(name));
-        let mut arrived: HashMap<String, Arrived> = HashMap::new();
+        let mut files = HashMap::new();
         for name in names.into_iter().rev() {
             let Some(step) = job.steps.remove(&name) else { continue };
             let Action::Download { source, .. } = &step.action else { continue };
             match self.fetch(&step.remote, source).await {
-                Ok(fetched) => drop(arrived.insert(name, Arrived { step, fetched })),
+                Ok(fetched) => drop(files.insert(name, (step, fetched))),
                 Err(error) => self.failed(&step, &error),
             }
         }
-        // A service without digests may hold the same bytes several times. Whoever comes later must see the first one's record. Always in
-        // the same order, so that no two wait for each other.
-        let unknown = |one: &&Arrived| one.fetched.version.digests.is_empty();
-        let mut contents: Vec<_> = arrived.values().filter(unknown).map(|one| one.fetched.staged.digests().content).collect();
-        contents.sort_by_key(|content| content.0);
-        contents.dedup();
-        let mut turns = Vec::new();
-        for content in contents {
-            turns.push(self.turn_of(content).lock_owned().await);
-        }
-        for one in arrived.values().filter(unknown) {
-            let digests = one.fetched.staged.digests();
-            self.found_there(digests.content, &one.step.remote);
-            self.sync.learn(&one.step.remote, &one.fetched.version, digests).await?;
-        }
-        self.leave_known(&mut job, &mut arrived).await?;
-        let picture = |name: &String| arrived.contains_key(name) || job.here.contains_key(name);
-        if with_pictures && !job.stack.media.iter().any(picture) {
+        let mut arrived = Arrived { stack: job.stack, here: job.here, files, stem: None };
+        let picture = |name: &String| arrived.files.contains_key(name) || arrived.here.contains_key(name);
+        if with_pictures && !arrived.stack.media.iter().any(picture) {
             let error = StepError::Refused("the picture that it belongs to did not come, so that it has no name yet".into());
-            arrived.values().for_each(|one| self.failed(&one.step, &error));
-            return Ok(());
+            arrived.files.values().for_each(|(step, _)| self.failed(step, &error));
+            return None;
         }
-        let goals = match self.goals(&job, &arrived, given).await {
-            Ok(goals) => goals,
-            Err(error) => {
-                arrived.values().for_each(|one| self.failed(&one.step, &error));
-                return Ok(());
-            }
-        };
-        for (name, goal) in goals {
-            let Some(Arrived { step, fetched }) = arrived.remove(&name) else { continue };
-            match self.settle(&step, fetched, goal).await {
-                Ok(record) => {
-                    self.sync.record(vec![record]).await?;
-                    self.finished(&step, None);
+        if arrived.files.is_empty() {
+            return None;
+        }
+        if home(&arrived.stack, &arrived.here).is_none() {
+            let (stack, came) = (arrived.stack.clone(), arrived.came());
+            match staging(move || goals::by_date(&stack, &came)).await {
+                Ok(stem) => arrived.stem = Some(stem),
+                Err(error) => {
+                    arrived.files.values().for_each(|(step, _)| self.failed(step, &error));
+                    return None;
                 }
-                Err(error) => self.failed(&step, &error),
             }
         }
-        Ok(())
+        Some(arrived)
     }
 
-    /// Pictures whose content the library has already are not stored again; the others go beside them.
-    async fn leave_known(&self, job: &mut Job, arrived: &mut HashMap<String, Arrived>) -> Result<(), SyncError> {
-        for name in &job.stack.media {
-            let Some(one) = arrived.get(name) else { continue };
-            let at = match self.library_has(&one.step.remote, one.fetched.staged.digests()) {
-                Ok(None) => continue,
-                Ok(Some(at)) => at,
+    /// Names, publishes and records stacks. Comes back with those that have to wait for others of them.
+    async fn publish_stacks(self: &Arc<Self>, batch: Vec<Arrived>) -> Result<Vec<Arrived>, SyncError> {
+        let mut claims = Claims::default();
+        let (mut later, mut ready, mut records, mut done) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for mut arrived in batch {
+            let contents: Vec<ContentHash> = arrived.pictures().map(|(_, fetched)| fetched.staged.digests().content).collect();
+            if contents.iter().any(|content| claims.contents.contains(content)) {
+                later.push(arrived);
+                continue;
+            }
+            for (step, fetched) in arrived.files.values().filter(|(_, fetched)| fetched.version.digests.is_empty()) {
+                self.found_there(fetched.staged.digests().content, &step.remote);
+            }
+            self.leave_known(&mut arrived, &mut records, &mut done);
+            let goals = match self.goals(&arrived, &claims).await {
+                Ok(goals) => goals,
                 Err(error) => {
-                    self.failed(&one.step, &error);
-                    arrived.remove(name);
+                    arrived.files.values().for_each(|(step, _)| self.failed(step, &error));
                     continue;
                 }
             };
-            self.sync.record(vec![self.join(&one.step, &one.fetched, at.clone())]).await?;
-            self.finished(&one.step, None);
-            arrived.remove(name);
-            job.here.insert(name.clone(), at);
+            claims.contents.extend(contents);
+            for (name, goal, there) in goals {
+                let Some((mut step, fetched)) = arrived.files.remove(&name) else { continue };
+                claims.names.insert(goal.clone());
+                step.local = goal.clone();
+                let version = RemoteVersion { digests: fetched.staged.digests().into(), ..fetched.version.clone() };
+                // Just the same bytes may be there already: the rest of a run that was broken off.
+                match there.and_then(|there| Record::adopted(&goal, there, &step.remote, version)) {
+                    Some(record) => {
+                        self.count(|report| report.adopted += 1);
+                        records.push(record);
+                        done.push(step);
+                    }
+                    None => ready.push((step, fetched, Expect::Absent)),
+                }
+            }
         }
-        Ok(())
+        self.publish_group(ready, records, done).await?;
+        Ok(later)
     }
 
-    /// Names for what arrived, in the order in which it is to be published.
-    async fn goals(&self, job: &Job, arrived: &HashMap<String, Arrived>, given: Given) -> Result<Vec<(String, RelPath)>, StepError> {
-        if arrived.is_empty() {
-            return Ok(Vec::new());
+    /// Pictures whose content the library has already are not stored again; the others go beside them.
+    fn leave_known(&self, arrived: &mut Arrived, records: &mut Vec<Record>, done: &mut Vec<Step>) {
+        for name in &arrived.stack.media {
+            let Some((step, fetched)) = arrived.files.get(name) else { continue };
+            match self.library_has(&step.remote, fetched.staged.digests()) {
+                Ok(None) => continue,
+                Ok(Some(at)) => {
+                    records.push(self.join(step, fetched, at.clone()));
+                    arrived.here.insert(name.clone(), at);
+                    done.extend(arrived.files.remove(name).map(|(step, _)| step));
+                }
+                Err(error) => {
+                    self.failed(step, &error);
+                    arrived.files.remove(name);
+                }
+            }
         }
-        let came: HashMap<String, (Untitled, KnownDigests)> = arrived
-            .iter()
-            .map(|(name, one)| {
-                let mtime = one.fetched.version.modified.map(Mtime::from_seconds).unwrap_or_default();
-                let file = Untitled { place: one.fetched.staged.place().to_owned(), name: name.clone(), mtime };
-                (name.clone(), (file, one.fetched.staged.digests().into()))
-            })
-            .collect();
-        let (tree, stack, here) = (self.sync.tree.clone(), job.stack.clone(), job.here.clone());
+    }
+
+    /// Names for what arrived, in the order in which it is to be published, with what is there of the same bytes.
+    async fn goals(&self, arrived: &Arrived, claims: &Claims) -> Result<Vec<(String, RelPath, Option<LocalVersion>)>, StepError> {
+        let (stack, here, came, stem) = (arrived.stack.clone(), arrived.here.clone(), arrived.came(), arrived.stem.clone());
+        let (tree, given) = (self.sync.tree.clone(), claims.names.clone());
         let (store, service) = (self.sync.store.clone(), self.sync.service.id);
         staging(move || {
             let tx = store.read()?;
             let (baseline, view) = (Baseline::open(&tx, service)?, RemoteView::open(&tx, service)?);
-            Naming { tree, baseline, view, stack, here, came, given }.goals()
+            let naming = Naming { tree: &tree, baseline, view, stack: &stack, here: &here, came: &came, given: &given };
+            let with_there = |(name, goal): (String, RelPath)| known_at(&tree, &goal).map(|there| (name, goal, there));
+            naming.goals(stem)?.into_iter().map(with_there).collect()
         })
         .await
     }
+}
 
-    /// Publishes a file under its new name. Just the same bytes may be there already: the rest of a run that was broken off.
-    async fn settle(&self, step: &Step, fetched: Fetched, goal: RelPath) -> Result<Record, StepError> {
-        let (tree, at) = (self.sync.tree.clone(), goal.clone());
-        let there = staging(move || known_at(&tree, &at)).await?;
-        let digests = fetched.staged.digests();
-        if let Some(here) = there.filter(|here| here.digests == digests) {
-            let version = RemoteVersion { digests: digests.into(), ..fetched.version.clone() };
-            if let Some(record) = Record::adopted(&goal, here, &step.remote, version) {
-                self.count(|report| report.adopted += 1);
-                return Ok(record);
-            }
-        }
-        let size = fetched.staged.size();
-        let (committed, version) = self.publish(fetched, goal, Expect::Absent).await?;
-        self.count(|report| {
-            report.downloaded += 1;
-            report.verified += 1;
-            report.bytes_down += size;
-        });
-        Ok(Record::downloaded(&committed, &step.remote, version))
+impl Arrived {
+    fn pictures(&self) -> impl Iterator<Item = &(Step, Fetched)> {
+        self.stack.media.iter().filter_map(|name| self.files.get(name))
+    }
+
+    fn came(&self) -> Came {
+        let untitled = |(name, (_, fetched)): (&String, &(Step, Fetched))| {
+            let mtime = fetched.version.modified.map(Mtime::from_seconds).unwrap_or_default();
+            let file = Untitled { place: fetched.staged.place().to_owned(), name: name.clone(), mtime };
+            (name.clone(), (file, fetched.staged.digests().into()))
+        };
+        self.files.iter().map(untitled).collect()
     }
 }
 

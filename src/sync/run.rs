@@ -18,6 +18,7 @@ use super::execute::Execution;
 use super::filter::Filter;
 use super::marker::Overlap;
 use super::merge::{Merge, Open};
+use super::names::Fitted;
 use super::naming;
 use super::{Monitor, Report, Stop};
 
@@ -164,7 +165,7 @@ impl Sync {
         let (scanned, observed) = (scanned?, observed?);
         self.check_marker().await?;
         self.meet(&observed).await?;
-        let state = self.state().await?;
+        let state = self.state(&scanned).await?;
         let whole = scanned.coverage.gaps().next().is_none() && observed.is_whole();
         if whole && !observed.changed && self.is_settled(&state).await? {
             return self.nothing_to_do(&observed).await;
@@ -180,27 +181,29 @@ impl Sync {
         let closed = self.find_digests(open).await?;
         let outcome = blocking(move || Ok(merge.finish(collector, closed)?)).await?;
         let approved = guard::guard(outcome, self.options.force).map_err(SyncError::Halted)?;
-        let mut plan = {
+        let plan = {
             let (sync, mut plan) = (Arc::clone(self), Plan::from(approved));
             blocking(move || sync.name_uploads(&mut plan).map(|()| plan)).await?
         };
+        let Fitted { mut plan, late, refused } = self.fit_names(plan).await?;
         let left = self.leave_for_later(&mut plan).await?;
 
         let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
         report.skip_all(&plan);
-        left.iter().chain(&observed.unnamable).for_each(|noted| report.skip(noted.clone()));
+        observed.unnamable.iter().cloned().chain(refused).chain(left.iter().cloned()).for_each(|noted| report.skip(noted));
         report.hold_back(self.filter.held_back());
         if self.options.dry_run {
-            report.plan = plan.steps.iter().map(Into::into).collect();
+            report.plan = plan.steps.iter().chain(&late).map(Into::into).collect();
             naming::foretell(&mut report.plan, &self.policy);
             return Ok(report);
         }
-        if !plan.steps.is_empty() {
+        if !plan.steps.is_empty() || !late.is_empty() {
             self.rule_out_itself(&observed).await?;
         }
         self.monitor.acts().map_err(SyncError::Stopped)?;
-        let all_seen = whole && !plan.skipped.iter().any(|skipped| matches!(skipped.why, Why::Unreadable { .. })) && left.is_empty();
-        let report = Execution::new(Arc::clone(self), observed, report, &plan).run(plan).await?;
+        let unread = plan.skipped.iter().any(|skipped| matches!(skipped.why, Why::Unreadable { .. }));
+        let all_seen = whole && self.filter.is_sure() && !unread && left.is_empty();
+        let report = Execution::new(Arc::clone(self), observed, report, &plan).run(plan, late).await?;
         if all_seen && report.is_clean() {
             self.settle(state).await?;
         }

@@ -41,6 +41,9 @@ impl Execution {
         expect: &Expect<RemoteVersion>,
     ) -> Result<Option<String>, StepError> {
         self.check_room()?;
+        if self.goes_in_chunks(source).await {
+            return self.send_in_chunks(local, remote, source, expect).await;
+        }
         let payload = self.payload(local, source).await?;
         let (mut patience, mut again) = (Patience::default(), false);
         loop {
@@ -103,7 +106,7 @@ impl Execution {
     }
 
     /// Whether the service has these bytes at a path. Where it tells no checksum they are read back.
-    async fn holds(&self, remote: &RelPath, found: &RemoteVersion, source: &LocalVersion) -> Result<bool, StepError> {
+    pub(super) async fn holds(&self, remote: &RelPath, found: &RemoteVersion, source: &LocalVersion) -> Result<bool, StepError> {
         if found.size != Some(source.size) {
             return Ok(false);
         }

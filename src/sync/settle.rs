@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::client::ClientError;
 use crate::library::LibraryError;
 use crate::reconcile::{Action, Step};
-use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion, Side};
+use crate::types::{Expect, LocalVersion, PathError, RelPath, RemoteVersion, Side};
 
 use super::Noted;
 use super::download::is_rejoined;
@@ -28,8 +28,7 @@ impl Execution {
         let mut records = Vec::new();
         let mut remote_copy = step.remote.clone();
         if policy.upload {
-            let name = copy.name();
-            remote_copy = step.remote.with_name(name).map_err(|error| StepError::Refused(error.to_string()))?;
+            remote_copy = copy_there(step, copy).map_err(|error| StepError::Refused(error.to_string()))?;
             self.unchanged(&step.remote, remote).await?;
             self.sync.client.rename(&step.remote, &remote_copy, remote, &Expect::Absent).await?;
         }
@@ -49,9 +48,9 @@ impl Execution {
         }
         if policy.upload {
             let answered = self.send(&step.local, &step.remote, local, &Expect::Absent).await?;
-            let found = self.sync.client.look(&step.remote).await;
+            let found = self.sync.client.find(&step.remote).await;
             let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free: true };
-            let proof = self.judge(&step.remote, local, found, sending).await?;
+            let proof = self.judge(local, found, sending).await?;
             records.push(Record::uploaded(&step.local, *local, &proof));
             self.count(|report| {
                 report.uploaded += 1;
@@ -100,4 +99,14 @@ impl Execution {
 
 pub(super) fn vanished(path: &RelPath) -> StepError {
     ClientError::NotFound(path.to_string()).into()
+}
+
+/// The conflict copy on the service: called as it is here, or, where a file has another name there, as that with the same note.
+fn copy_there(step: &Step, copy: &RelPath) -> Result<RelPath, PathError> {
+    let (copied, _) = copy.stem_and_extension();
+    let note = copied.strip_prefix(step.local.stem_and_extension().0).and_then(|note| note.strip_prefix(" (")?.strip_suffix(')'));
+    match note {
+        Some(note) if step.local.name() != step.remote.name() => Ok(step.remote.with_note(note)),
+        _ => step.remote.with_name(copy.name()),
+    }
 }

@@ -1,5 +1,6 @@
 //! Knowing without looking that there is nothing to do.
 
+use crate::library::ScanReport;
 use crate::store::changes::Changes;
 use crate::store::documents::RUNS;
 use crate::store::listed::{Listed, Settled};
@@ -10,12 +11,12 @@ use super::run::{Sync, SyncError, blocking};
 
 impl Sync {
     /// What a run depends on besides the service's listing, as it is now.
-    pub(super) async fn state(&self) -> Result<Settled, SyncError> {
-        let (store, sync) = (self.store.clone(), self.service.sync.clone());
+    pub(super) async fn state(&self, scanned: &ScanReport) -> Result<Settled, SyncError> {
+        let (store, sync, ignore) = (self.store.clone(), self.service.sync.clone(), scanned.ignore_files);
         blocking(move || {
             let changes = Changes::open(&store.read()?)?;
             // Another version may decide otherwise.
-            let settings = format!("{} {sync:?}", env!("CARGO_PKG_VERSION"));
+            let settings = format!("{} {sync:?} {ignore:x}", env!("CARGO_PKG_VERSION"));
             Ok(Settled { library: (changes.epoch(), changes.latest()), settings })
         })
         .await
@@ -41,8 +42,14 @@ impl Sync {
     pub(super) async fn nothing_to_do(&self, observed: &Observed) -> Result<Report, SyncError> {
         let (store, service) = (self.store.clone(), self.service.id.0.to_string());
         let last: Option<Report> = blocking(move || Ok(RUNS.get(&store.read()?, &service)?)).await?;
-        let mut skipped = last.map(|last| last.skipped).unwrap_or_default();
-        skipped.extend(observed.unnamable.iter().filter(|noted| !skipped.contains(noted)).cloned().collect::<Vec<_>>());
-        Ok(Report { name: self.service.name.clone(), dry_run: self.options.dry_run, skipped, ..Report::default() })
+        let Report { skipped, skipped_total, held_back, .. } = last.unwrap_or_default();
+        let name = self.service.name.clone();
+        let mut report = Report { name, dry_run: self.options.dry_run, skipped, skipped_total, held_back, ..Report::default() };
+        for noted in &observed.unnamable {
+            if !report.skipped.contains(noted) {
+                report.skip(noted.clone());
+            }
+        }
+        Ok(report)
     }
 }

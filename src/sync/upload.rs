@@ -22,7 +22,12 @@ use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::{SyncError, blocking};
 
+/// Names longer than this, in bytes, may be refused only while they are being written: Nextcloud adds some 28.
+const LONG: usize = 200;
 const PIECE: usize = 256 << 10;
+
+/// What the service has, under the name that it lists.
+pub(super) type Listed = (RelPath, RemoteVersion);
 
 /// What became of one file of a batch.
 pub(super) enum Sent {
@@ -98,7 +103,7 @@ impl Execution {
         let Some(first) = steps.first() else { return };
         let folder = first.remote.parent().unwrap_or_default();
         let worth_it = steps.len() > 1 && !self.has_more_members(&folder, steps.len() * 3);
-        let found: HashMap<RelPath, Result<Option<RemoteVersion>, ClientError>> = if worth_it {
+        let found: HashMap<RelPath, Result<Option<Listed>, ClientError>> = if worth_it {
             match self.sync.client.list(&folder).await {
                 Ok(listing) => {
                     let members = listing.unwrap_or_default().members.into_iter();
@@ -108,7 +113,11 @@ impl Execution {
                             Member::Folder(..) => None,
                         })
                         .collect();
-                    steps.iter().map(|step| (step.remote.clone(), Ok(there.remove(&step.remote)))).collect()
+                    let mut take = |path: &RelPath| {
+                        let mut forms = std::iter::once(path.clone()).chain(path.spellings());
+                        forms.find_map(|form| there.remove_entry(&form))
+                    };
+                    steps.iter().map(|step| (step.remote.clone(), Ok(take(&step.remote)))).collect()
                 }
                 Err(error) => steps.iter().map(|step| (step.remote.clone(), Err(error.clone()))).collect(),
             }
@@ -116,7 +125,7 @@ impl Execution {
             let paths: Vec<_> = steps.iter().map(|step| step.remote.clone()).collect();
             stream::iter(paths)
                 .map(|path| async move {
-                    let found = self.sync.client.look(&path).await;
+                    let found = self.sync.client.find(&path).await;
                     (path, found)
                 })
                 .buffer_unordered(self.sync.options.parallel)
@@ -128,7 +137,7 @@ impl Execution {
             let Action::Upload { source, expect } = &step.action else { continue };
             let was_free = matches!(expect, Expect::Absent);
             let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free };
-            match self.judge(&step.remote, source, found.remove(&step.remote).unwrap_or(Ok(None)), sending).await {
+            match self.judge(source, found.remove(&step.remote).unwrap_or(Ok(None)), sending).await {
                 Ok(proof) => proven.push((step, proof)),
                 Err(error) => self.failed(&step, &error),
             }
@@ -138,13 +147,12 @@ impl Execution {
     /// Proof, or the reason. What is wrong under a name that was free when we wrote to it is removed, if it is certainly ours.
     pub(super) async fn judge(
         &self,
-        path: &RelPath,
         sent: &LocalVersion,
-        found: Result<Option<RemoteVersion>, ClientError>,
+        found: Result<Option<Listed>, ClientError>,
         sending: Sending<'_>,
     ) -> Result<Verified, StepError> {
         let mut found = found?;
-        if let Some(version) = &mut found
+        if let Some((path, version)) = &mut found
             && version.digests.is_empty()
             && version.size == Some(sent.size)
             && let (Some(answered), Some(etag)) = (sending.answered, &version.etag)
@@ -153,13 +161,13 @@ impl Execution {
             // Somebody may have been at it since we were answered, and no checksum says: the bytes themselves must.
             version.digests = self.sync.remote_digests(path, version).await?.into();
         }
-        match verify::verify(path, sent, found.clone()) {
+        match verify::verify_listed(sent, found.clone()) {
             Ok(proof) => Ok(proof),
             Err(reason) => {
-                if let Some(found) = found.filter(|_| sending.was_free)
-                    && self.is_ours(path, sent, &found, sending).await
+                if let Some((path, found)) = found.filter(|_| sending.was_free)
+                    && self.is_ours(&path, sent, &found, sending).await
                 {
-                    self.remove_remains(path, found).await;
+                    self.remove_remains(&path, found).await;
                 }
                 Err(StepError::NotProven(reason))
             }
@@ -177,8 +185,17 @@ impl Execution {
         }
         self.ensure_folder(&step.remote.parent().unwrap_or_default()).await?;
         match expect {
-            Expect::Version(_) if !self.is_node => self.replace(step, source, expect).await.map(Sent::Proven),
-            _ => self.send(&step.local, &step.remote, source, expect).await.map(Sent::Unproven),
+            // In pieces it is put together aside, and takes the place at once.
+            Expect::Version(_) if !self.is_node && !self.goes_in_chunks(source).await => {
+                self.replace(step, source, expect).await.map(Sent::Proven)
+            }
+            _ => match self.send(&step.local, &step.remote, source, expect).await {
+                // Some servers add to a name while it is being written, and so refuse to write what they can hold.
+                Err(StepError::Client(ClientError::Status { .. })) if step.remote.name().len() > LONG => {
+                    self.replace(step, source, expect).await.map(Sent::Proven)
+                }
+                sent => sent.map(Sent::Unproven),
+            },
         }
     }
 
@@ -220,8 +237,8 @@ impl Execution {
             }
             let there = now.map_or(Expect::Absent, Expect::Version);
             self.sync.client.rename(&temporary, &step.remote, proof.version(), &there).await?;
-            let found = self.sync.client.look(&step.remote).await?;
-            verify::verify(&step.remote, source, found).map_err(StepError::NotProven)
+            let found = self.sync.client.find(&step.remote).await?;
+            verify::verify_listed(source, found).map_err(StepError::NotProven)
         };
         let placed = put_in_place.await;
         if placed.is_err() {

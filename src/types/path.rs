@@ -4,9 +4,12 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 
 /// The longest file name, in bytes, that common file systems store.
 const NAME_LIMIT: usize = 255;
+/// How many ways to write one path are looked at.
+const SPELLINGS: usize = 64;
 /// The longest whole path, in bytes; Linux and Nextcloud both stop near here.
 const PATH_LIMIT: usize = 4000;
 
@@ -149,6 +152,46 @@ impl RelPath {
         self.parent().unwrap_or_default().join(name)
     }
 
+    /// The other ways to write this path that Unicode takes for the same: each name composed (NFC), decomposed (NFD) or as it is. Nothing for
+    /// a path with one form only, as almost all are.
+    pub fn spellings(&self) -> Vec<RelPath> {
+        if self.0.is_ascii() {
+            return Vec::new();
+        }
+        let mut all = vec![String::new()];
+        for (at, name) in self.segments().enumerate() {
+            let mut forms = vec![name.to_owned(), name.nfc().collect(), name.nfd().collect()];
+            forms.sort();
+            forms.dedup();
+            // Names deep below each in another form: the first ones stand for all.
+            forms.truncate(if all.len() < SPELLINGS { forms.len() } else { 1 });
+            let longer = |begin: &String| {
+                forms.iter().map(move |form| if at == 0 { form.clone() } else { format!("{begin}/{form}") }).collect::<Vec<_>>()
+            };
+            all = all.iter().flat_map(longer).collect();
+        }
+        all.iter().filter(|text| ***text != *self.0).filter_map(|text| RelPath::parse(text).ok()).collect()
+    }
+
+    /// Whether Unicode takes both for the same path: equal but for the form of their characters.
+    pub fn is_same_name(&self, other: &RelPath) -> bool {
+        self == other || (!(self.0.is_ascii() && other.0.is_ascii()) && self.0.nfc().eq(other.0.nfc()))
+    }
+
+    /// The path under which it is found where its names may be written in another form: as it is, if that is there, otherwise as far as
+    /// `is_there` finds a folder in another form.
+    pub fn respelled(&self, is_there: impl Fn(&RelPath) -> bool) -> RelPath {
+        let Some(parent) = self.parent().filter(|parent| !parent.as_str().is_ascii()) else { return self.clone() };
+        let mut folder = RelPath::root();
+        for name in parent.segments() {
+            let forms = [name.to_owned(), name.nfc().collect(), name.nfd().collect::<String>()];
+            let mut found = forms.iter().filter_map(|form| folder.join(form).ok());
+            let Some(as_it_is) = found.next() else { return self.clone() };
+            folder = if is_there(&as_it_is) { as_it_is } else { found.find(&is_there).unwrap_or(as_it_is) };
+        }
+        folder.join(self.name()).unwrap_or_else(|_| self.clone())
+    }
+
     /// The same path with ` (note)` before the extension, the stem cut so that the name still fits 255 bytes.
     pub fn with_note(&self, note: &str) -> RelPath {
         let (stem, extension) = self.stem_and_extension();
@@ -241,6 +284,31 @@ mod tests {
         assert_eq!(path("a/b/c").strip_prefix(&path("a")), Some(path("b/c")));
         assert_eq!(path("ab/c").strip_prefix(&path("a")), None);
         assert_eq!(path("a").strip_prefix(&path("a")), Some(RelPath::root()));
+    }
+
+    #[test]
+    fn a_name_in_another_form_is_the_same_name() {
+        let (composed, decomposed) = (path("M\u{fc}ll/\u{e9}.jpg"), path("Mu\u{308}ll/e\u{301}.jpg"));
+        let mixed = path("M\u{fc}ll/e\u{301}.jpg");
+        for path in [&composed, &decomposed, &mixed] {
+            let others = path.spellings();
+            assert_eq!(others.len(), 3, "{others:?}");
+            assert!(others.iter().all(|other| other != path && other.is_same_name(path)));
+        }
+        assert!(composed.spellings().contains(&mixed) && decomposed.spellings().contains(&composed));
+        assert!(path("a/b.jpg").spellings().is_empty() && path("\u{4e00}.jpg").spellings().is_empty());
+        assert!(!path("e.jpg").is_same_name(&path("\u{e9}.jpg")));
+        let deep = path(&["\u{e9}"; 40].join("/"));
+        assert!(deep.spellings().len() <= 2 * SPELLINGS);
+    }
+
+    #[test]
+    fn a_new_name_goes_into_the_folder_that_is_there() {
+        let there = path("Mu\u{308}ll");
+        let respelled = path("M\u{fc}ll/new/\u{e9}.jpg").respelled(|folder| *folder == there);
+        assert_eq!(respelled, path("Mu\u{308}ll/new/\u{e9}.jpg"));
+        let both = path("M\u{fc}ll/x.jpg");
+        assert_eq!(both.respelled(|_| true), both);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Node, Sandbox, http, http_as};
 
 /// One report.
-fn report(node: &Node, folder: &str, token: &str, level: &str, limit: Option<u64>) -> Answer {
+pub fn report(node: &Node, folder: &str, token: &str, level: &str, limit: Option<u64>) -> Answer {
     let limit = limit.map(|limit| format!("<d:limit><d:nresults>{limit}</d:nresults></d:limit>")).unwrap_or_default();
     let body = format!(
         "<d:sync-collection xmlns:d='DAV:' xmlns:tl='urn:twinlens:dav' xmlns:x='urn:x'><d:sync-token>{token}</d:sync-token>\
@@ -21,7 +21,7 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
 }
 
 #[track_caller]
-fn token(answer: &Answer) -> String {
+pub fn token(answer: &Answer) -> String {
     let text = answer.text();
     between(&text, "<d:sync-token>", "</d:sync-token>").unwrap_or_else(|| panic!("no token: {text}")).to_owned()
 }

@@ -1,9 +1,12 @@
 //! A server that lies: nothing it does loses a file, leaves a ruin behind, or is believed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
+
+use twinlens::dav::href;
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::support::{Sandbox, assert_counts, assert_files};
 
@@ -57,6 +60,10 @@ pub enum Fault {
 
 pub struct State {
     fault: Fault,
+    /// The next requests with these methods are answered so (status and headers), and nothing is done.
+    pub answers: VecDeque<(&'static str, &'static str)>,
+    /// The next requests with these methods are carried out, but the answers are lost.
+    pub lost: VecDeque<&'static str>,
     pub files: BTreeMap<String, Vec<u8>>,
     /// Every request: the method, a space, the path.
     pub log: Vec<String>,
@@ -65,6 +72,61 @@ pub struct State {
     etags: bool,
     /// The fault concerns every file.
     everywhere: bool,
+    pub names: Names,
+}
+
+/// What the server does with names.
+#[derive(Clone)]
+pub struct Names {
+    /// Stores them composed (NFC).
+    pub composes: bool,
+    /// Or decomposed (NFD).
+    pub decomposes: bool,
+    /// Does not tell upper from lower case.
+    pub folds_case: bool,
+    /// Ignores If-None-Match.
+    pub ignores_conditions: bool,
+    /// The status with which it refuses to PUT (true) or to have (false) a name.
+    pub refuses: fn(&str, bool) -> Option<&'static str>,
+    /// The capabilities of a Nextcloud.
+    pub capabilities: Option<&'static str>,
+    pub prefix: &'static str,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            composes: false,
+            decomposes: false,
+            folds_case: false,
+            ignores_conditions: false,
+            refuses: |_, _| None,
+            capabilities: None,
+            prefix: "/dav/",
+        }
+    }
+}
+
+impl State {
+    /// The name under which the server has, or would have, a path.
+    fn resolve(&self, path: &str) -> String {
+        let path: String = match (self.names.composes, self.names.decomposes) {
+            (true, _) => path.nfc().collect(),
+            (_, true) => path.nfd().collect(),
+            _ => path.to_owned(),
+        };
+        if !self.names.folds_case {
+            return path;
+        }
+        let mut found = String::new();
+        for name in path.split('/') {
+            let wanted = format!("{found}{name}");
+            let begins = |file: &&String| file.get(..wanted.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(&wanted));
+            let ends = |file: &&String| file.len() == wanted.len() || file.as_bytes()[wanted.len()] == b'/';
+            found = self.files.keys().filter(begins).find(ends).map_or(wanted.clone(), |file| file[..wanted.len()].to_owned()) + "/";
+        }
+        found.trim_end_matches('/').to_owned()
+    }
 }
 
 /// A small WebDAV server with faults as data.
@@ -79,11 +141,14 @@ impl FaultyServer {
         let url = format!("http://{}/dav/", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State {
             fault: Fault::None,
+            answers: VecDeque::new(),
+            lost: VecDeque::new(),
             files: BTreeMap::new(),
             log: Vec::new(),
             puts: Vec::new(),
             etags: false,
             everywhere: false,
+            names: Names::default(),
         }));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
@@ -136,24 +201,43 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
     }
     let mut body = vec![0; headers.get("content-length").map_or(0, |length| length.parse().unwrap())];
     reader.read_exact(&mut body)?;
-    let path = target.strip_prefix("/dav/").unwrap_or_default().trim_end_matches('/').to_owned();
     let mut state = state.lock().unwrap();
+    let prefix = state.names.prefix;
+    let decoded = |href: &str| href::decode(href.split_once(prefix).map_or("", |(_, path)| path)).unwrap().trim_end_matches('/').to_owned();
+    let path = state.resolve(&decoded(&target));
     state.log.push(format!("{method} {path}"));
     let fault = if state.everywhere || path.rsplit('/').next().unwrap().starts_with("bad") { state.fault } else { Fault::None };
     let mut out = stream;
+    if state.answers.front().is_some_and(|(next, _)| *next == method)
+        && let Some((_, text)) = state.answers.pop_front()
+    {
+        out.write_all(format!("HTTP/1.1 {text}\r\nContent-Length: 0\r\n\r\n").as_bytes())?;
+        return Ok(true);
+    }
+    let lost = state.lost.front().is_some_and(|next| *next == method) && state.lost.pop_front().is_some();
     let mut answer = |status: &str, extra: &str, body: &[u8], announced: usize| {
+        if lost {
+            return Ok(());
+        }
         out.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: {announced}\r\n{extra}\r\n").as_bytes())?;
         out.write_all(body)
     };
     match method.as_str() {
+        "GET" if target.starts_with("/ocs/v1.php/cloud/capabilities?format=json") && state.names.capabilities.is_some() => {
+            let body = state.names.capabilities.unwrap();
+            answer("200 OK", "Content-Type: application/json\r\n", body.as_bytes(), body.len())?;
+        }
+        "PUT" | "MKCOL" if path.split('/').find_map(|name| (state.names.refuses)(name, true)).is_some() => {
+            answer(path.split('/').find_map(|name| (state.names.refuses)(name, true)).unwrap(), "", b"", 0)?;
+        }
         "PUT" => {
             if !path.contains("twinlens-probe-") {
                 state.puts.push(headers.clone());
             }
             let exists = state.files.contains_key(&path);
-            if headers.get("if-none-match").is_some_and(|value| value == "*") && exists {
+            if headers.get("if-none-match").is_some_and(|value| value == "*") && exists && !state.names.ignores_conditions {
                 answer("412 Precondition Failed", "", b"", 0)?;
-                return Ok(true);
+                return Ok(!lost);
             }
             let stored = match fault {
                 Fault::StoresNothingOfIt => Some(Vec::new()),
@@ -181,7 +265,7 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
                     _ => {}
                 }
                 answer("200 OK", "", &content, announced)?;
-                return Ok(fault != Fault::SendsHalf);
+                return Ok(fault != Fault::SendsHalf && !lost);
             }
             None => answer("404 Not Found", "", b"", 0)?,
         },
@@ -190,10 +274,18 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
             answer("204 No Content", "", b"", 0)?;
         }
         "MOVE" => {
-            let target = headers["destination"].split_once("/dav/").unwrap().1.to_owned();
-            let content = state.files.remove(&path).unwrap();
-            state.files.insert(target, content);
-            answer("201 Created", "", b"", 0)?;
+            let target = state.resolve(&decoded(&headers["destination"]));
+            if let Some(status) = (state.names.refuses)(target.rsplit('/').next().unwrap(), false) {
+                answer(status, "", b"", 0)?;
+                return Ok(true);
+            }
+            match state.files.remove(&path) {
+                Some(content) => {
+                    state.files.insert(target, content);
+                    answer("201 Created", "", b"", 0)?;
+                }
+                None => answer("404 Not Found", "", b"", 0)?,
+            }
         }
         "MKCOL" => answer("201 Created", "", b"", 0)?,
         "PROPFIND" => {
@@ -203,7 +295,7 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
         }
         other => panic!("{other}"),
     }
-    Ok(true)
+    Ok(!lost)
 }
 
 fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
@@ -224,6 +316,7 @@ fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
         _ => {}
     }
     let mut body = "<d:multistatus xmlns:d='DAV:' xmlns:oc='http://owncloud.org/ns'>".to_owned();
+    let prefix_of_all = state.names.prefix;
     let folder = |path: &str| {
         if state.fault == Fault::TellsNothingOfFolder && path == "sub/" {
             return "<d:response><d:href>/dav/sub/</d:href><d:propstat><d:prop><d:resourcetype/></d:prop><d:status>HTTP/1.1 403 Forbidden</d:status>\
@@ -231,8 +324,9 @@ fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
                 .to_owned();
         }
         format!(
-            "<d:response><d:href>/dav/{path}</d:href><d:propstat><d:prop><d:resourcetype><d:collection/></d:resourcetype></d:prop>\
-             <d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>"
+            "<d:response><d:href>{prefix_of_all}{}</d:href><d:propstat><d:prop><d:resourcetype><d:collection/></d:resourcetype></d:prop>\
+             <d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response>",
+            href::encode_text(path)
         )
     };
     let file = |path: &str, content: &[u8]| {
@@ -249,9 +343,10 @@ fn listing(state: &State, path: &str, deep: bool) -> (&'static str, String) {
         // No entity tag at all: some servers have none.
         let sha1: String = sha1::Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
         format!(
-            "<d:response><d:href>/dav/{path}</d:href><d:propstat><d:prop><d:resourcetype/><d:getcontentlength>{}</d:getcontentlength>{}\
+            "<d:response><d:href>{prefix_of_all}{}</d:href><d:propstat><d:prop><d:resourcetype/><d:getcontentlength>{}</d:getcontentlength>{}\
              <oc:checksums><oc:checksum>SHA1:{sha1}</oc:checksum></oc:checksums></d:prop><d:status>HTTP/1.1 200 OK</d:status>\
              </d:propstat></d:response>",
+            href::encode_text(path),
             if state.fault == Fault::ListsEmptyWithChecksum { 0 } else { content.len() },
             if state.etags { "<d:getetag>\"only-one\"</d:getetag>" } else { "" }
         )

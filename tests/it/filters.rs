@@ -86,6 +86,7 @@ fn switching_raw_and_video_off_deletes_nothing_and_remembers_no_deletion() {
     a.put("x.dng", "x edited");
     a.remove("y.mp4");
     b.put("z.nef", "z edited");
+    b.run(&["index"]);
     assert_counts(&a.sync(), &[]);
     assert_files(&b, &[("x.dng", "x.dng"), ("y.mp4", "y.mp4"), ("z.jpg", "z.jpg"), ("z.nef", "z edited")]);
     a.run(&["service", "sync", "peer", "--raw-and-video", "yes"]);
@@ -140,6 +141,7 @@ fn a_name_that_means_several_things_is_judged_by_its_first_bytes_and_no_version_
     assert_eq!(second["requests"], third["requests"]);
     // Another version is another question.
     b.put("b/video.ts", "export const text = 2;");
+    b.run(&["index"]);
     assert_counts(&a.sync(), &[("downloaded", 1)]);
 }
 
@@ -167,6 +169,7 @@ fn patterns_hold_back_on_both_sides_and_can_be_cleared() {
     a.put("n.jpg", "n");
     a.put("n.tif", "n as tif");
     b.put("private/n.tif", "private");
+    b.run(&["index"]);
     assert_counts(&a.sync(), &[("uploaded", 1), ("downloaded", 1)]);
     a.run(&["service", "sync", "peer", "--no-include", "--no-exclude"]);
     assert_counts(&a.sync(), &[("uploaded", 1)]);
@@ -199,6 +202,7 @@ fn ignore_files_in_any_folder_hold_for_what_is_only_on_the_service_too() {
         }
     }
     b.remove("cache/x-a.jpg");
+    b.run(&["index"]);
     assert_counts(&a.sync(), &[("adopted", 1)]);
     assert_files_held(&a, &b);
     for ignore in [".tlignore", "work/.tlignore", "pp/.ppignore"] {

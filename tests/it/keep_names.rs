@@ -90,6 +90,7 @@ fn a_stack_gets_one_name_and_its_late_members_find_it() {
             ("canyon.dng", "late/PIC.DNG"),
         ],
     );
+    b.run(&["index"]);
     assert_counts(&a.sync(), &[("downloaded", 6)]);
     let mut expected = one.clone();
     for (member, endings) in [(".heic", &[".mov", ".aae"][..]), (".jpg", &[".dng", ".xmp", ".jpg.xmp"]), (".xmp", &[".dng"])] {
@@ -135,12 +136,14 @@ fn changes_there_follow_the_file_here_and_names_stay_each_sides_own() {
     write(&b.library.join("d/IMG_20200102_030406.jpg"), b"two");
     write(&b.library.join("d/IMG_20200102_030407.jpg"), b"three");
     write(&b.library.join("d/IMG_20200102_030408.jpg"), b"four");
+    b.run(&["index"]);
     assert_counts(&a.sync(), &[("downloaded", 4)]);
     let here = names(&a);
     // An edit, a rename and a deletion there.
     b.put("d/IMG_20200102_030405.jpg", "one edited");
     b.rename("d/IMG_20200102_030406.jpg", "e/renamed.jpg");
     b.remove("d/IMG_20200102_030407.jpg");
+    b.run(&["index"]);
     let report = a.sync();
     assert_counts(&report, &[("downloaded", 1), ("adopted", 1), ("deleted", 1)]);
     assert_eq!(names(&a), [here[0].as_str(), here[1].as_str(), here[3].as_str()]);
@@ -182,6 +185,7 @@ fn what_a_program_writes_beside_a_photo_here_goes_beside_it_there() {
     assert_eq!(names(&b), there);
     assert_counts(&a.sync(), &[]);
     b.put("cam/IMG_0001.xmp", "rated anew");
+    b.run(&["index"]);
     assert_counts(&a.sync(), &[("downloaded", 1)]);
     assert_eq!(a.files()[&format!("{stem}.xmp")], "rated anew");
 }
@@ -191,15 +195,18 @@ fn a_stack_that_is_renamed_there_keeps_its_names_here() {
     let sandbox = Sandbox::new();
     let (a, b) = pair(&sandbox);
     have(&b, &[("ridge.jpg", "d/IMG_0001.JPG"), ("ridge.xmp", "d/IMG_0001.xmp"), ("lake.jpg", "other.jpg"), ("snow.jpg", "more.jpg")]);
+    b.run(&["index"]);
     assert_counts(&a.sync(), &[("downloaded", 4)]);
     let here = a.files();
     b.rename("d/IMG_0001.JPG", "e/ridge.jpg");
     b.rename("d/IMG_0001.xmp", "e/ridge.xmp");
+    b.run(&["index"]);
     let report = a.sync();
     assert_counts(&report, &[("adopted", 2)]);
     assert_eq!(a.files(), here);
     assert_counts(&a.sync(), &[]);
     b.put("e/ridge.xmp", "another rating");
+    b.run(&["index"]);
     assert_counts(&a.sync(), &[("downloaded", 1)]);
     assert_eq!(names(&a), here.into_keys().collect::<Vec<_>>());
 }
@@ -240,6 +247,25 @@ fn content_that_is_here_is_not_stored_again_and_what_belongs_to_it_goes_beside_i
     assert_eq!(names(&a), ["mine/Lake at dawn.jpg", "mine/Lake at dawn.xmp"]);
     assert_counts(&a.sync(), &[]);
     assert_eq!(b.files().len(), 2);
+}
+
+#[test]
+fn a_conflict_copy_is_called_after_the_name_of_its_side() {
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    b.put("d/IMG_20200102_030405.jpg", "one");
+    b.run(&["index"]);
+    assert_counts(&a.sync(), &[("downloaded", 1)]);
+    let here = names(&a).remove(0);
+    a.put(&here, "edited here");
+    b.put("d/IMG_20200102_030405.jpg", "edited there");
+    b.run(&["index"]);
+    assert_eq!(a.sync()["conflicts"].as_array().unwrap().len(), 1);
+    let (ours, theirs) = (names(&a), names(&b));
+    assert!(ours.iter().any(|name| name.starts_with(&here[..32]) && name.contains("(conflict peer ")), "{ours:#?}");
+    assert!(theirs.iter().any(|name| name.starts_with("d/IMG_20200102_030405 (conflict peer ")), "{theirs:#?}");
+    assert_eq!(b.files()["d/IMG_20200102_030405.jpg"], "edited here");
+    assert_counts(&a.sync(), &[]);
 }
 
 #[test]

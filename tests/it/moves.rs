@@ -295,3 +295,65 @@ fn folders_left_empty_follow_when_deletions_do() {
         assert_eq!(a.library.join("d").exists(), stays);
     }
 }
+
+#[test]
+fn a_rename_on_a_server_without_checksums_is_followed_when_the_bytes_prove_it() {
+    let sandbox = Sandbox::new();
+    let (node, server) = in_step_with_plain(&sandbox, &[("1.jpg", "one"), ("2.jpg", "two"), ("3.jpg", "three")], &["--deletes", "trash"]);
+    let rename = |from: &str, to: &str| {
+        let mut state = server.state();
+        let file = state.files.remove(from).unwrap();
+        state.files.insert(to.to_owned(), file);
+    };
+    rename("1.jpg", "one.jpg");
+    // Another picture that looks just like the one that is gone.
+    rename("2.jpg", "other.jpg");
+    server.state().files.get_mut("other.jpg").unwrap().0 = "TWO".into();
+    let report = node.sync();
+    assert_counts(&report, &[("moved", 1), ("downloaded", 1)]);
+    node.sync();
+    assert_eq!(node.files(), server.state().contents());
+    assert_eq!(node.trashed(), ["two"]);
+    assert_counts(&node.sync(), &[]);
+}
+
+#[test]
+fn apache_is_asked_to_move_and_copy_and_its_renames_are_followed() {
+    let sandbox = Sandbox::new();
+    let Some(server) = crate::peers::apache_with(&sandbox, "") else { return };
+    let node = sandbox.node("n");
+    node.connect("apache", &server.url, &["--folder", "/Photos & more", "--deletes", "trash"]);
+    let photos = server.files.join("Photos & more");
+    let there = || {
+        let mut files = crate::support::tree(&photos);
+        files.retain(|path, _| !path.contains(".DAV/"));
+        files
+    };
+    NAMES.iter().for_each(|(path, _)| node.put(path, path));
+    for number in 0..3 {
+        node.put(&format!("A folder/{number}.jpg"), &format!("picture {number}"));
+        node.put(&format!("A folder/deep/{number}.xmp"), &format!("sidecar {number}"));
+    }
+    node.sync();
+
+    rename_all(&node, &NAMES);
+    node.rename("A folder", "Another/one & only");
+    node.put("again.xmp", "sidecar 1");
+    for empty in ["d", "A folder"] {
+        let _ = std::fs::remove_dir(node.library.join(empty));
+    }
+    let report = node.sync();
+    assert_counts(&report, &[("moved", 14)]);
+    assert_eq!((&report["copied"], &report["bytes_up"]), (&1.into(), &0.into()), "{report:#}");
+    assert_eq!(node.files(), there());
+    assert!(!photos.join("A folder").exists() && !photos.join("d").exists());
+    assert_counts(&node.sync(), &[]);
+
+    std::fs::rename(photos.join("Another/one & only"), photos.join("Third")).unwrap();
+    std::fs::rename(photos.join("swap 1.jpg"), photos.join("no swap.jpg")).unwrap();
+    let report = node.sync();
+    assert_counts(&report, &[("moved", 7)]);
+    assert_eq!(node.files(), there());
+    assert!(node.trashed().is_empty());
+    assert_counts(&node.sync(), &[]);
+}

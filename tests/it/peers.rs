@@ -213,6 +213,95 @@ fn apache_duplicates_are_read_once_and_not_again() {
     let report = node.sync();
     assert_counts(&report, &[]);
     assert_eq!(report["skipped"].as_array().unwrap().len(), 2, "{report:#}");
-    // Four folders and nothing else: no file was read again.
-    assert_eq!(report["requests"], 4, "{report:#}");
+    // A look at the root and the listings of four folders: no file was read again.
+    assert_eq!(report["requests"], 5, "{report:#}");
+}
+
+#[test]
+fn apache_stacks_get_one_name_by_date_and_keep_it() {
+    let sandbox = Sandbox::new();
+    let Some((node, server)) = connected(&sandbox) else { return };
+    node.run(&["service", "sync", "apache", "--keep-names", "no", "--deletes", "trash"]);
+    let photos = server.files.join("Photos & more");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
+    let put = |sample: &str, to: &str| {
+        let bytes = fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample").join(sample)).unwrap();
+        write(&photos.join(to), &bytes);
+        fs::File::options().write(true).open(photos.join(to)).unwrap().set_modified(old).unwrap();
+    };
+    put("ridge.dng", "cam/IMG_0001.DNG");
+    put("ridge.jpg", "cam/IMG_0001.JPG");
+    put("ridge.xmp", "cam/IMG_0001.xmp");
+    put("harbor-live.heic", "cam/IMG_2041.HEIC");
+    for number in 0..6 {
+        put(["lake.jpg", "snow.jpg", "moon.jpg", "cake.jpg", "tower.jpg", "pines.jpg"][number], &format!("more/{number}.jpg"));
+    }
+    assert_counts(&node.sync(), &[("downloaded", 10)]);
+    put("harbor-live.mov", "cam/IMG_2041.MOV");
+    assert_counts(&node.sync(), &[("downloaded", 1)]);
+    let names: Vec<String> = node.files().into_keys().collect();
+    let stems: std::collections::BTreeSet<_> = names.iter().map(|name| name.split('.').next().unwrap()).collect();
+    assert_eq!((names.len(), stems.len()), (11, 8), "{names:#?}");
+    // Renamed there: nothing tells the content, so it is read again, and is what is here.
+    fs::create_dir(photos.join("new")).unwrap();
+    for name in ["IMG_0001.DNG", "IMG_0001.xmp"] {
+        fs::rename(photos.join("cam").join(name), photos.join("new").join(name)).unwrap();
+    }
+    let report = node.sync();
+    assert_eq!((&report["downloaded"], &report["deleted"], &report["uploaded"]), (&0.into(), &0.into(), &0.into()), "{report:#}");
+    assert_eq!(node.files().into_keys().collect::<Vec<_>>(), names);
+    assert_counts(&node.sync(), &[]);
+    // An edit there comes to the name here.
+    write(&photos.join("new/IMG_0001.xmp"), b"rated");
+    assert_counts(&node.sync(), &[("downloaded", 1)]);
+    assert_eq!(node.files().into_keys().collect::<Vec<_>>(), names);
+}
+
+#[test]
+fn apache_is_asked_once_for_the_first_bytes() {
+    let sandbox = Sandbox::new();
+    let Some((node, server)) = connected(&sandbox) else { return };
+    node.run(&["service", "sync", "apache", "--raw-and-video", "no"]);
+    let photos = server.files.join("Photos & more");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
+    let transport: Vec<u8> = (0..4000).map(|at| if at % 188 == 0 { 0x47 } else { 0 }).collect();
+    let files = [("d/video.ts", &transport[..]), ("d/source.ts", b"export const photo = 1;"), ("d/x.mts", &transport[..]), ("d/e.ts", b"")];
+    for (name, bytes) in files {
+        write(&photos.join(name), bytes);
+        fs::File::options().write(true).open(photos.join(name)).unwrap().set_modified(old).unwrap();
+    }
+    let report = node.sync();
+    assert_counts(&report, &[("downloaded", 2)]);
+    assert_eq!(node.files().into_keys().collect::<Vec<_>>(), ["d/e.ts", "d/source.ts"]);
+    let settled = node.sync();
+    // Another setting: everything is decided again, and nothing is asked again.
+    node.run(&["service", "sync", "apache", "--exclude", "*.psd"]);
+    let again = node.sync();
+    assert_counts(&again, &[]);
+    assert_eq!((&again["requests"], &again["held_back"]), (&settled["requests"], &report["held_back"]), "{again:#}");
+    node.run(&["service", "sync", "apache", "--raw-and-video", "yes"]);
+    assert_counts(&node.sync(), &[("downloaded", 2)]);
+}
+
+#[test]
+fn apache_metadata_without_a_date_waits_for_its_picture() {
+    let sandbox = Sandbox::new();
+    let Some((node, server)) = connected(&sandbox) else { return };
+    node.run(&["service", "sync", "apache", "--keep-names", "no"]);
+    let photos = server.files.join("Photos & more");
+    write(&photos.join("IMG_20200102_030405.jpg"), b"picture");
+    write(&photos.join("IMG_20200102_030405.aae"), b"adjusted");
+    write(&photos.join("IMG_20200102_030406.jpg"), b"another");
+    let picture = photos.join("IMG_20200102_030405.jpg");
+    let allow = |mode| fs::set_permissions(&picture, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    allow(0o000);
+    let report = node.sync_expecting(1, &[]);
+    assert_counts(&report, &[("downloaded", 1)]);
+    assert_eq!(report["failed"].as_array().unwrap().len(), 2, "{report:#}");
+    allow(0o644);
+    assert_counts(&node.sync(), &[("downloaded", 2)]);
+    let names: Vec<String> = node.files().into_keys().collect();
+    let stem = names[0].strip_suffix(".aae").unwrap();
+    assert!(stem.starts_with("2020/01/20200102_030405_"), "{names:#?}");
+    assert_eq!(names[1], format!("{stem}.jpg"));
 }

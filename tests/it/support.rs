@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -30,7 +31,7 @@ impl Sandbox {
     pub fn node(&self, name: &str) -> Node {
         let root = self.path().join(name);
         fs::create_dir_all(root.join("library")).unwrap();
-        Node { library: root.join("library"), data: root.join("data"), serving: None }
+        Node { library: root.join("library"), data: root.join("data"), serving: None, peers: Mutex::default() }
     }
 }
 
@@ -39,6 +40,8 @@ pub struct Node {
     pub library: PathBuf,
     pub data: PathBuf,
     serving: Option<(Child, Value)>,
+    /// The data and libraries of the nodes that it was paired with.
+    peers: Mutex<Vec<(PathBuf, PathBuf)>>,
 }
 
 impl Node {
@@ -146,6 +149,7 @@ impl Node {
     #[track_caller]
     pub fn pair(&self, other: &Node, options: &[&str]) {
         self.connect("peer", &other.originals(), options);
+        self.peers.lock().unwrap().push((other.data.clone(), other.library.clone()));
     }
 
     #[track_caller]
@@ -167,6 +171,12 @@ impl Node {
 
     #[track_caller]
     pub fn sync_expecting(&self, code: i32, options: &[&str]) -> Value {
+        // A node tells its peers what its index knows; by itself it notices within seconds what is done to its disk.
+        for (data, library) in self.peers.lock().unwrap().iter().filter(|(data, _)| data.join("control.sock").exists()) {
+            let peer = Node { library: library.clone(), data: data.clone(), serving: None, peers: Mutex::default() };
+            let indexed = peer.command(&["index", "--json"]).output().unwrap();
+            assert!(matches!(indexed.status.code(), Some(0 | 3)), "{}", show(&indexed));
+        }
         self.run_expecting(code, &[&["sync"], options].concat())["services"][0].clone()
     }
 

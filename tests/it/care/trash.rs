@@ -54,7 +54,8 @@ fn what_was_deleted_here_and_restored_before_or_after_the_sync_is_there_on_both_
     for deletes in ["ignore", "trash"] {
         let sandbox = Sandbox::new();
         let (mut a, mut b) = (sandbox.node("a"), sandbox.node("b"));
-        (a.serve(), b.serve());
+        a.serve();
+        b.serve();
         a.pair(&b, &["--deletes", deletes]);
         for name in ["x.jpg", "y.jpg", "z.jpg"] {
             http("PUT", &format!("{}{name}", a.originals()), &[], name.as_bytes());

@@ -1,0 +1,169 @@
+//! Large uploads in pieces that survive a restart. Nothing is remembered of them here: the name of an upload says which bytes it brings
+//! where, so that a later run finds on the service what it has already sent.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::client::{ClientError, Patience, Session};
+use crate::library::LibraryError;
+use crate::types::{Digests, Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
+
+use super::download::staging;
+use super::execute::{Execution, StepError};
+use super::send::open_source;
+
+/// Files over this size are sent in pieces where the service offers that; and so large is a piece.
+const CHUNK: u64 = 10 << 20;
+/// Nextcloud takes no more pieces than these.
+const CHUNKS: u64 = 10_000;
+
+impl Execution {
+    /// Whether a file goes in pieces that the service puts together at once.
+    pub(super) async fn goes_in_chunks(&self, source: &LocalVersion) -> bool {
+        source.size > CHUNK && self.sync.client.capabilities().await.is_ok_and(|can| can.chunking)
+    }
+
+    /// Sends a large file in pieces, and only those that the service does not have. Returns the entity tag that it answered, if it did.
+    pub(super) async fn send_in_chunks(
+        self: &Arc<Self>,
+        local: &RelPath,
+        remote: &RelPath,
+        source: &LocalVersion,
+        expect: &Expect<RemoteVersion>,
+    ) -> Result<Option<String>, StepError> {
+        let can = self.sync.client.capabilities().await?;
+        let size = CHUNK.min(can.largest_chunk.unwrap_or(CHUNK)).max(source.size.div_ceil(CHUNKS));
+        let place = Digests::of(format!("{} {} {remote}", self.sync.library_id, self.sync.client.url()).as_bytes()).content.etag();
+        let upload = format!("twinlens-{}-", &place[..16]);
+        let version = Digests::of(format!("{} {} {size}", source.digests.content, source.size).as_bytes()).content.etag();
+        let id = format!("{upload}{}", &version[..16]);
+        let session =
+            |id: &str| self.sync.client.session(id, remote, source.size).ok_or_else(|| StepError::Refused("it takes no pieces".into()));
+
+        // Where uploads cannot be listed they are only found by name.
+        let there = self.sync.client.sessions().await.unwrap_or_default();
+        for outdated in there.iter().filter(|name| name.starts_with(&upload) && **name != id) {
+            give_up(&session(outdated)?).await;
+        }
+        let session = session(&id)?;
+        let mut known = HashMap::new();
+        if there.contains(&id) || !session.begin().await? {
+            match session.chunks().await? {
+                Some(chunks) => known = chunks,
+                None => drop(session.begin().await?),
+            }
+        }
+        let resumed = !known.is_empty();
+        match self.send_missing(&session, local, source, size, &known).await {
+            Ok(()) => {}
+            Err(error) => {
+                // What breaks is gone on with; what cannot be right is not kept.
+                if matches!(error, StepError::Library(_) | StepError::Client(ClientError::Corrupt(_))) {
+                    give_up(&session).await;
+                }
+                return Err(error);
+            }
+        }
+        let finished = self.finish_chunks(&session, remote, source, expect, can.node).await;
+        if let Err(StepError::Client(error)) = &finished
+            && !error.may_have_arrived()
+            && !error.stops_everything()
+        {
+            give_up(&session).await;
+            if resumed && !matches!(error, ClientError::Changed(_)) && !error.is_full() {
+                // What an earlier run left there did not fit together.
+                return Box::pin(self.send_in_chunks(local, remote, source, expect)).await;
+            }
+        }
+        finished
+    }
+
+    /// Reads the whole file, and sends the chunks of it that the service lacks.
+    async fn send_missing(
+        &self,
+        session: &Session<'_>,
+        local: &RelPath,
+        source: &LocalVersion,
+        size: u64,
+        known: &HashMap<String, u64>,
+    ) -> Result<(), StepError> {
+        let (tree, path, version) = (self.sync.tree.clone(), local.clone(), *source);
+        let mut reading =
+            staging(move || Ok(Reading { file: open_source(&tree, &path, &version)?, path, hasher: Hasher::default() })).await?;
+        for number in 0..source.size.div_ceil(size) {
+            let length = size.min(source.size - number * size);
+            let name = format!("{:05}", number + 1);
+            let (next, bytes) = staging(move || reading.next(length)).await?;
+            reading = next;
+            if known.get(&name) != Some(&length) {
+                session.put(&name, bytes).await?;
+                self.moved_bytes(length);
+            }
+        }
+        match reading.hasher.finish() == source.digests {
+            true => Ok(()),
+            false => Err(LibraryError::Changed(local.clone()).into()),
+        }
+    }
+
+    /// Has the file put together. When the answer is lost, one looks whether it is there.
+    async fn finish_chunks(
+        &self,
+        session: &Session<'_>,
+        remote: &RelPath,
+        source: &LocalVersion,
+        expect: &Expect<RemoteVersion>,
+        is_node: bool,
+    ) -> Result<Option<String>, StepError> {
+        let mut patience = Patience::default();
+        let mut again = false;
+        loop {
+            let error = match session.finish(source, expect, is_node).await {
+                Ok(etag) => return Ok(etag),
+                Err(error) => error,
+            };
+            let unsure = error.may_have_arrived() || again;
+            if unsure
+                && let Ok(Some(found)) = self.sync.client.look(remote).await
+                && self.holds(remote, &found, source).await?
+            {
+                return Ok(None);
+            }
+            match patience.broken().filter(|_| error.may_have_arrived()) {
+                Some(wait) => tokio::time::sleep(wait).await,
+                None => return Err(error.into()),
+            }
+            again = true;
+        }
+    }
+}
+
+/// A file that is read chunk by chunk.
+struct Reading {
+    file: File,
+    path: RelPath,
+    hasher: Hasher,
+}
+
+impl Reading {
+    fn next(mut self, length: u64) -> Result<(Self, Bytes), LibraryError> {
+        let mut bytes = vec![0; length as usize];
+        self.file.read_exact(&mut bytes).map_err(|source| match source.kind() {
+            std::io::ErrorKind::UnexpectedEof => LibraryError::Changed(self.path.clone()),
+            _ => LibraryError::Io { path: self.path.to_string(), source },
+        })?;
+        self.hasher.update(&bytes);
+        Ok((self, bytes.into()))
+    }
+}
+
+/// Throws away what was sent. Where that fails, the service does so itself after a day or two.
+async fn give_up(session: &Session<'_>) {
+    if let Err(error) = session.abort().await {
+        tracing::warn!(%error, "an unfinished upload could not be removed from the service");
+    }
+}
