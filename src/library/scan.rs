@@ -49,10 +49,10 @@ pub struct ScanReport {
     pub coverage: Coverage,
     /// Folders with files that were being written: they must be looked at again.
     pub later: BTreeSet<RelPath>,
-    /// Files that were being written and are not in the index as they are now.
-    pub growing: Vec<RelPath>,
     /// Another number when an ignore file among the folders that were looked at is new, changed or gone: the index does not know them.
     pub ignore_files: u64,
+    /// Files that were being written and are not in the index as they are now.
+    pub growing: Vec<RelPath>,
 }
 
 impl ScanReport {
@@ -351,8 +351,8 @@ impl<'a> Scan<'a> {
             removed: self.removed.into_inner(),
             coverage: found.coverage,
             later: found.later,
-            growing: Vec::new(),
             ignore_files: self.ignore_files.into_inner(),
+            growing: Vec::new(),
         })
     }
 

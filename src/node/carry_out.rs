@@ -8,14 +8,14 @@ use crate::client::ClientError;
 use crate::events::Event;
 use crate::scheduler::{Ending, Standing, Trigger};
 use crate::services::{Service, ServiceError};
-use crate::store::StoreError;
 use crate::store::documents::RUNS;
 use crate::store::history::{self, Run};
 use crate::sync::{Monitor, Options, Report, Stop, Sync, SyncError, next_retry};
 
 use super::operations::blocking;
+use super::restored;
 use super::runs::{Note, Turn};
-use super::{ExitCode, Failure, Node, restored};
+use super::{ExitCode, Failure, Node};
 
 impl Node {
     /// Runs a sync whose turn it is, and writes down what became of it. A service that fails as a whole has the reason in its report.
@@ -45,12 +45,15 @@ impl Node {
         let run = async {
             let library = self.library()?;
             let client = self.services.client(&service.name)?;
-            let mut service = service.clone();
-            let (id, careful) = (service.id, restored::carefully(&self.store, &mut service)?);
             let watched = (self.events.clone(), monitor.clone());
+            let (mut service, store) = (service.clone(), self.store.clone());
+            let (service, careful) =
+                blocking(move || Ok(restored::carefully(&store, &mut service).map(|careful| (service, careful))?)).await?;
+            let id = service.id;
             let mut report = Sync::new(library, self.store.clone(), client, service, options, watched)?.run().await?;
             if careful {
-                restored::looked(&self.store, id, &mut report)?;
+                let store = self.store.clone();
+                report = blocking(move || Ok(restored::looked(&store, id, &mut report).map(|()| report)?)).await?;
             }
             Ok(report)
         };
@@ -114,12 +117,6 @@ struct Broken {
 impl From<Failure> for Broken {
     fn from(failure: Failure) -> Self {
         Self { refused: false, cancelled: false, failure }
-    }
-}
-
-impl From<StoreError> for Broken {
-    fn from(error: StoreError) -> Self {
-        Failure::from(error).into()
     }
 }
 

@@ -211,10 +211,10 @@ impl Node {
         let running = server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()))?;
         let _ = self.serving.set((running.url(), running.fingerprint()));
         let import = import.filter(|_| !self.rules.read_only);
+        let caretaker = Caretaker::start(self, originals.clone(), library_id, import.clone(), self.care);
         if !self.by_hand {
             self.schedule()?;
         }
-        let caretaker = Caretaker::start(self, originals.clone(), library_id, import.clone(), self.care);
         let upkeep = Upkeep::start((originals, library_id), import, &self.events, self.indexed.clone(), self.upkeep)?;
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker));
         Ok(first)

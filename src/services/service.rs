@@ -230,8 +230,8 @@ impl Services {
             history::clear(tx, id)?;
             kinds::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
-            SCHEDULE.remove(tx, &id.0.to_string())?;
             CAUTIOUS.remove(tx, &id.0.to_string())?;
+            SCHEDULE.remove(tx, &id.0.to_string())?;
             MET.remove(tx, &id.0.to_string())?;
             SERVICES.remove(tx, &key)?;
             Ok(())

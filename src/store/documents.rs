@@ -37,7 +37,7 @@ pub(super) const LISTED: Documents = Documents(TableDefinition::new("listed"));
 pub const MET: Documents = Documents(TableDefinition::new("met"));
 
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
-    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, MET, SCHEDULE, DAMAGE, PASSES, CAUTIOUS] {
+    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, MET, DAMAGE, PASSES, CAUTIOUS, SCHEDULE] {
         tx.open_table(documents.0)?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use jiff::ZonedDateTime;
 use crate::client::{Client, ClientError, Flow};
 use crate::events::Events;
 use crate::library::{self, LibraryError, Tree};
-use crate::reconcile::{Halt, Plan, Policy, Seen, Why, guard};
+use crate::reconcile::{Halt, Plan, Policy, Seen, Skipped, Why, guard};
 use crate::services::Service;
 use crate::store::{Store, StoreError};
 use crate::types::{LibraryId, RelPath, RemoteVersion};
@@ -181,16 +181,16 @@ impl Sync {
         let closed = self.find_digests(open).await?;
         let outcome = blocking(move || Ok(merge.finish(collector, closed)?)).await?;
         let approved = guard::guard(outcome, self.options.force).map_err(SyncError::Halted)?;
-        let plan = {
+        let mut plan = {
             let (sync, mut plan) = (Arc::clone(self), Plan::from(approved));
             blocking(move || sync.name_uploads(&mut plan).map(|()| plan)).await?
         };
-        let Fitted { mut plan, late, refused } = self.fit_names(plan).await?;
         let left = self.leave_for_later(&mut plan).await?;
+        let Fitted { plan, late, refused } = self.fit_names(plan).await?;
 
         let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
         report.skip_all(&plan);
-        observed.unnamable.iter().cloned().chain(refused).chain(left.iter().cloned()).for_each(|noted| report.skip(noted));
+        left.iter().chain(&observed.unnamable).cloned().chain(refused).for_each(|noted| report.skip(noted));
         report.hold_back(self.filter.held_back());
         if self.options.dry_run {
             report.plan = plan.steps.iter().chain(&late).map(Into::into).collect();
@@ -201,8 +201,8 @@ impl Sync {
             self.rule_out_itself(&observed).await?;
         }
         self.monitor.acts().map_err(SyncError::Stopped)?;
-        let unread = plan.skipped.iter().any(|skipped| matches!(skipped.why, Why::Unreadable { .. }));
-        let all_seen = whole && self.filter.is_sure() && !unread && left.is_empty();
+        let unread = |skipped: &Skipped| matches!(skipped.why, Why::Unreadable { .. });
+        let all_seen = whole && self.filter.is_sure() && left.is_empty() && !plan.skipped.iter().any(unread);
         let report = Execution::new(Arc::clone(self), observed, report, &plan).run(plan, late).await?;
         if all_seen && report.is_clean() {
             self.settle(state).await?;
