@@ -31,6 +31,7 @@ mod rfc4918;
 mod rights;
 mod schedule;
 mod serve;
+mod simulation;
 mod support;
 mod sync;
 mod table;
