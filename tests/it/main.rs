@@ -18,6 +18,7 @@ mod front;
 mod habits;
 mod import;
 mod keep_names;
+mod killed;
 mod layers;
 mod listing;
 mod moves;

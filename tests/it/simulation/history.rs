@@ -222,7 +222,9 @@ impl History {
         // Two names for one content are told by one of them.
         let is_told = |path: &str| {
             let under = |files: &Files, content| files.iter().any(|(path, other)| other == content && named(path));
-            named(path) || here.get(path).is_some_and(|content| under(&there, content)) || there.get(path).is_some_and(|content| under(&here, content))
+            named(path)
+                || here.get(path).is_some_and(|content| under(&there, content))
+                || there.get(path).is_some_and(|content| under(&here, content))
         };
         match paths.iter().filter(differs).find(|path| !is_told(path)) {
             None => Ok(()),
