@@ -210,26 +210,21 @@ impl History {
         Ok(())
     }
 
-    /// Both sides have the same, but for what the last report says.
+    /// Both sides have the same contents, if under different names, but for what the last report says.
     fn check_agreement(&self) -> Result<(), String> {
         if !self.is_mirror() {
             return Ok(());
         }
-        let [here, there] = self.sides.each_ref().map(Place::files);
-        let paths: BTreeSet<&String> = here.keys().chain(there.keys()).collect();
-        let differs = |path: &&&String| here.get(**path) != there.get(**path);
+        let sides = self.sides.each_ref().map(Place::files);
         let named = |path: &str| self.last.skipped.iter().any(|noted| noted.path == path);
-        // Two names for one content are told by one of them.
-        let is_told = |path: &str| {
-            let under = |files: &Files, content| files.iter().any(|(path, other)| other == content && named(path));
-            named(path)
-                || here.get(path).is_some_and(|content| under(&there, content))
-                || there.get(path).is_some_and(|content| under(&here, content))
-        };
-        match paths.iter().filter(differs).find(|path| !is_told(path)) {
-            None => Ok(()),
-            Some(path) => Err(format!("{path} is {:?} here and {:?} there, and nothing is said of it", here.get(*path), there.get(*path))),
+        for (side, files, other) in [(&self.sides[0], &sides[0], &sides[1]), (&self.sides[1], &sides[1], &sides[0])] {
+            // A picture that is there under another name is not needed twice.
+            let lacks = |content: &String| !other.values().any(|there| there == content);
+            if let Some((path, content)) = files.iter().find(|(path, content)| lacks(content) && !named(path)) {
+                return Err(format!("{path} = {content} is only {}, and nothing is said of it", side.name()));
+            }
         }
+        Ok(())
     }
 
     /// Both sides are what the only owner who acted has.
