@@ -232,7 +232,7 @@ impl History {
     fn check_is(&self, wanted: &Files) -> Result<(), String> {
         for side in &self.sides {
             let mut files = side.files();
-            let unnoticed = |path: &str, content| path.contains(" (conflict sim ") && self.contents.given_up.contains(content);
+            let unnoticed = |path: &str, content: &String| path.contains(" (conflict sim ") && self.contents.given_up.contains(content);
             files.retain(|path, content| wanted.contains_key(path) || !unnoticed(path, content));
             let contents = |files: &Files| files.values().cloned().collect::<BTreeSet<_>>();
             if contents(&files) != contents(wanted) {
