@@ -136,8 +136,7 @@ impl Inner {
     fn forward(&self, mut from: TcpStream, mut to: TcpStream, up: bool) {
         let (count, trouble) = if up { (&self.up, &self.trouble_up) } else { (&self.down, &self.trouble_down) };
         let mut buffer = vec![0; 64 << 10];
-        loop {
-            let Ok(read @ 1..) = from.read(&mut buffer) else { break };
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
             let passed = count.fetch_add(read as u64, Ordering::SeqCst) + read as u64;
             let now = *trouble.lock().unwrap();
             match now {
