@@ -3,7 +3,6 @@
 //! Rank 2. It trusts no answer: credentials go only to the service's own origin, redirects are reported and never followed, listings
 //! are bounded and must stay inside the folder that was asked for, and a success code is evidence, not proof ([`verify`]).
 
-mod beginning;
 mod body;
 mod bulk;
 mod capabilities;
@@ -17,6 +16,7 @@ mod http;
 mod known;
 mod listing;
 mod members;
+mod part;
 mod rate;
 mod recalculate;
 mod retry;

@@ -11,6 +11,7 @@
 
 mod arrange;
 pub mod coverage;
+mod finder;
 pub mod guard;
 mod order;
 pub mod outcome;

@@ -8,5 +8,5 @@ mod service;
 mod window;
 
 pub use secret::{SecretError, SecretKey};
-pub use service::{Service, ServiceError, Services, SyncSettings};
+pub use service::{Service, ServiceError, Services, SyncSettings, Trust};
 pub use window::Window;

@@ -5,7 +5,9 @@
 //! - no step depends on the memory of an earlier run: after a crash the next run looks again and adopts what is equal;
 //! - one failing file never stops another; what failed, was skipped or conflicted is in the [`Report`] with its path and reason.
 
+mod bulk;
 mod chunks;
+mod compare;
 mod conflicts;
 mod download;
 mod execute;

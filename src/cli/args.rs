@@ -11,7 +11,7 @@ use crate::accounts::{Given, Grant, GrantChange, Role};
 use crate::client::{Fingerprint, Rate};
 use crate::node::{Limit, SyncChange};
 use crate::reconcile::Deletes;
-use crate::services::Window;
+use crate::services::{Trust, Window};
 use crate::types::RelPath;
 
 use super::care_args::{CareArgs, ConflictsArgs, IndexArgs, TombstonesCmd, TrashCmd};
@@ -270,6 +270,13 @@ pub(super) enum DeletesArg {
     Trash,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum TrustArg {
+    Samples,
+    Checksum,
+    Full,
+}
+
 #[derive(Args)]
 pub(super) struct ServiceSyncArgs {
     pub name: String,
@@ -300,6 +307,10 @@ pub(super) struct ServiceSyncArgs {
     /// What a deletion on one side does on the other
     #[arg(long, value_name = "ignore|trash")]
     deletes: Option<DeletesArg>,
+    /// What is enough to know that a file there is one that is here: the checksum that the service tells, else bytes at four places
+    /// (samples) or every byte (checksum); every byte always, also after each upload (full)
+    #[arg(long, value_name = "samples|checksum|full")]
+    trust: Option<TrustArg>,
     /// How many bytes a second all its transfers together may take: 500K, 2M, ...
     #[arg(long, value_name = "2M|off", value_parser = limit::<Rate>)]
     rate: Option<Limit<Rate>>,
@@ -334,6 +345,11 @@ impl ServiceSyncArgs {
             deletes: self.deletes.map(|deletes| match deletes {
                 DeletesArg::Ignore => Deletes::Ignore,
                 DeletesArg::Trash => Deletes::Trash,
+            }),
+            trust: self.trust.map(|trust| match trust {
+                TrustArg::Samples => Trust::Samples,
+                TrustArg::Checksum => Trust::Checksum,
+                TrustArg::Full => Trust::Full,
             }),
             rate: self.rate,
             window: self.window,

@@ -88,7 +88,7 @@ fn service(service: &Value) -> String {
     let _ = write!(
         text,
         "  sync           {}\n  folder         /{}\n  interval       {} minutes\n  download       {}\n  upload         {}\n  keep names     {}\n  \
-         RAW and video  {}\n  deletes        {}\n  rate           {}\n  \
+         RAW and video  {}\n  deletes        {}\n  trust          {}\n  rate           {}\n  \
          hours          {}\n",
         if sync["on"] == true { "on" } else { "off" },
         string(sync, "folder"),
@@ -98,6 +98,7 @@ fn service(service: &Value) -> String {
         yes("keep_names"),
         yes("raw_and_video"),
         string(sync, "deletes"),
+        string(sync, "trust"),
         sync["rate"].as_u64().map_or_else(|| "no limit".to_owned(), |rate| format!("{} a second", bytes(rate))),
         sync["window"].as_str().unwrap_or("all day"),
     );

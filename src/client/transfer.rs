@@ -120,8 +120,8 @@ impl Client {
 
 /// A part of a file: from its first byte to its last, of so many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Part {
-    first: u64,
+pub(super) struct Part {
+    pub(super) first: u64,
     last: u64,
     whole: u64,
 }
@@ -137,7 +137,7 @@ impl Part {
 }
 
 /// Content-Range, RFC 9110 section 14.4.
-fn content_range(headers: &HeaderMap) -> Option<Part> {
+pub(super) fn content_range(headers: &HeaderMap) -> Option<Part> {
     let (range, whole) = headers.get(header::CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     Some(Part { first: first.trim().parse().ok()?, last: last.trim().parse().ok()?, whole: whole.trim().parse().ok()? })

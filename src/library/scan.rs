@@ -137,7 +137,7 @@ impl<'a> Scan<'a> {
             stop,
             unsettled,
             moved: HashMap::new(),
-            damaged: damage::all(&tx)?.into_iter().map(|(_, damage)| (damage.inode, damage)).collect(),
+            damaged: damage::all_and_lost(&tx)?.into_iter().map(|(_, damage)| (damage.inode, damage)).collect(),
             files: AtomicU64::new(0),
             hashed: AtomicU64::new(0),
             bytes: AtomicU64::new(0),

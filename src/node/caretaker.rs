@@ -47,12 +47,17 @@ impl Caretaker {
         let mut caretaker = Self { stop: Arc::default(), tasks: Vec::new() };
         let (root, keep) = (originals.clone(), settings.keep_trash);
         caretaker.tasks.push(tokio::spawn(async move {
+            // It was renewed when the library was opened.
+            let mut sealed = true;
             loop {
                 let (root, trees) = (root.clone(), std::iter::once(root.clone()).chain(import.clone()));
+                let just_sealed = std::mem::take(&mut sealed);
                 let done = blocking(move || {
                     library::check_marker(root.root(), library)?;
                     // So that a backup of this hour is told from one of the next.
-                    root.renew_seal()?;
+                    if !just_sealed {
+                        root.renew_seal()?;
+                    }
                     if let Some(keep) = keep {
                         trees.for_each(|tree| let_go(&tree, keep));
                     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::accounts::{Grant, GrantChange};
 use crate::client::{Fingerprint, Rate};
 use crate::reconcile::Deletes;
-use crate::services::Window;
+use crate::services::{Trust, Window};
 use crate::sync::Report;
 
 use super::{Care, ExitCode, Failure, Node};
@@ -88,6 +88,9 @@ pub struct SyncChange {
     pub raw_and_video: Option<bool>,
     /// What a deletion on one side does on the other.
     pub deletes: Option<Deletes>,
+    /// How much is compared before two files count as the same.
+    #[serde(default)]
+    pub trust: Option<Trust>,
     /// How fast files may travel.
     pub rate: Option<Limit<Rate>>,
     /// The hours in which it is synced by itself.

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 
 use crate::types::{KnownDigests, RelPath, Side};
 
-use super::outcome::{Collector, Contents, Finder, Item, deduplicates};
+use super::finder::Finder;
+use super::outcome::{Collector, Contents, Item, deduplicates};
 use super::{Action, Decision, Held, Step, Why};
 
 /// Where a content comes from.

@@ -1,10 +1,10 @@
 //! Collects decisions, then looks at them together: renames, exchanged names, and contents that the other side already has.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::Hash;
+use std::collections::HashMap;
 
-use crate::types::{ContentHash, Expect, KnownDigests, LocalVersion, MediaKind, RelPath, RemoteVersion, Side};
+use crate::types::{Expect, KnownDigests, LocalVersion, MediaKind, RelPath, RemoteVersion, Side};
 
+use super::finder::{Finder, Look};
 use super::{Action, Base, Decision, Held, Policy, Row, Seen, Skipped, Step, Totals, Why, order};
 
 /// Answers what the sides hold beyond the rows that changed. The engine asks its index; tests ask a map.
@@ -259,10 +259,12 @@ impl Collector {
         let (may_move, keep_names) = (self.may_move(side), self.policy.keep_names);
         let mut gone = Finder::default();
         self.gone[o].iter().enumerate().for_each(|(at, item)| gone.insert(&item.agreed(), at));
-        let mut looks: HashMap<Look, usize> = HashMap::new();
+        let mut looks: HashMap<Look, Vec<usize>> = HashMap::new();
         if origin == Side::Remote {
             let look = |item: &Item| Look::of(item.base.as_ref()?.remote.as_ref()?).filter(|_| !item.agreed().is_empty());
-            looks.extend(self.gone[o].iter().enumerate().filter_map(|(at, item)| Some((look(item)?, at))));
+            for (at, look) in self.gone[o].iter().enumerate().filter_map(|(at, item)| Some((at, look(item)?))) {
+                looks.entry(look).or_default().push(at);
+            }
         }
         let mut edited = Finder::default();
         let deleted = |item: &Item| item.held(origin).is_none();
@@ -271,7 +273,12 @@ impl Collector {
         for new in list {
             let digests = new.digests(origin);
             let known = !digests.is_empty();
-            let by_look = || new.there.as_ref().filter(|_| !known && may_move).and_then(|there| looks.remove(&Look::of(there)?));
+            let by_look = || {
+                let alike = looks.get_mut(&Look::of(new.there.as_ref().filter(|_| !known && may_move)?)?)?;
+                // Of files that look alike the one of the same name: a whole folder may have been renamed.
+                let namesake = alike.iter().position(|&at| self.gone[o].get(at).is_some_and(|old| old.remote.name() == new.remote.name()));
+                (!alike.is_empty()).then(|| alike.swap_remove(namesake.unwrap_or(0)))
+            };
             if let Some(old) = gone.take_if(&digests, |_| true).or_else(by_look).and_then(|at| self.gone[o].get_mut(at)) {
                 // Where names here are not the service's, a file keeps the one that it has there.
                 let may_move = may_move && (keep_names || old.local == old.remote);
@@ -398,72 +405,4 @@ fn adopted(origin: Side, old: &Item, new: &Item) -> Option<Step> {
 /// each belongs beside its own picture.
 pub fn deduplicates(path: &RelPath) -> bool {
     MediaKind::of_extension(path.stem_and_extension().1).is_media()
-}
-
-/// Finds things by any digest that is known of them.
-#[derive(Debug)]
-pub(super) struct Finder<T> {
-    by_digest: HashMap<KnownKey, VecDeque<T>>,
-    taken: HashSet<T>,
-}
-
-impl<T> Default for Finder<T> {
-    fn default() -> Self {
-        Self { by_digest: HashMap::new(), taken: HashSet::new() }
-    }
-}
-
-impl<T: Clone + Eq + Hash> Finder<T> {
-    pub(super) fn insert(&mut self, digests: &KnownDigests, thing: T) {
-        for key in KnownKey::of(digests) {
-            self.by_digest.entry(key).or_default().push_back(thing.clone());
-        }
-    }
-
-    /// The things with this content that were not taken, in the order in which they were inserted.
-    pub(super) fn all(&self, digests: &KnownDigests) -> impl Iterator<Item = &T> {
-        let lists = KnownKey::of(digests).filter_map(|key| self.by_digest.get(&key));
-        lists.flat_map(|list| list).filter(|thing| !self.taken.contains(*thing))
-    }
-
-    /// Finds one and does not find it again.
-    pub(super) fn take_if(&mut self, digests: &KnownDigests, fits: impl Fn(&T) -> bool) -> Option<T> {
-        let thing = self.all(digests).find(|thing| fits(thing)).cloned()?;
-        self.taken.insert(thing.clone());
-        for key in KnownKey::of(digests) {
-            // So that many with one content do not make each other slow.
-            if let Some(list) = self.by_digest.get_mut(&key) {
-                while list.front().is_some_and(|first| self.taken.contains(first)) {
-                    list.pop_front();
-                }
-            }
-        }
-        Some(thing)
-    }
-}
-
-/// What a service without digests tells of a file and keeps when it is renamed. Two files may look alike: a guess, that has to be proven.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Look(u64, String, Option<i64>);
-
-impl Look {
-    fn of(version: &RemoteVersion) -> Option<Self> {
-        Some(Self(version.size?, version.etag.clone()?, version.modified))
-    }
-}
-
-/// One known digest as a key of a map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum KnownKey {
-    Content(ContentHash),
-    Sha1(crate::types::Sha1),
-}
-
-impl KnownKey {
-    /// The keys of what is known, the stronger first.
-    fn of(digests: &KnownDigests) -> impl Iterator<Item = KnownKey> + use<> {
-        let content = digests.content.map(KnownKey::Content);
-        let sha1 = digests.sha1.map(KnownKey::Sha1);
-        content.into_iter().chain(sha1)
-    }
 }

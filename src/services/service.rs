@@ -10,6 +10,19 @@ use crate::types::{RelPath, ServiceId};
 
 use super::{SecretError, SecretKey, Window};
 
+/// What is enough to believe that a file of the service is the same as one of the library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    /// The checksum that the service tells; where it tells none, the size and the bytes at four places of the file.
+    #[default]
+    Samples,
+    /// The checksum that the service tells; where it tells none, every byte is read.
+    Checksum,
+    /// Nothing but every byte, also after each upload.
+    Full,
+}
+
 /// How a service is synced. The defaults are safe: download, do not upload, follow no deletion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -30,6 +43,8 @@ pub struct SyncSettings {
     pub raw_and_video: bool,
     /// What a deletion on one side does on the other.
     pub deletes: Deletes,
+    /// How much is compared before two files count as the same.
+    pub trust: Trust,
     /// How fast files may travel.
     pub rate: Option<Rate>,
     /// The hours in which runs may begin by themselves; they are suspended when these are over.
@@ -51,6 +66,7 @@ impl Default for SyncSettings {
             keep_names: true,
             raw_and_video: true,
             deletes: Deletes::Ignore,
+            trust: Trust::default(),
             rate: None,
             window: None,
             include: Vec::new(),

@@ -40,11 +40,20 @@ impl Damage {
 
 /// The damaged files.
 pub fn all(tx: &ReadTransaction) -> Result<Vec<(RelPath, Damage)>, StoreError> {
+    marked(tx, false)
+}
+
+/// The damaged files, and those that are not where they were: they may turn up under another name.
+pub fn all_and_lost(tx: &ReadTransaction) -> Result<Vec<(RelPath, Damage)>, StoreError> {
+    marked(tx, true)
+}
+
+fn marked(tx: &ReadTransaction, lost: bool) -> Result<Vec<(RelPath, Damage)>, StoreError> {
     let index = Index::open(tx)?;
     let mut found = Vec::new();
     for (path, damage) in DAMAGE.all::<Damage>(tx)? {
         let path = RelPath::parse(&path).map_err(|_| StoreError::Damaged("a path"))?;
-        if index.get(&path)?.is_some_and(|row| damage.is_of(&row)) {
+        if index.get(&path)?.map_or(lost, |row| damage.is_of(&row)) {
             found.push((path, damage));
         }
     }

@@ -1,30 +1,46 @@
 //! The merge-join of library, service and baseline: one pass over three sorted streams, nothing held but what changed.
 
+use std::collections::HashMap;
 use std::iter::Peekable;
 use std::sync::Arc;
 
 use crate::reconcile::outcome::Collector;
 use crate::reconcile::{Base, Contents, Coverage, Decision, Held, Outcome, Row, Seen, Why, decide, parking};
+use crate::services::Trust;
 use crate::store::baseline::{BaseRow, Baseline};
 use crate::store::folders::Folders;
 use crate::store::index::{FileRow, Index};
 use crate::store::kinds::Kinds;
 use crate::store::remote::RemoteView;
 use crate::store::{Store, StoreError};
-use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId, Side};
+use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId, Side};
 
 use crate::reconcile::Policy;
 
 use super::filter::{Filter, Sides, is_litter};
 use super::names::Spelled;
 
-/// A row that cannot be decided without a digest.
+/// A row whose file on the service is not known by its content.
 #[derive(Debug)]
 pub(super) struct Open {
     pub local: RelPath,
     pub remote: RelPath,
     pub row: Row,
+    /// Files of the library that it may be the same as.
+    pub candidates: Vec<(RelPath, LocalVersion)>,
+    /// It cannot be decided without its content. Otherwise that only saves a download.
+    pub must_be_known: bool,
 }
+
+/// New files on either side that may be the same under other names, when the service tells no digests.
+#[derive(Default)]
+struct Strangers {
+    here: HashMap<u64, Vec<(RelPath, LocalVersion)>>,
+    there: Vec<Open>,
+}
+
+/// So many files of one size are compared with one of the service.
+const CANDIDATES: usize = 4;
 
 /// Where decisions are looked up.
 pub(super) struct Merge {
@@ -33,6 +49,7 @@ pub(super) struct Merge {
     view: RemoteView,
     baseline: Baseline,
     policy: Policy,
+    trust: Trust,
     filter: Arc<Filter>,
     kinds: Kinds,
     local_coverage: Coverage,
@@ -51,7 +68,7 @@ impl Merge {
     pub(super) fn open(
         store: &Store,
         service: ServiceId,
-        policy: Policy,
+        (policy, trust): (Policy, Trust),
         filter: Arc<Filter>,
         coverage: (Coverage, Coverage),
     ) -> Result<Self, StoreError> {
@@ -63,6 +80,7 @@ impl Merge {
             view: RemoteView::open(&tx, service)?,
             baseline: Baseline::open(&tx, service)?,
             policy,
+            trust,
             filter,
             kinds: Kinds::open(&tx, service)?,
             local_coverage,
@@ -73,21 +91,23 @@ impl Merge {
     /// Decides every path; what needs a digest first comes back.
     pub(super) fn collect(&self, collector: &mut Collector) -> Result<Vec<Open>, StoreError> {
         let mut open = Vec::new();
+        let mut strangers = Strangers::default();
         let mut local = self.index.all()?.peekable();
         let mut base = self.baseline.all()?.peekable();
         let mut remote = self.view.all()?.peekable();
         while let Some(heads) = next_heads(&mut local, &mut base, &mut remote)? {
-            self.take(heads, collector, &mut open)?;
+            self.take(heads, collector, &mut open, &mut strangers)?;
         }
         for (side, coverage) in [(Side::Local, &self.local_coverage), (Side::Remote, &self.remote_coverage)] {
             for (path, reason) in coverage.gaps() {
                 collector.skip(path.clone(), Why::Unreadable { side, reason: reason.to_owned() });
             }
         }
+        open.extend(strangers.introduced());
         Ok(open)
     }
 
-    fn take(&self, heads: Heads, collector: &mut Collector, open: &mut Vec<Open>) -> Result<(), StoreError> {
+    fn take(&self, heads: Heads, collector: &mut Collector, open: &mut Vec<Open>, strangers: &mut Strangers) -> Result<(), StoreError> {
         let Heads { path, local, base, remote: mut here } = heads;
         if parking::content_of(&path).is_some() {
             local
@@ -152,8 +172,30 @@ impl Merge {
             Err(reason) => Seen::Unknown(reason.to_owned()),
         };
         let row = Row { base: base.as_ref().map(BaseRow::base), local, remote };
-        match decide(&row, &self.policy) {
-            Decision::NeedDigest(_) => open.push(Open { local: path, remote: remote_path, row }),
+        let decision = decide(&row, &self.policy);
+        let first_seen = row.base.is_none();
+        match (&row.local, &row.remote) {
+            (Seen::File(here), Seen::File(there))
+                if matches!(decision, Decision::NeedDigest(_))
+                    || (first_seen
+                        && self.trust == Trust::Full
+                        && there.size == Some(here.size)
+                        && !matches!(decision, Decision::Skip(_))) =>
+            {
+                let candidates = vec![(path.clone(), *here)];
+                open.push(Open { local: path, remote: remote_path, row, candidates, must_be_known: true });
+                return Ok(());
+            }
+            (Seen::File(here), Seen::Absent(_)) if first_seen && self.trust == Trust::Samples => strangers.here(&path, here),
+            (Seen::Absent(_), Seen::File(there))
+                if self.trust == Trust::Samples && there.digests.is_empty() && decision == Decision::Download(Why::New) =>
+            {
+                strangers.there.push(Open { local: path, remote: remote_path, row, candidates: Vec::new(), must_be_known: false });
+                return Ok(());
+            }
+            _ => {}
+        }
+        match decision {
             // The gap itself is reported once, not each file in it.
             Decision::Skip(Why::Unreadable { .. }) => collector.push(path, remote_path, row, Decision::Nothing),
             decision => collector.push(path, remote_path, row, decision),
@@ -163,11 +205,30 @@ impl Merge {
 
     /// Decides what was open, now that digests are known, and looks at everything together.
     pub(super) fn finish(&self, mut collector: Collector, closed: Vec<Open>) -> Result<Outcome, StoreError> {
-        for Open { local, remote, row } in closed {
+        for Open { local, remote, row, .. } in closed {
             let decision = decide(&row, &self.policy);
             collector.push(local, remote, row, decision);
         }
         collector.finish(self)
+    }
+}
+
+impl Strangers {
+    fn here(&mut self, path: &RelPath, version: &LocalVersion) {
+        self.here.entry(version.size).or_default().push((path.clone(), *version));
+    }
+
+    /// Those of the service, each with the files that it may be: of the same size, those of the same name first.
+    fn introduced(self) -> impl Iterator<Item = Open> {
+        let Self { here, there } = self;
+        there.into_iter().map(move |open| {
+            let size = if let Seen::File(version) = &open.row.remote { version.size } else { None };
+            let same_size = size.and_then(|size| here.get(&size)).into_iter().flatten();
+            let (mut named, others): (Vec<_>, Vec<_>) = same_size.cloned().partition(|(path, _)| path.name() == open.remote.name());
+            named.extend(others.into_iter().take(CANDIDATES));
+            named.truncate(CANDIDATES);
+            Open { candidates: named, ..open }
+        })
     }
 }
 

@@ -3,21 +3,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::stream::{self, StreamExt as _};
 use jiff::ZonedDateTime;
 
 use crate::client::{Client, ClientError, Flow};
 use crate::events::Events;
 use crate::library::{self, LibraryError, Tree};
-use crate::reconcile::{Halt, Plan, Policy, Seen, Skipped, Why, guard};
-use crate::services::Service;
+use crate::reconcile::{Halt, Plan, Policy, Skipped, Why, guard};
+use crate::services::{Service, Trust};
 use crate::store::{Store, StoreError};
-use crate::types::{LibraryId, RelPath, RemoteVersion};
+use crate::types::{LibraryId, RelPath};
 
 use super::execute::Execution;
 use super::filter::Filter;
 use super::marker::Overlap;
-use super::merge::{Merge, Open};
+use super::merge::Merge;
 use super::names::Fitted;
 use super::naming;
 use super::{Monitor, Report, Stop};
@@ -173,7 +172,12 @@ impl Sync {
         let coverage = (scanned.coverage, observed.coverage.clone());
         let merge = {
             let (store, service) = (self.store.clone(), self.service.clone());
-            let (policy, filter) = (self.policy, Arc::clone(&self.filter));
+            // A node tells what everything is.
+            let trust = match service.sync.trust {
+                Trust::Samples if observed.is_node => Trust::Checksum,
+                trust => trust,
+            };
+            let (policy, filter) = ((self.policy, trust), Arc::clone(&self.filter));
             blocking(move || Ok(Arc::new(Merge::open(&store, service.id, policy, filter, coverage)?))).await?
         };
         let now = ZonedDateTime::now().strftime("%Y-%m-%d %H%M%S").to_string();
@@ -214,27 +218,5 @@ impl Sync {
     pub(super) async fn check_marker(&self) -> Result<(), SyncError> {
         let (tree, id) = (self.tree.clone(), self.library_id);
         blocking(move || Ok(library::check_marker(tree.root(), id)?)).await
-    }
-
-    /// Fetches the digests that the table asked for.
-    async fn find_digests(self: &Arc<Self>, open: Vec<Open>) -> Result<Vec<Open>, SyncError> {
-        let found = stream::iter(open).map(|mut item| async move {
-            let Seen::File(version) = &item.row.remote else { return Ok(item) };
-            match self.remote_digests(&item.remote, version).await {
-                Ok(digests) => {
-                    self.learn(&item.remote, version, digests).await?;
-                    item.row.remote = Seen::File(RemoteVersion { digests: digests.into(), ..version.clone() });
-                }
-                Err(error) if error.stops_everything() => return Err(SyncError::Client(error)),
-                Err(error) => item.row.remote = Seen::Unknown(error.to_string()),
-            }
-            Ok(item)
-        });
-        let mut closed = Vec::new();
-        let mut found = std::pin::pin!(found.buffer_unordered(self.options.parallel));
-        while let Some(item) = found.next().await {
-            closed.push(item?);
-        }
-        Ok(closed)
     }
 }

@@ -18,7 +18,7 @@ use super::upload::Sending;
 use super::ways::Way;
 
 /// Files up to this size are read into memory and sent in one piece.
-const WHOLE: u64 = 1 << 20;
+pub(super) const WHOLE: u64 = 1 << 20;
 const PIECE: usize = 256 << 10;
 
 /// What stands under a name after a request whose fate is not known.
@@ -173,7 +173,7 @@ pub(super) fn open_source(tree: &Tree, path: &RelPath, version: &LocalVersion) -
     }
 }
 
-fn read_whole(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<Bytes, LibraryError> {
+pub(super) fn read_whole(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<Bytes, LibraryError> {
     let mut file = open_source(tree, path, version)?;
     let mut bytes = Vec::with_capacity(version.size as usize + 1);
     let read = file.by_ref().take(version.size + 1).read_to_end(&mut bytes);

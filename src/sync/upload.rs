@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::client::{ClientError, Member, Verified, verify};
 use crate::library::{LibraryError, Open, Tree};
 use crate::reconcile::{Action, Step, Why};
+use crate::services::Trust;
 use crate::store::StoreError;
 use crate::store::listed::{self, RemoteFolders};
 use crate::store::remote::RemoteView;
@@ -53,30 +54,48 @@ pub(super) struct Sending<'a> {
 
 impl Execution {
     /// Sends files into one folder, proves them, records what was proven.
-    pub(super) async fn upload_batch(self: &Arc<Self>, steps: Vec<Step>) -> Result<(), SyncError> {
+    pub(super) async fn upload_batch(self: &Arc<Self>, mut steps: Vec<Step>) -> Result<(), SyncError> {
+        let groups = match self.bulk_groups(&mut steps).await {
+            Ok(groups) => groups,
+            Err(error) => {
+                tracing::debug!(service = %self.sync.service.name, %error, "it did not tell what it can");
+                Vec::new()
+            }
+        };
+        let alone = steps.into_iter().map(|step| vec![step]);
         let mut sending = FuturesUnordered::new();
-        for step in steps {
+        for group in groups.into_iter().chain(alone) {
             sending.push(async move {
                 let _permit = self.permits.acquire().await;
-                if self.fatal().is_some() || self.left_for_want_of_room(&step.local) {
-                    return (step, None);
+                if self.fatal().is_some() {
+                    return Vec::new();
                 }
-                let (step, sent) = self.upload_as_it_is(step).await;
-                (step, Some(sent))
+                let mut group = group;
+                group.retain(|step| !self.left_for_want_of_room(&step.local));
+                match group.len() {
+                    0 => Vec::new(),
+                    1 => {
+                        let (step, sent) = self.upload_as_it_is(group.remove(0)).await;
+                        vec![(step, Some(sent))]
+                    }
+                    _ => self.upload_group(group).await,
+                }
             });
         }
         let (mut unproven, mut proven) = (Vec::new(), Vec::new());
-        while let Some((step, sent)) = sending.next().await {
-            match sent {
-                Some(Ok(Sent::Unproven(etag))) => unproven.push((step, etag)),
-                Some(Ok(Sent::Proven(proof))) => proven.push((step, proof)),
-                Some(Ok(Sent::Superfluous(at))) => {
-                    let reason = Why::SameContentAt { path: at }.to_string();
-                    self.count(|report| report.skip(Noted { path: step.local.to_string(), reason }));
-                    self.finished(&step, None);
+        while let Some(done) = sending.next().await {
+            for (step, sent) in done {
+                match sent {
+                    Some(Ok(Sent::Unproven(etag))) => unproven.push((step, etag)),
+                    Some(Ok(Sent::Proven(proof))) => proven.push((step, proof)),
+                    Some(Ok(Sent::Superfluous(at))) => {
+                        let reason = Why::SameContentAt { path: at }.to_string();
+                        self.count(|report| report.skip(Noted { path: step.local.to_string(), reason }));
+                        self.finished(&step, None);
+                    }
+                    Some(Err(error)) => self.failed(&step, &error),
+                    None => {}
                 }
-                Some(Err(error)) => self.failed(&step, &error),
-                None => {}
             }
         }
         drop(sending);
@@ -163,6 +182,11 @@ impl Execution {
             && answered != etag
         {
             // Somebody may have been at it since we were answered, and no checksum says: the bytes themselves must.
+            version.digests = self.sync.remote_digests(path, version).await?.into();
+        }
+        if self.sync.service.sync.trust == Trust::Full
+            && let Some((path, version)) = found.as_mut().filter(|(_, version)| version.size == Some(sent.size))
+        {
             version.digests = self.sync.remote_digests(path, version).await?.into();
         }
         match verify::verify_listed(sent, found.clone()) {

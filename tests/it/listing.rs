@@ -217,11 +217,24 @@ fn serve_one(stream: &TcpStream, state: &Mutex<CloudState>) -> std::io::Result<b
     let path = target.strip_prefix("/dav/").unwrap_or_default().trim_end_matches('/').to_owned();
     let mut state = state.lock().unwrap();
     let depth = headers.get("depth").cloned().unwrap_or_default();
-    state.requests.push(format!("{method} {path} {depth}").trim_end().to_owned());
+    let range = headers.get("range").cloned();
+    let detail = range.clone().unwrap_or_else(|| depth.clone());
+    state.requests.push(format!("{method} {path} {detail}").trim_end().to_owned());
     let (status, extra, body) = match method.as_str() {
         "PROPFIND" => state.propfind(&path, &depth),
         "GET" => match state.files.get(&path) {
-            Some(file) => ("200 OK", format!("ETag: \"{}\"\r\n", file.etag), file.content.clone()),
+            Some(file) => {
+                let etag = format!("ETag: \"{}\"\r\n", file.etag);
+                match range.as_ref().and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) {
+                    Some((first, last)) => {
+                        let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap_or(usize::MAX));
+                        let last = last.min(file.content.len() - 1);
+                        let told = format!("{etag}Content-Range: bytes {first}-{last}/{}\r\n", file.content.len());
+                        ("206 Partial Content", told, file.content[first..=last].to_vec())
+                    }
+                    None => ("200 OK", etag, file.content.clone()),
+                }
+            }
             None => ("404 Not Found", String::new(), Vec::new()),
         },
         "PATCH" => {
@@ -395,4 +408,54 @@ fn a_folder_that_is_gone_from_a_nextcloud_is_noticed() {
     }
     cloud.asked(&node, &[("deleted", 1)]);
     assert!(!node.files().contains_key("a/b/1.jpg"));
+}
+
+/// Contents of the same size that differ only at one place, larger than what is compared whole.
+fn long(name: &str, middle: &str) -> String {
+    let half = "0123456789".repeat(40_000);
+    format!("{name}{half}{middle}{half}")
+}
+
+#[test]
+fn what_both_have_is_found_out_by_samples_before_anything_is_downloaded() {
+    let sandbox = Sandbox::new();
+    let (node, cloud) = (sandbox.node("n"), Cloud::start(&[]));
+    let (same, other) = (long("a", "x"), long("b", "x"));
+    cloud.state().put("same.jpg", &same, 1);
+    cloud.state().put("there/renamed.jpg", &other, 1);
+    cloud.state().put("small.jpg", "small", 1);
+    cloud.state().put("new.jpg", &long("c", "x"), 1);
+    node.put("same.jpg", &same);
+    node.put("here/kept.jpg", &other);
+    node.put("elsewhere/small.jpg", "small");
+    node.connect("cloud", &cloud.url, &[]);
+    let asked = cloud.asked(&node, &[("adopted", 3), ("downloaded", 1)]);
+    assert!(!asked.contains(&"GET same.jpg".to_owned()) && !asked.contains(&"GET there/renamed.jpg".to_owned()), "{asked:?}");
+    assert!(asked.iter().any(|request| request.starts_with("GET same.jpg bytes=0-")), "{asked:?}");
+    assert!(asked.contains(&"GET new.jpg".to_owned()), "{asked:?}");
+    assert_eq!(cloud.asked(&node, &[]).iter().filter(|request| request.starts_with("GET")).count(), 0);
+}
+
+#[test]
+fn how_far_to_trust_is_a_setting() {
+    for (trust, adopted, whole) in [("samples", 1, false), ("checksum", 1, true), ("full", 1, true)] {
+        let sandbox = Sandbox::new();
+        let (node, cloud) = (sandbox.node("n"), Cloud::start(&[]));
+        let same = long("a", "x");
+        cloud.state().put("same.jpg", &same, 1);
+        node.put("same.jpg", &same);
+        node.put("mine.jpg", "mine");
+        node.connect("cloud", &cloud.url, &["--trust", trust]);
+        let asked = cloud.asked(&node, &[("adopted", adopted), ("uploaded", 1)]);
+        assert_eq!(asked.contains(&"GET same.jpg".to_owned()), whole, "{trust}: {asked:?}");
+        assert_eq!(asked.contains(&"GET mine.jpg".to_owned()), trust == "full", "{trust}: {asked:?}");
+    }
+    // One byte in the middle is another file to whoever reads all of it.
+    let sandbox = Sandbox::new();
+    let (node, cloud) = (sandbox.node("n"), Cloud::start(&[]));
+    cloud.state().put("x.jpg", &long("a", "x"), 1);
+    node.put("x.jpg", &long("a", "y"));
+    node.connect("cloud", &cloud.url, &["--trust", "checksum", "--upload", "no"]);
+    cloud.state().requests.clear();
+    assert_eq!(node.sync()["conflicts"].as_array().unwrap().len(), 1);
 }

@@ -1,11 +1,12 @@
 //! Files that are still being written are left until they are quiet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::events::Events;
+use crate::store::damage;
 use crate::types::{Mtime, RelPath};
 
 use super::super::LibraryError;
@@ -23,9 +24,12 @@ pub const GROWING: &str = "it is still being written; it is taken when it is qui
 /// Brings the index up to date with the disk, but for files that grow: those that were modified a moment ago are looked at twice, and are
 /// left out ([`ScanReport::growing`]) when they changed meanwhile. Given up as soon as it shall stop.
 pub fn scan_quiet(tree: &Tree, events: &Events, stop: &AtomicBool) -> Result<ScanReport, LibraryError> {
+    let Some(store) = tree.indexed_in() else { return Ok(ScanReport::default()) };
+    // Nobody writes to a damaged file, and under another name it must be known again at the first look.
+    let damaged: HashSet<u64> = damage::all(&store.read()?)?.into_iter().map(|(_, damage)| damage.inode).collect();
     let young: Mutex<HashMap<RelPath, Stat>> = Mutex::default();
     let first = |path: &RelPath, stat: &Stat| {
-        let is_young = is_young(stat.mtime);
+        let is_young = is_young(stat.mtime) && !damaged.contains(&stat.inode);
         if is_young {
             lock(&young).insert(path.clone(), *stat);
         }

@@ -1,0 +1,189 @@
+#!/usr/bin/env bash
+# Bulk sync in both directions, node to node and with Apache's mod_dav, beside `rclone copy` and beside bare parallel curl, in one run.
+# Usage: benches/sync.sh [FILES [BYTES [FOLDERS]]]     default: 10000 files of 20480 bytes in 100 folders
+#        benches/sync.sh --large [FILES [MIB]]         default: 10 files of 200 MiB, beside one curl
+#        benches/sync.sh --smoke                       both, small
+# Needs a release build (cargo build --release), apache2, rclone, curl and GNU time. All on loopback, as the user who runs it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+twinlens=${CARGO_TARGET_DIR:-$PWD/target}/release/twinlens
+transfers=16
+work=$(mktemp -d)
+pids=()
+finish() {
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  wait 2>/dev/null || true
+  rm -rf "$work"
+}
+trap finish EXIT
+export TWINLENS_ADMIN_PASSWORD=benchmark-password RCLONE_CONFIG=$work/rclone.conf
+
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+# make FILES BYTES FOLDERS DIR
+make() {
+  mkdir -p "$4"
+  head -c $(($1 * $2)) /dev/urandom | (cd "$4" && split -b "$2" -a 6 -d --additional-suffix=.jpg - IMG_)
+  local per=$((($1 + $3 - 1) / $3)) count=0 folder
+  for piece in "$4"/IMG_*; do
+    folder=$4/$((2000 + count / per))
+    [ -d "$folder" ] || mkdir "$folder"
+    mv "$piece" "$folder/"
+    count=$((count + 1))
+  done
+}
+
+# serve NAME: a node with an empty library; its address is in $url
+serve() {
+  mkdir -p "$work/$1/library"
+  "$twinlens" serve --json --library "$work/$1/library" --data "$work/$1/data" --listen 127.0.0.1:0 >"$work/$1/started" 2>"$work/$1/log" &
+  pids+=($!)
+  while [ ! -s "$work/$1/started" ]; do
+    kill -0 "${pids[-1]}" || { cat "$work/$1/log" >&2; exit 1; }
+    sleep 0.05
+  done
+  url=$(sed 's/.*"url":"\([^"]*\)".*/\1/' "$work/$1/started")/originals/
+}
+
+# apache: mod_dav over an empty folder; its address is in $url
+apache() {
+  local port
+  port=$(free_port)
+  mkdir -p "$work/apache/photos"
+  chmod 755 "$work"
+  {
+    echo "ServerName localhost"
+    echo "ServerRoot $work/apache"
+    echo "PidFile $work/apache/pid"
+    echo "ErrorLog $work/apache/log"
+    echo "Listen 127.0.0.1:$port"
+    [ "$(id -u)" -ne 0 ] || echo "User www-data"
+    for module in mpm_event authz_core dav dav_fs; do
+      echo "LoadModule ${module}_module /usr/lib/apache2/modules/mod_$module.so"
+    done
+    echo "DocumentRoot $work/apache/photos"
+    echo "DavLockDB $work/apache/locks"
+    echo "MaxKeepAliveRequests 0"
+    echo "KeepAliveTimeout 60"
+    echo "<Directory $work/apache/photos>"
+    echo "Dav On"
+    echo "Require all granted"
+    echo "</Directory>"
+  } >"$work/apache/conf"
+  [ "$(id -u)" -ne 0 ] || chown -R www-data "$work/apache"
+  apache2 -f "$work/apache/conf" -DFOREGROUND &
+  pids+=($!)
+  url=http://127.0.0.1:$port/
+  until curl -s -o /dev/null "$url"; do sleep 0.05; done
+}
+
+# timed NAME FILES command...: seconds, files a second, peak memory
+timed() {
+  local name=$1 count=$2
+  shift 2
+  /usr/bin/time -f "%e %M" -o "$work/time" "$@" >"$work/out" 2>"$work/err" || { echo "$name failed" >&2; tail -n 5 "$work/err" "$work/out" >&2; exit 1; }
+  tail -n 1 "$work/time" | awk -v name="$name" -v count="$count" \
+    '{ printf "  %-34s %8.2f s %8.0f files/s %8.1f MiB peak\n", name, $1, ($1 > 0 ? count / $1 : 0), $2 / 1024 }'
+}
+
+# client NAME URL: a library of its own that is paired with the service; uploads and downloads
+client() {
+  export TWINLENS_DATA=$work/$1/data TWINLENS_LIBRARY=$work/$1/library
+  mkdir -p "$TWINLENS_LIBRARY"
+  echo "$TWINLENS_ADMIN_PASSWORD" | "$twinlens" service add peer "$2" --user admin --password-stdin >/dev/null
+  "$twinlens" service sync peer --upload yes >/dev/null
+}
+
+# remote URL: rclone's idea of it
+remote() {
+  export RCLONE_CONFIG_PEER_TYPE=webdav RCLONE_CONFIG_PEER_VENDOR=other RCLONE_CONFIG_PEER_URL=$1 RCLONE_CONFIG_PEER_USER=admin
+  RCLONE_CONFIG_PEER_PASS=$(rclone obscure "$TWINLENS_ADMIN_PASSWORD")
+  export RCLONE_CONFIG_PEER_PASS
+}
+
+copy() { rclone copy --transfers "$transfers" --checkers "$transfers" "$@"; }
+export -f copy
+export transfers
+
+# puts URL DIR: a curl configuration that sends every file; gets URL DIR TARGET: one that fetches every file
+puts() { (cd "$2" && find . -type f -printf '%P\n') | awk -v url="$1" -v dir="$2" '{ print "upload-file = \"" dir "/" $0 "\"\nurl = \"" url $0 "\"\noutput = /dev/null" }'; }
+gets() { (cd "$2" && find . -type f -printf '%P\n') | awk -v url="$1" -v dir="$3" '{ print "url = \"" url $0 "\"\noutput = \"" dir "/" $0 "\"" }'; }
+send() { curl -sf --user "admin:$TWINLENS_ADMIN_PASSWORD" --parallel --parallel-immediate --parallel-max "$transfers" --create-dirs -K "$1"; }
+export -f send
+
+small() { # peer's name, its address, files
+  local name=$1 at=$2 count=$3 folder
+  echo "$name, up"
+  client "$name-up" "$at"
+  cp -r "$work/photos/." "$TWINLENS_LIBRARY/"
+  timed "twinlens sync (hash, send, prove)" "$count" "$twinlens" sync
+  grep -q "$count uploaded" "$work/out" || { cat "$work/out"; exit 1; }
+  timed "twinlens sync, nothing changed" "$count" "$twinlens" sync
+  timed "twinlens sync, once more" "$count" "$twinlens" sync
+  remote "$at"
+  timed "rclone copy --transfers $transfers" "$count" bash -c "copy '$work/photos' peer:by-rclone"
+  timed "rclone copy, nothing changed" "$count" bash -c "copy '$work/photos' peer:by-rclone"
+  curl -sf --user "admin:$TWINLENS_ADMIN_PASSWORD" -X MKCOL "${at}by-curl/" >/dev/null
+  for folder in "$work"/photos/*; do curl -sf --user "admin:$TWINLENS_ADMIN_PASSWORD" -X MKCOL "${at}by-curl/${folder##*/}/" >/dev/null; done
+  puts "${at}by-curl/" "$work/photos" >"$work/curl.conf"
+  timed "curl --parallel-max $transfers (no proof)" "$count" bash -c "send '$work/curl.conf'"
+  for folder in by-rclone by-curl; do curl -sf --user "admin:$TWINLENS_ADMIN_PASSWORD" -X DELETE "$at$folder/" >/dev/null; done
+
+  # As many as a hundredth, at least one, with as many bytes as before.
+  find "$TWINLENS_LIBRARY" -name '*.jpg' -not -path '*/.twinlens/*' | sort | awk -v every=100 'NR % every == 1' >"$work/changed"
+  while read -r file; do printf changed | dd of="$file" bs=1 conv=notrunc status=none; done <"$work/changed"
+  timed "twinlens sync, $(wc -l <"$work/changed") changed" "$(wc -l <"$work/changed")" "$twinlens" sync
+  grep -q "$(wc -l <"$work/changed") uploaded" "$work/out" || { cat "$work/out"; exit 1; }
+
+  echo "$name, down"
+  client "$name-down" "$at"
+  timed "twinlens sync (fetch, check, hash)" "$count" "$twinlens" sync
+  grep -q "$count downloaded" "$work/out" || { cat "$work/out"; exit 1; }
+  timed "twinlens sync, nothing changed" "$count" "$twinlens" sync
+  timed "twinlens sync, once more" "$count" "$twinlens" sync
+  mkdir "$work/$name-rclone" "$work/$name-curl"
+  timed "rclone copy --transfers $transfers" "$count" bash -c "copy peer: '$work/$name-rclone'"
+  gets "$at" "$work/photos" "$work/$name-curl" >"$work/curl.conf"
+  timed "curl --parallel-max $transfers (no check)" "$count" bash -c "send '$work/curl.conf'"
+  diff -rq --exclude=.twinlens "$work/$name-up/library" "$TWINLENS_LIBRARY" || exit 1
+}
+
+large() { # files, MiB
+  local at file
+  mkdir -p "$work/large"
+  for file in $(seq "$1"); do head -c $(($2 << 20)) /dev/urandom >"$work/large/MOV_$file.mov"; done
+  serve large-node
+  at=$url
+  client large-up "$at"
+  cp "$work"/large/* "$TWINLENS_LIBRARY/"
+  echo "$1 files of $2 MiB, node to node"
+  "$twinlens" index >/dev/null
+  timed "twinlens sync, up" "$1" "$twinlens" sync
+  puts "${at}by-curl/" "$work/large" >"$work/curl.conf"
+  curl -sf --user "admin:$TWINLENS_ADMIN_PASSWORD" -X MKCOL "${at}by-curl/" >/dev/null
+  timed "curl, up" "$1" curl -sf --user "admin:$TWINLENS_ADMIN_PASSWORD" -K "$work/curl.conf"
+  curl -sf --user "admin:$TWINLENS_ADMIN_PASSWORD" -X DELETE "${at}by-curl/" >/dev/null
+  client large-down "$at"
+  timed "twinlens sync, down" "$1" "$twinlens" sync
+  mkdir "$work/large-curl"
+  gets "$at" "$work/large" "$work/large-curl" >"$work/curl.conf"
+  timed "curl, down" "$1" curl -sf --user "admin:$TWINLENS_ADMIN_PASSWORD" -K "$work/curl.conf"
+}
+
+both() { # files, bytes, folders
+  make "$1" "$2" "$3" "$work/photos"
+  echo "$1 files of $2 bytes in $3 folders"
+  serve node
+  small node "$url" "$1"
+  apache
+  small apache "$url" "$1"
+}
+
+case ${1:-} in
+  --large) large "${2:-10}" "${3:-200}" ;;
+  --smoke)
+    both 200 2048 4
+    large 2 12
+    ;;
+  *) both "${1:-10000}" "${2:-20480}" "${3:-100}" ;;
+esac

@@ -1,0 +1,113 @@
+//! Whether a file of a service that tells no digest is one of the library: found out at the least cost that the owner allows.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt as _};
+
+use crate::client::ClientError;
+use crate::library::{LibraryError, Tree};
+use crate::reconcile::Seen;
+use crate::services::Trust;
+use crate::types::{Digests, LocalVersion, RelPath, RemoteVersion};
+
+use super::merge::Open;
+use super::run::{Sync, SyncError, blocking};
+use super::send::open_source;
+
+/// The bytes that are compared at each place.
+const SAMPLE: usize = 64 << 10;
+/// So many places.
+const PLACES: u64 = 4;
+
+impl Sync {
+    /// Finds the digests that the table asked for, and of new files of the service those that the library may have.
+    pub(super) async fn find_digests(self: &Arc<Self>, open: Vec<Open>) -> Result<Vec<Open>, SyncError> {
+        let found = stream::iter(open).map(|mut item| async move {
+            let Seen::File(version) = item.row.remote.clone() else { return Ok(item) };
+            match self.digests_of(&item, &version).await {
+                Ok(Some(digests)) => {
+                    self.learn(&item.remote, &version, digests).await?;
+                    item.row.remote = Seen::File(RemoteVersion { digests: digests.into(), ..version });
+                }
+                Ok(None) => {}
+                Err(error) if error.stops_everything() => return Err(SyncError::Client(error)),
+                Err(error) => item.row.remote = Seen::Unknown(error.to_string()),
+            }
+            Ok(item)
+        });
+        let mut closed = Vec::new();
+        let mut found = std::pin::pin!(found.buffer_unordered(self.options.parallel.max(1)));
+        while let Some(item) = found.next().await {
+            closed.push(item?);
+        }
+        Ok(closed)
+    }
+
+    /// None when it is none of the candidates, and what it is instead need not be known.
+    async fn digests_of(&self, item: &Open, version: &RemoteVersion) -> Result<Option<Digests>, ClientError> {
+        if self.service.sync.trust == Trust::Samples {
+            for (path, here) in &item.candidates {
+                if version.size == Some(here.size) && self.samples_agree(&item.remote, version, path, here).await? {
+                    return Ok(Some(here.digests));
+                }
+            }
+        }
+        match item.must_be_known {
+            true => self.remote_digests(&item.remote, version).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Whether two files of the same size have the same bytes at their beginnings, their ends and between. A small file is compared whole.
+    async fn samples_agree(
+        &self,
+        remote: &RelPath,
+        version: &RemoteVersion,
+        local: &RelPath,
+        here: &LocalVersion,
+    ) -> Result<bool, ClientError> {
+        for (from, length) in places(here.size) {
+            let Some(there) = self.client.part(remote, version, from, length).await? else { return Ok(false) };
+            let (tree, path, source) = (self.tree.clone(), local.clone(), *here);
+            let read = blocking(move || Ok(read_part(&tree, &path, &source, from, length))).await;
+            // What cannot be read here, or has changed, is not the same.
+            if !matches!(read, Ok(Ok(bytes)) if bytes == there) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn places(size: u64) -> Vec<(u64, usize)> {
+    let sample = SAMPLE as u64;
+    if size <= PLACES * sample {
+        return vec![(0, usize::try_from(size).unwrap_or(SAMPLE))];
+    }
+    (0..PLACES).map(|place| ((size - sample) / (PLACES - 1) * place, SAMPLE)).chain([(size - sample, SAMPLE)]).collect()
+}
+
+fn read_part(tree: &Tree, path: &RelPath, version: &LocalVersion, from: u64, length: usize) -> Result<Vec<u8>, LibraryError> {
+    let io = |source| LibraryError::Io { path: path.to_string(), source };
+    let mut file = open_source(tree, path, version)?;
+    file.seek(SeekFrom::Start(from)).map_err(io)?;
+    let mut bytes = Vec::with_capacity(length);
+    file.take(length as u64).read_to_end(&mut bytes).map_err(io)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beginning_and_end_are_compared_and_small_files_whole() {
+        assert_eq!(places(10), [(0, 10)]);
+        assert_eq!(places(256 << 10), [(0, 256 << 10)]);
+        let places = places(1_000_000);
+        assert_eq!(places.first(), Some(&(0, SAMPLE)));
+        assert_eq!(places.last(), Some(&(1_000_000 - SAMPLE as u64, SAMPLE)));
+        assert!(places.windows(2).all(|pair| pair[0].0 <= pair[1].0) && places.len() <= 5);
+    }
+}
