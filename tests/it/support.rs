@@ -314,7 +314,7 @@ pub fn send_head(user: &str, password: &str, method: &str, url: &str, headers: &
     stream
 }
 
-pub fn read_answer(stream: &mut TcpStream) -> Answer {
+pub fn read_answer(stream: &mut impl std::io::Read) -> Answer {
     let mut bytes = Vec::new();
     // A reset after the answer has come is no matter.
     let _ = stream.read_to_end(&mut bytes);
