@@ -25,8 +25,9 @@ pub struct Behind(String);
 impl Behind {
     pub fn pass(&self, request: &Request) -> Answer {
         let mut stream = TcpStream::connect(&self.0).unwrap();
-        let mut head = format!("{} {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", request.method, request.target, self.0);
-        let ours = ["host", "connection", "content-length", "accept-encoding"];
+        let mut head = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", request.method, request.target);
+        // The host is the one that the client named, as proxies are told to say it.
+        let ours = ["connection", "content-length", "accept-encoding"];
         for (name, value) in request.headers.iter().filter(|(name, _)| !ours.contains(&name.as_str())) {
             head += &format!("{name}: {value}\r\n");
         }

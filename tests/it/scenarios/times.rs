@@ -45,7 +45,7 @@ fn t16_times_of_0_1969_2106_and_later() {
     assert_eq!(a.files(), b.files());
     assert_counts(&a.sync(), &[]);
     let c = sandbox.node("c");
-    c.connect("cloud", &format!("{}/remote.php/dav/files/admin/", b.url()), &["--folder", "/originals"]);
+    c.connect("cloud", &format!("{}/remote.php/dav/files/admin/", b.url()), &[]);
     assert_counts(&c.sync(), &[("downloaded", 12)]);
     assert_eq!(c.files(), b.files());
     assert_counts(&c.sync(), &[]);
