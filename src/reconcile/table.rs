@@ -118,7 +118,11 @@ fn two_way(row: &Row, deletes: Deletes) -> Decision {
         (Change::Changed, Change::Same) => one_sided(local, remote, Decision::Upload(Why::Changed)),
         (Change::Same, Change::Changed) => one_sided(local, remote, Decision::Download(Why::Changed)),
         (Change::Changed, Change::Changed) => match (local, remote) {
-            (Some(local), Some(remote)) => compare(local, remote),
+            (Some(local), Some(remote)) => match compare(local, remote) {
+                // Perhaps the service only tells another entity tag for what it had.
+                Decision::Conflict if base.remote.as_ref().is_some_and(|then| may_be(remote, then)) => Decision::NeedDigest(Side::Remote),
+                decision => decision,
+            },
             _ => Decision::Nothing,
         },
         (Change::Gone, Change::Changed) => Decision::Download(Why::EditBeatsDeletion),
@@ -143,6 +147,11 @@ fn one_sided(local: Option<&LocalVersion>, remote: Option<&RemoteVersion>, trave
         (Some(local), Some(remote)) if local.is(remote) == Some(true) => Decision::Adopt,
         _ => travel,
     }
+}
+
+/// Whether only the digest, which is not known, can tell that a file of the service is still the one that it was.
+fn may_be(now: &RemoteVersion, then: &RemoteVersion) -> bool {
+    now.size == then.size && now.digests.is_empty() && !then.digests.is_empty()
 }
 
 /// An empty file never replaces one that had content: it is what a broken transfer leaves, not an edit.
