@@ -120,11 +120,12 @@ fn two_way(row: &Row, deletes: Deletes) -> Decision {
         (Change::Changed, Change::Changed) => match (local, remote) {
             (Some(local), Some(remote)) => match compare(local, remote) {
                 // Perhaps the service only tells another entity tag for what it had.
-                Decision::Conflict if base.remote.as_ref().is_some_and(|then| may_be(remote, then)) => Decision::NeedDigest(Side::Remote),
+                Decision::Conflict if perhaps_the_same(Some(remote), base.remote.as_ref()) => Decision::NeedDigest(Side::Remote),
                 decision => decision,
             },
             _ => Decision::Nothing,
         },
+        (Change::Gone, Change::Changed) if perhaps_the_same(remote, base.remote.as_ref()) => Decision::NeedDigest(Side::Remote),
         (Change::Gone, Change::Changed) => Decision::Download(Why::EditBeatsDeletion),
         (Change::Changed, Change::Gone) => Decision::Upload(Why::EditBeatsDeletion),
         (Change::Gone, _) => deleted(Side::Local, deletes),
@@ -149,9 +150,10 @@ fn one_sided(local: Option<&LocalVersion>, remote: Option<&RemoteVersion>, trave
     }
 }
 
-/// Whether only the digest, which is not known, can tell that a file of the service is still the one that it was.
-fn may_be(now: &RemoteVersion, then: &RemoteVersion) -> bool {
-    now.size == then.size && now.digests.is_empty() && !then.digests.is_empty()
+/// Whether only the digest, which is not known, can tell that a file of the service is still the one that it was: a server that was moved or
+/// upgraded tells other entity tags for the same bytes.
+fn perhaps_the_same(now: Option<&RemoteVersion>, then: Option<&RemoteVersion>) -> bool {
+    now.zip(then).is_some_and(|(now, then)| now.size == then.size && now.digests.is_empty() && !then.digests.is_empty())
 }
 
 /// An empty file never replaces one that had content: it is what a broken transfer leaves, not an edit.

@@ -113,14 +113,17 @@ fn t17_an_entity_tag_changes_without_a_change_of_content() {
         assert!(server.changes().is_empty() && node.trashed().is_empty(), "{report:#}");
         assert_counts(&node.sync(), &[]);
     }
-    // An edit here is no conflict with a tag that is only another one.
+    // An edit and a deletion here stay what they are.
     node.put("1.jpg", "1.jpg, edited");
+    node.remove("2.jpg");
     for (_, version) in server.state().files.values_mut() {
         *version += 1000;
     }
     let report = node.sync();
-    assert_eq!((&report["uploaded"], &report["conflicts"]), (&1.into(), &serde_json::json!([])), "{report:#}");
+    assert_eq!((&report["uploaded"], &report["deleted"]), (&1.into(), &1.into()), "{report:#}");
+    assert_eq!(report["conflicts"], serde_json::json!([]), "{report:#}");
     assert_eq!(server.state().contents(), node.files());
+    assert_counts(&node.sync(), &[]);
 }
 
 #[test]
