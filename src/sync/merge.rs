@@ -238,13 +238,14 @@ impl Merge {
             }
         }
         let first_seen = row.base.is_none();
+        if matches!(decision, Decision::NeedDigest(_)) {
+            let candidates = if let Seen::File(here) = row.local { vec![(path.clone(), here)] } else { Vec::new() };
+            open.push(Open { local: path, remote: remote_path, row, candidates, must_be_known: true });
+            return Ok(());
+        }
         match (&row.local, &row.remote) {
             (Seen::File(here), Seen::File(there))
-                if matches!(decision, Decision::NeedDigest(_))
-                    || (first_seen
-                        && self.trust == Trust::Full
-                        && there.size == Some(here.size)
-                        && !matches!(decision, Decision::Skip(_))) =>
+                if first_seen && self.trust == Trust::Full && there.size == Some(here.size) && !matches!(decision, Decision::Skip(_)) =>
             {
                 let candidates = vec![(path.clone(), *here)];
                 sink.open.push(Open { local: path, remote: remote_path, row, candidates, must_be_known: true });
