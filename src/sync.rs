@@ -29,6 +29,7 @@ mod report;
 mod resume;
 mod retry_later;
 mod room;
+mod rounds;
 mod run;
 mod send;
 mod settle;

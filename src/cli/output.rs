@@ -33,10 +33,10 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
         Command::ServiceTest { .. } => {
             let kind = if string(answer, "kind") == "twinlens" { "another Twinlens node" } else { "a WebDAV server" };
             format!(
-                "{} works: it is {kind}, with {} folders and {} files at {}\n",
+                "{} works: it is {kind}, with {} and {} at {}\n",
                 string(answer, "name"),
-                answer["folders"],
-                answer["files"],
+                several(answer["folders"].as_u64().unwrap_or(0), "folder"),
+                several(answer["files"].as_u64().unwrap_or(0), "file"),
                 string(answer, "url")
             )
         }
@@ -87,12 +87,12 @@ fn service(service: &Value) -> String {
     }
     let _ = write!(
         text,
-        "  sync           {}\n  folder         /{}\n  interval       {} minutes\n  download       {}\n  upload         {}\n  keep names     {}\n  \
+        "  sync           {}\n  folder         /{}\n  interval       {}\n  download       {}\n  upload         {}\n  keep names     {}\n  \
          RAW and video  {}\n  deletes        {}\n  trust          {}\n  rate           {}\n  \
          hours          {}\n",
         if sync["on"] == true { "on" } else { "off" },
         string(sync, "folder"),
-        sync["interval_minutes"],
+        interval(sync["interval_minutes"].as_u64().unwrap_or(0)),
         yes("download"),
         yes("upload"),
         yes("keep_names"),
@@ -168,17 +168,31 @@ pub(super) fn report(report: &Report) -> String {
         let _ = writeln!(text, "{}: stopped: {error}", report.name);
     }
     if report.dry_run {
-        let _ = writeln!(text, "{}: {} steps planned, nothing was changed", report.name, report.plan.len());
+        let travels = |action: &str| report.plan.iter().filter(|step| step.action == action).map(|step| step.bytes).sum::<u64>();
+        let _ = writeln!(
+            text,
+            "{}: {} planned ({} to upload, {} to download{}), nothing was changed",
+            report.name,
+            several(report.plan.len() as u64, "step"),
+            bytes(travels("upload")),
+            bytes(travels("download")),
+            if travels("conflict") > 0 { format!(", {} of both versions in conflicts", bytes(travels("conflict"))) } else { String::new() }
+        );
         for step in &report.plan {
             let at = step.remote_path.as_deref().map(|path| format!(" (there: {path})")).unwrap_or_default();
             let size = if step.bytes > 0 { format!(", {}", bytes(step.bytes)) } else { String::new() };
-            let _ = writeln!(text, "  {:<17} {}{at}: {}{size}", step.action, step.path, step.reason);
+            // Where a file is removed is what its owner wants to know first.
+            let action = match step.action.as_str() {
+                "delete" => "delete there",
+                "trash" => "trash here",
+                action => action,
+            };
+            let _ = writeln!(text, "  {action:<17} {}{at}: {}{size}", step.path, step.reason);
         }
     } else if report.error.is_none() || report.requests > 0 {
         let _ = writeln!(
             text,
-            "{}: {} uploaded ({}), {} downloaded ({}), {} moved, {} deleted, {} already there; {} proven; {} conflicts, {} skipped, {} failed; \
-             {} requests, {:.1} s",
+            "{}: {} uploaded ({}), {} downloaded ({}), {} moved, {} deleted, {} already there; {} proven; {}, {} skipped, {} failed; {}, {:.1} s",
             report.name,
             report.uploaded,
             bytes(report.bytes_up),
@@ -188,17 +202,17 @@ pub(super) fn report(report: &Report) -> String {
             report.deleted,
             report.adopted,
             report.verified,
-            report.conflicts.len(),
+            several(report.conflicts.len() as u64, "conflict"),
             report.skipped_total,
             report.failed.len(),
-            report.requests,
+            several(report.requests, "request"),
             report.seconds
         );
     }
     for HeldBack { reason, files } in &report.held_back {
         let first: Vec<&str> = report.skipped.iter().filter(|one| one.reason == *reason).map(|one| one.path.as_str()).take(3).collect();
         let more = if *files > first.len() as u64 { ", ..." } else { "" };
-        let _ = writeln!(text, "  held back: {files} files: {reason}: {}{more}", first.join(", "));
+        let _ = writeln!(text, "  held back: {}: {reason}: {}{more}", several(*files, "file"), first.join(", "));
     }
     let held = |one: &&Noted| !report.held_back.iter().any(|held| held.reason == one.reason);
     let skipped: Vec<Noted> = report.skipped.iter().filter(held).take(LINES).cloned().collect();
@@ -214,7 +228,49 @@ pub(super) fn report(report: &Report) -> String {
     text
 }
 
+/// `1 file`, `2 files`.
+pub(super) fn several(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Minutes in the largest unit that fits.
+fn interval(minutes: u64) -> String {
+    match minutes {
+        minutes if minutes > 0 && minutes.is_multiple_of(24 * 60) => several(minutes / (24 * 60), "day"),
+        minutes if minutes > 0 && minutes.is_multiple_of(60) => several(minutes / 60, "hour"),
+        minutes => several(minutes, "minute"),
+    }
+}
+
 /// Bytes for people.
 pub(super) fn bytes(count: u64) -> String {
     indicatif::HumanBytes(count).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dry_run_tells_how_much_travels_and_where_a_file_is_removed() {
+        let step = |action: &str, bytes: u64| crate::sync::PlannedStep {
+            action: action.into(),
+            path: format!("{action}.jpg"),
+            remote_path: None,
+            bytes,
+            reason: "why".into(),
+        };
+        let plan =
+            vec![step("upload", 2000), step("upload", 48), step("download", 3), step("conflict", 9), step("delete", 0), step("trash", 0)];
+        let text = report(&Report { name: "svc".into(), dry_run: true, plan, ..Report::default() });
+        let first = "svc: 6 steps planned (2.00 KiB to upload, 3 B to download, 9 B of both versions in conflicts), nothing was changed";
+        assert!(text.starts_with(first), "{text}");
+        assert!(text.contains("delete there      delete.jpg: why\n") && text.contains("trash here        trash.jpg: why\n"), "{text}");
+    }
+
+    #[test]
+    fn times_and_counts_are_as_people_say_them() {
+        assert_eq!([several(0, "file"), several(1, "file"), several(2, "file")], ["0 files", "1 file", "2 files"]);
+        assert_eq!([interval(1440), interval(120), interval(90), interval(1)], ["1 day", "2 hours", "90 minutes", "1 minute"]);
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::node::Command;
 
-use super::output::bytes;
+use super::output::{bytes, several};
 
 /// The text for an answer about runs.
 pub(super) fn text(command: &Command, answer: &Value) -> String {
@@ -66,10 +66,15 @@ fn line(run: &Value) -> String {
         .iter()
         .filter_map(|(key, word)| counts[*key].as_u64().filter(|count| *count > 0).map(|count| format!("{count} {word}")))
         .collect();
-    let told = if told.is_empty() { "nothing to do".to_owned() } else { told.join(", ") };
-    let error = run["error"].as_str().map(|error| format!("; stopped: {error}")).unwrap_or_default();
+    let stopped = run["error"].as_str().map(|error| format!("stopped: {error}"));
+    let told = match (told.is_empty(), stopped) {
+        (true, None) => "nothing to do".to_owned(),
+        (true, Some(stopped)) => stopped,
+        (false, None) => told.join(", "),
+        (false, Some(stopped)) => format!("{}; {stopped}", told.join(", ")),
+    };
     format!(
-        "{:>5}  {}  {}  {} ({:.1} s): {told}{error}\n",
+        "{:>5}  {}  {}  {} ({:.1} s): {told}\n",
         run["id"].as_u64().unwrap_or(0),
         time(&run["started"]),
         word(run, "service"),
@@ -99,13 +104,14 @@ pub(super) fn now_and_next(service: &Value) -> String {
         let _ = writeln!(text, "    stopped: {reason}. To try it again: twinlens sync {name}");
     }
     if let Some(failures) = service["failed_runs"].as_u64().filter(|failures| *failures > 0) {
-        let _ = writeln!(text, "    the last {failures} runs failed");
+        let runs = if failures == 1 { "run".to_owned() } else { format!("{failures} runs") };
+        let _ = writeln!(text, "    the last {runs} failed");
     }
     if service["next_run"].is_string() {
         let _ = writeln!(text, "    next run {}", time(&service["next_run"]));
     }
     if let Some(count) = service["waiting"]["count"].as_u64().filter(|count| *count > 0) {
-        let _ = writeln!(text, "    {count} files failed and are tried again (now: twinlens sync):");
+        let _ = writeln!(text, "    {} failed, to be tried again (now: twinlens sync):", several(count, "file"));
         let first = service["waiting"]["first"].as_array().into_iter().flatten();
         let mut named = 0;
         for file in first {
@@ -128,4 +134,21 @@ fn word<'a>(value: &'a Value, key: &str) -> &'a str {
 fn time(value: &Value) -> String {
     let time = value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
     time.map(|time| time.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_stopped_had_something_to_do() {
+        let run = |uploaded: u64, error: Option<&str>| {
+            line(
+                &serde_json::json!({ "id": 1, "service": "svc", "trigger": "by hand", "counts": { "uploaded": uploaded }, "error": error }),
+            )
+        };
+        assert!(run(0, None).ends_with(": nothing to do\n"));
+        assert!(run(0, Some("no answer")).ends_with("s): stopped: no answer\n"), "{}", run(0, Some("no answer")));
+        assert!(run(2, Some("no answer")).ends_with(": 2 uploaded; stopped: no answer\n"));
+    }
 }

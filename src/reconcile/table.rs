@@ -118,9 +118,14 @@ fn two_way(row: &Row, deletes: Deletes) -> Decision {
         (Change::Changed, Change::Same) => one_sided(local, remote, Decision::Upload(Why::Changed)),
         (Change::Same, Change::Changed) => one_sided(local, remote, Decision::Download(Why::Changed)),
         (Change::Changed, Change::Changed) => match (local, remote) {
-            (Some(local), Some(remote)) => compare(local, remote),
+            (Some(local), Some(remote)) => match compare(local, remote) {
+                // Perhaps the service only tells another entity tag for what it had.
+                Decision::Conflict if perhaps_the_same(Some(remote), base.remote.as_ref()) => Decision::NeedDigest(Side::Remote),
+                decision => decision,
+            },
             _ => Decision::Nothing,
         },
+        (Change::Gone, Change::Changed) if perhaps_the_same(remote, base.remote.as_ref()) => Decision::NeedDigest(Side::Remote),
         (Change::Gone, Change::Changed) => Decision::Download(Why::EditBeatsDeletion),
         (Change::Changed, Change::Gone) => Decision::Upload(Why::EditBeatsDeletion),
         (Change::Gone, _) => deleted(Side::Local, deletes),
@@ -143,6 +148,12 @@ fn one_sided(local: Option<&LocalVersion>, remote: Option<&RemoteVersion>, trave
         (Some(local), Some(remote)) if local.is(remote) == Some(true) => Decision::Adopt,
         _ => travel,
     }
+}
+
+/// Whether only the digest, which is not known, can tell that a file of the service is still the one that it was: a server that was moved or
+/// upgraded tells other entity tags for the same bytes.
+fn perhaps_the_same(now: Option<&RemoteVersion>, then: Option<&RemoteVersion>) -> bool {
+    now.zip(then).is_some_and(|(now, then)| now.size == then.size && now.digests.is_empty() && !then.digests.is_empty())
 }
 
 /// An empty file never replaces one that had content: it is what a broken transfer leaves, not an edit.

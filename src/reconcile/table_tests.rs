@@ -135,3 +135,23 @@ fn one_way_never_writes_the_other_side() {
         }
     }
 }
+
+#[test]
+fn another_entity_tag_alone_is_neither_an_edit_nor_a_reason_to_bring_back() {
+    let row = |here: Seen<LocalVersion>, there: RemoteVersion| Row {
+        base: Some(Base { local: Some(local("a")), remote: Some(remote("a", true)) }),
+        local: here,
+        remote: Seen::File(there),
+    };
+    let retagged = |content| RemoteVersion { etag: Some("another".into()), ..remote(content, false) };
+    let found = |content| RemoteVersion { etag: Some("another".into()), ..remote(content, true) };
+    let policy = Policy { download: true, upload: true, deletes: Deletes::Trash, keep_names: true };
+    for (here, same, other) in [
+        (Seen::File(local("longer")), Decision::Upload(Why::Changed), Decision::Conflict),
+        (absent(), Decision::Delete(Side::Remote), Decision::Download(Why::EditBeatsDeletion)),
+    ] {
+        assert_eq!(decide(&row(here.clone(), retagged("a")), &policy), Decision::NeedDigest(Side::Remote));
+        assert_eq!(decide(&row(here.clone(), found("a")), &policy), same);
+        assert_eq!(decide(&row(here, found("b")), &policy), other);
+    }
+}

@@ -1,6 +1,6 @@
 //! The last look at each service: what it listed, in order. Kept on disk so that a large listing needs no memory.
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata as _, TableDefinition, WriteTransaction};
 
 use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId};
 
@@ -63,12 +63,18 @@ pub fn set_folder(
     Ok(different)
 }
 
+/// Whether just this is known of a file.
+pub fn is_known(tx: &WriteTransaction, service: ServiceId, path: &RelPath, version: &RemoteVersion) -> Result<bool, StoreError> {
+    let row = encode(version)?;
+    Ok(tx.open_table(ROWS)?.get(service_key(service, &path_key(path)).as_slice())?.is_some_and(|then| then.value() == row.as_slice()))
+}
+
 /// Sets what is known of one file. Only a difference is written.
 pub fn put(tx: &WriteTransaction, service: ServiceId, path: &RelPath, version: &RemoteVersion) -> Result<(), StoreError> {
-    let (key, row) = (path_key(path), encode(version)?);
-    if tx.open_table(ROWS)?.get(service_key(service, &key).as_slice())?.is_some_and(|then| then.value() == row.as_slice()) {
+    if is_known(tx, service, path, version)? {
         return Ok(());
     }
+    let (key, row) = (path_key(path), encode(version)?);
     remove(tx, service, path)?;
     tx.open_table(ROWS)?.insert(service_key(service, &key).as_slice(), row.as_slice())?;
     let mut by_digest = tx.open_table(BY_DIGEST)?;
@@ -164,6 +170,11 @@ impl RemoteView {
     pub fn get(&self, path: &RelPath) -> Result<Option<RemoteVersion>, StoreError> {
         let key = service_key(self.service, &path_key(path));
         self.rows.get(key.as_slice())?.map(|row| decode(row.value())).transpose()
+    }
+
+    /// How many files there are at the most: those of all services.
+    pub fn len(&self) -> Result<u64, StoreError> {
+        Ok(self.rows.len()?)
     }
 
     /// All files, in order.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::client::{ClientError, Download, Patience};
 use crate::library::{Committed, LibraryError, Ready, Staged, Tree, commit_all};
@@ -26,9 +27,9 @@ use super::run::{SyncError, blocking};
 /// Bytes that are gathered before they are written and hashed on a blocking thread.
 pub(super) const GATHER: usize = 1 << 20;
 /// So many files are published together. Each is an open file until then.
-const BATCH: usize = 200;
+const BATCH: usize = 300;
 /// So many wait for that.
-const WAITING: usize = 64;
+const WAITING: usize = 200;
 
 /// A download that is complete and checked, but not yet published.
 pub(super) struct Fetched {
@@ -44,6 +45,22 @@ enum Fate {
     Record(Record),
     /// It depends on a file of the same batch; the next batch takes it.
     Later,
+}
+
+/// A batch that is on the disk and is being written down.
+#[derive(Default)]
+struct Recording {
+    contents: HashSet<ContentHash>,
+    writing: Option<JoinHandle<Result<(), SyncError>>>,
+}
+
+impl Recording {
+    async fn end(&mut self) -> Result<(), SyncError> {
+        match self.writing.take() {
+            Some(writing) => writing.await.map_err(SyncError::crashed)?,
+            None => Ok(()),
+        }
+    }
 }
 
 impl Execution {
@@ -82,25 +99,34 @@ impl Execution {
         // The channel ends with it.
         let publish = async move {
             let mut batch = Vec::new();
+            // One batch is written down while the next one is published.
+            let mut recording = Recording::default();
             loop {
                 let room = BATCH.saturating_sub(batch.len()).max(1);
                 if fetched.recv_many(&mut batch, room).await == 0 && batch.is_empty() {
-                    return Ok::<(), SyncError>(());
+                    return recording.end().await;
                 }
-                batch = this.publish_all(batch).await?;
+                let (later, next) = this.publish_all(batch, &recording.contents).await?;
+                recording.end().await?;
+                (recording, batch) = (next, later);
             }
         };
         let ((), published) = tokio::join!(fetch, publish);
         published
     }
 
-    /// Publishes and records fetched files. Comes back with those that have to wait for others of them.
-    async fn publish_all(self: &Arc<Self>, batch: Vec<(Step, Fetched)>) -> Result<Vec<(Step, Fetched)>, SyncError> {
-        let mut contents = HashSet::new();
+    /// Publishes fetched files and begins to record that. Comes back with those that have to wait for others: of them, or of those with
+    /// `contents` that are still being recorded.
+    async fn publish_all(
+        self: &Arc<Self>,
+        batch: Vec<(Step, Fetched)>,
+        contents: &HashSet<ContentHash>,
+    ) -> Result<(Vec<(Step, Fetched)>, Recording), SyncError> {
+        let mut claimed = contents.clone();
         let (mut later, mut records, mut done) = (Vec::new(), Vec::new(), Vec::new());
         let mut ready = Vec::new();
         for (step, file) in batch {
-            match self.fate(&step, &file, &mut contents) {
+            match self.fate(&step, &file, &mut claimed) {
                 Ok(Fate::Publish(expect)) => ready.push((step, file, expect)),
                 Ok(Fate::Record(record)) => {
                     records.push(record);
@@ -110,8 +136,18 @@ impl Execution {
                 Err(error) => self.failed(&step, &error),
             }
         }
-        self.publish_group(ready, records, done).await?;
-        Ok(later)
+        claimed.retain(|content| !contents.contains(content));
+        self.commit_group(ready, &mut records, &mut done).await?;
+        let execution = Arc::clone(self);
+        let writing = tokio::spawn(async move { execution.write_down(records, done).await });
+        Ok((later, Recording { contents: claimed, writing: Some(writing) }))
+    }
+
+    /// Records what was done, and tells of it.
+    async fn write_down(&self, records: Vec<Record>, done: Vec<Step>) -> Result<(), SyncError> {
+        self.sync.record(records).await?;
+        done.iter().for_each(|step| self.finished(step, None));
+        Ok(())
     }
 
     /// Publishes fetched files together, each at its local path, where this must be now; records that and what else was done.
@@ -120,6 +156,16 @@ impl Execution {
         ready: Vec<(Step, Fetched, Expect<LocalVersion>)>,
         mut records: Vec<Record>,
         mut done: Vec<Step>,
+    ) -> Result<(), SyncError> {
+        self.commit_group(ready, &mut records, &mut done).await?;
+        self.write_down(records, done).await
+    }
+
+    async fn commit_group(
+        &self,
+        ready: Vec<(Step, Fetched, Expect<LocalVersion>)>,
+        records: &mut Vec<Record>,
+        done: &mut Vec<Step>,
     ) -> Result<(), SyncError> {
         let mut versions = Vec::new();
         let mut group = Vec::new();
@@ -157,8 +203,6 @@ impl Execution {
                 },
             }
         }
-        self.sync.record(records).await?;
-        done.iter().for_each(|step| self.finished(step, None));
         Ok(())
     }
 

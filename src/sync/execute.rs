@@ -17,7 +17,6 @@ use crate::types::{ContentHash, RelPath};
 
 use super::leftovers::Leftovers;
 use super::names::explained;
-use super::observe::Observed;
 use super::record::Record;
 use super::room::Room;
 use super::run::{Sync, SyncError};
@@ -70,13 +69,13 @@ pub(super) struct Execution {
 }
 
 impl Execution {
-    pub(super) fn new(sync: Arc<Sync>, observed: Observed, report: Report, plan: &Plan) -> Arc<Self> {
+    pub(super) fn new(sync: Arc<Sync>, is_node: bool, report: Report, plan: &Plan) -> Arc<Self> {
         let bytes_total = plan.steps.iter().map(Step::bytes).sum();
         sync.monitor.advance(Progress { files_total: plan.steps.len() as u64, bytes_total, ..Progress::default() });
         let permits = Semaphore::new(sync.options.parallel.max(1));
         Arc::new(Self {
             sync,
-            is_node: observed.is_node,
+            is_node,
             permits,
             creating: tokio::sync::Mutex::default(),
             report: Mutex::new(report),

@@ -212,12 +212,16 @@ impl Filter {
         std::mem::take(&mut self.lock().wanted).into_iter().collect()
     }
 
+    /// Everything is going to be judged, perhaps not for the first time.
+    pub(super) fn begin(&self) {
+        self.lock().held.clear();
+    }
+
     /// What those looks told. Everything is to be judged anew.
     pub(super) fn tell(&self, looked: impl IntoIterator<Item = (RelPath, Result<MediaKind, String>)>) {
         let mut state = self.lock();
         state.looked.extend(looked);
         state.folders.clear();
-        state.held.clear();
     }
 
     /// Whether everything that the filter needs could be read.

@@ -8,24 +8,24 @@ use crate::reconcile::outcome::Collector;
 use crate::store::kinds;
 use crate::types::{MediaKind, RelPath, RemoteVersion, magic};
 
-use super::merge::{Merge, Open};
+use super::merge::{Collected, Merge};
 use super::run::{Sync, SyncError, blocking};
 
 impl Sync {
     /// Decides every path; what needs a digest first comes back too. The first look may show files of the service that the filter can only
     /// judge by their first bytes: these are fetched, and everything is decided again.
-    pub(super) async fn collect(self: &Arc<Self>, merge: &Arc<Merge>, note: &str) -> Result<(Collector, Vec<Open>), SyncError> {
+    pub(super) async fn collect(self: &Arc<Self>, merge: &Arc<Merge>, note: &str) -> Result<(Collector, Collected), SyncError> {
         loop {
             let mut collector = Collector::new(self.policy, note.to_owned());
             let joined = Arc::clone(merge);
-            let (collector, open) = blocking(move || {
-                let open = joined.collect(&mut collector)?;
-                Ok((collector, open))
+            let (collector, collected) = blocking(move || {
+                let collected = joined.collect(&mut collector)?;
+                Ok((collector, collected))
             })
             .await?;
             let wanted = self.filter.wanted();
             if wanted.is_empty() {
-                return Ok((collector, open));
+                return Ok((collector, collected));
             }
             let looked = self.look_at_kinds(wanted).await?;
             self.filter.tell(looked);

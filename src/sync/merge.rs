@@ -1,6 +1,6 @@
 //! The merge-join of library, service and baseline: one pass over three sorted streams, nothing held but what changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::iter::Peekable;
 use std::sync::Arc;
 
@@ -19,6 +19,7 @@ use crate::reconcile::Policy;
 
 use super::filter::{Filter, Sides, is_litter};
 use super::names::Spelled;
+use super::rounds::{self, Place, Round, Survey, Window};
 
 /// A row whose file on the service is not known by its content.
 #[derive(Debug)]
@@ -42,8 +43,29 @@ struct Strangers {
 /// So many files of one size are compared with one of the service.
 const CANDIDATES: usize = 4;
 
+/// Where rows go.
+struct Sink<'a> {
+    collector: &'a mut Collector,
+    open: Vec<Open>,
+    strangers: Strangers,
+    /// Only look which files are new.
+    survey: Option<Survey>,
+    /// Files of either side that another round would take, and that a new file of this one is the same as.
+    pulled: HashSet<(Side, RelPath)>,
+    kept_back: u64,
+}
+
+/// What came of a look at all rows.
+pub(super) struct Collected {
+    /// What needs a digest first.
+    pub open: Vec<Open>,
+    /// Files that a direction which is off keeps back, and that are not named.
+    pub unnamed: u64,
+}
+
 /// Where decisions are looked up.
 pub(super) struct Merge {
+    window: Option<Window>,
     index: Index,
     folders: Folders,
     view: RemoteView,
@@ -71,10 +93,12 @@ impl Merge {
         (policy, trust): (Policy, Trust),
         filter: Arc<Filter>,
         coverage: (Coverage, Coverage),
+        round: Round,
     ) -> Result<Self, StoreError> {
         let tx = store.read()?;
         let (local_coverage, remote_coverage) = coverage;
-        Ok(Self {
+        let mut merge = Self {
+            window: None,
             index: Index::open(&tx)?,
             folders: Folders::open(&tx)?,
             view: RemoteView::open(&tx, service)?,
@@ -85,36 +109,62 @@ impl Merge {
             kinds: Kinds::open(&tx, service)?,
             local_coverage,
             remote_coverage,
-        })
+        };
+        // With fewer files than that in all one round is enough.
+        if merge.index.len()? + merge.view.len()? > round.limit as u64 {
+            merge.window = Some(merge.survey(round)?);
+        }
+        Ok(merge)
+    }
+
+    /// The round after this one, if one is needed.
+    pub(super) fn next_round(&self) -> Option<Round> {
+        self.window.as_ref().and_then(Window::next)
+    }
+
+    fn survey(&self, round: Round) -> Result<Window, StoreError> {
+        let mut nothing = Collector::new(self.policy, String::new());
+        let mut sink = Sink::new(&mut nothing, Some(Survey::new(round)));
+        self.stream(&mut sink)?;
+        Ok(sink.survey.take().unwrap_or_else(|| Survey::new(round)).window())
     }
 
     /// Decides every path; what needs a digest first comes back.
-    pub(super) fn collect(&self, collector: &mut Collector) -> Result<Vec<Open>, StoreError> {
-        let mut open = Vec::new();
-        let mut strangers = Strangers::default();
+    pub(super) fn collect(&self, collector: &mut Collector) -> Result<Collected, StoreError> {
+        let mut sink = Sink::new(collector, None);
+        self.stream(&mut sink)?;
+        if self.window.as_ref().is_none_or(Window::is_first) {
+            for (side, coverage) in [(Side::Local, &self.local_coverage), (Side::Remote, &self.remote_coverage)] {
+                for (path, reason) in coverage.gaps() {
+                    sink.collector.skip(path.clone(), Why::Unreadable { side, reason: reason.to_owned() });
+                }
+            }
+        }
+        let Sink { mut open, strangers, kept_back, .. } = sink;
+        open.extend(strangers.introduced());
+        Ok(Collected { open, unnamed: kept_back.saturating_sub(rounds::NAMED) })
+    }
+
+    fn stream(&self, sink: &mut Sink<'_>) -> Result<(), StoreError> {
+        self.filter.begin();
         let mut local = self.index.all()?.peekable();
         let mut base = self.baseline.all()?.peekable();
         let mut remote = self.view.all()?.peekable();
         while let Some(heads) = next_heads(&mut local, &mut base, &mut remote)? {
-            self.take(heads, collector, &mut open, &mut strangers)?;
+            self.take(heads, sink)?;
         }
-        for (side, coverage) in [(Side::Local, &self.local_coverage), (Side::Remote, &self.remote_coverage)] {
-            for (path, reason) in coverage.gaps() {
-                collector.skip(path.clone(), Why::Unreadable { side, reason: reason.to_owned() });
-            }
-        }
-        open.extend(strangers.introduced());
-        Ok(open)
+        Ok(())
     }
 
-    fn take(&self, heads: Heads, collector: &mut Collector, open: &mut Vec<Open>, strangers: &mut Strangers) -> Result<(), StoreError> {
+    fn take(&self, heads: Heads, sink: &mut Sink<'_>) -> Result<(), StoreError> {
         let Heads { path, local, base, remote: mut here } = heads;
         if parking::content_of(&path).is_some() {
-            local
-                .map(|row| Held::Local(row.version()))
-                .into_iter()
-                .chain(here.map(Held::Remote))
-                .for_each(|held| collector.park(path.clone(), held));
+            if let Some(survey) = &mut sink.survey {
+                survey.parked(&parking::content_of(&path).unwrap_or_default());
+            } else if self.window.as_ref().is_none_or(Window::is_first) {
+                let held = local.map(|row| Held::Local(row.version())).into_iter().chain(here.map(Held::Remote));
+                held.for_each(|held| sink.collector.park(path.clone(), held));
+            }
             return Ok(());
         }
         if is_litter(&path) {
@@ -149,12 +199,12 @@ impl Merge {
             && base.is_none()
         {
             // Uploading would need a name that another file has there.
-            collector.skip(path, Why::NameTaken { path: owner.clone() });
+            sink.skip(self, path, Why::NameTaken { path: owner.clone() });
             return Ok(());
         }
         if here.is_some() && joined.is_none() && remote_path != path {
             // The row at this path is joined to another remote path, and yet the service has a file here.
-            collector.skip(path.clone(), Why::NameTaken { path: remote_path.clone() });
+            sink.skip(self, path.clone(), Why::NameTaken { path: remote_path.clone() });
         }
 
         let sides = Sides { index: &self.index, view: &self.view, kinds: &self.kinds };
@@ -173,34 +223,97 @@ impl Merge {
         };
         let row = Row { base: base.as_ref().map(BaseRow::base), local, remote };
         let decision = decide(&row, &self.policy);
-        let first_seen = row.base.is_none();
-        match (&row.local, &row.remote) {
-            (Seen::File(here), Seen::File(there))
-                if matches!(decision, Decision::NeedDigest(_))
-                    || (first_seen
-                        && self.trust == Trust::Full
-                        && there.size == Some(here.size)
-                        && !matches!(decision, Decision::Skip(_))) =>
-            {
-                let candidates = vec![(path.clone(), *here)];
-                open.push(Open { local: path, remote: remote_path, row, candidates, must_be_known: true });
+        if let Some(survey) = &mut sink.survey {
+            survey.see(&path, &remote_path, &row, &decision);
+            return Ok(());
+        }
+        if let Some(window) = &self.window {
+            match window.place(&path, &remote_path, &row, &decision, &mut sink.kept_back) {
+                Place::New => self.pull_partner(&row, window, sink)?,
+                Place::Here => {}
+                Place::Elsewhere | Place::Counted => return Ok(()),
+            }
+            if sink.pulled.contains(&(Side::Local, path.clone())) || sink.pulled.contains(&(Side::Remote, remote_path.clone())) {
                 return Ok(());
             }
-            (Seen::File(here), Seen::Absent(_)) if first_seen && self.trust == Trust::Samples => strangers.here(&path, here),
+        }
+        let first_seen = row.base.is_none();
+        if matches!(decision, Decision::NeedDigest(_)) {
+            let candidates = if let Seen::File(here) = row.local { vec![(path.clone(), here)] } else { Vec::new() };
+            open.push(Open { local: path, remote: remote_path, row, candidates, must_be_known: true });
+            return Ok(());
+        }
+        match (&row.local, &row.remote) {
+            (Seen::File(here), Seen::File(there))
+                if first_seen && self.trust == Trust::Full && there.size == Some(here.size) && !matches!(decision, Decision::Skip(_)) =>
+            {
+                let candidates = vec![(path.clone(), *here)];
+                sink.open.push(Open { local: path, remote: remote_path, row, candidates, must_be_known: true });
+                return Ok(());
+            }
+            (Seen::File(here), Seen::Absent(_)) if first_seen && self.trust == Trust::Samples => sink.strangers.here(&path, here),
             (Seen::Absent(_), Seen::File(there))
                 if self.trust == Trust::Samples && there.digests.is_empty() && decision == Decision::Download(Why::New) =>
             {
-                strangers.there.push(Open { local: path, remote: remote_path, row, candidates: Vec::new(), must_be_known: false });
+                sink.strangers.there.push(Open { local: path, remote: remote_path, row, candidates: Vec::new(), must_be_known: false });
                 return Ok(());
             }
             _ => {}
         }
         match decision {
             // The gap itself is reported once, not each file in it.
-            Decision::Skip(Why::Unreadable { .. }) => collector.push(path, remote_path, row, Decision::Nothing),
-            decision => collector.push(path, remote_path, row, decision),
+            Decision::Skip(Why::Unreadable { .. }) => sink.collector.push(path, remote_path, row, Decision::Nothing),
+            decision => sink.collector.push(path, remote_path, row, decision),
         }
         Ok(())
+    }
+
+    /// The same content new on the other side under another name: both are looked at in one round.
+    fn pull_partner(&self, row: &Row, window: &Window, sink: &mut Sink<'_>) -> Result<(), StoreError> {
+        let (side, digests) = match (&row.local, &row.remote) {
+            (Seen::File(here), _) => (Side::Remote, KnownDigests::from(here.digests)),
+            (_, Seen::File(there)) => (Side::Local, there.digests),
+            _ => return Ok(()),
+        };
+        let Some(path) = self.new_holder(side, &digests)? else { return Ok(()) };
+        let (here, there) = match side {
+            Side::Local => (self.index.get(&path)?.map(|row| row.version()), None),
+            Side::Remote => (None, self.view.get(&path)?),
+        };
+        let (Ok(local), Ok(remote)) = (self.local_coverage.of(&path), self.remote_coverage.of(&path)) else { return Ok(()) };
+        let row =
+            Row { base: None, local: here.map_or(Seen::Absent(local), Seen::File), remote: there.map_or(Seen::Absent(remote), Seen::File) };
+        let decision = decide(&row, &self.policy);
+        // One of this round comes by itself.
+        if window.place(&path, &path, &row, &decision, &mut 0) == Place::Elsewhere && sink.pulled.insert((side, path.clone())) {
+            sink.collector.push(path.clone(), path, row, decision);
+        }
+        Ok(())
+    }
+
+    /// A file with this content that only `side` has ever seen.
+    fn new_holder(&self, side: Side, digests: &KnownDigests) -> Result<Option<RelPath>, StoreError> {
+        let failed = std::cell::Cell::new(None);
+        let is_new = |path: &RelPath| {
+            let other = match side {
+                Side::Local => self.view.get(path).map(|found| found.is_some()),
+                Side::Remote => self.index.get(path).map(|found| found.is_some()),
+            };
+            let known = self.baseline.get(path).map(|row| row.is_some());
+            let joined = self.baseline.elsewhere(path).map(|row| row.is_some());
+            match other.and_then(|other| Ok(!(other || known? || joined?))) {
+                Ok(new) => new && !self.filter.hides(path),
+                Err(error) => {
+                    failed.set(Some(error));
+                    false
+                }
+            }
+        };
+        let found = match side {
+            Side::Local => self.index.holding_where(digests, &is_new)?,
+            Side::Remote => self.view.holding_where(digests, &is_new)?,
+        };
+        failed.into_inner().map_or(Ok(found), Err)
     }
 
     /// Decides what was open, now that digests are known, and looks at everything together.
@@ -210,6 +323,19 @@ impl Merge {
             collector.push(local, remote, row, decision);
         }
         collector.finish(self)
+    }
+}
+
+impl<'a> Sink<'a> {
+    fn new(collector: &'a mut Collector, survey: Option<Survey>) -> Self {
+        Self { collector, open: Vec::new(), strangers: Strangers::default(), survey, pulled: HashSet::new(), kept_back: 0 }
+    }
+
+    /// Leaves a path out, in the first round.
+    fn skip(&mut self, merge: &Merge, path: RelPath, why: Why) {
+        if self.survey.is_none() && merge.window.as_ref().is_none_or(Window::is_first) {
+            self.collector.skip(path, why);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::ZonedDateTime;
 use crate::client::{Client, ClientError, Flow};
 use crate::events::Events;
 use crate::library::{self, LibraryError, Tree};
-use crate::reconcile::{Halt, Plan, Policy, Skipped, Why, guard};
+use crate::reconcile::{Coverage, Halt, Plan, Policy, Skipped, Step, Why, guard};
 use crate::services::{Service, Trust};
 use crate::store::{Store, StoreError};
 use crate::types::{LibraryId, RelPath};
@@ -19,7 +19,12 @@ use super::marker::Overlap;
 use super::merge::Merge;
 use super::names::Fitted;
 use super::naming;
+use super::observe::Observed;
+use super::rounds::Round;
 use super::{Monitor, Report, Stop};
+
+/// See [`Options::round`].
+const ROUND: usize = 25_000;
 
 /// How a run is to be done.
 #[derive(Debug, Clone, Copy)]
@@ -30,13 +35,15 @@ pub struct Options {
     pub force: bool,
     /// Transfers at the same time.
     pub parallel: usize,
+    /// New files on either side that are planned at once; it bounds the memory that a run needs.
+    pub round: usize,
     /// Leave out what failed before and whose time has not come yet.
     pub patient: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dry_run: false, force: false, parallel: 8, patient: false }
+        Self { dry_run: false, force: false, parallel: 8, round: ROUND, patient: false }
     }
 }
 
@@ -170,20 +177,57 @@ impl Sync {
             return self.nothing_to_do(&observed).await;
         }
         let coverage = (scanned.coverage, observed.coverage.clone());
+        let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
+        observed.unnamable.iter().cloned().for_each(|noted| report.skip(noted));
+        let mut all_seen = whole;
+        let mut round = Some(Round::first(self.options.round));
+        while let Some(now) = round.take().filter(|_| report.error.is_none()) {
+            let (merge, late, plan, sure) = self.plan(&observed, &coverage, now, &mut report).await?;
+            all_seen &= sure;
+            round = merge.next_round();
+            // What was read for it is given back before anything is written.
+            drop(merge);
+            if self.options.dry_run {
+                let first = report.plan.len();
+                report.plan.extend(plan.steps.iter().chain(&late).map(Into::into));
+                naming::foretell(&mut report.plan[first..], &self.policy);
+                continue;
+            }
+            if !plan.steps.is_empty() || !late.is_empty() {
+                self.rule_out_itself(&observed).await?;
+            }
+            self.monitor.acts().map_err(SyncError::Stopped)?;
+            report = Execution::new(Arc::clone(self), observed.is_node, report, &plan).run(plan, late).await?;
+        }
+        if all_seen && report.is_clean() && !self.options.dry_run {
+            self.settle(state).await?;
+        }
+        Ok(report)
+    }
+
+    /// Decides what a round does, and notes in the report what is left as it is. True when nothing was left undecided.
+    async fn plan(
+        self: &Arc<Self>,
+        observed: &Observed,
+        coverage: &(Coverage, Coverage),
+        round: Round,
+        report: &mut Report,
+    ) -> Result<(Arc<Merge>, Vec<Step>, Plan, bool), SyncError> {
         let merge = {
-            let (store, service) = (self.store.clone(), self.service.clone());
+            let (store, service, coverage) = (self.store.clone(), self.service.clone(), coverage.clone());
             // A node tells what everything is.
             let trust = match service.sync.trust {
                 Trust::Samples if observed.is_node => Trust::Checksum,
                 trust => trust,
             };
             let (policy, filter) = ((self.policy, trust), Arc::clone(&self.filter));
-            blocking(move || Ok(Arc::new(Merge::open(&store, service.id, policy, filter, coverage)?))).await?
+            blocking(move || Ok(Arc::new(Merge::open(&store, service.id, policy, filter, coverage, round)?))).await?
         };
         let now = ZonedDateTime::now().strftime("%Y-%m-%d %H%M%S").to_string();
-        let (collector, open) = self.collect(&merge, &format!("conflict {} {now}", self.service.name)).await?;
-        let closed = self.find_digests(open).await?;
-        let outcome = blocking(move || Ok(merge.finish(collector, closed)?)).await?;
+        let (collector, collected) = self.collect(&merge, &format!("conflict {} {now}", self.service.name)).await?;
+        let closed = self.find_digests(collected.open).await?;
+        let deciding = Arc::clone(&merge);
+        let outcome = blocking(move || Ok(deciding.finish(collector, closed)?)).await?;
         let approved = guard::guard(outcome, self.options.force).map_err(SyncError::Halted)?;
         let mut plan = {
             let (sync, mut plan) = (Arc::clone(self), Plan::from(approved));
@@ -191,27 +235,15 @@ impl Sync {
         };
         let left = self.leave_for_later(&mut plan).await?;
         let Fitted { plan, late, refused } = self.fit_names(plan).await?;
-
-        let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
         report.skip_all(&plan);
-        left.iter().chain(&observed.unnamable).cloned().chain(refused).for_each(|noted| report.skip(noted));
-        report.hold_back(self.filter.held_back());
-        if self.options.dry_run {
-            report.plan = plan.steps.iter().chain(&late).map(Into::into).collect();
-            naming::foretell(&mut report.plan, &self.policy);
-            return Ok(report);
-        }
-        if !plan.steps.is_empty() || !late.is_empty() {
-            self.rule_out_itself(&observed).await?;
-        }
-        self.monitor.acts().map_err(SyncError::Stopped)?;
+        report.skipped_total += collected.unnamed;
         let unread = |skipped: &Skipped| matches!(skipped.why, Why::Unreadable { .. });
-        let all_seen = whole && self.filter.is_sure() && left.is_empty() && !plan.skipped.iter().any(unread);
-        let report = Execution::new(Arc::clone(self), observed, report, &plan).run(plan, late).await?;
-        if all_seen && report.is_clean() {
-            self.settle(state).await?;
+        let sure = self.filter.is_sure() && left.is_empty() && !plan.skipped.iter().any(unread);
+        left.into_iter().chain(refused).for_each(|noted| report.skip(noted));
+        if round.is_first() {
+            report.hold_back(self.filter.held_back());
         }
-        Ok(report)
+        Ok((merge, late, plan, sure))
     }
 
     /// Looks again whether the library's disk is still there: one that went away meanwhile looks like many deletions.

@@ -54,6 +54,8 @@ impl Sync {
                 for one in &told {
                     match one {
                         Told::File(path, _) | Told::Folder(path, _) if is_litter(path) => {}
+                        // We may have written it ourselves.
+                        Told::File(path, version) if remote::is_known(tx, service, path, version)? => {}
                         Told::File(path, version) => {
                             remote::remove_all(tx, service, path)?;
                             remote::put(tx, service, path, version)?;

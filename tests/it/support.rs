@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -314,7 +314,7 @@ pub fn send_head(user: &str, password: &str, method: &str, url: &str, headers: &
     stream
 }
 
-pub fn read_answer(stream: &mut TcpStream) -> Answer {
+pub fn read_answer(stream: &mut impl std::io::Read) -> Answer {
     let mut bytes = Vec::new();
     // A reset after the answer has come is no matter.
     let _ = stream.read_to_end(&mut bytes);
