@@ -240,7 +240,7 @@ impl Merge {
         let first_seen = row.base.is_none();
         if matches!(decision, Decision::NeedDigest(_)) {
             let candidates = if let Seen::File(here) = row.local { vec![(path.clone(), here)] } else { Vec::new() };
-            open.push(Open { local: path, remote: remote_path, row, candidates, must_be_known: true });
+            sink.open.push(Open { local: path, remote: remote_path, row, candidates, must_be_known: true });
             return Ok(());
         }
         match (&row.local, &row.remote) {
