@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
 use crate::client::{ClientError, NotProven};
@@ -113,7 +113,7 @@ impl Execution {
         }
         self.sync.record(records).await?;
         for step in moves {
-            self.one(step).await?;
+            self.one(step, None).await?;
         }
         self.all(copies, Vec::new()).await?;
         self.download_all(blind).await?;
@@ -125,7 +125,7 @@ impl Execution {
             self.sync.check_marker().await?;
         }
         for step in deletes {
-            self.one(step).await?;
+            self.one(step, None).await?;
         }
         self.tell_room();
         self.remove_leftovers(leftovers).await;
@@ -154,8 +154,8 @@ impl Execution {
                     running.spawn(async move { execution.upload_batch(batch).await });
                 } else if let Some(step) = steps.next() {
                     running.spawn(async move {
-                        let _permit = execution.permits.acquire().await;
-                        execution.one(step).await
+                        let permit = execution.permits.acquire().await.ok();
+                        execution.one(step, permit).await
                     });
                 } else {
                     break;
@@ -169,14 +169,18 @@ impl Execution {
     }
 
     /// Carries out one step other than a transfer, and records it.
-    pub(super) async fn one(self: &Arc<Self>, step: Step) -> Result<(), SyncError> {
+    async fn one(self: &Arc<Self>, step: Step, permit: Option<SemaphorePermit<'_>>) -> Result<(), SyncError> {
         if self.fatal().is_some() {
             return Ok(());
         }
         let done = match &step.action {
             Action::Conflict { local, remote, copy } => self.keep_both(&step, local, remote, copy).await,
             Action::Move { .. } | Action::MoveFolder { .. } | Action::Park { .. } | Action::Copy { .. } => match self.carry(&step).await {
-                Ok(None) => return self.send_instead(step).await,
+                Ok(None) => {
+                    // The transfer takes a permit of its own: whoever held on to this one could wait for ever.
+                    drop(permit);
+                    return self.send_instead(step).await;
+                }
                 done => done.map(Option::unwrap_or_default),
             },
             Action::Delete { .. } => self.delete(&step).await,

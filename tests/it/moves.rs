@@ -226,6 +226,25 @@ fn a_file_moved_over_another_replaces_it() {
 }
 
 #[test]
+fn more_copies_than_go_side_by_side_are_sent_when_they_are_refused() {
+    let sandbox = Sandbox::new();
+    let (node, server) = in_step_with_plain(&sandbox, &[("1.xmp", "sidecar")], &[]);
+    server.state().refuses_copy = Some("405 Method Not Allowed");
+    (2..30).for_each(|n| node.put(&format!("{n}.xmp"), "sidecar"));
+    let mut sync = node.command(&["sync", "--json"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut ended = None;
+    let started = std::time::Instant::now();
+    while ended.is_none() && started.elapsed() < std::time::Duration::from_secs(30) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        ended = sync.try_wait().unwrap();
+    }
+    sync.kill().unwrap();
+    sync.wait().unwrap();
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}");
+    assert_eq!(server.state().contents(), node.files());
+}
+
+#[test]
 fn a_content_that_is_there_is_copied_there() {
     for (refuses, sent) in [(None, 0), (Some("405 Method Not Allowed"), 2), (Some("403 Forbidden"), 2), (Some("501 Not Implemented"), 2)] {
         let sandbox = Sandbox::new();

@@ -6,17 +6,21 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use twinlens::dav::href;
+
 /// What is there, and how the server is.
 #[derive(Default)]
 pub struct State {
     /// Path, content and a number that is another one for each version.
     pub files: BTreeMap<String, (String, u64)>,
     pub folders: BTreeSet<String>,
-    versions: u64,
+    pub versions: u64,
     /// `METHOD path`, or `METHOD path -> destination`, without what only looks.
     pub changes: Vec<String>,
     /// Tells SHA-1 checksums in listings.
     pub tells_checksums: bool,
+    /// Tells no entity tags but dates, a new one for each version.
+    pub tells_dates: bool,
     /// Takes names that differ only in case for one.
     pub ignores_case: bool,
     /// Answers COPY with this.
@@ -31,7 +35,7 @@ impl State {
         self.files.keys().chain(&self.folders).find(same).cloned().unwrap_or_else(|| path.to_owned())
     }
 
-    fn has(&self, path: &str) -> bool {
+    pub fn has(&self, path: &str) -> bool {
         let key = self.key(path);
         key.is_empty() || self.files.contains_key(&key) || self.folders.contains(&key)
     }
@@ -48,11 +52,33 @@ impl State {
         self.files.insert(self.key(path), (content.to_owned(), self.versions));
     }
 
-    fn remove(&mut self, path: &str) {
+    /// A file and its header for the entity tag.
+    pub fn get(&self, path: &str) -> Option<(Vec<u8>, String)> {
+        let (content, version) = self.files.get(&self.key(path))?;
+        let etag = if self.tells_dates { String::new() } else { format!("ETag: \"v{version}\"\r\n") };
+        Some((content.clone().into_bytes(), etag))
+    }
+
+    pub fn remove(&mut self, path: &str) {
         self.below(path).iter().chain([&path.to_owned()]).for_each(|path| {
             self.files.remove(path);
             self.folders.remove(path);
         });
+    }
+
+    /// Renames a file or a folder, as its owner does.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        let moved: Vec<_> = self.below(from).into_iter().chain([from.to_owned()]).collect();
+        let moved: Vec<_> = moved.into_iter().map(|old| (format!("{to}{}", &old[from.len()..]), self.files.remove(&old))).collect();
+        self.remove(from);
+        for (path, file) in moved {
+            let parts: Vec<&str> = path.split('/').collect();
+            self.folders.extend((1..parts.len()).map(|n| parts[..n].join("/")));
+            match file {
+                Some(file) => drop(self.files.insert(path, file)),
+                None => drop(self.folders.insert(path)),
+            }
+        }
     }
 
     /// The files as the tests of nodes see them.
@@ -60,7 +86,7 @@ impl State {
         self.files.iter().map(|(path, (content, _))| (path.clone(), content.clone())).collect()
     }
 
-    fn listing(&self, path: &str, deep: bool) -> Option<String> {
+    pub fn listing(&self, path: &str, deep: bool) -> Option<String> {
         use sha1::Digest as _;
         if !self.has(path) {
             return None;
@@ -77,8 +103,12 @@ impl State {
                 Some((content, version)) => {
                     let sha1: String = sha1::Sha1::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
                     let checksum = format!("<oc:checksums><oc:checksum>SHA1:{sha1}</oc:checksum></oc:checksums>");
+                    let told = match self.tells_dates {
+                        true => format!("<d:getlastmodified>{}</d:getlastmodified>", date(*version)),
+                        false => format!("<d:getetag>\"v{version}\"</d:getetag>"),
+                    };
                     format!(
-                        "<d:resourcetype/><d:getcontentlength>{}</d:getcontentlength><d:getetag>\"v{version}\"</d:getetag>{}",
+                        "<d:resourcetype/><d:getcontentlength>{}</d:getcontentlength>{told}{}",
                         content.len(),
                         if self.tells_checksums { &checksum } else { "" }
                     )
@@ -86,6 +116,7 @@ impl State {
                 None => "<d:resourcetype><d:collection/></d:resourcetype>".to_owned(),
             };
             let slash = if self.files.contains_key(&path) || path.is_empty() { "" } else { "/" };
+            let path = href::encode_text(&path);
             body += &format!(
                 "<d:response><d:href>/dav/{path}{slash}</d:href><d:propstat><d:prop>{props}</d:prop><d:status>HTTP/1.1 200 OK</d:status>\
                  </d:propstat></d:response>"
@@ -95,8 +126,8 @@ impl State {
     }
 
     /// Makes a change and tells the status.
-    fn change(&mut self, method: &str, path: &str, headers: &BTreeMap<String, String>, body: Vec<u8>) -> &'static str {
-        let target = headers.get("destination").map(|url| url.split_once("/dav/").unwrap().1.trim_end_matches('/').to_owned());
+    pub fn change(&mut self, method: &str, path: &str, headers: &BTreeMap<String, String>, body: Vec<u8>) -> &'static str {
+        let target = headers.get("destination").map(|url| decoded(url.split_once("/dav/").unwrap().1));
         let goal = target.as_deref().unwrap_or(path);
         let parent = goal.rsplit_once('/').map_or("", |(folder, _)| folder);
         if method != "DELETE" && !self.has(parent) {
@@ -143,6 +174,16 @@ impl State {
         }
         "201 Created"
     }
+}
+
+/// A path as it was meant.
+pub fn decoded(href: &str) -> String {
+    href::decode(href).unwrap().trim_end_matches('/').to_owned()
+}
+
+/// The date of a version.
+fn date(version: u64) -> String {
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000 + version))
 }
 
 pub struct PlainServer {
@@ -193,7 +234,7 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
     }
     let mut body = vec![0; headers.get("content-length").map_or(0, |length| length.parse().unwrap())];
     reader.read_exact(&mut body)?;
-    let path = target.strip_prefix("/dav/").unwrap_or_default().trim_end_matches('/').to_owned();
+    let path = decoded(target.strip_prefix("/dav/").unwrap_or_default());
     let mut state = state.lock().unwrap();
     let mut out = stream;
     let mut answer = |status: &str, extra: &str, body: &[u8]| {
@@ -201,8 +242,8 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
         out.write_all(body)
     };
     match method.as_str() {
-        "GET" => match state.files.get(&state.key(&path)) {
-            Some((content, version)) => answer("200 OK", &format!("ETag: \"v{version}\"\r\n"), content.as_bytes())?,
+        "GET" => match state.get(&path) {
+            Some((content, etag)) => answer("200 OK", &etag, &content)?,
             None => answer("404 Not Found", "", b"")?,
         },
         "PROPFIND" => match state.listing(&path, headers["depth"] == "1") {

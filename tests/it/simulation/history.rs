@@ -1,0 +1,261 @@
+//! One history: two owners, some syncs over a bad network, then peace, and what must be true then.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use twinlens::client::{Client, Endpoint};
+use twinlens::events::Events;
+use twinlens::library;
+use twinlens::reconcile::Deletes;
+use twinlens::services::{Service as Remote, SyncSettings, Trust};
+use twinlens::store::Store;
+use twinlens::store::documents;
+use twinlens::sync::{Monitor, Options, Report, Sync, SyncError};
+use twinlens::types::ServiceId;
+
+use crate::plain::State;
+use crate::support;
+
+use super::chance::Chance;
+use super::network::{Service, serve};
+use super::owners::{Contents, Files, Place, act};
+
+/// So many runs without trouble bring both sides to rest.
+const RUNS: usize = 8;
+/// All the waiting that a run may do takes less.
+const ENDS_WITHIN: Duration = Duration::from_secs(120);
+
+/// What both went through, told line by line.
+pub struct History {
+    chance: Chance,
+    root: PathBuf,
+    store: Option<Store>,
+    service: Arc<Mutex<Service>>,
+    remote: Remote,
+    parallel: usize,
+    /// The owners' places: the library and the service.
+    sides: [Place; 2],
+    contents: Contents,
+    /// What the last run reported.
+    last: Report,
+    pub told: Vec<String>,
+}
+
+/// Plays a history to its end. An error says what is wrong in the end, after all that led there.
+pub async fn play(seed: u64, folder: &Path) -> Result<(), String> {
+    let mut chance = Chance::new(seed);
+    let root = folder.join(seed.to_string());
+    std::fs::create_dir_all(root.join("library")).unwrap();
+    let state = State { tells_checksums: chance.one_in(2), tells_dates: chance.one_in(3), ..State::default() };
+    let settings = settings(&mut chance);
+    let mut told = vec![format!(
+        "seed {seed}: download {}, upload {}, deletes {:?}, trust {:?}; the service tells {} and {}",
+        settings.download,
+        settings.upload,
+        settings.deletes,
+        settings.trust,
+        if state.tells_checksums { "checksums" } else { "no checksums" },
+        if state.tells_dates { "dates" } else { "entity tags" },
+    )];
+    let service = Arc::new(Mutex::new(Service::new(seed, state)));
+    let mut tasks = JoinSet::new();
+    let url = serve(Arc::clone(&service), &mut tasks).await;
+    let remote = Remote { id: ServiceId(1), name: "sim".into(), url, user: "u".into(), fingerprint: None, sync: settings };
+    let sides = [Place::Library { root: root.join("library"), clock: 0 }, Place::Service(Arc::clone(&service))];
+    let parallel = *chance.pick(&[1, 1, 2, 8]);
+    told.push(format!("  {parallel} transfers at a time"));
+    let (store, contents, last) = (None, Contents::default(), Report::default());
+    let mut history = History { chance, root: root.clone(), store, service, remote, parallel, sides, contents, last, told };
+    let played = history.play().await;
+    drop(history.store.take());
+    std::fs::remove_dir_all(&root).unwrap();
+    played.map_err(|wrong| format!("{}\n  WRONG: {wrong}", history.told.join("\n")))
+}
+
+fn settings(chance: &mut Chance) -> SyncSettings {
+    let (download, upload) = *chance.pick(&[(true, true), (true, true), (true, true), (true, true), (true, false), (false, true)]);
+    let deletes = *chance.pick(&[Deletes::Trash, Deletes::Trash, Deletes::Trash, Deletes::Ignore]);
+    let trust = *chance.pick(&[Trust::Samples, Trust::Checksum, Trust::Full]);
+    SyncSettings { on: true, download, upload, deletes, trust, ..SyncSettings::default() }
+}
+
+impl History {
+    async fn play(&mut self) -> Result<(), String> {
+        let alone = self.chance.one_in(2);
+        for _ in 0..1 + self.chance.below(3) {
+            // Who acts alone gets exactly what he has.
+            let is_equal = self.sides[0].files() == self.sides[1].files();
+            let only = (alone && is_equal).then(|| self.chance.below(2));
+            for _ in 0..1 + self.chance.below(3) {
+                self.owners_act(only);
+                let failing = *self.chance.pick(&[0, 50, 150, 300]);
+                let _ = self.sync(failing).await?;
+            }
+            let wanted = only.map(|side| self.sides[side].files());
+            self.come_to_rest().await?;
+            self.check_agreement()?;
+            if let Some(wanted) = wanted.filter(|_| self.is_mirror()) {
+                self.check_is(&wanted)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every change on one side is made on the other.
+    fn is_mirror(&self) -> bool {
+        let sync = &self.remote.sync;
+        sync.download && sync.upload && sync.deletes == Deletes::Trash
+    }
+
+    fn owners_act(&mut self, only: Option<usize>) {
+        for _ in 0..1 + self.chance.below(4) {
+            let side = only.unwrap_or_else(|| self.chance.below(2));
+            let what = act(&mut self.sides[side], &mut self.contents, &mut self.chance);
+            self.told.extend(what.map(|what| format!("  {what}")));
+        }
+    }
+
+    /// One run, of which so many requests in a thousand fail. What must be true at any time is looked at afterwards.
+    async fn sync(&mut self, failing: usize) -> Result<Result<Report, SyncError>, String> {
+        if self.chance.one_in(4) {
+            self.store = None;
+        }
+        let before = self.sides.each_ref().map(Place::files);
+        self.told.push(format!("  sync, {failing} of 1000 requests fail"));
+        let mut outcome = self.run(failing, false).await?;
+        if let Err(SyncError::Halted(halt)) = &outcome {
+            self.told.push(format!("    halted: {halt}"));
+            outcome = self.run(failing, true).await?;
+        }
+        self.told.push(match &outcome {
+            Ok(report) => format!("    {}", summary(report)),
+            Err(error) => format!("    stopped: {error}"),
+        });
+        let after = self.sides.each_ref().map(Place::files);
+        for (side, (before, after)) in self.sides.iter().zip(before.iter().zip(&after)) {
+            self.told.extend((before != after).then(|| format!("    {}: {after:?}", side.name())));
+        }
+        self.check_always(&before, &after)?;
+        if let Ok(report) = &outcome {
+            self.last = report.clone();
+        }
+        Ok(outcome)
+    }
+
+    async fn run(&mut self, failing: usize, force: bool) -> Result<Result<Report, SyncError>, String> {
+        self.service.lock().unwrap().failing = failing;
+        let store = match &self.store {
+            Some(store) => store.clone(),
+            None => self.store.insert(Store::open(&self.root.join("state.redb")).unwrap()).clone(),
+        };
+        let library = library::open_library(&self.root.join("library"), &store).unwrap();
+        let endpoint = Endpoint { url: self.remote.url.clone(), user: "u".into(), password: "p".into(), fingerprint: None };
+        let client = Client::new(&endpoint).unwrap();
+        let options = Options { force, parallel: self.parallel, ..Options::default() };
+        let watched = (Events::default(), Monitor::default());
+        let sync = Sync::new(library, store.clone(), client, self.remote.clone(), options, watched).map_err(|error| error.to_string())?;
+        let outcome = tokio::time::timeout(ENDS_WITHIN, sync.run()).await;
+        self.told.append(&mut self.service.lock().unwrap().log);
+        let outcome = outcome.map_err(|_| "the run does not end".to_owned())?;
+        // As a node does it: a later run says again what is left as it is.
+        let report = match &outcome {
+            Ok(report) => report.clone(),
+            Err(error) => Report { error: Some(error.to_string()), ..Report::default() },
+        };
+        store.write_soon(move |tx| documents::RUNS.put(tx, "1", &report)).unwrap();
+        Ok(outcome)
+    }
+
+    async fn come_to_rest(&mut self) -> Result<(), String> {
+        for _ in 0..RUNS {
+            let writes = self.writes();
+            let report = self.sync(0).await?.map_err(|error| format!("without trouble the sync stops: {error}"))?;
+            let did = report.uploaded + report.downloaded + report.moved + report.copied + report.deleted + report.adopted;
+            if did == 0 && report.failed.is_empty() && self.writes() == writes {
+                return Ok(());
+            }
+        }
+        Err(format!("it does not come to rest in {RUNS} runs"))
+    }
+
+    fn writes(&self) -> usize {
+        self.service.lock().unwrap().writes
+    }
+
+    /// Nothing is lost, nothing half is seen, and no side is changed that must not be.
+    fn check_always(&self, before: &[Files; 2], after: &[Files; 2]) -> Result<(), String> {
+        let known = |content: &&String| self.contents.made.contains(*content);
+        for (side, files) in self.sides.iter().zip(after) {
+            if let Some((path, content)) = files.iter().find(|(_, content)| !known(content)) {
+                return Err(format!("{} {path} holds {content:?}, which nobody wrote", side.name()));
+            }
+        }
+        let trash = support::tree(&self.root.join("library/.twinlens/trash"));
+        let there = self.service.lock().unwrap().state.contents();
+        let kept: BTreeSet<&String> = after[0].values().chain(there.values()).chain(trash.values()).collect();
+        let lost = before.iter().flatten().find(|(_, content)| !kept.contains(content) && !self.contents.given_up.contains(*content));
+        if let Some((path, content)) = lost {
+            return Err(format!("{content} is lost, which was {path}"));
+        }
+        let sync = &self.remote.sync;
+        for (may, at) in [(sync.download, 0), (sync.upload, 1)] {
+            if !may && before[at] != after[at] {
+                return Err(format!("{} was changed", self.sides[at].name()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Both sides have the same contents, if under different names, but for what the last report says.
+    fn check_agreement(&self) -> Result<(), String> {
+        if !self.is_mirror() {
+            return Ok(());
+        }
+        let sides = self.sides.each_ref().map(Place::files);
+        let named = |path: &str| self.last.skipped.iter().any(|noted| noted.path == path);
+        for (side, files, other) in [(&self.sides[0], &sides[0], &sides[1]), (&self.sides[1], &sides[1], &sides[0])] {
+            // A picture that is there under another name is not needed twice.
+            let lacks = |content: &String| !other.values().any(|there| there == content);
+            if let Some((path, content)) = files.iter().find(|(path, content)| lacks(content) && !named(path)) {
+                return Err(format!("{path} = {content} is only {}, and nothing is said of it", side.name()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Both sides are what the only owner who acted has. A version that arrived without anybody knowing, and was edited here before the
+    /// next look, is kept as the other side of a conflict.
+    fn check_is(&self, wanted: &Files) -> Result<(), String> {
+        for side in &self.sides {
+            let mut files = side.files();
+            files.retain(|path, content| !(path.contains(" (conflict sim ") && self.contents.given_up.contains(content)));
+            let contents = |files: &Files| files.values().cloned().collect::<BTreeSet<_>>();
+            if contents(&files) != contents(wanted) {
+                return Err(format!("{} has {files:?} instead of {wanted:?}", side.name()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn summary(report: &Report) -> String {
+    let counts = [
+        ("up", report.uploaded),
+        ("down", report.downloaded),
+        ("moved", report.moved),
+        ("copied", report.copied),
+        ("deleted", report.deleted),
+        ("adopted", report.adopted),
+    ];
+    let mut text = "done:".to_owned();
+    counts.iter().filter(|(_, count)| *count > 0).for_each(|(name, count)| text += &format!(" {count} {name}"));
+    for (name, noted) in [("conflict", &report.conflicts), ("skipped", &report.skipped), ("failed", &report.failed)] {
+        noted.iter().for_each(|noted| text += &format!("\n      {name} {}: {}", noted.path, noted.reason));
+    }
+    report.error.iter().for_each(|error| text += &format!("\n      {error}"));
+    text
+}
