@@ -286,29 +286,29 @@ pub(super) struct ServiceSyncArgs {
     /// Take no part
     #[arg(long)]
     off: bool,
-    /// The folder on the service, below its WebDAV root
+    /// The folder on the service, below its WebDAV root; at first /
     #[arg(long, value_name = "/F")]
     folder: Option<String>,
-    /// How often: 15m, 1h, 1d, ... (for a serving node)
+    /// How often a serving node syncs it: 15m, 1h, 1d, ...; at first 1d
     #[arg(long, value_name = "1h", value_parser = minutes)]
     interval: Option<u32>,
-    /// Fetch what is new there
+    /// Fetch what is new there; at first yes
     #[arg(long, value_name = "yes|no")]
     download: Option<YesNo>,
-    /// Send what is new here
+    /// Send what is new here; at first no
     #[arg(long, value_name = "yes|no")]
     upload: Option<YesNo>,
-    /// Keep file names; otherwise downloads are named by capture date
+    /// Keep file names, at first yes; otherwise downloads are named by capture date
     #[arg(long, value_name = "yes|no")]
     keep_names: Option<YesNo>,
-    /// RAW files and videos too
+    /// RAW files and videos too; at first yes
     #[arg(long, value_name = "yes|no")]
     raw_and_video: Option<YesNo>,
-    /// What a deletion on one side does on the other
+    /// What a deletion on one side does on the other; at first ignore
     #[arg(long, value_name = "ignore|trash")]
     deletes: Option<DeletesArg>,
     /// What is enough to know that a file there is one that is here: the checksum that the service tells, else bytes at four places
-    /// (samples) or every byte (checksum); every byte always, also after each upload (full)
+    /// (samples) or every byte (checksum); every byte always, also after each upload (full); at first samples
     #[arg(long, value_name = "samples|checksum|full")]
     trust: Option<TrustArg>,
     /// How many bytes a second all its transfers together may take: 500K, 2M, ...

@@ -173,7 +173,7 @@ impl RemoteView {
     }
 
     /// How many files there are at the most: those of all services.
-    pub fn len(&self) -> Result<u64, StoreError> {
+    pub fn at_most(&self) -> Result<u64, StoreError> {
         Ok(self.rows.len()?)
     }
 

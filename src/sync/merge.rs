@@ -111,7 +111,7 @@ impl Merge {
             remote_coverage,
         };
         // With fewer files than that in all one round is enough.
-        if merge.index.len()? + merge.view.len()? > round.limit as u64 {
+        if merge.index.len()? + merge.view.at_most()? > round.limit as u64 {
             merge.window = Some(merge.survey(round)?);
         }
         Ok(merge)

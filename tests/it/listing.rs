@@ -272,7 +272,7 @@ impl CloudState {
         match self.quirk {
             Quirk::Finite if depth == "infinity" => return ("403 Forbidden", String::new(), Vec::new()),
             Quirk::Shallow if depth == "infinity" => depth = "1",
-            Quirk::Hides(folder) if folder == path => return ("503 Service Unavailable", String::new(), Vec::new()),
+            Quirk::Hides(folder) if folder == path => return ("403 Forbidden", String::new(), Vec::new()),
             _ => {}
         }
         let mut body = "<d:multistatus xmlns:d='DAV:' xmlns:oc='http://owncloud.org/ns'>".to_owned();
