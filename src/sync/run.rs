@@ -173,8 +173,11 @@ impl Sync {
         self.meet(&observed).await?;
         let state = self.state(&scanned).await?;
         let whole = scanned.coverage.gaps().next().is_none() && observed.is_whole();
-        if whole && !observed.changed && self.is_settled(&state).await? {
-            return self.nothing_to_do(&observed).await;
+        if whole
+            && !observed.changed
+            && let Some(last) = self.settled(&state).await?
+        {
+            return Ok(self.nothing_to_do(last, &observed));
         }
         let coverage = (scanned.coverage, observed.coverage.clone());
         let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };

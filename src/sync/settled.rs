@@ -22,10 +22,19 @@ impl Sync {
         .await
     }
 
-    /// Whether an earlier run left nothing to do, and everything is as it was then.
-    pub(super) async fn is_settled(&self, state: &Settled) -> Result<bool, SyncError> {
+    /// The report of the last run, if that went well, an earlier one or it left nothing to do, and everything is as it was then.
+    pub(super) async fn settled(&self, state: &Settled) -> Result<Option<Report>, SyncError> {
         let (store, service, state) = (self.store.clone(), self.service.id, state.clone());
-        blocking(move || Ok(Listed::read(&store.read()?, service)?.settled == Some(state))).await
+        blocking(move || {
+            let tx = store.read()?;
+            if Listed::read(&tx, service)?.settled != Some(state) {
+                return Ok(None);
+            }
+            // A run that failed as a whole says nothing of what is left as it is.
+            let last: Option<Report> = RUNS.get(&tx, &service.0.to_string())?;
+            Ok(last.filter(|last| last.error.is_none()))
+        })
+        .await
     }
 
     /// This run left nothing to do.
@@ -38,18 +47,15 @@ impl Sync {
         .await
     }
 
-    /// The report of a run that had nothing to do. What is left as it is has not changed either.
-    pub(super) async fn nothing_to_do(&self, observed: &Observed) -> Result<Report, SyncError> {
-        let (store, service) = (self.store.clone(), self.service.id.0.to_string());
-        let last: Option<Report> = blocking(move || Ok(RUNS.get(&store.read()?, &service)?)).await?;
-        let Report { skipped, skipped_total, held_back, .. } = last.unwrap_or_default();
-        let name = self.service.name.clone();
+    /// The report of a run that had nothing to do. What is left as it is has not changed since the last one.
+    pub(super) fn nothing_to_do(&self, last: Report, observed: &Observed) -> Report {
+        let Report { name, skipped, skipped_total, held_back, .. } = last;
         let mut report = Report { name, dry_run: self.options.dry_run, skipped, skipped_total, held_back, ..Report::default() };
         for noted in &observed.unnamable {
             if !report.skipped.contains(noted) {
                 report.skip(noted.clone());
             }
         }
-        Ok(report)
+        report
     }
 }
