@@ -1,6 +1,7 @@
 //! Two owners, a faulty network, many short histories by chance: both sides come to rest, and nothing is lost.
 //!
-//! `TWINLENS_HISTORIES=n` plays so many; `TWINLENS_SEED=n` begins with this one, and plays only it when no number is given.
+//! `TWINLENS_HISTORIES=n` plays so many; `TWINLENS_SEED=n` begins with this one, and plays only it when no number is given. Without a seed they
+//! are the same ones every time, so that what fails fails for everybody; to look for more, begin somewhere else.
 
 mod chance;
 mod history;
@@ -8,7 +9,7 @@ mod network;
 mod owners;
 
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use futures_util::{StreamExt as _, stream};
 
@@ -32,8 +33,7 @@ fn place() -> PathBuf {
 #[test]
 fn two_owners_and_a_faulty_network() {
     let chosen = number("TWINLENS_SEED");
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() * 100_000;
-    let first = chosen.unwrap_or(now);
+    let first = chosen.unwrap_or(1);
     let histories = number("TWINLENS_HISTORIES").unwrap_or(if chosen.is_some() { 1 } else { HISTORIES });
     println!("histories {first} to {}", first + histories - 1);
     let folder = tempfile::Builder::new().prefix("tl-sim-").tempdir_in(place()).unwrap();
