@@ -1,14 +1,14 @@
 //! A server that lies: nothing it does loses a file, leaves a ruin behind, or is believed.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use twinlens::dav::href;
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::support::{Sandbox, assert_counts, assert_files};
+use crate::support::{Request, Sandbox, assert_counts, assert_files, read_request};
 
 /// What is wrong with the server. Faults concern files whose names begin with `bad`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,22 +188,7 @@ impl FaultyServer {
 }
 
 fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(false);
-    }
-    let mut words = line.split(' ');
-    let (method, target) = (words.next().unwrap().to_owned(), words.next().unwrap().to_owned());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
-        headers.insert(name.to_lowercase(), value.to_owned());
-    }
-    let mut body = vec![0; headers.get("content-length").map_or(0, |length| length.parse().unwrap())];
-    reader.read_exact(&mut body)?;
+    let Some(Request { method, target, headers, body }) = read_request(stream)? else { return Ok(false) };
     let mut state = state.lock().unwrap();
     let prefix = state.names.prefix;
     let decoded = |href: &str| href::decode(href.split_once(prefix).map_or("", |(_, path)| path)).unwrap().trim_end_matches('/').to_owned();

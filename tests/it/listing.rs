@@ -1,7 +1,7 @@
 //! Listing costs what changed, and nothing that is left out of a listing reads as a deletion.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -9,7 +9,7 @@ use twinlens::store::Store;
 use twinlens::store::listed::Listed;
 use twinlens::types::ServiceId;
 
-use crate::support::{Node, Sandbox, assert_counts, assert_files};
+use crate::support::{Node, Request, Sandbox, assert_counts, assert_files, read_request};
 
 /// Two nodes that are in step, `b` serving.
 fn in_step(sandbox: &Sandbox, files: &[&str]) -> (Node, Node) {
@@ -198,22 +198,7 @@ impl Cloud {
 }
 
 fn serve_one(stream: &TcpStream, state: &Mutex<CloudState>) -> std::io::Result<bool> {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(false);
-    }
-    let mut words = line.split(' ');
-    let (method, target) = (words.next().unwrap().to_owned(), words.next().unwrap().to_owned());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
-        headers.insert(name.to_lowercase(), value.to_owned());
-    }
-    let mut body = vec![0; headers.get("content-length").map_or(0, |length| length.parse().unwrap())];
-    reader.read_exact(&mut body)?;
+    let Some(Request { method, target, headers, body }) = read_request(stream)? else { return Ok(false) };
     let path = target.strip_prefix("/dav/").unwrap_or_default().trim_end_matches('/').to_owned();
     let mut state = state.lock().unwrap();
     let depth = headers.get("depth").cloned().unwrap_or_default();

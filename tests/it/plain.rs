@@ -2,11 +2,13 @@
 //! lack things that real servers lack, and can fall silent before or after any change.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use twinlens::dav::href;
+
+use crate::support::{Request, read_request};
 
 /// What is there, and how the server is.
 #[derive(Default)]
@@ -218,22 +220,7 @@ impl PlainServer {
 }
 
 fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(false);
-    }
-    let mut words = line.split(' ');
-    let (method, target) = (words.next().unwrap().to_owned(), words.next().unwrap().to_owned());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
-        headers.insert(name.to_lowercase(), value.to_owned());
-    }
-    let mut body = vec![0; headers.get("content-length").map_or(0, |length| length.parse().unwrap())];
-    reader.read_exact(&mut body)?;
+    let Some(Request { method, target, headers, body }) = read_request(stream)? else { return Ok(false) };
     let path = decoded(target.strip_prefix("/dav/").unwrap_or_default());
     let mut state = state.lock().unwrap();
     let mut out = stream;
