@@ -158,9 +158,9 @@ impl Merge {
 
     fn take(&self, heads: Heads, sink: &mut Sink<'_>) -> Result<(), StoreError> {
         let Heads { path, local, base, remote: mut here } = heads;
-        if parking::content_of(&path).is_some() {
+        if let Some(content) = parking::content_of(&path) {
             if let Some(survey) = &mut sink.survey {
-                survey.parked(&parking::content_of(&path).unwrap_or_default());
+                survey.parked(&content);
             } else if self.window.as_ref().is_none_or(Window::is_first) {
                 let held = local.map(|row| Held::Local(row.version())).into_iter().chain(here.map(Held::Remote));
                 held.for_each(|held| sink.collector.park(path.clone(), held));

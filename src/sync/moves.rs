@@ -1,12 +1,12 @@
 //! Moves and copies: what one side has already gets its place there without travelling.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::StatusCode;
 use uuid::Uuid;
 
-use crate::client::{ClientError, Member, Verified, verify};
+use crate::client::{ClientError, Verified, verify};
 use crate::library::{LibraryError, OnDisk, Open, Tree};
 use crate::reconcile::{Action, Base, Held, Step, parking};
 use crate::store::remote;
@@ -150,7 +150,7 @@ impl Execution {
                 return Ok(self.move_each(files).await);
             }
         }
-        let found = if side == Side::Remote { self.find_there(files).await? } else { BTreeMap::new() };
+        let found = if side == Side::Remote { self.find_there(files).await? } else { HashMap::new() };
         let mut records = Vec::new();
         if side == Side::Remote {
             self.forget_there(from.clone()).await?;
@@ -192,15 +192,11 @@ impl Execution {
     }
 
     /// What the service has in the folders of these files: one look at each folder.
-    async fn find_there(&self, files: &[Step]) -> Result<BTreeMap<RelPath, RemoteVersion>, StepError> {
-        let mut found = BTreeMap::new();
+    async fn find_there(&self, files: &[Step]) -> Result<HashMap<RelPath, RemoteVersion>, StepError> {
+        let mut found = HashMap::new();
         let folders: std::collections::BTreeSet<RelPath> = files.iter().filter_map(|step| step.remote.parent()).collect();
         for folder in folders {
-            let members = self.sync.client.list(&folder).await?.unwrap_or_default().members;
-            found.extend(members.into_iter().filter_map(|member| match member {
-                Member::File(path, version) => Some((path, version)),
-                Member::Folder(..) => None,
-            }));
+            found.extend(self.members_there(&folder).await?);
         }
         Ok(found)
     }
@@ -356,7 +352,7 @@ fn adopted(step: &Step, local: &LocalVersion, remote: &RemoteVersion) -> Result<
 }
 
 /// What a look at the service found under any form of a name.
-fn listed(found: &BTreeMap<RelPath, RemoteVersion>, path: &RelPath) -> Option<(RelPath, RemoteVersion)> {
+fn listed(found: &HashMap<RelPath, RemoteVersion>, path: &RelPath) -> Option<(RelPath, RemoteVersion)> {
     let mut forms = std::iter::once(path.clone()).chain(path.spellings());
     forms.find_map(|form| found.get_key_value(&form)).map(|(path, version)| (path.clone(), version.clone()))
 }

@@ -1,6 +1,6 @@
 //! Files that failed are left alone for longer and longer, so that what cannot go well does not cost every run anew.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -17,6 +17,8 @@ use super::run::{Sync, SyncError, blocking};
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     before: HashMap<RelPath, FailedFile>,
+    /// Of these there was a step in some round, left out or not.
+    seen: HashSet<RelPath>,
     failed: Vec<(RelPath, FailedFile)>,
     forgotten: Vec<RelPath>,
 }
@@ -52,8 +54,8 @@ fn stands_alone(step: &Step) -> bool {
 
 impl Sync {
     /// Takes out of a plan what failed before and whose time has not come yet; what is left out is told. A run that somebody asked for leaves
-    /// nothing out. What failed before and is no longer to be done is forgotten.
-    pub(super) async fn leave_for_later(&self, plan: &mut Plan) -> Result<Vec<Noted>, SyncError> {
+    /// nothing out. What failed before and is no longer to be done is forgotten, when the plan is that of the last round.
+    pub(super) async fn leave_for_later(&self, plan: &mut Plan, last: bool) -> Result<Vec<Noted>, SyncError> {
         let (store, id) = (self.store.clone(), self.service.id);
         let before: HashMap<RelPath, FailedFile> =
             blocking(move || Ok(Failures::open(&store.read()?, id)?.all()?.collect::<Result<_, _>>()?)).await?;
@@ -62,7 +64,7 @@ impl Sync {
         }
         let now = Timestamp::now().as_second();
         let mut left = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         plan.steps.retain(|step| {
             let Some(failed) = before.get(&step.local) else { return true };
             if !failed.is(step.verb(), versions(step)) {
@@ -77,8 +79,9 @@ impl Sync {
         });
         self.monitor.with_ledger(|ledger| {
             let (same, other): (HashMap<_, _>, HashMap<_, _>) = before.into_iter().partition(|(path, _)| seen.contains(path));
-            ledger.before = same;
-            ledger.forgotten.extend(other.into_keys());
+            ledger.before.extend(same);
+            ledger.seen.extend(seen);
+            ledger.forgotten.extend(other.into_keys().filter(|path| last && !ledger.seen.contains(path)));
         });
         Ok(left)
     }

@@ -114,6 +114,16 @@ where
     tokio::task::spawn_blocking(work).await.map_err(SyncError::crashed)?
 }
 
+/// What one round does.
+struct Planned {
+    plan: Plan,
+    /// Uploads that go last, one by one.
+    late: Vec<Step>,
+    /// Nothing was left undecided.
+    sure: bool,
+    next: Option<Round>,
+}
+
 /// A sync of the library with one service.
 pub struct Sync {
     pub(super) filter: Arc<Filter>,
@@ -185,11 +195,9 @@ impl Sync {
         let mut all_seen = whole;
         let mut round = Some(Round::first(self.options.round));
         while let Some(now) = round.take().filter(|_| report.error.is_none()) {
-            let (merge, late, plan, sure) = self.plan(&observed, &coverage, now, &mut report).await?;
+            let Planned { plan, late, sure, next } = self.plan(&observed, &coverage, now, &mut report).await?;
             all_seen &= sure;
-            round = merge.next_round();
-            // What was read for it is given back before anything is written.
-            drop(merge);
+            round = next;
             if self.options.dry_run {
                 let first = report.plan.len();
                 report.plan.extend(plan.steps.iter().chain(&late).map(Into::into));
@@ -208,14 +216,14 @@ impl Sync {
         Ok(report)
     }
 
-    /// Decides what a round does, and notes in the report what is left as it is. True when nothing was left undecided.
+    /// Decides what a round does, and notes in the report what is left as it is.
     async fn plan(
         self: &Arc<Self>,
         observed: &Observed,
         coverage: &(Coverage, Coverage),
         round: Round,
         report: &mut Report,
-    ) -> Result<(Arc<Merge>, Vec<Step>, Plan, bool), SyncError> {
+    ) -> Result<Planned, SyncError> {
         let merge = {
             let (store, service, coverage) = (self.store.clone(), self.service.clone(), coverage.clone());
             // A node tells what everything is.
@@ -236,7 +244,8 @@ impl Sync {
             let (sync, mut plan) = (Arc::clone(self), Plan::from(approved));
             blocking(move || sync.name_uploads(&mut plan).map(|()| plan)).await?
         };
-        let left = self.leave_for_later(&mut plan).await?;
+        let next = merge.next_round();
+        let left = self.leave_for_later(&mut plan, next.is_none()).await?;
         let Fitted { plan, late, refused } = self.fit_names(plan).await?;
         report.skip_all(&plan);
         report.skipped_total += collected.unnamed;
@@ -246,7 +255,7 @@ impl Sync {
         if round.is_first() {
             report.hold_back(self.filter.held_back());
         }
-        Ok((merge, late, plan, sure))
+        Ok(Planned { plan, late, sure, next })
     }
 
     /// Looks again whether the library's disk is still there: one that went away meanwhile looks like many deletions.

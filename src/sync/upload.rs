@@ -9,7 +9,7 @@ use futures_util::stream::{self, FuturesUnordered};
 use http::StatusCode;
 use uuid::Uuid;
 
-use crate::client::{ClientError, Member, Verified, verify};
+use crate::client::{ClientError, Verified, verify};
 use crate::library::{LibraryError, Open, Tree};
 use crate::reconcile::{Action, Step, Why};
 use crate::services::Trust;
@@ -123,16 +123,10 @@ impl Execution {
         let Some(first) = steps.first() else { return };
         let folder = first.remote.parent().unwrap_or_default();
         let worth_it = steps.len() > 1 && !self.has_more_members(&folder, steps.len() * 3);
-        let found: HashMap<RelPath, Result<Option<Listed>, ClientError>> = if worth_it {
-            match self.sync.client.list(&folder).await {
-                Ok(listing) => {
-                    let members = listing.unwrap_or_default().members.into_iter();
-                    let mut there: HashMap<_, _> = members
-                        .filter_map(|member| match member {
-                            Member::File(path, version) => Some((path, version)),
-                            Member::Folder(..) => None,
-                        })
-                        .collect();
+        let mut found: HashMap<RelPath, Result<Option<Listed>, ClientError>> = if worth_it {
+            match self.members_there(&folder).await {
+                Ok(mut there) => {
+                    // What was found under one name is no proof for another one.
                     let mut take = |path: &RelPath| {
                         let mut forms = std::iter::once(path.clone()).chain(path.spellings());
                         forms.find_map(|form| there.remove_entry(&form))
@@ -152,7 +146,6 @@ impl Execution {
                 .collect()
                 .await
         };
-        let mut found = found;
         for (step, answered) in steps.into_iter().zip(answered) {
             let Action::Upload { source, expect } = &step.action else { continue };
             let was_free = matches!(expect, Expect::Absent);
