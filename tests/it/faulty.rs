@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use twinlens::dav::href;
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::support::{Request, Sandbox, assert_counts, assert_files, read_request};
+use crate::support::{Request, Sandbox, assert_counts, assert_files, read_request, serve_state};
 
 /// What is wrong with the server. Faults concern files whose names begin with `bad`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,8 +139,6 @@ pub struct FaultyServer {
 
 impl FaultyServer {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/dav/", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State {
             fault: Fault::None,
             answers: VecDeque::new(),
@@ -153,14 +151,7 @@ impl FaultyServer {
             temporary_too: false,
             names: Names::default(),
         }));
-        let shared = Arc::clone(&state);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (stream, shared) = (stream.unwrap(), Arc::clone(&shared));
-                // A client that closes early ends its thread.
-                std::thread::spawn(move || while serve_one(&stream, &shared).unwrap_or(false) {});
-            }
-        });
+        let url = format!("http://{}/dav/", serve_state(&state, serve_one));
         Self { url, state }
     }
 

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use twinlens::store::Store;
 use twinlens::store::listed::Listed;
 use twinlens::types::ServiceId;
 
-use crate::support::{Node, Request, Sandbox, assert_counts, assert_files, read_request};
+use crate::support::{Node, Request, Sandbox, assert_counts, assert_files, read_request, serve_state};
 
 /// Two nodes that are in step, `b` serving.
 fn in_step(sandbox: &Sandbox, files: &[&str]) -> (Node, Node) {
@@ -165,19 +165,11 @@ impl CloudState {
 
 impl Cloud {
     fn start(files: &[&str]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/dav/", listener.local_addr().unwrap());
         let mut state =
             CloudState { files: BTreeMap::new(), folder_etags: BTreeMap::new(), changes: 0, quirk: Quirk::None, requests: Vec::new() };
         files.iter().for_each(|path| state.put(path, path, 1_700_000_000));
         let state = Arc::new(Mutex::new(state));
-        let shared = Arc::clone(&state);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (stream, shared) = (stream.unwrap(), Arc::clone(&shared));
-                std::thread::spawn(move || while serve_one(&stream, &shared).unwrap_or(false) {});
-            }
-        });
+        let url = format!("http://{}/dav/", serve_state(&state, serve_one));
         Self { url, state }
     }
 

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use twinlens::dav::href;
 
-use crate::support::{Request, read_request};
+use crate::support::{Request, read_request, serve_state};
 
 /// What is there, and how the server is.
 #[derive(Default)]
@@ -195,17 +195,8 @@ pub struct PlainServer {
 
 impl PlainServer {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/dav/", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State::default()));
-        let shared = Arc::clone(&state);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (stream, shared) = (stream.unwrap(), Arc::clone(&shared));
-                // A client that closes early ends its thread.
-                std::thread::spawn(move || while serve_one(&stream, &shared).unwrap_or(false) {});
-            }
-        });
+        let url = format!("http://{}/dav/", serve_state(&state, serve_one));
         Self { url, state }
     }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -274,6 +274,21 @@ pub struct Request {
     pub target: String,
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
+}
+
+/// Serves `state` on a free port, a thread for each connection, until the test ends; the address. A connection ends when `serve_one` says so,
+/// or fails: a client that closes early ends its thread.
+pub fn serve_state<S: Send + 'static>(state: &Arc<Mutex<S>>, serve_one: fn(&TcpStream, &Mutex<S>) -> std::io::Result<bool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let state = Arc::clone(state);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (stream, state) = (stream.unwrap(), Arc::clone(&state));
+            std::thread::spawn(move || while serve_one(&stream, &state).unwrap_or(false) {});
+        }
+    });
+    address
 }
 
 /// The next request on a connection; none when it was closed.
