@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
@@ -13,6 +13,7 @@ use crate::dav::href;
 use crate::types::RelPath;
 
 use super::body::{Answer, Pulse, SourceFailed};
+use super::capabilities::short;
 use super::gate::Gate;
 use super::retry::Call;
 use super::{Capabilities, ClientError, Fingerprint, Flow, tls};
@@ -56,6 +57,8 @@ pub struct Client {
     pub(super) gate: Arc<Gate>,
     user: Arc<str>,
     pub(super) can: Arc<OnceCell<Capabilities>>,
+    /// How the server called itself last.
+    server: Arc<Mutex<Option<String>>>,
 }
 
 /// The parsed WebDAV root of a service, as an owner types it.
@@ -85,8 +88,8 @@ impl Client {
         let authorization = (!endpoint.user.is_empty()).then(|| basic(&endpoint.user, &endpoint.password)).flatten();
         let base_path = decoded_path(&base)?;
         let user = endpoint.user.as_str().into();
-        let (requests, gate, can) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { http, tls: tls.into(), base, base_path, authorization, shown, flow: Flow::default(), requests, gate, user, can })
+        let (requests, gate, can, server) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { http, tls: tls.into(), base, base_path, authorization, shown, flow: Flow::default(), requests, gate, user, can, server })
     }
 
     /// The same, with its transfers passing through `flow`.
@@ -132,6 +135,11 @@ impl Client {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// How the server calls itself in its answers, once it has answered and if it does.
+    pub fn server(&self) -> Option<String> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn base(&self) -> &Url {
         &self.base
     }
@@ -167,6 +175,9 @@ impl Client {
             () = pulse.stopped(call.idle) => return Err(ClientError::Timeout { host: self.host() }),
         };
         let response = Response::from(http::Response::from(answered).map(|body| Body::wrap(Answer::new(body, IDLE))));
+        if let Some(server) = response.headers().get(header::SERVER).and_then(|value| value.to_str().ok()).map(short) {
+            *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+        }
         match response.status() {
             StatusCode::UNAUTHORIZED => Err(ClientError::Unauthorized),
             status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
