@@ -52,6 +52,15 @@ pub enum ClientError {
         /// What rustls said.
         reason: String,
     },
+    /// A password over plain http through public networks.
+    #[error(
+        "{host} is reached over plain http, and is neither this machine nor in a private network: everybody on the way could read the \
+         password. Nothing was sent. Use https; or, if you know that the way is safe (a VPN), allow it with --allow-http"
+    )]
+    PlainHttp {
+        /// Host and port.
+        host: String,
+    },
     /// 401.
     #[error("the service does not accept this user and password; check both (a Nextcloud with two-factor login needs an app password)")]
     Unauthorized,
@@ -159,6 +168,7 @@ impl ClientError {
                 | Self::Untrusted { .. }
                 | Self::WrongFingerprint { .. }
                 | Self::Tls { .. }
+                | Self::PlainHttp { .. }
                 | Self::Unauthorized
         )
     }

@@ -22,12 +22,19 @@ pub struct Download {
     pub start: u64,
     /// The digests that the service told in the answer.
     pub digests: KnownDigests,
+    /// So many bytes are still to come, where that is known.
+    left: Option<u64>,
 }
 
 impl Download {
-    /// The next bytes; none at the end.
+    /// The next bytes; none at the end. A service that sends more than it announced or listed is not listened to any longer: it may never end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         let piece = self.response.chunk().await.map_err(|error| self.client.explain(&error))?;
+        if let (Some(piece), Some(left)) = (&piece, &mut self.left) {
+            *left = left
+                .checked_sub(piece.len() as u64)
+                .ok_or_else(|| ClientError::Corrupt("the service sends more bytes than the file has; nothing of it was taken".into()))?;
+        }
         self.client.flow.pass(piece.as_ref().map_or(0, Bytes::len), || ()).await?;
         Ok(piece)
     }
@@ -78,7 +85,8 @@ impl Client {
         }
         let told = response.headers().get(OC_CHECKSUM).and_then(|value| value.to_str().ok()).map(checksum::parse);
         let start = if part.is_some() { from } else { 0 };
-        Ok(Download { response, client: self.clone(), length, start, digests: told.unwrap_or_default() })
+        let left = length.or(listed.size).map(|whole| whole.saturating_sub(start));
+        Ok(Download { response, client: self.clone(), length, start, digests: told.unwrap_or_default(), left })
     }
 
     /// Sends a file. Always with Content-Length, never chunked: some Nextcloud set-ups store nothing of a chunked body and say "created".

@@ -17,6 +17,7 @@ use crate::types::{Expect, RelPath};
 use super::LibraryError;
 use super::trash::{self, Reason};
 use super::tree::{Kind, OnDisk, Stat, Tree, sync_parent};
+use crate::types::media::is_probe;
 
 impl Tree {
     /// Creates a folder; its parent must be there.
@@ -53,7 +54,11 @@ impl Tree {
         let _locks = self.lock_file(path);
         let place = self.locate(path)?;
         self.check(path, &place, expect)?;
-        trash::take(self, path, &place)?;
+        match is_probe(path.name()) {
+            // Another node wrote it to find something out, and nobody will ever want it back.
+            true => fs::remove_file(&place).map_err(|error| LibraryError::io(path, error))?,
+            false => trash::take(self, path, &place)?,
+        }
         sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
         self.forget(path)
     }

@@ -18,7 +18,7 @@ use crate::library::{self, Found, LibraryError, Probe};
 use crate::store::baseline::{self, Baseline};
 use crate::store::documents::MET;
 use crate::store::listed;
-use crate::types::media::OWN_FOLDER;
+use crate::types::media::{OWN_FOLDER, PROBE_PREFIX};
 use crate::types::{Digests, Expect, LibraryId, LocalVersion, Mtime, RelPath, RemoteVersion};
 
 use super::observe::Observed;
@@ -26,7 +26,6 @@ use super::run::{Sync, SyncError, blocking};
 
 /// A marker is some 200 bytes.
 const MARKER_LIMIT: usize = 4 << 10;
-const PROBE: &str = "twinlens-probe-";
 const PROBE_TEXT: &str = "Twinlens made this file to find out whether a service leads to its own library. It can be deleted.\n";
 
 /// How the service's folder and the library are one.
@@ -281,5 +280,5 @@ impl From<Found> for Overlap {
 
 /// Without a dot at its beginning: some servers refuse or hide such names.
 fn probe_name() -> String {
-    format!("{PROBE}{}", Uuid::new_v4().simple())
+    format!("{PROBE_PREFIX}{}", Uuid::new_v4().simple())
 }

@@ -158,7 +158,8 @@ impl History {
             None => self.store.insert(Store::open(&self.root.join("state.redb")).unwrap()).clone(),
         };
         let library = library::open_library(&self.root.join("library"), &store).unwrap();
-        let endpoint = Endpoint { url: self.remote.url.clone(), user: "u".into(), password: "p".into(), fingerprint: None };
+        let endpoint =
+            Endpoint { url: self.remote.url.clone(), user: "u".into(), password: "p".into(), fingerprint: None, allow_http: false };
         let client = Client::new(&endpoint).unwrap();
         let options = Options { force, parallel: self.parallel, ..Options::default() };
         let watched = (Events::default(), Monitor::default());
