@@ -115,6 +115,9 @@ pub const PARKED_PREFIX: &str = ".twinlens-moving-";
 /// What the names of files begin with that a node writes to a service to find something out. They are removed at once.
 pub const PROBE_PREFIX: &str = "twinlens-probe-";
 
+/// What such a file says at its beginning.
+pub const PROBE_TEXT: &str = "Twinlens made this file to find out ";
+
 /// Whether a file has the whole name of a probe: no owner gives such a name.
 pub fn is_probe(name: &str) -> bool {
     let id = name.strip_prefix(PROBE_PREFIX).map(|rest| rest.strip_suffix("-new").unwrap_or(rest));

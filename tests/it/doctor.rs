@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use twinlens::dav::href;
 
 use crate::plain::PlainServer;
@@ -33,7 +33,7 @@ fn a_node_is_found_well_and_nothing_is_left_behind() {
     b.serve();
     a.pair(&b, &[]);
     let answer = a.run(&["service", "test", "peer"]);
-    assert_eq!((&answer["ok"], &answer["kind"], &answer["connected"]), (&true.into(), &"twinlens".into(), &true.into()), "{answer:#}");
+    assert_eq!(json!([answer["ok"], answer["kind"], answer["connected"]]), json!([true, "twinlens", true]), "{answer:#}");
     for id in
         ["dns", "tcp", "tls", "http", "server", "login", "dav", "folder", "depth", "endpoints", "write", "mtime", "streaming", "cleanup"]
     {
@@ -83,16 +83,16 @@ fn how_an_upload_is_proven_is_a_setting_of_its_own_and_told() {
     let (node, server) = (sandbox.node("n"), PlainServer::start());
     node.connect("svc", &server.url, &[]);
     node.put("a.jpg", "a");
-    assert_eq!(node.sync()["evidence"], serde_json::json!({ "size": 1 }));
+    assert_eq!(node.sync()["evidence"], json!({ "size": 1 }));
     let shown = node.run(&["service", "sync", "svc", "--verify", "full"]);
-    assert_eq!((&shown["sync"]["verify"], &shown["sync"]["trust"], &shown["reached"]), (&"full".into(), &"samples".into(), &Value::Null));
+    assert_eq!(json!([shown["sync"]["verify"], shown["sync"]["trust"], shown["reached"]]), json!(["full", "samples", null]));
     node.put("b.jpg", "b");
-    assert_eq!(node.sync()["evidence"], serde_json::json!({ "read-back": 1 }));
+    assert_eq!(node.sync()["evidence"], json!({ "read-back": 1 }));
     // Also an update, which goes by a temporary name.
     node.put("a.jpg", "another");
-    assert_eq!(node.sync()["evidence"], serde_json::json!({ "read-back": 1 }));
+    assert_eq!(node.sync()["evidence"], json!({ "read-back": 1 }));
     let shown = node.run(&["service", "show", "svc"]);
-    assert_eq!((&shown["reached"]["last"], &shown["reached"]["lowest"]), (&"read-back".into(), &"read-back".into()));
+    assert_eq!(shown["reached"], json!({ "last": "read-back", "lowest": "read-back" }));
 }
 
 #[test]
@@ -244,9 +244,9 @@ fn a_checksum_that_is_only_repeated_proves_nothing() {
         // Its listing tells the very checksum that came with the file.
         node.put("a.jpg", "a");
         let report = node.sync();
-        assert_eq!(report["evidence"], serde_json::json!({ level: 1 }), "{report:#}");
+        assert_eq!(report["evidence"], json!({ level: 1 }), "{report:#}");
         let answer = node.run(&["service", "test", "svc"]);
-        assert_eq!((&answer["kind"], &answer["version"]), (&"nextcloud".into(), &"24.0.5".into()));
+        assert_eq!(json!([answer["kind"], answer["version"]]), json!(["nextcloud", "24.0.5"]));
         says(&answer, "checksums", "ok", "right or wrong: they prove nothing");
         assert_eq!(answer["found"]["evidence"], level, "{answer:#}");
         assert_eq!(server.state().files.len(), 1, "something was left");
@@ -269,7 +269,8 @@ fn what_the_probe_found_is_used_by_uploads_until_the_server_is_another_one() {
     let puts = std::mem::take(&mut server.state().puts);
     assert!(!puts.contains(&"a.jpg".to_owned()), "the way that does not work was tried: {puts:?}");
     // Another version of the server: what was found may be wrong, so it is found out anew.
-    (server.state().loses, server.state().name) = (false, "Cloud/2.0");
+    server.state().loses = false;
+    server.state().name = "Cloud/2.0";
     node.put("b.jpg", "b");
     assert_counts(&node.sync(), &[("uploaded", 1)]);
     let puts = std::mem::take(&mut server.state().puts);
@@ -292,7 +293,7 @@ fn what_cannot_be_written_to_or_is_no_webdav_is_told_so() {
     server.state().read_only = true;
     let answer = node.run_expecting(1, &["service", "test", "svc"]);
     says(&answer, "write", "failed", "may not write there");
-    assert_eq!((&answer["connected"], &answer["ok"]), (&true.into(), &false.into()));
+    assert_eq!(json!([answer["connected"], answer["ok"]]), json!([true, false]));
     server.state().page = Some("<html>Welcome</html>");
     let answer = node.run_expecting(3, &["service", "test", "svc"]);
     says(&answer, "dav", "failed", "does not speak WebDAV");

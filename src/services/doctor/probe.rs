@@ -230,7 +230,10 @@ impl Probe<'_> {
         let replaced = async {
             let words = |error: ClientError| error.to_string();
             let (new, _, found) = self.try_way(way, self.sample()?).await?;
-            let Found::Whole(source) = found else { return Err(format!("the new file is not there as it was sent: {found:?}")) };
+            let source = match found {
+                Found::Whole(source) => source,
+                other => return Err(format!("the new file is not there as it was sent: {other:?}")),
+            };
             let there = self.folder.look(&old.path).await.map_err(words)?.unwrap_or(listed);
             self.folder.rename(&new.path, &old.path, &source, &Expect::Version(there)).await.map_err(words)?;
             let placed = Sample { path: old.path.clone(), ..new };

@@ -66,7 +66,7 @@ pub async fn play(seed: u64, folder: &Path) -> Result<(), String> {
     let service = Arc::new(Mutex::new(Service::new(seed, state)));
     let mut tasks = JoinSet::new();
     let url = serve(Arc::clone(&service), &mut tasks).await;
-    let remote = Remote { id: ServiceId(1), name: "sim".into(), url, user: "u".into(), fingerprint: None, sync: settings };
+    let remote = Remote { id: ServiceId(1), name: "sim".into(), url, user: "u".into(), fingerprint: None, allow_http: false, sync: settings };
     let sides = [Place::Library { root: root.join("library"), clock: 0 }, Place::Service(Arc::clone(&service))];
     let parallel = *chance.pick(&[1, 1, 2, 8]);
     told.push(format!("  {parallel} transfers at a time"));
