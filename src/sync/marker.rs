@@ -145,11 +145,15 @@ impl Sync {
     }
 
     async fn find_overlap(&self, observed: &Observed, library: Option<LibraryId>) -> Result<Option<Overlap>, SyncError> {
+        let library = match library {
+            None if observed.is_missing => self.library_above().await?,
+            told => told,
+        };
         if let Some(id) = library {
             // Every library has a marker at its root, and ours knows all its folders.
             let tree = self.tree.clone();
             let found = blocking(move || Ok(library::find_marker(&tree, id)?)).await?;
-            return Ok(found.map(Overlap::from));
+            return Ok(found.filter(|found| !is_above_nothing(found, observed)).map(Overlap::from));
         }
         // A marker may be hidden in listings and still be there.
         let folder = &self.service.sync.folder;
@@ -165,6 +169,17 @@ impl Sync {
             return Ok(verdict);
         }
         self.probe_here().await
+    }
+
+    /// The library that a node says it is, where the service's folder is not there yet. It need not be tried out with a file, which would end in
+    /// its trash.
+    async fn library_above(&self) -> Result<Option<LibraryId>, SyncError> {
+        for above in self.service.sync.folder.ancestors() {
+            if let Some(root) = self.root.at(&above)?.look_at_root().await? {
+                return Ok(root.library_id.and_then(|id| id.parse().ok()));
+            }
+        }
+        Ok(None)
     }
 
     /// Puts a file on the service and looks for it on the library's disk. None when the service does not take it.
@@ -198,8 +213,7 @@ impl Sync {
                 tracing::warn!(service = %self.service.name, %path, %error, "a file of ours could not be removed; it can be deleted");
             }
             return match found? {
-                // A folder that is not there cannot hold the library, even if a folder above it does.
-                Some(Found::Above(_)) if !is_there => Ok(Some(None)),
+                Some(found) if is_above_nothing(&found, observed) => Ok(Some(None)),
                 Some(found) => Ok(Some(Some(found.into()))),
                 None => Ok(sent.is_ok().then_some(None)),
             };
@@ -277,6 +291,11 @@ impl From<Found> for Overlap {
             Found::Above(_) => Self::Around(None),
         }
     }
+}
+
+/// A folder that is not there cannot hold the library, even if a folder above it does.
+fn is_above_nothing(found: &Found, observed: &Observed) -> bool {
+    observed.is_missing && matches!(found, Found::Above(_))
 }
 
 /// Without a dot at its beginning: some servers refuse or hide such names.

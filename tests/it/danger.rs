@@ -103,6 +103,26 @@ fn a_server_that_hides_what_is_twinlenss_own_is_seen_through() {
 }
 
 #[test]
+fn no_probe_ends_in_the_trash_of_a_node() {
+    let sandbox = Sandbox::new();
+    let (here, mut there) = (sandbox.node("here"), sandbox.node("there"));
+    here.put("a.jpg", "a");
+    there.put("b.jpg", "b");
+    there.serve();
+    for (name, folder) in [("root", "/"), ("new", "/not yet/there")] {
+        here.connect(name, &there.originals(), &["--folder", folder]);
+        here.run(&["sync", name]);
+        assert_eq!(there.trashed(), Vec::<String>::new(), "{folder}");
+        here.run(&["service", "remove", name]);
+    }
+    assert!(there.files().contains_key("not yet/there/a.jpg"), "{:?}", there.files());
+    // A folder of the node's own library, which is to be made yet, is still seen through.
+    there.connect("itself", &there.originals(), &["--folder", "/new"]);
+    let error = there.sync_expecting(1, &["itself"])["error"].to_string();
+    assert!(error.contains("the very library"), "{error}");
+}
+
+#[test]
 fn a_link_that_comes_later_is_found_too() {
     let sandbox = Sandbox::new();
     let Some((node, server)) = beside_apache(&sandbox, "Options FollowSymLinks") else { return };

@@ -12,7 +12,7 @@ use twinlens::client::{Client, ClientError, Endpoint};
 use twinlens::types::{ContentHash, Digests, LocalVersion, Mtime, RelPath};
 
 use crate::faulty::FaultyServer;
-use crate::support::{Node, PASSWORD, Sandbox, assert_counts, eventually};
+use crate::support::{Node, PASSWORD, Sandbox, assert_counts, eventually, http};
 
 fn client(node: &Node, folder: &str) -> Client {
     let endpoint = Endpoint { url: node.originals(), user: "admin".into(), password: PASSWORD.into(), fingerprint: None };
@@ -310,6 +310,23 @@ fn a_large_update_takes_the_place_of_what_is_there_and_of_nothing_else() {
     assert_eq!(here.files(), there.files());
     assert_eq!(there.trashed(), ["a short film"]);
     assert!(line.up() > 12 * MIB);
+}
+
+#[test]
+fn why_an_upload_in_pieces_is_refused_is_told() {
+    let sandbox = Sandbox::new();
+    let (here, there, line) = over_a_line(&sandbox);
+    line.begin(Trouble::None, Trouble::None);
+    let url = |id: &str| format!("{}/remote.php/dav/uploads/admin/{id}", there.url());
+    for id in 0..128 {
+        assert_eq!(http("MKCOL", &url(&id.to_string()), &[], b"").status, 201);
+    }
+    here.put("film.mov", &film(10, 12 * MIB));
+    let report = here.sync_expecting(1, &[]);
+    assert!(report["failed"].to_string().contains("there are too many uploads or chunks already"), "{report:#}");
+    (0..128).for_each(|id| drop(http("DELETE", &url(&id.to_string()), &[], b"")));
+    assert_counts(&here.sync(), &[("uploaded", 1)]);
+    assert_eq!(here.files(), there.files());
 }
 
 /// A node with these files, connected to a server that is not well.
