@@ -13,6 +13,7 @@ mod download;
 mod execute;
 mod filter;
 mod goals;
+mod join;
 mod kinds;
 mod leftovers;
 mod marker;

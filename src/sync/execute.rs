@@ -1,6 +1,6 @@
 //! Carrying out a plan: moves first, then transfers side by side, deletions last.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +15,7 @@ use crate::reconcile::{Action, Base, Plan, Step, Why};
 use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath};
 
+use super::join::gone_there;
 use super::leftovers::Leftovers;
 use super::names::explained;
 use super::record::Record;
@@ -58,6 +59,8 @@ pub(super) struct Execution {
     report: Mutex<Report>,
     /// Contents that downloads of this run found to be on the service, under names whose listing told nothing.
     found: Mutex<HashMap<ContentHash, RelPath>>,
+    /// Local paths of the files that are gone from the service: they may have been renamed there.
+    pub(super) gone_there: HashSet<RelPath>,
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
     pub(super) room: Room,
@@ -80,6 +83,7 @@ impl Execution {
             creating: tokio::sync::Mutex::default(),
             report: Mutex::new(report),
             found: Mutex::default(),
+            gone_there: gone_there(plan),
             fatal: Mutex::default(),
             room: Room::default(),
             ways: Ways::default(),

@@ -328,14 +328,17 @@ impl Execution {
     }
 
     /// Work on the library, on a blocking thread.
-    async fn disk<R: Send + 'static>(&self, work: impl FnOnce() -> Result<R, LibraryError> + Send + 'static) -> Result<R, StepError> {
+    pub(super) async fn disk<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<R, LibraryError> + Send + 'static,
+    ) -> Result<R, StepError> {
         let done = blocking(move || Ok(work())).await.map_err(|error| StepError::Refused(error.to_string()))?;
         Ok(done?)
     }
 }
 
 /// Renames in the library; what is replaced goes to the trash.
-fn rename_here(tree: &Tree, from: &RelPath, to: &RelPath, expect: Expect<LocalVersion>) -> Result<(), LibraryError> {
+pub(super) fn rename_here(tree: &Tree, from: &RelPath, to: &RelPath, expect: Expect<LocalVersion>) -> Result<(), LibraryError> {
     if let Some(parent) = to.parent() {
         tree.create_folders(&parent)?;
     }

@@ -249,8 +249,9 @@ impl Sync {
         let Fitted { plan, late, refused } = self.fit_names(plan).await?;
         report.skip_all(&plan);
         report.skipped_total += collected.unnamed;
-        let unread = |skipped: &Skipped| matches!(skipped.why, Why::Unreadable { .. });
-        let sure = self.filter.is_sure() && left.is_empty() && !plan.skipped.iter().any(unread);
+        // What is in the way of a new file is renamed as soon as it is in step.
+        let may_change = |skipped: &Skipped| matches!(skipped.why, Why::Unreadable { .. } | Why::NameTaken { .. });
+        let sure = self.filter.is_sure() && left.is_empty() && !plan.skipped.iter().any(may_change);
         left.into_iter().chain(refused).for_each(|noted| report.skip(noted));
         if round.is_first() {
             report.hold_back(self.filter.held_back());

@@ -221,6 +221,9 @@ impl History {
             return Ok(());
         }
         let sides = self.sides.each_ref().map(Place::files);
+        if let Some(noted) = self.last.skipped.iter().find(|noted| noted.reason.contains("uses this name")) {
+            return Err(format!("{} never comes: {}", noted.path, noted.reason));
+        }
         let named = |path: &str| self.last.skipped.iter().any(|noted| noted.path == path);
         for (side, files, other) in [(&self.sides[0], &sides[0], &sides[1]), (&self.sides[1], &sides[1], &sides[0])] {
             // A picture that is there under another name is not needed twice.
