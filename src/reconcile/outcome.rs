@@ -348,6 +348,7 @@ impl Collector {
 
     /// A content has to travel.
     pub(super) fn transfer(&mut self, side: Side, item: Item) {
+        self.totals.count_change(side.other(), &item);
         let (action, why) = match (side, item.decision, item.here, item.there) {
             (Side::Remote, Decision::Upload(why), Some(source), there) => {
                 (Action::Upload { source, expect: there.map_or(Expect::Absent, Expect::Version) }, why)

@@ -21,6 +21,7 @@ use super::names::explained;
 use super::record::Record;
 use super::room::Room;
 use super::run::{Sync, SyncError};
+use super::traces::Settled;
 use super::ways::Ways;
 use super::{Noted, Progress, Report};
 
@@ -65,6 +66,7 @@ pub(super) struct Execution {
     fatal: Mutex<Option<String>>,
     pub(super) room: Room,
     pub(super) ways: Ways,
+    pub(super) settled: Settled,
     files: AtomicU64,
     bytes: AtomicU64,
     files_total: u64,
@@ -87,6 +89,7 @@ impl Execution {
             fatal: Mutex::default(),
             room: Room::default(),
             ways: Ways::default(),
+            settled: Settled::default(),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             files_total: plan.steps.len() as u64,
@@ -131,6 +134,7 @@ impl Execution {
         for step in deletes {
             self.one(step, None).await?;
         }
+        self.forget_settled().await?;
         self.tell_room();
         self.remove_leftovers(leftovers).await;
         let mut report = std::mem::take(&mut *self.lock_report());

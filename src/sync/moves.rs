@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::StatusCode;
-use uuid::Uuid;
 
 use crate::client::{ClientError, Verified, verify};
 use crate::library::{LibraryError, OnDisk, Open, Tree};
@@ -216,12 +215,15 @@ impl Execution {
         if !taken || !matches!(expect, Expect::Absent) || !same_when_folded(from, to) {
             return Err(error.into());
         }
-        let between = to.with_name(&own_name()).map_err(|error| StepError::Refused(error.to_string()))?;
+        let between = self.between(from, to).await?;
         self.ask_rename(from, &between, what, &Expect::Absent).await?;
-        let Err(error) = self.ask_rename(&between, to, what, &Expect::Absent).await else { return Ok(()) };
-        // Something else has the name after all.
-        self.ask_rename(&between, from, what, &Expect::Absent).await?;
-        Err(error.into())
+        let renamed = self.ask_rename(&between, to, what, &Expect::Absent).await;
+        if renamed.is_err() {
+            // Something else has the name after all.
+            self.ask_rename(&between, from, what, &Expect::Absent).await?;
+        }
+        self.is_settled(between.name());
+        Ok(renamed?)
     }
 
     async fn ask_rename(&self, from: &RelPath, to: &RelPath, what: Named<'_>, expect: &Expect<RemoteVersion>) -> Result<(), ClientError> {
@@ -243,11 +245,12 @@ impl Execution {
         let proof = match replaces {
             None => self.copy_and_prove(from, &step.remote, &now, local).await?,
             Some(there) => {
-                let between = step.remote.with_name(&own_name()).map_err(|error| StepError::Refused(error.to_string()))?;
+                let between = self.temporary(&step.remote).await?;
                 let copied = self.copy_and_prove(from, &between, &now, local).await?;
                 let placed = self.put_in_place(&between, step, &copied, there, local).await;
-                if placed.is_err() {
-                    self.remove_copy(&between, copied.version().clone()).await;
+                match &placed {
+                    Ok(_) => self.is_settled(between.name()),
+                    Err(_) => self.remove_temporary(&between, copied.version().clone()).await,
                 }
                 placed?
             }
@@ -371,9 +374,4 @@ fn same_when_folded(one: &RelPath, other: &RelPath) -> bool {
     use unicode_normalization::UnicodeNormalization as _;
     let folded = |path: &RelPath| path.as_str().nfc().flat_map(char::to_lowercase).nfc().collect::<String>();
     folded(one) == folded(other)
-}
-
-/// A name that nobody else uses, and no side syncs.
-fn own_name() -> String {
-    format!(".twinlens-{}", &Uuid::new_v4().simple().to_string()[..12])
 }

@@ -22,7 +22,7 @@ use crate::support;
 
 use super::chance::Chance;
 use super::network::{Service, serve};
-use super::owners::{Contents, Files, Place, act};
+use super::owners::{Contents, Files, Place, act, is_own};
 
 /// So many runs without trouble bring both sides to rest.
 const RUNS: usize = 8;
@@ -181,7 +181,8 @@ impl History {
             let report = self.sync(0).await?.map_err(|error| format!("without trouble the sync stops: {error}"))?;
             let did = report.uploaded + report.downloaded + report.moved + report.copied + report.deleted + report.adopted;
             if did == 0 && report.failed.is_empty() && self.writes() == writes {
-                return Ok(());
+                let left = self.service.lock().unwrap().state.contents().into_keys().find(|path| is_own(path));
+                return left.map_or(Ok(()), |path| Err(format!("{path} was left there")));
             }
         }
         Err(format!("it does not come to rest in {RUNS} runs"))
