@@ -131,6 +131,20 @@ impl Execution {
 
     /// Renames a folder in one go; where that cannot be, file by file.
     async fn follow_folder(self: &Arc<Self>, side: Side, from: &RelPath, to: &RelPath, files: &[Step]) -> Result<Vec<Record>, StepError> {
+        let mut there = Vec::new();
+        for step in files {
+            let Action::Move { local, remote, .. } = &step.action else { continue };
+            match side {
+                Side::Remote => there.push(remote.clone()),
+                Side::Local => match self.proven(step, local, remote).await {
+                    Ok(remote) => there.push(remote),
+                    Err(error) => {
+                        tracing::debug!(%from, %to, %error, "not everything in the folder is what it looked like");
+                        return self.move_each(files).await;
+                    }
+                },
+            }
+        }
         let renamed = match side {
             Side::Remote => {
                 self.ensure_folder(&to.parent().unwrap_or_default()).await?;
@@ -146,7 +160,7 @@ impl Execution {
             Err(StepError::Client(error)) if error.stops_everything() => return Err(error.into()),
             Err(error) => {
                 tracing::debug!(%from, %to, %error, "the folder cannot be renamed at once");
-                return Ok(self.move_each(files).await);
+                return self.move_each(files).await;
             }
         }
         let found = if side == Side::Remote { self.find_there(files).await? } else { HashMap::new() };
@@ -154,8 +168,8 @@ impl Execution {
         if side == Side::Remote {
             self.forget_there(from.clone()).await?;
         }
-        for step in files {
-            let Action::Move { base, local, remote, .. } = &step.action else { continue };
+        for (step, remote) in files.iter().zip(&there) {
+            let Action::Move { base, local, .. } = &step.action else { continue };
             let record = match side {
                 Side::Remote => verify::verify_listed(local, listed(&found, &step.remote))
                     .map(|proof| Record::uploaded(&step.local, *local, &proof))
@@ -179,15 +193,19 @@ impl Execution {
         Ok(blocking(move || Ok(store.write_soon(move |tx| remote::remove_all(tx, service, &folder))?)).await?)
     }
 
-    async fn move_each(self: &Arc<Self>, files: &[Step]) -> Vec<Record> {
+    async fn move_each(self: &Arc<Self>, files: &[Step]) -> Result<Vec<Record>, StepError> {
         let mut records = Vec::new();
         for step in files {
             match self.follow_move(step).await {
                 Ok(record) => records.extend(record),
+                // It looked like the renamed file and is another.
+                Err(StepError::Client(ClientError::Changed(_))) if matches!(&step.action, Action::Move { side: Side::Local, .. }) => {
+                    self.send_instead(step.clone()).await?;
+                }
                 Err(error) => self.failed(step, &error),
             }
         }
-        records
+        Ok(records)
     }
 
     /// What the service has in the folders of these files: one look at each folder.

@@ -378,6 +378,29 @@ fn apache_is_asked_to_move_and_copy_and_its_renames_are_followed() {
 }
 
 #[test]
+fn a_change_of_case_that_breaks_off_at_any_request_is_ended_by_the_next_run() {
+    for (at, after) in (0..3).flat_map(|at| [(at, false), (at, true)]) {
+        for (from, to) in [("img.jpg", "IMG.jpg"), ("d", "D")] {
+            let sandbox = Sandbox::new();
+            let (node, server) =
+                in_step_with_plain(&sandbox, &[("img.jpg", "x"), ("d/y.jpg", "y"), ("d/z.jpg", "z")], &["--deletes", "trash"]);
+            server.state().ignores_case = true;
+            std::fs::rename(node.library.join(from), node.library.join(to)).unwrap();
+            server.state().breaks_at = Some((at, after));
+            // When only the last answer is lost, all is done; so it is when it is seen that the name was taken.
+            let _ = node.command(&["sync", "--json"]).output().unwrap();
+            server.state().breaks_at = None;
+            node.sync();
+            node.sync();
+            assert_eq!(server.state().contents(), node.files(), "{from}, broken off at {at}, {after}");
+            assert_eq!(node.files().len(), 3);
+            assert!(node.trashed().is_empty());
+            assert_counts(&node.sync(), &[]);
+        }
+    }
+}
+
+#[test]
 fn what_was_copied_and_deleted_on_the_service_is_renamed_here_and_its_old_name_is_free() {
     let sandbox = Sandbox::new();
     for deletes in ["trash", "ignore"] {
