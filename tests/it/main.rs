@@ -15,6 +15,7 @@ mod demo;
 mod doctor;
 mod faulty;
 mod filters;
+mod folding;
 mod front;
 mod habits;
 mod import;

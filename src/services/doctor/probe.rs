@@ -176,7 +176,7 @@ impl Probe<'_> {
         };
         session.begin().await?;
         let sent = async {
-            session.put("00001", sample.bytes.clone()).await?;
+            session.put("00001", Payload::Whole(sample.bytes.clone()), Some(sample.version.digests.sha1)).await?;
             session.finish(&sample.version, &Expect::Absent, self.node).await
         };
         match sent.await {
