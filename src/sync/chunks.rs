@@ -11,6 +11,7 @@ use sha1::Digest as _;
 
 use crate::client::{Begun, ClientError, Patience, Session};
 use crate::library::{LibraryError, Tree};
+use crate::store::traces::Trace;
 use crate::types::{ContentHash, Digests, Expect, LocalVersion, RelPath, RemoteVersion, Sha1};
 
 use super::download::staging;
@@ -48,9 +49,10 @@ impl Execution {
         // Where uploads cannot be listed they are only found by name.
         let there = self.sync.client.sessions().await.unwrap_or_default();
         for outdated in there.iter().filter(|name| name.starts_with(&upload) && **name != id) {
-            give_up(&session(outdated)?).await;
+            self.give_up(outdated, &session(outdated)?).await?;
         }
         let session = session(&id)?;
+        self.sync.leave_trace(Trace::Session { id: id.clone(), local: local.clone(), content: source.digests.content }).await?;
         let mut known = HashMap::new();
         if there.contains(&id) || matches!(session.begin().await?, Begun::Before(_)) {
             known = match session.chunks().await? {
@@ -67,17 +69,20 @@ impl Execution {
             Err(error) => {
                 // What breaks is gone on with; what cannot be right is not kept.
                 if matches!(error, StepError::Library(_) | StepError::Client(ClientError::Corrupt(_))) {
-                    give_up(&session).await;
+                    self.give_up(&id, &session).await?;
                 }
                 return Err(error);
             }
         }
         let finished = self.finish_chunks(&session, remote, source, expect, can.node).await;
+        if finished.is_ok() {
+            self.is_settled(&id);
+        }
         if let Err(StepError::Client(error)) = &finished
             && !error.may_have_arrived()
             && !error.stops_everything()
         {
-            give_up(&session).await;
+            self.give_up(&id, &session).await?;
             if resumed && !matches!(error, ClientError::Changed(_)) && !error.is_full() {
                 // What an earlier run left there did not fit together.
                 return Box::pin(self.send_in_chunks(local, remote, source, expect)).await;
@@ -141,6 +146,16 @@ impl Execution {
             true => Ok(()),
             false => Err(LibraryError::Changed(local.clone()).into()),
         }
+    }
+
+    /// Throws away what was sent. Where that fails, a later run does so, or the service itself after a day or two.
+    async fn give_up(&self, id: &str, session: &Session<'_>) -> Result<(), StepError> {
+        match session.abort().await {
+            // At once: it may be begun again.
+            Ok(()) => self.sync.forget_traces(vec![id.to_owned()]).await?,
+            Err(error) => tracing::warn!(%error, "an unfinished upload could not be removed from the service"),
+        }
+        Ok(())
     }
 
     /// Has the file put together. When the answer is lost, one looks whether it is there.
@@ -221,12 +236,5 @@ impl Chunk {
             ControlFlow::Continue(())
         })?;
         Ok(before)
-    }
-}
-
-/// Throws away what was sent. Where that fails, the service does so itself after a day or two.
-async fn give_up(session: &Session<'_>) {
-    if let Err(error) = session.abort().await {
-        tracing::warn!(%error, "an unfinished upload could not be removed from the service");
     }
 }

@@ -18,6 +18,7 @@ use crate::library::{self, Found, LibraryError, Probe};
 use crate::store::baseline::{self, Baseline};
 use crate::store::documents::MET;
 use crate::store::listed;
+use crate::store::traces::Trace;
 use crate::types::media::OWN_FOLDER;
 use crate::types::{Digests, Expect, LibraryId, LocalVersion, Mtime, RelPath, RemoteVersion};
 
@@ -189,6 +190,7 @@ impl Sync {
         let folder = &self.service.sync.folder;
         for at in std::iter::once(folder.clone()).chain(folder.ancestors()) {
             let Ok(path) = at.join(&name) else { return Ok(None) };
+            self.leave_trace(Trace::Copy { at: path.clone() }).await?;
             let bytes = Bytes::from_static(PROBE_TEXT.as_bytes());
             let version =
                 LocalVersion { size: bytes.len() as u64, mtime: Mtime::from(std::time::SystemTime::now()), digests: Digests::of(&bytes) };
@@ -200,17 +202,24 @@ impl Sync {
                 _ => {}
             }
             let tree = self.tree.clone();
-            let found = blocking(move || Ok(library::take_probe(&tree, &name)?)).await;
+            let found = blocking({
+                let name = name.clone();
+                move || Ok(library::take_probe(&tree, &name)?)
+            })
+            .await;
             // Folders that have changed for this reason need no closer look.
             if let Some(at) = at.strip_prefix(folder) {
                 let (store, service) = (self.store.clone(), self.service.id);
                 blocking(move || Ok(store.write_soon(move |tx| listed::wrote_in(tx, service, &at))?)).await?;
             }
             // What was refused may have been kept all the same.
-            if let Err(error) = self.root.delete(&path, &Expect::Anything).await
-                && sent.is_ok()
-            {
-                tracing::warn!(service = %self.service.name, %path, %error, "a file of ours could not be removed; it can be deleted");
+            match self.root.delete(&path, &Expect::Anything).await {
+                Ok(()) => self.forget_traces(vec![name]).await?,
+                Err(error) if sent.is_ok() => {
+                    tracing::warn!(service = %self.service.name, %path, %error, "a file of ours will be removed by the next run");
+                }
+                // The next run makes sure.
+                Err(_) => {}
             }
             return match found? {
                 Some(found) if is_above_nothing(&found, observed) => Ok(Some(None)),
