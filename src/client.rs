@@ -37,7 +37,7 @@ pub use http::{Client, Endpoint};
 pub use listing::{Listing, Member, Root};
 pub use members::{Members, Told};
 pub use rate::{Flow, Rate};
-pub use retry::Patience;
+pub use retry::{Patience, Waits};
 pub use session::Session;
 pub use tls::Fingerprint;
 pub use transfer::Download;

@@ -14,11 +14,11 @@ use crate::types::RelPath;
 
 use super::body::{Answer, Pulse, SourceFailed};
 use super::gate::Gate;
-use super::retry::Call;
+use super::retry::{Call, Waits};
 use super::{Capabilities, ClientError, Fingerprint, Flow, tls};
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// A request fails when no byte moves for so long; there is no limit on the whole.
+/// See [`Waits::idle`].
 pub(super) const IDLE: Duration = Duration::from_secs(60);
 
 /// Where a service is and who we are there.
@@ -56,6 +56,7 @@ pub struct Client {
     pub(super) gate: Arc<Gate>,
     user: Arc<str>,
     pub(super) can: Arc<OnceCell<Capabilities>>,
+    pub(super) waits: Waits,
 }
 
 /// The parsed WebDAV root of a service, as an owner types it.
@@ -85,8 +86,8 @@ impl Client {
         let authorization = (!endpoint.user.is_empty()).then(|| basic(&endpoint.user, &endpoint.password)).flatten();
         let base_path = decoded_path(&base)?;
         let user = endpoint.user.as_str().into();
-        let (requests, gate, can) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { http, tls: tls.into(), base, base_path, authorization, shown, flow: Flow::default(), requests, gate, user, can })
+        let (requests, gate, can, waits) = (Arc::default(), Arc::default(), Arc::default(), Waits::default());
+        Ok(Self { http, tls: tls.into(), base, base_path, authorization, shown, flow: Flow::default(), requests, gate, user, can, waits })
     }
 
     /// The same, with its transfers passing through `flow`.
@@ -162,11 +163,13 @@ impl Client {
         if let Some(body) = call.payload.body(&pulse, &self.flow) {
             request = request.header(header::CONTENT_LENGTH, call.payload.size()).body(body);
         }
+        // What a request may be silent beyond the usual is its own matter.
+        let idle = call.idle.saturating_sub(IDLE) + self.waits.idle;
         let answered = tokio::select! {
             answered = request.send() => answered.map_err(|error| self.explain(&error))?,
-            () = pulse.stopped(call.idle) => return Err(ClientError::Timeout { host: self.host() }),
+            () = pulse.stopped(idle) => return Err(ClientError::Timeout { host: self.host() }),
         };
-        let response = Response::from(http::Response::from(answered).map(|body| Body::wrap(Answer::new(body, IDLE))));
+        let response = Response::from(http::Response::from(answered).map(|body| Body::wrap(Answer::new(body, self.waits.idle))));
         match response.status() {
             StatusCode::UNAUTHORIZED => Err(ClientError::Unauthorized),
             status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {

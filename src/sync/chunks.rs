@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::client::{ClientError, Patience, Session};
+use crate::client::{ClientError, Session};
 use crate::library::LibraryError;
 use crate::types::{Digests, Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
 
@@ -119,7 +119,7 @@ impl Execution {
         expect: &Expect<RemoteVersion>,
         is_node: bool,
     ) -> Result<Option<String>, StepError> {
-        let mut patience = Patience::default();
+        let mut patience = self.sync.client.patience();
         let mut again = false;
         loop {
             let error = match session.finish(source, expect, is_node).await {

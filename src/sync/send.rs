@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use crate::client::{ClientError, Patience, Payload};
+use crate::client::{ClientError, Payload};
 use crate::library::{LibraryError, Open, Tree};
 use crate::types::{Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
 
@@ -62,7 +62,7 @@ impl Execution {
             _ => self.sync.client.clone(),
         };
         let payload = self.payload(local, source).await?;
-        let (mut patience, mut again) = (Patience::default(), false);
+        let (mut patience, mut again) = (self.sync.client.patience(), false);
         loop {
             let error = match client.put(remote, source, expect, payload.clone()).await {
                 Ok(etag) => {
