@@ -1,0 +1,111 @@
+//! A server that lies, at every step of a sync of a dozen files: nothing is lost, nothing is falsely green, and when the fault is gone one
+//! more run is green and both sides are equal.
+//!
+//! A case is named by its setting, the request, the fault, and whether it lasts. `TWINLENS_CASE=text` plays those with the text in their names
+//! and tells what happened.
+
+mod case;
+mod fault;
+mod wire;
+mod world;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use futures_util::{StreamExt as _, stream};
+use twinlens::services::Trust;
+
+use self::case::{Case, Plan, Setting, Template, no_fault};
+use self::fault::Fault;
+use self::world::{Etags, Habits, Hrefs, Kind};
+
+/// Most of the time of a case is waiting.
+const AT_ONCE: usize = 24;
+/// More than these are not told.
+const TOLD: usize = 8;
+
+/// A disk in memory, where there is one: nobody needs these files after a loss of power.
+fn place() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
+}
+
+fn settings() -> Vec<Setting> {
+    vec![
+        Setting::new("plain", Kind::Plain),
+        Setting { trust: Trust::Full, ..Setting::new("read-back", Kind::Plain) },
+        Setting::new("verifying", Kind::Verifying),
+        Setting::new("cloud", Kind::Cloud),
+        Setting { in_pieces: true, ..Setting::new("pieces", Kind::Cloud) },
+    ]
+}
+
+/// All cases of a setting, in an order that is always the same.
+fn cases(setting: &Setting, steps: &[wire::Step]) -> Vec<Plan> {
+    let mut cases = Vec::new();
+    for step in steps {
+        for fault in Fault::all_of(step.method.trim_end_matches(char::is_numeric), &step.target, setting.can_tell()) {
+            let once = Plan { fault: Some(fault), step: step.clone(), lasts: false };
+            // To last from the second time on is hardly another case.
+            let lasting = (step.nth == 1).then(|| Plan { lasts: true, ..once.clone() });
+            cases.push(once);
+            cases.extend(lasting);
+        }
+    }
+    cases
+}
+
+#[test]
+fn every_fault_at_every_step() {
+    let wanted = std::env::var("TWINLENS_CASE").ok();
+    let folder = tempfile::Builder::new().prefix("tl-liar-").tempdir_in(place()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let begun = Instant::now();
+    let (mut number, mut wrong) = (0, BTreeMap::new());
+    runtime.block_on(async {
+        for setting in settings() {
+            let root = folder.path().join(setting.name);
+            let template = Template::make(setting, root.join("template")).await;
+            let steps = Case::steps(&template, root.join("steps")).await;
+            let named = cases(&setting, &steps).into_iter().map(|plan| (format!("{}: {plan}", setting.name), plan));
+            let chosen = named.filter(|(name, _)| wanted.as_ref().is_none_or(|wanted| name.contains(wanted)));
+            let template = std::sync::Arc::new(template);
+            let played = stream::iter(chosen.enumerate()).map(|(at, (name, plan))| {
+                let (template, root) = (std::sync::Arc::clone(&template), root.join(at.to_string()));
+                tokio::spawn(async move { (name, Case::play(&template, plan, root).await) })
+            });
+            let mut played = played.buffer_unordered(AT_ONCE);
+            while let Some(done) = played.next().await {
+                let (name, outcome) = done.unwrap();
+                number += 1;
+                wrong.extend(outcome.err().map(|text| (name, text)));
+            }
+            println!("{}: {} requests; {number} cases so far, {:.1} s", setting.name, steps.len(), begun.elapsed().as_secs_f64());
+        }
+    });
+    let names = wrong.keys().map(String::as_str).collect::<Vec<_>>().join("\n");
+    let told: Vec<String> = wrong.iter().take(TOLD).map(|(name, text)| format!("{name}\n{text}")).collect();
+    assert!(wrong.is_empty(), "{}\n\n{names}\n{} of {number} cases went wrong; TWINLENS_CASE=name plays one again", told.join("\n\n"), wrong.len());
+}
+
+#[test]
+fn every_habit_is_understood() {
+    let folder = tempfile::Builder::new().prefix("tl-liar-").tempdir_in(place()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for setting in settings() {
+            for etags in [Etags::Strong, Etags::Weak, Etags::Gzip, Etags::Changing] {
+                for (hrefs, splits) in [(Hrefs::Encoded, true), (Hrefs::Absolute, false), (Hrefs::Sparse, true), (Hrefs::Everything, false)] {
+                    let habits = Habits { etags, hrefs, splits };
+                    let name = format!("{} {habits:?}", setting.name);
+                    let root = folder.path().join(&name);
+                    let template = Template::make(Setting { habits, ..setting }, root.join("template")).await;
+                    if let Err(wrong) = Case::play(&template, no_fault(), root.join("played")).await {
+                        panic!("{name}\n{wrong}");
+                    }
+                }
+            }
+        }
+    });
+}
