@@ -20,8 +20,8 @@ use twinlens::types::{Digests, RelPath, ServiceId};
 use crate::plain::State;
 use crate::support;
 
-use super::fault::Fault;
-use super::wire::{self, Fate, Service, Step};
+use super::fault::{Fault, Listed, Sent, Stored};
+use super::wire::{self, Fate, SOMEBODY_ELSES, Service, Step};
 use super::world::{Habits, Kind, World};
 
 pub type Files = BTreeMap<String, String>;
@@ -46,9 +46,9 @@ impl Setting {
         Self { name, kind, habits: Habits::default(), trust: Trust::default(), in_pieces: false }
     }
 
-    /// Whether the client can tell what is stored wrong with the right length.
-    pub fn can_tell(&self) -> bool {
-        self.kind != Kind::Plain || self.trust == Trust::Full
+    /// Whether anything tells what is stored wrong, or sent wrong, with the right length. What its owner put on a cloud has no checksum.
+    pub fn tells(&self) -> (bool, bool) {
+        (self.kind != Kind::Plain || self.trust == Trust::Full, self.kind == Kind::Verifying)
     }
 }
 
@@ -297,29 +297,36 @@ impl Case {
         Ok(())
     }
 
-    /// Somebody else's version, and what the server stored elsewhere, come on top of what is wanted.
-    fn by_the_fault(&self, path: &str) -> bool {
-        match self.plan.fault {
-            Some(Fault::Sends(super::fault::Sent::Changed)) => true,
-            Some(Fault::Stores(super::fault::Stored::Elsewhere)) => path.ends_with(".1"),
-            _ => false,
-        }
+    /// Somebody else wrote something, or the server gave a file another name: the names are not those that are wanted.
+    fn renames(&self) -> bool {
+        matches!(self.plan.fault, Some(Fault::Sends(Sent::Changed) | Fault::Stores(Stored::Elsewhere)))
+    }
+
+    /// The contents that must be there in the end.
+    fn wanted_contents(&self) -> BTreeSet<String> {
+        let overwritten = &self.service.lock().unwrap().overwritten;
+        self.wanted.values().filter(|content| !overwritten.contains(*content)).cloned().collect()
     }
 
     fn is_equal(&self) -> Result<(), String> {
         let sides = [self.here(), self.there()];
         for (name, side) in ["here", "there"].iter().zip(&sides) {
-            let off = |(path, _): &(&String, &String)| !self.by_the_fault(path);
-            let found: Vec<_> = side.iter().filter(off).collect();
-            let wanted: Vec<_> = self.wanted.iter().filter(off).collect();
-            if found != wanted {
-                let more: Vec<_> = found.iter().filter(|item| !wanted.contains(item)).collect();
-                let less: Vec<_> = wanted.iter().filter(|item| !found.contains(item)).collect();
+            if self.renames() {
+                let found: BTreeSet<String> = side.values().cloned().collect();
+                if let Some(lacks) = self.wanted_contents().difference(&found).next() {
+                    return Err(format!("{name} lacks {lacks:?} in the end: {side:?}"));
+                }
+                continue;
+            }
+            let more: Vec<_> = side.iter().filter(|(path, content)| self.wanted.get(*path) != Some(content)).collect();
+            let less: Vec<_> = self.wanted.iter().filter(|(path, content)| side.get(*path) != Some(content)).collect();
+            if !more.is_empty() || !less.is_empty() {
                 return Err(format!("{name} differs in the end: has {more:?}, lacks {less:?}"));
             }
         }
-        if sides[0] != sides[1] {
-            return Err(format!("the sides differ: {sides:?}"));
+        let [here, there] = sides.map(|side| side.into_values().collect::<BTreeSet<_>>());
+        if here != there {
+            return Err(format!("the sides differ: {:?}", here.symmetric_difference(&there)));
         }
         let service = self.service.lock().unwrap();
         if let Some(left) = service.world.files.files.keys().find(|path| own(path)) {
@@ -336,18 +343,22 @@ impl Case {
     }
 
     fn nothing_is_lost(&self) -> Result<(), String> {
-        let (here, there) = (self.here(), self.service.lock().unwrap().world.files.contents());
+        let (here, there, earlier) = {
+            let service = self.service.lock().unwrap();
+            (self.here(), service.world.files.contents(), service.earlier.contents())
+        };
         let trash = support::tree(&self.root.join("library/.twinlens/trash"));
         let kept: BTreeSet<&String> = here.values().chain(there.values()).chain(trash.values()).collect();
-        if let Some(lost) = self.known.iter().find(|content| !kept.contains(content) && !self.given_up.contains(*content)) {
+        let overwritten = &self.service.lock().unwrap().overwritten;
+        let given_up = |content: &String| self.given_up.contains(content) || overwritten.contains(content);
+        if let Some(lost) = self.known.iter().find(|content| !kept.contains(content) && !given_up(content)) {
             return Err(format!("{lost:?} is lost"));
         }
-        let is_known = |content: &String| self.known.contains(content) || content == "somebody else's";
+        let is_known = |content: &String| self.known.contains(content) || content == SOMEBODY_ELSES;
         if let Some((path, content)) = here.iter().find(|(_, content)| !is_known(content)) {
             return Err(format!("{path} holds {content:?} here, which nobody wrote"));
         }
         // What was there before is whole, whatever becomes of new names.
-        let earlier = self.service.lock().unwrap().earlier.contents();
         for path in earlier.keys() {
             if let Some(content) = there.get(path).filter(|content| !is_known(content)) {
                 return Err(format!("{path} was good there and holds {content:?} now"));
@@ -370,7 +381,7 @@ impl Case {
             if !is(here.get(&path)) {
                 return Err(format!("recorded: {path} is in step; here it is {:?}", here.get(&path)));
             }
-            if !is(there.get(&remote)) && !self.by_the_fault(&remote) {
+            if !is(there.get(&remote)) {
                 return Err(format!("recorded: {path} is in step; there it is {:?}", there.get(&remote)));
             }
         }
@@ -380,7 +391,7 @@ impl Case {
         }
         // What is not as it should be is named.
         let named: BTreeSet<&str> = report.failed.iter().chain(&report.skipped).map(|noted| noted.path.as_str()).collect();
-        let ruin = there.iter().find(|(path, content)| !self.known.contains(*content) && !self.by_the_fault(path) && !named.contains(path.as_str()));
+        let ruin = there.iter().find(|(path, content)| !self.known.contains(*content) && *content != SOMEBODY_ELSES && !named.contains(path.as_str()));
         match ruin {
             Some((path, content)) if report.error.is_none() => Err(format!("{path} holds {content:?} there, and nothing is said of it")),
             _ => Ok(()),
@@ -403,6 +414,5 @@ impl Case {
 
 /// Nobody can notice in this run that something is missing, and nothing is said to be in step that is not.
 fn hides(fault: Fault) -> bool {
-    use super::fault::Listed::*;
-    matches!(fault, Fault::Lists(Stale | OnlyItself))
+    matches!(fault, Fault::Lists(Listed::Stale | Listed::OnlyItself))
 }

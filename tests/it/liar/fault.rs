@@ -87,8 +87,8 @@ pub enum Listed {
 }
 
 impl Fault {
-    /// All that can happen to a request. Of what is stored or sent wrong with the right length only where the client `can_tell`.
-    pub fn all_of(method: &str, target: &str, can_tell: bool) -> Vec<Self> {
+    /// All that can happen to a request. What is stored or sent wrong with the right length is left out where nothing tells it.
+    pub fn all_of(method: &str, target: &str, (tells_stored, tells_sent): (bool, bool)) -> Vec<Self> {
         let mut all = vec![Self::Unheard, Self::Lost, Self::Cut, Self::Page, Self::Silent, Self::Slow];
         all.extend([401, 403, 404, 423, 425, 429, 500, 502, 503, 504, 507].map(Self::Refused));
         all.extend([true, false].map(|foreign| Self::Redirect { foreign }));
@@ -102,11 +102,11 @@ impl Fault {
             all.extend(short.map(Self::Stores));
             let late = [Stored::Elsewhere, Stored::Later(1), Stored::Later(6), Stored::ListedEmpty];
             all.extend(late.map(Self::Stores));
-            all.extend(can_tell.then_some(Self::Stores(Stored::Other)));
+            all.extend(tells_stored.then_some(Self::Stores(Stored::Other)));
         }
         if method == "GET" && !target.contains("ocs/") {
-            all.extend([Sent::Half, Sent::Nothing, Sent::Changed].map(Self::Sends));
-            all.extend([Sent::Other, Sent::Page].into_iter().filter(|_| can_tell).map(Self::Sends));
+            all.extend([Sent::Half, Sent::Nothing, Sent::Changed, Sent::Page].map(Self::Sends));
+            all.extend(tells_sent.then_some(Self::Sends(Sent::Other)));
             all.push(Self::WrongEtag);
         }
         if method == "PROPFIND" {

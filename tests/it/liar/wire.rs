@@ -1,5 +1,6 @@
 //! The wire between a client and a world, on which requests go wrong by plan.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +13,9 @@ use crate::plain::{self, decoded};
 
 use super::fault::{Fault, Listed, Sent, Stored};
 use super::world::{Answer, Headers, World};
+
+/// What somebody writes while nobody expects it.
+pub const SOMEBODY_ELSES: &str = "somebody else's";
 
 /// A request as it is told and counted: the method and what it concerns, without what is by chance.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,11 +49,13 @@ pub struct Service<F> {
     pub writes: usize,
     /// Where another server listens, which must never be asked.
     pub foreign: String,
+    /// Contents that somebody else wrote over.
+    pub overwritten: BTreeSet<String>,
 }
 
 impl<F> Service<F> {
     pub fn new(world: World, fate: F) -> Self {
-        Self { world, fate, earlier: plain::State::default(), log: Vec::new(), writes: 0, foreign: "http://127.0.0.1:9/".into() }
+        Self { world, fate, earlier: plain::State::default(), log: Vec::new(), writes: 0, foreign: "http://127.0.0.1:9/".into(), overwritten: BTreeSet::new() }
     }
 
     /// Names of Twinlens's own have a random part.
@@ -94,7 +100,10 @@ impl<F> Service<F> {
             }
             Some(Fault::Sends(Sent::Changed)) => {
                 let there = self.world.files.has(&path);
-                there.then(|| self.world.files.put(&path, "somebody else's"));
+                if there {
+                    self.overwritten.extend(self.world.files.files.get(&path).map(|(content, _)| content.clone()));
+                    self.world.files.put(&path, SOMEBODY_ELSES);
+                }
                 Some(self.world.perform(method, target, headers, body))
             }
             _ => Some(self.world.perform(method, target, headers, body)),
