@@ -41,4 +41,4 @@ pub use retry::{Patience, Waits};
 pub use session::Session;
 pub use tls::Fingerprint;
 pub use transfer::Download;
-pub use verify::{NotProven, Verified};
+pub use verify::{NotProven, Receipt, Verified};

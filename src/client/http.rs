@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
@@ -13,6 +13,7 @@ use crate::dav::href;
 use crate::types::RelPath;
 
 use super::body::{Answer, Pulse, SourceFailed};
+use super::capabilities::short;
 use super::gate::Gate;
 use super::retry::{Call, Waits};
 use super::{Capabilities, ClientError, Fingerprint, Flow, tls};
@@ -57,6 +58,8 @@ pub struct Client {
     user: Arc<str>,
     pub(super) can: Arc<OnceCell<Capabilities>>,
     pub(super) waits: Waits,
+    /// How the server called itself last.
+    server: Arc<Mutex<Option<String>>>,
 }
 
 /// The parsed WebDAV root of a service, as an owner types it.
@@ -86,8 +89,9 @@ impl Client {
         let authorization = (!endpoint.user.is_empty()).then(|| basic(&endpoint.user, &endpoint.password)).flatten();
         let base_path = decoded_path(&base)?;
         let user = endpoint.user.as_str().into();
-        let (requests, gate, can, waits) = (Arc::default(), Arc::default(), Arc::default(), Waits::default());
-        Ok(Self { http, tls: tls.into(), base, base_path, authorization, shown, flow: Flow::default(), requests, gate, user, can, waits })
+        let (requests, gate, can, server) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        let (flow, waits) = (Flow::default(), Waits::default());
+        Ok(Self { http, tls: tls.into(), base, base_path, authorization, shown, flow, requests, gate, user, can, waits, server })
     }
 
     /// The same, with its transfers passing through `flow`.
@@ -133,6 +137,11 @@ impl Client {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// How the server calls itself in its answers, once it has answered and if it does.
+    pub fn server(&self) -> Option<String> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn base(&self) -> &Url {
         &self.base
     }
@@ -170,6 +179,9 @@ impl Client {
             () = pulse.stopped(idle) => return Err(ClientError::Timeout { host: self.host() }),
         };
         let response = Response::from(http::Response::from(answered).map(|body| Body::wrap(Answer::new(body, self.waits.idle))));
+        if let Some(server) = response.headers().get(header::SERVER).and_then(|value| value.to_str().ok()).map(short) {
+            *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+        }
         match response.status() {
             StatusCode::UNAUTHORIZED => Err(ClientError::Unauthorized),
             status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {

@@ -5,12 +5,12 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::Response;
 
 use crate::dav::checksum::{self, OC_CHECKSUM};
-use crate::types::{Expect, KnownDigests, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{Evidence, Expect, KnownDigests, LocalVersion, RelPath, RemoteVersion};
 
 use super::body::Payload;
 use super::retry::Call;
 use super::write::{etag_of, if_match, unexpected};
-use super::{Client, ClientError};
+use super::{Client, ClientError, Receipt};
 
 /// A file on its way here.
 pub struct Download {
@@ -82,14 +82,14 @@ impl Client {
     }
 
     /// Sends a file. Always with Content-Length, never chunked: some Nextcloud set-ups store nothing of a chunked body and say "created".
-    /// Returns the entity tag that the service answered. A success is not proof.
+    /// Returns what the service answered. A success is not proof.
     pub async fn put(
         &self,
         path: &RelPath,
         version: &LocalVersion,
         expect: &Expect<RemoteVersion>,
         payload: Payload,
-    ) -> Result<Option<String>, ClientError> {
+    ) -> Result<Receipt, ClientError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         headers.insert("x-expected-entity-length", HeaderValue::from(version.size));
@@ -111,10 +111,10 @@ impl Client {
             status => return Err(unexpected("PUT", path, status)),
         }
         // A server that hashes what it received says here whether anything was lost on the way.
-        if told.is_some_and(|told| told != version.digests.sha1.to_string()) {
+        if told.as_ref().is_some_and(|told| *told != version.digests.sha1.to_string()) {
             return Err(ClientError::Corrupt(format!("the service received other bytes of {path} than were sent")));
         }
-        Ok(etag_of(&response))
+        Ok(Receipt { etag: etag_of(&response), evidence: told.map(|_| Evidence::ServerVerified) })
     }
 }
 

@@ -2,13 +2,29 @@
 
 use std::fmt;
 
-use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{Evidence, KnownDigests, LocalVersion, RelPath, RemoteVersion};
 
 /// Proof that the service holds what we sent: what a record in the baseline needs. Only [`verify`] makes one.
 #[derive(Debug, Clone)]
 pub struct Verified {
     path: RelPath,
     version: RemoteVersion,
+    evidence: Evidence,
+}
+
+/// What a service answered to an upload that it says it took: evidence, not proof.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// The entity tag of the file.
+    pub etag: Option<String>,
+    /// What it said of the bytes, if it did.
+    pub evidence: Option<Evidence>,
+}
+
+impl From<Option<String>> for Receipt {
+    fn from(etag: Option<String>) -> Self {
+        Self { etag, evidence: None }
+    }
 }
 
 impl Verified {
@@ -20,6 +36,16 @@ impl Verified {
     /// What the service holds, with all digests: they are those of the bytes that were sent.
     pub fn version(&self) -> &RemoteVersion {
         &self.version
+    }
+
+    /// What the proof rests on.
+    pub fn evidence(&self) -> Evidence {
+        self.evidence
+    }
+
+    /// The same proof, resting on this as well.
+    pub fn with(self, evidence: Evidence) -> Self {
+        Self { evidence: self.evidence.max(evidence), ..self }
     }
 }
 
@@ -73,7 +99,9 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// Compares what was sent with what the service says it has now.
+/// Compares what was sent with what the service says it has now. A checksum that differs is no proof of anything but that something is wrong;
+/// one that is equal proves no more than the size does, because some services only repeat what they were told: whoever knows better says so
+/// with [`Verified::with`].
 pub fn verify(path: &RelPath, sent: &LocalVersion, found: Option<RemoteVersion>) -> Result<Verified, NotProven> {
     verify_listed(sent, found.map(|found| (path.clone(), found)))
 }
@@ -89,7 +117,7 @@ pub fn verify_listed(sent: &LocalVersion, found: Option<(RelPath, RemoteVersion)
         return Err(NotProven::WrongChecksum);
     }
     let digests = KnownDigests::from(sent.digests);
-    Ok(Verified { path, version: RemoteVersion { digests, ..found } })
+    Ok(Verified { path, version: RemoteVersion { digests, ..found }, evidence: Evidence::Size })
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::client::{ClientError, Member, bulk_takes};
+use crate::client::{ClientError, Member, Receipt, bulk_takes};
 use crate::reconcile::{Action, Step};
-use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{Evidence, Expect, LocalVersion, RelPath, RemoteVersion};
 
 use super::execute::{Execution, StepError};
 use super::run::blocking;
@@ -115,7 +115,9 @@ impl Execution {
             match result {
                 Ok(etag) => {
                     self.moved_bytes(source.size);
-                    sent.push((step, Ok(Sent::Unproven(etag))));
+                    // Each part is taken only when its checksum is that of its bytes.
+                    let receipt = Receipt { etag, evidence: Some(Evidence::ServerVerified) };
+                    sent.push((step, Ok(Sent::Unproven(receipt))));
                 }
                 Err(error) if error.is_full() => sent.push((step, Err(error.into()))),
                 Err(_) => alone.push(step),
@@ -140,7 +142,7 @@ impl Execution {
             };
             if arrived {
                 self.moved_bytes(source.size);
-                sent.push((step, Ok(Sent::Unproven(None))));
+                sent.push((step, Ok(Sent::Unproven(Receipt::default()))));
             } else {
                 alone.push(step);
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::client::{ClientError, Session};
+use crate::client::{ClientError, Receipt, Session};
 use crate::library::LibraryError;
 use crate::types::{Digests, Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
 
@@ -27,14 +27,14 @@ impl Execution {
         source.size > CHUNK && self.sync.client.capabilities().await.is_ok_and(|can| can.chunking)
     }
 
-    /// Sends a large file in pieces, and only those that the service does not have. Returns the entity tag that it answered, if it did.
+    /// Sends a large file in pieces, and only those that the service does not have. Returns what it answered.
     pub(super) async fn send_in_chunks(
         self: &Arc<Self>,
         local: &RelPath,
         remote: &RelPath,
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
-    ) -> Result<Option<String>, StepError> {
+    ) -> Result<Receipt, StepError> {
         let can = self.sync.client.capabilities().await?;
         let size = CHUNK.min(can.largest_chunk.unwrap_or(CHUNK)).max(source.size.div_ceil(CHUNKS));
         let place = Digests::of(format!("{} {} {remote}", self.sync.library_id, self.sync.client.url()).as_bytes()).content.etag();
@@ -118,12 +118,12 @@ impl Execution {
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
         is_node: bool,
-    ) -> Result<Option<String>, StepError> {
+    ) -> Result<Receipt, StepError> {
         let mut patience = self.sync.client.patience();
         let mut again = false;
         loop {
             let error = match session.finish(source, expect, is_node).await {
-                Ok(etag) => return Ok(etag),
+                Ok(etag) => return Ok(etag.into()),
                 Err(error) => error,
             };
             let unsure = error.may_have_arrived() || again;
@@ -131,7 +131,7 @@ impl Execution {
                 && let Ok(Some((there, found))) = self.sync.client.find(remote).await
                 && self.holds(&there, &found, source).await?
             {
-                return Ok(None);
+                return Ok(Receipt::default());
             }
             match patience.broken().filter(|_| error.may_have_arrived()) {
                 Some(wait) => tokio::time::sleep(wait).await,

@@ -8,7 +8,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use crate::client::{ClientError, Payload};
+use crate::client::{ClientError, Payload, Receipt};
 use crate::library::{LibraryError, Open, Tree};
 use crate::types::{Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
 
@@ -32,7 +32,7 @@ enum After {
 }
 
 impl Execution {
-    /// Sends one file; returns the entity tag that the service answered, if it did. When it breaks off, the beginning that the service may
+    /// Sends one file; returns what the service answered. When it breaks off, the beginning that the service may
     /// have kept under a name that was free is removed.
     pub(super) async fn send(
         self: &Arc<Self>,
@@ -40,7 +40,7 @@ impl Execution {
         remote: &RelPath,
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
-    ) -> Result<Option<String>, StepError> {
+    ) -> Result<Receipt, StepError> {
         self.send_by(self.way()?, local, remote, source, expect).await
     }
 
@@ -52,7 +52,7 @@ impl Execution {
         remote: &RelPath,
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
-    ) -> Result<Option<String>, StepError> {
+    ) -> Result<Receipt, StepError> {
         self.check_room()?;
         if way == Way::Chunks || self.goes_in_chunks(source).await {
             return self.send_in_chunks(local, remote, source, expect).await;
@@ -65,11 +65,11 @@ impl Execution {
         let (mut patience, mut again) = (self.sync.client.patience(), false);
         loop {
             let error = match client.put(remote, source, expect, payload.clone()).await {
-                Ok(etag) => {
+                Ok(receipt) => {
                     if source.size <= WHOLE {
                         self.moved_bytes(source.size);
                     }
-                    return Ok(etag);
+                    return Ok(receipt);
                 }
                 Err(error) => error,
             };
@@ -78,7 +78,7 @@ impl Execution {
             match self.look_after(local, remote, source, expect, &error, unsure).await? {
                 After::Arrived if unsure => {
                     self.moved_bytes(source.size);
-                    return Ok(None);
+                    return Ok(Receipt::default());
                 }
                 After::AsBefore if error.may_have_arrived() => match patience.broken() {
                     Some(wait) => tokio::time::sleep(wait).await,
@@ -114,7 +114,9 @@ impl Execution {
             return Ok(After::Arrived);
         }
         match expect {
-            Expect::Absent if self.is_ours(remote, source, found, Sending { local, answered: None, was_free: true }).await => {
+            Expect::Absent
+                if self.is_ours(remote, source, found, Sending { local, receipt: &Receipt::default(), was_free: true }).await =>
+            {
                 self.remove_remains(remote, found.clone()).await;
                 Ok(After::AsBefore)
             }

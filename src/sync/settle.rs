@@ -47,16 +47,12 @@ impl Execution {
             });
         }
         if policy.upload {
-            let answered = self.send(&step.local, &step.remote, local, &Expect::Absent).await?;
+            let receipt = self.send(&step.local, &step.remote, local, &Expect::Absent).await?;
             let found = self.sync.client.find(&step.remote).await;
-            let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free: true };
+            let sending = Sending { local: &step.local, receipt: &receipt, was_free: true };
             let proof = self.judge(local, found, sending).await?;
             records.push(Record::uploaded(&step.local, *local, &proof));
-            self.count(|report| {
-                report.uploaded += 1;
-                report.verified += 1;
-                report.bytes_up += local.size;
-            });
+            self.count(|report| report.uploaded(local.size, &proof));
         }
         let reason = format!("changed on both sides; the service's version is kept as {}", copy.name());
         self.count(|report| report.conflicts.push(Noted { path: step.local.to_string(), reason }));

@@ -9,10 +9,9 @@ use futures_util::stream::{self, FuturesUnordered};
 use http::StatusCode;
 use uuid::Uuid;
 
-use crate::client::{ClientError, Verified, verify};
+use crate::client::{ClientError, Receipt, Verified, verify};
 use crate::library::{LibraryError, Open, Tree};
 use crate::reconcile::{Action, Step, Why};
-use crate::services::Trust;
 use crate::store::StoreError;
 use crate::store::listed::{self, RemoteFolders};
 use crate::store::remote::RemoteView;
@@ -33,8 +32,8 @@ pub(super) type Listed = (RelPath, RemoteVersion);
 
 /// What became of one file of a batch.
 pub(super) enum Sent {
-    /// The service said that it took it, perhaps with an entity tag; not proven yet.
-    Unproven(Option<String>),
+    /// The service said that it took it; not proven yet.
+    Unproven(Receipt),
     /// Proven already.
     Proven(Verified),
     /// Not needed after all.
@@ -46,8 +45,8 @@ pub(super) enum Sent {
 pub(super) struct Sending<'a> {
     /// The file that was sent.
     pub local: &'a RelPath,
-    /// The entity tag that the service answered to our PUT.
-    pub answered: Option<&'a str>,
+    /// What the service answered.
+    pub receipt: &'a Receipt,
     /// Nothing had the name when we wrote to it.
     pub was_free: bool,
 }
@@ -86,7 +85,7 @@ impl Execution {
         while let Some(done) = sending.next().await {
             for (step, sent) in done {
                 match sent {
-                    Some(Ok(Sent::Unproven(etag))) => unproven.push((step, etag)),
+                    Some(Ok(Sent::Unproven(receipt))) => unproven.push((step, receipt)),
                     Some(Ok(Sent::Proven(proof))) => proven.push((step, proof)),
                     Some(Ok(Sent::Superfluous(at))) => {
                         let reason = Why::SameContentAt { path: at }.to_string();
@@ -105,11 +104,7 @@ impl Execution {
         for (step, proof) in &proven {
             if let Action::Upload { source, .. } = &step.action {
                 records.push(Record::uploaded(&step.local, *source, proof));
-                self.count(|report| {
-                    report.uploaded += 1;
-                    report.verified += 1;
-                    report.bytes_up += source.size;
-                });
+                self.count(|report| report.uploaded(source.size, proof));
             }
         }
         self.sync.record(records).await?;
@@ -118,8 +113,8 @@ impl Execution {
     }
 
     /// Looks at what was sent: in one listing when it is worth it, otherwise file by file.
-    async fn prove(self: &Arc<Self>, sent: Vec<(Step, Option<String>)>, proven: &mut Vec<(Step, Verified)>) {
-        let (steps, answered): (Vec<Step>, Vec<Option<String>>) = sent.into_iter().unzip();
+    async fn prove(self: &Arc<Self>, sent: Vec<(Step, Receipt)>, proven: &mut Vec<(Step, Verified)>) {
+        let (steps, receipts): (Vec<Step>, Vec<Receipt>) = sent.into_iter().unzip();
         let Some(first) = steps.first() else { return };
         let folder = first.remote.parent().unwrap_or_default();
         let worth_it = steps.len() > 1 && !self.has_more_members(&folder, steps.len() * 3);
@@ -146,10 +141,10 @@ impl Execution {
                 .collect()
                 .await
         };
-        for (step, answered) in steps.into_iter().zip(answered) {
+        for (step, receipt) in steps.into_iter().zip(receipts) {
             let Action::Upload { source, expect } = &step.action else { continue };
             let was_free = matches!(expect, Expect::Absent);
-            let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free };
+            let sending = Sending { local: &step.local, receipt: &receipt, was_free };
             match self.judge(source, found.remove(&step.remote).unwrap_or(Ok(None)), sending).await {
                 Ok(proof) => proven.push((step, proof)),
                 Err(error) => match self.try_other_ways(&step, source, expect, error).await {
@@ -167,24 +162,9 @@ impl Execution {
         found: Result<Option<Listed>, ClientError>,
         sending: Sending<'_>,
     ) -> Result<Verified, StepError> {
-        let mut found = found?;
-        if let Some((path, version)) = &mut found
-            && version.digests.is_empty()
-            && version.size == Some(sent.size)
-            && let (Some(answered), Some(etag)) = (sending.answered, &version.etag)
-            && answered != etag
-        {
-            // Somebody may have been at it since we were answered, and no checksum says: the bytes themselves must.
-            version.digests = self.sync.remote_digests(path, version).await?.into();
-        }
-        if self.sync.service.sync.trust == Trust::Full
-            && let Some((path, version)) = found.as_mut().filter(|(_, version)| version.size == Some(sent.size))
-        {
-            version.digests = self.sync.remote_digests(path, version).await?.into();
-        }
-        match verify::verify_listed(sent, found.clone()) {
-            Ok(proof) => Ok(proof),
-            Err(reason) => {
+        let found = found?;
+        match self.prove_one(sent, found.clone(), sending).await {
+            Err(StepError::NotProven(reason)) => {
                 if let Some((path, found)) = found.filter(|_| sending.was_free)
                     && self.is_ours(&path, sent, &found, sending).await
                 {
@@ -192,6 +172,7 @@ impl Execution {
                 }
                 Err(StepError::NotProven(reason))
             }
+            judged => judged,
         }
     }
 
@@ -234,9 +215,9 @@ impl Execution {
         let temporary = step.remote.with_name(&name).map_err(|error| StepError::Refused(error.to_string()))?;
         // Nobody else uses a name like this one: whatever is there is ours.
         let proven = async {
-            self.send(&step.local, &temporary, source, &Expect::Absent).await?;
-            let found = self.sync.client.look(&temporary).await?;
-            verify::verify(&temporary, source, found).map_err(StepError::NotProven)
+            let receipt = self.send(&step.local, &temporary, source, &Expect::Absent).await?;
+            let found = self.sync.client.look(&temporary).await?.map(|found| (temporary.clone(), found));
+            self.prove_one(source, found, Sending { local: &step.local, receipt: &receipt, was_free: true }).await
         };
         let proof = match proven.await {
             Ok(proof) => proof,
@@ -260,7 +241,8 @@ impl Execution {
             let there = now.map_or(Expect::Absent, Expect::Version);
             self.sync.client.rename(&temporary, &step.remote, proof.version(), &there).await?;
             let found = self.sync.client.find(&step.remote).await?;
-            verify::verify_listed(source, found).map_err(StepError::NotProven)
+            let placed = verify::verify_listed(source, found).map_err(StepError::NotProven)?;
+            Ok(placed.with(proof.evidence()))
         };
         let placed = put_in_place.await;
         if placed.is_err() {
@@ -278,7 +260,7 @@ impl Execution {
     /// Whether what stands under a name that was free is what we put there and nobody else's since: it has the entity tag that we
     /// were answered, or it is a beginning of our file.
     pub(super) async fn is_ours(&self, path: &RelPath, sent: &LocalVersion, found: &RemoteVersion, sending: Sending<'_>) -> bool {
-        if let (Some(answered), Some(etag)) = (sending.answered, &found.etag) {
+        if let (Some(answered), Some(etag)) = (&sending.receipt.etag, &found.etag) {
             return answered == etag;
         }
         match found.size {

@@ -3,9 +3,8 @@
 //! Some web servers before a Nextcloud lose request bodies, and some proxies cut them. A file that was stored with a wrong size is sent
 //! again: on a connection of its own, then in pieces where that is offered, then under a temporary name.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-use serde::{Deserialize, Serialize};
 
 use crate::client::{NotProven, Verified};
 use crate::reconcile::Step;
@@ -16,29 +15,30 @@ use super::execute::{Execution, StepError};
 use super::run::blocking;
 use super::upload::Sending;
 
-/// A way to send a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Way {
-    /// A PUT; in pieces when the file is large.
-    #[default]
-    Put,
-    /// A PUT on a connection that nothing was sent on before.
-    FreshConnection,
-    /// In pieces, however small.
-    Chunks,
-    /// A PUT to a name of ours, then a MOVE.
-    TemporaryName,
-}
+pub(super) use crate::services::Way;
 
 /// The way that works with this service, once it has been looked up.
 #[derive(Debug, Default)]
-pub(super) struct Ways(Mutex<Option<Way>>);
+pub(super) struct Ways {
+    known: Mutex<Option<Way>>,
+    /// It was asked to compute a checksum, and does not.
+    never_recalculates: AtomicBool,
+}
+
+impl Ways {
+    pub(super) fn never_recalculates(&self) -> bool {
+        self.never_recalculates.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn recalculates_never(&self) {
+        self.never_recalculates.store(true, Ordering::Relaxed);
+    }
+}
 
 impl Execution {
     /// The way that worked last with this service.
     pub(super) fn way(&self) -> Result<Way, StepError> {
-        let mut known = self.ways.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.ways.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(way) = *known {
             return Ok(way);
         }
@@ -48,7 +48,7 @@ impl Execution {
     }
 
     async fn remember_way(&self, way: Way) -> Result<(), StepError> {
-        *self.ways.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(way);
+        *self.ways.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(way);
         tracing::info!(service = %self.sync.service.name, ?way, "uploads to this service go another way from now on");
         let (store, service) = (self.sync.store.clone(), self.sync.service.id.0.to_string());
         Ok(blocking(move || Ok(store.write_soon(move |tx| UPLOAD_WAYS.put(tx, &service, &way))?)).await?)
@@ -66,6 +66,7 @@ impl Execution {
             return Err(failed);
         }
         let tried = self.way()?;
+        self.sync.findings_are_wrong(&failed.to_string()).await?;
         for way in [Way::FreshConnection, Way::Chunks, Way::TemporaryName, Way::Put] {
             let offered = way != Way::Chunks || self.sync.client.capabilities().await.is_ok_and(|can| can.chunking);
             if way == tried || !offered {
@@ -89,9 +90,9 @@ impl Execution {
     }
 
     async fn send_and_prove(self: &Arc<Self>, way: Way, step: &Step, source: &LocalVersion) -> Result<Verified, StepError> {
-        let answered = self.send_by(way, &step.local, &step.remote, source, &Expect::Absent).await?;
+        let receipt = self.send_by(way, &step.local, &step.remote, source, &Expect::Absent).await?;
         let found = self.sync.client.find(&step.remote).await;
-        let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free: true };
+        let sending = Sending { local: &step.local, receipt: &receipt, was_free: true };
         self.judge(source, found, sending).await
     }
 }
