@@ -16,6 +16,7 @@ mod http;
 mod known;
 mod listing;
 mod members;
+mod page;
 mod part;
 mod rate;
 mod recalculate;

@@ -126,6 +126,14 @@ pub enum ClientError {
     /// What came is not what was announced.
     #[error("{0}")]
     Corrupt(String),
+    /// It hashed what it received of a file, and that is not what was sent.
+    #[error("the service received other bytes of {path} than were sent")]
+    OtherBytes {
+        /// Which file.
+        path: String,
+        /// The entity tag that it answered all the same.
+        etag: Option<String>,
+    },
     /// Somebody said so, or its hours are over.
     #[error("it was stopped on the way; the next run does it")]
     Stopped,

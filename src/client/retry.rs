@@ -77,6 +77,7 @@ impl Call {
 #[derive(Debug)]
 pub struct Patience {
     waits: Waits,
+    begun: Instant,
     deadline: Instant,
     broken: u32,
     rounds: u32,
@@ -84,7 +85,8 @@ pub struct Patience {
 
 impl Patience {
     fn new(waits: Waits) -> Self {
-        Self { waits, deadline: Instant::now() + waits.busy, broken: 0, rounds: 0 }
+        let begun = Instant::now();
+        Self { waits, begun, deadline: begun + waits.busy, broken: 0, rounds: 0 }
     }
 
     /// The next wait of a series that doubles, a little by chance: those who were refused together must not come back together.
@@ -98,6 +100,12 @@ impl Patience {
     pub fn broken(&mut self) -> Option<Duration> {
         self.broken += 1;
         (self.broken <= BROKEN).then(|| self.doubled()).filter(|wait| self.allows(*wait, self.waits.busy))
+    }
+
+    /// The next wait for something that is at work, and may be so for this time besides the usual; none when it took longer.
+    pub fn lasting(&mut self, work: Duration) -> Option<Duration> {
+        let wait = self.doubled();
+        (self.begun.elapsed() + wait <= self.waits.locked + work).then_some(wait)
     }
 
     fn allows(&self, wait: Duration, of: Duration) -> bool {

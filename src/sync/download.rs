@@ -364,6 +364,7 @@ pub(super) fn is_rejoined(store: &Store, service: ServiceId, step: &Step) -> Res
 
 /// Compares what came with everything that is known of it.
 pub(super) fn check(remote: &RelPath, source: &RemoteVersion, staged: &Staged, download: &Download) -> Result<(), ClientError> {
+    download.is_no_page(remote)?;
     if let Some(expected) = download.length.or(source.size)
         && expected != staged.size()
     {

@@ -64,6 +64,8 @@ struct Met {
     library: Option<LibraryId>,
     /// The two places that were found to be different ones.
     apart: Option<Places>,
+    /// Probes that could not be removed from the service.
+    left: Vec<RelPath>,
 }
 
 /// Two places between which a probe was tried, and whether it could be put on the service.
@@ -126,13 +128,13 @@ impl Sync {
             (Some(then), Some(now)) if then == now => Ok(()),
             (Some(then), Some(now)) if !self.options.force || self.options.dry_run => Err(SyncError::OtherLibrary { then, now }),
             _ if self.options.dry_run => Ok(()),
-            (then, now) => self.remember(Met { library: now, apart: None }, then.is_some()).await,
+            (then, now) => self.remember(Met { library: now, apart: None, left: met.left }, then.is_some()).await,
         }
     }
 
     /// Makes sure that the service's folder and the library are different places, before the first change to either.
     pub(super) async fn rule_out_itself(&self, observed: &Observed) -> Result<(), SyncError> {
-        let (met, places) = (self.met()?, self.places()?);
+        let (met, places) = (self.remove_probes().await?, self.places()?);
         if met.apart.as_ref() == Some(&places) {
             return Ok(());
         }
@@ -141,7 +143,29 @@ impl Sync {
         if let Some(overlap) = self.find_overlap(observed, library).await? {
             return Err(SyncError::SameLibrary(overlap));
         }
-        self.remember(Met { apart: Some(places), ..met }, false).await
+        self.remember(Met { apart: Some(places), ..self.met()? }, false).await
+    }
+
+    /// Tries once more to remove the probes that are still on the service.
+    async fn remove_probes(&self) -> Result<Met, SyncError> {
+        let mut met = self.met()?;
+        if met.left.is_empty() {
+            return Ok(met);
+        }
+        let mut left = Vec::new();
+        for path in met.left {
+            if !self.remove_probe(&path).await {
+                left.push(path);
+            }
+        }
+        met.left = left;
+        self.remember(met.clone(), false).await?;
+        Ok(met)
+    }
+
+    /// Removes a probe, and makes sure of it.
+    async fn remove_probe(&self, path: &RelPath) -> bool {
+        self.root.delete(path, &Expect::Anything).await.is_ok() && matches!(self.root.look(path).await, Ok(None))
     }
 
     async fn find_overlap(&self, observed: &Observed, library: Option<LibraryId>) -> Result<Option<Overlap>, SyncError> {
@@ -192,10 +216,11 @@ impl Sync {
                 blocking(move || Ok(store.write_soon(move |tx| listed::wrote_in(tx, service, &at))?)).await?;
             }
             // What was refused may have been kept all the same.
-            if let Err(error) = self.root.delete(&path, &Expect::Anything).await
-                && sent.is_ok()
-            {
-                tracing::warn!(service = %self.service.name, %path, %error, "a file of ours could not be removed; it can be deleted");
+            if !self.remove_probe(&path).await {
+                tracing::warn!(service = %self.service.name, %path, "a file of ours could not be removed; the next run tries again");
+                let mut met = self.met()?;
+                met.left.push(path);
+                self.remember(met, false).await?;
             }
             return match found? {
                 // A folder that is not there cannot hold the library, even if a folder above it does.

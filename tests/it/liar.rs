@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use futures_util::{StreamExt as _, stream};
-use twinlens::services::Trust;
+use twinlens::services::Verify;
 
 use self::case::{Case, Plan, Setting, Template, no_fault};
 use self::fault::Fault;
@@ -36,7 +36,7 @@ fn place() -> PathBuf {
 fn settings() -> Vec<Setting> {
     vec![
         Setting::new("plain", Kind::Plain),
-        Setting { trust: Trust::Full, ..Setting::new("read-back", Kind::Plain) },
+        Setting { verify: Verify::Full, ..Setting::new("read-back", Kind::Plain) },
         Setting::new("verifying", Kind::Verifying),
         Setting::new("cloud", Kind::Cloud),
         Setting { in_pieces: true, ..Setting::new("pieces", Kind::Cloud) },
@@ -47,7 +47,7 @@ fn settings() -> Vec<Setting> {
 fn cases(setting: &Setting, steps: &[wire::Step]) -> Vec<Plan> {
     let mut cases = Vec::new();
     for step in steps {
-        for fault in Fault::all_of(step.method.trim_end_matches(char::is_numeric), &step.target, setting.tells()) {
+        for fault in Fault::all_of(step.method.trim_end_matches(char::is_numeric), &step.target, setting.kind == Kind::Cloud, setting.tells()) {
             let once = Plan { fault: Some(fault), step: step.clone(), lasts: false };
             // To last from the second time on is hardly another case.
             let lasting = (step.nth == 1).then(|| Plan { lasts: true, ..once.clone() });

@@ -88,7 +88,7 @@ pub enum Listed {
 
 impl Fault {
     /// All that can happen to a request. What is stored or sent wrong with the right length is left out where nothing tells it.
-    pub fn all_of(method: &str, target: &str, (tells_stored, tells_sent): (bool, bool)) -> Vec<Self> {
+    pub fn all_of(method: &str, target: &str, is_cloud: bool, (tells_stored, tells_sent): (bool, bool)) -> Vec<Self> {
         let mut all = vec![Self::Unheard, Self::Lost, Self::Cut, Self::Page, Self::Silent, Self::Slow];
         all.extend([401, 403, 404, 423, 425, 429, 500, 502, 503, 504, 507].map(Self::Refused));
         all.extend([true, false].map(|foreign| Self::Redirect { foreign }));
@@ -102,7 +102,9 @@ impl Fault {
             all.extend(short.map(Self::Stores));
             let late = [Stored::Elsewhere, Stored::Later(1), Stored::Later(6), Stored::ListedEmpty];
             all.extend(late.map(Self::Stores));
-            all.extend(tells_stored.then_some(Self::Stores(Stored::Other)));
+            // What comes together is compared before it is stored, and told as it was told.
+            let compared = method == "PUT" || !target.contains("remote.php/");
+            all.extend((tells_stored && compared).then_some(Self::Stores(Stored::Other)));
         }
         if method == "GET" && !target.contains("ocs/") {
             all.extend([Sent::Half, Sent::Nothing, Sent::Changed, Sent::Page].map(Self::Sends));
@@ -110,8 +112,10 @@ impl Fault {
             all.push(Self::WrongEtag);
         }
         if method == "PROPFIND" {
-            let lists = [Listed::Stale, Listed::OnlyItself, Listed::Nothing, Listed::OtherEtags, Listed::Empty];
+            let lists = [Listed::Stale, Listed::Nothing, Listed::OtherEtags, Listed::Empty];
             all.extend(lists.map(Self::Lists));
+            // A cloud's entity tag says that nothing changed since: nobody can notice before the next look at everything.
+            all.extend((!is_cloud).then_some(Self::Lists(Listed::OnlyItself)));
         }
         all
     }
