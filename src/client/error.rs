@@ -147,10 +147,14 @@ fn hint(status: StatusCode) -> &'static str {
     match status.as_u16() {
         403 => ": this user may not do that there",
         409 => ": a folder on the way is missing",
-        413 => ": the file is larger than the server or a proxy before it allows",
+        413 => {
+            ": the file is larger than the server or a proxy before it allows (client_max_body_size of nginx, LimitRequestBody of Apache, \
+             upload_max_filesize and post_max_size of PHP)"
+        }
         423 => ": it is locked by another program",
         425 | 429 | 503 => ": it is busy; the next run tries again",
-        502 | 504 => ": a proxy before it got no answer",
+        502 | 504 => ": a proxy before it got no answer (in time: proxy_read_timeout of nginx, ProxyTimeout of Apache)",
+        500 => ": something is wrong with it; its log says what",
         507 => ": its disk or the user's quota is full",
         _ => "",
     }

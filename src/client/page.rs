@@ -38,6 +38,10 @@ mod tests {
         assert!(!page("a.heic", "\0\0\0\u{18}ftypheic", Some("text/html")) && !page("a.jpg", "{", None));
         assert!(!page("a.svg", "<svg xmlns='x'/>", Some("text/xml")));
         // These are text.
-        assert!(!page("a.xmp", "<html>", Some("text/html")) && !page("a.html", "<html>", None) && !page("a.json", "{", Some("application/json")));
+        assert!(
+            !page("a.xmp", "<html>", Some("text/html"))
+                && !page("a.html", "<html>", None)
+                && !page("a.json", "{", Some("application/json"))
+        );
     }
 }

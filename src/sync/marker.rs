@@ -121,7 +121,7 @@ impl Sync {
         if now == Some(self.library_id) {
             return Err(SyncError::SameLibrary(Overlap::Same));
         }
-        let met = self.met()?;
+        let met = if self.options.dry_run { self.met()? } else { self.remove_probes().await? };
         match (met.library, now) {
             // Without an id nothing can be said: not every server tells one.
             (_, None) => Ok(()),
@@ -134,7 +134,7 @@ impl Sync {
 
     /// Makes sure that the service's folder and the library are different places, before the first change to either.
     pub(super) async fn rule_out_itself(&self, observed: &Observed) -> Result<(), SyncError> {
-        let (met, places) = (self.remove_probes().await?, self.places()?);
+        let (met, places) = (self.met()?, self.places()?);
         if met.apart.as_ref() == Some(&places) {
             return Ok(());
         }

@@ -47,7 +47,9 @@ fn settings() -> Vec<Setting> {
 fn cases(setting: &Setting, steps: &[wire::Step]) -> Vec<Plan> {
     let mut cases = Vec::new();
     for step in steps {
-        for fault in Fault::all_of(step.method.trim_end_matches(char::is_numeric), &step.target, setting.kind == Kind::Cloud, setting.tells()) {
+        for fault in
+            Fault::all_of(step.method.trim_end_matches(char::is_numeric), &step.target, setting.kind == Kind::Cloud, setting.tells())
+        {
             let once = Plan { fault: Some(fault), step: step.clone(), lasts: false };
             // To last from the second time on is hardly another case.
             let lasting = (step.nth == 1).then(|| Plan { lasts: true, ..once.clone() });
@@ -98,7 +100,111 @@ fn every_fault_at_every_step() {
     let names = wrong.iter().map(|(name, text): (&String, &String)| format!("{name}:{}", text.rsplit("WRONG:").next().unwrap_or_default()));
     let names = names.collect::<Vec<_>>().join("\n");
     let told: Vec<String> = wrong.iter().take(TOLD).map(|(name, text)| format!("{name}\n{text}")).collect();
-    assert!(wrong.is_empty(), "{}\n\n{names}\n{} of {number} cases went wrong; TWINLENS_CASE=name plays one again", told.join("\n\n"), wrong.len());
+    assert!(
+        wrong.is_empty(),
+        "{}\n\n{names}\n{} of {number} cases went wrong; TWINLENS_CASE=name plays one again",
+        told.join("\n\n"),
+        wrong.len()
+    );
+}
+
+/// Plays the cases of these names.
+fn plays(names: &[&str]) {
+    let folder = tempfile::Builder::new().prefix("tl-liar-").tempdir_in(place()).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for setting in settings() {
+            let own = format!("{}: ", setting.name);
+            let names: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix(&own)).collect();
+            if names.is_empty() {
+                continue;
+            }
+            let root = folder.path().join(setting.name);
+            let template = Template::make(setting, root.join("template")).await;
+            let cases = cases(&setting, &Case::steps(&template, root.join("steps")).await);
+            for name in names {
+                let plan = cases.iter().find(|plan| plan.to_string() == name).unwrap_or_else(|| panic!("there is no case {own}{name}"));
+                if let Err(wrong) = Case::play(&template, plan.clone(), root.join("played")).await {
+                    panic!("{own}{name}\n{wrong}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_deletion_that_was_only_said_is_not_believed() {
+    plays(&[
+        "plain: DELETE gone-here.jpg #1 Pretended",
+        "cloud: DELETE gone-here.jpg #1 Page",
+        "plain: DELETE gone-here.jpg #1 Refused(404) lasting",
+    ]);
+}
+
+#[test]
+fn a_temporary_file_that_could_not_be_looked_at_is_not_left_behind() {
+    plays(&["plain: PROPFIND0 .twinlens-* #1 Refused(403) lasting", "verifying: PUT .twinlens-* #1 Stores(Later(6)) lasting"]);
+}
+
+#[test]
+fn a_temporary_file_of_a_run_that_was_broken_off_is_removed_by_the_next() {
+    plays(&["plain: PROPFIND0 .twinlens-* #1 Refused(401) lasting"]);
+}
+
+#[test]
+fn a_probe_that_could_not_be_removed_is_removed_by_the_next_run() {
+    plays(&["plain: DELETE twinlens-* #1 Refused(500)", "read-back: DELETE twinlens-* #1 Pretended lasting"]);
+}
+
+#[test]
+fn pieces_of_a_file_that_arrived_in_another_way_are_removed() {
+    plays(&["pieces: PUT remote.php/dav/uploads/u/twinlens-*/00002 #1 Refused(413) lasting"]);
+}
+
+#[test]
+fn a_bulk_upload_that_stored_halves_and_failed_is_mended() {
+    plays(&["cloud: POST remote.php/dav/bulk #1 Stores(HalfAndError)"]);
+}
+
+#[test]
+fn pieces_that_were_put_together_wrong_are_sent_another_way() {
+    plays(&[
+        "pieces: MOVE remote.php/dav/uploads/u/twinlens-*/.file #1 Stores(HalfAndError) lasting",
+        "pieces: MOVE remote.php/dav/uploads/u/twinlens-*/.file #1 Pretended lasting",
+        "pieces: MOVE remote.php/dav/uploads/u/twinlens-*/.file #1 Stores(ListedEmpty) lasting",
+    ]);
+}
+
+#[test]
+fn a_file_to_which_something_was_added_is_told_by_its_hash_and_removed() {
+    plays(&["cloud: PUT new & here.jpg #1 Stores(Longer)", "cloud: PUT new & here.jpg #1 Stores(Longer) lasting"]);
+}
+
+#[test]
+fn a_page_of_the_right_length_is_no_picture() {
+    plays(&[
+        "plain: GET there/x.jpg #1 Sends(Page) lasting",
+        "cloud: GET edit+there.jpg #1 Sends(Page)",
+        "plain: GET moved there.jpg #1 Sends(Page)",
+    ]);
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_not_published() {
+    plays(&["plain: GET edit+there.jpg #1 Sends(Changed)"]);
+}
+
+#[test]
+fn a_listing_that_shows_everything_empty_renames_nothing_back() {
+    plays(&["verifying: PROPFIND1  #1 Lists(Empty)"]);
+}
+
+#[test]
+fn a_move_into_place_that_was_answered_with_an_error_is_found_to_be_done() {
+    plays(&[
+        "plain: MOVE .twinlens-* to edit here.jpg #1 Denied(500) lasting",
+        "plain: MOVE .twinlens-* to edit here.jpg #1 Denied(423) lasting",
+    ]);
 }
 
 #[test]
@@ -107,8 +213,9 @@ fn every_habit_is_understood() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         for setting in settings() {
-            for etags in [Etags::Strong, Etags::Weak, Etags::Gzip, Etags::Changing] {
-                for (hrefs, splits) in [(Hrefs::Encoded, true), (Hrefs::Absolute, false), (Hrefs::Sparse, true), (Hrefs::Everything, false)] {
+            for etags in [Etags::Strong, Etags::Weak, Etags::Gzip] {
+                for (hrefs, splits) in [(Hrefs::Encoded, true), (Hrefs::Absolute, false), (Hrefs::Sparse, true), (Hrefs::Everything, false)]
+                {
                     let habits = Habits { etags, hrefs, splits };
                     let name = format!("{} {habits:?}", setting.name);
                     let root = folder.path().join(&name);

@@ -9,8 +9,8 @@ use crate::types::{Evidence, Expect, LocalVersion, RelPath, RemoteVersion};
 
 use super::super::execute::{Execution, StepError};
 use super::super::run::blocking;
-use super::put::{WHOLE, read_whole};
 use super::super::upload::Sent;
+use super::put::{WHOLE, read_whole};
 
 /// The most files in one request, and their bytes: what is held in memory, and sent again when a request breaks off.
 const FILES: usize = 100;

@@ -46,7 +46,7 @@ impl Execution {
     }
 
     /// The same name for the same file of this library, so that what a run could not remove is found again. Nobody else uses it.
-    fn temporary_name(&self, remote: &RelPath) -> Result<RelPath, StepError> {
+    pub(super) fn temporary_name(&self, remote: &RelPath) -> Result<RelPath, StepError> {
         let place = Digests::of(format!("{} {} {remote}", self.sync.library_id, self.sync.client.url()).as_bytes()).content.etag();
         remote.with_name(&format!(".twinlens-{}", &place[..12])).map_err(|error| StepError::Refused(error.to_string()))
     }

@@ -205,7 +205,14 @@ impl Case {
         let service = Arc::new(Mutex::new(service));
         let mut tasks = JoinSet::new();
         let url = wire::serve(Arc::clone(&service), &mut tasks).await;
-        let sync = SyncSettings { on: true, download: true, upload: true, deletes: Deletes::Trash, verify: setting.verify, ..SyncSettings::default() };
+        let sync = SyncSettings {
+            on: true,
+            download: true,
+            upload: true,
+            deletes: Deletes::Trash,
+            verify: setting.verify,
+            ..SyncSettings::default()
+        };
         let remote = Remote { id: SERVICE, name: "liar".into(), url, user: "u".into(), fingerprint: None, sync };
         let store = Store::open(&root.join("state.redb")).unwrap();
         if setting.in_pieces {
@@ -223,7 +230,8 @@ impl Case {
         let client = Client::new(&endpoint).unwrap().with_waits(waits);
         let options = Options { parallel: 1, ..Options::default() };
         let watched = (Events::default(), Monitor::default());
-        let sync = Sync::new(library, self.store.clone(), client, self.remote.clone(), options, watched).map_err(|error| error.to_string())?;
+        let sync =
+            Sync::new(library, self.store.clone(), client, self.remote.clone(), options, watched).map_err(|error| error.to_string())?;
         let outcome = tokio::time::timeout(ENDS_WITHIN, sync.run()).await;
         let log = std::mem::take(&mut self.service.lock().unwrap().log);
         for (step, fault, status) in &log {
@@ -320,7 +328,8 @@ impl Case {
                 continue;
             }
             let is_more = |(path, content): &(&String, &String)| self.wanted.get(*path) != Some(content);
-            let more: Vec<_> = side.iter().filter(is_more).filter(|(_, content)| !copies || !self.wanted_contents().contains(*content)).collect();
+            let more: Vec<_> =
+                side.iter().filter(is_more).filter(|(_, content)| !copies || !self.wanted_contents().contains(*content)).collect();
             let less: Vec<_> = self.wanted.iter().filter(|(path, content)| side.get(*path) != Some(content)).collect();
             if !more.is_empty() || !less.is_empty() {
                 return Err(format!("{name} differs in the end: has {more:?}, lacks {less:?}"));
@@ -398,7 +407,9 @@ impl Case {
         }
         // What is not as it should be is named.
         let named: BTreeSet<&str> = report.failed.iter().chain(&report.skipped).map(|noted| noted.path.as_str()).collect();
-        let ruin = there.iter().find(|(path, content)| !self.known.contains(*content) && *content != SOMEBODY_ELSES && !named.contains(path.as_str()));
+        let ruin = there
+            .iter()
+            .find(|(path, content)| !self.known.contains(*content) && *content != SOMEBODY_ELSES && !named.contains(path.as_str()));
         match ruin {
             Some((path, content)) if report.error.is_none() => Err(format!("{path} holds {content:?} there, and nothing is said of it")),
             _ => Ok(()),

@@ -55,7 +55,15 @@ pub struct Service<F> {
 
 impl<F> Service<F> {
     pub fn new(world: World, fate: F) -> Self {
-        Self { world, fate, earlier: plain::State::default(), log: Vec::new(), writes: 0, foreign: "http://127.0.0.1:9/".into(), overwritten: BTreeSet::new() }
+        Self {
+            world,
+            fate,
+            earlier: plain::State::default(),
+            log: Vec::new(),
+            writes: 0,
+            foreign: "http://127.0.0.1:9/".into(),
+            overwritten: BTreeSet::new(),
+        }
     }
 
     /// Names of Twinlens's own have a random part.
@@ -113,9 +121,11 @@ impl<F> Service<F> {
         let is_done = answer.status < 300;
         match fault {
             Some(Fault::Denied(status)) => answer = Answer::status(status),
-            Some(Fault::WrongEtag) => answer.headers.iter_mut().filter(|(name, _)| name.ends_with("tag") || name.ends_with("Tag")).for_each(
-                |(_, etag)| *etag = "\"another\"".into(),
-            ),
+            Some(Fault::WrongEtag) => answer
+                .headers
+                .iter_mut()
+                .filter(|(name, _)| name.ends_with("tag") || name.ends_with("Tag"))
+                .for_each(|(_, etag)| *etag = "\"another\"".into()),
             Some(Fault::Stores(how)) if is_done => {
                 for goal in &goals {
                     self.misplace(goal, how);

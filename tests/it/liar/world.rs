@@ -33,8 +33,6 @@ pub enum Etags {
     Strong,
     /// All of them weak.
     Weak,
-    /// Another one with every look.
-    Changing,
     /// As Apache does it when it compresses: with a suffix in answers, without in listings.
     Gzip,
 }
@@ -75,7 +73,6 @@ pub struct World {
     pub hidden: BTreeMap<String, u32>,
     /// Files that are listed as empty.
     pub listed_empty: BTreeSet<String>,
-    looks: u64,
 }
 
 /// What is sent back.
@@ -131,13 +128,11 @@ impl World {
             *left = left.saturating_sub(1);
             *left > 0
         });
-        self.looks += 1;
     }
 
     fn etag(&self, version: u64, in_answer: bool) -> String {
         match (self.habits.etags, in_answer) {
             (Etags::Weak, _) => format!("W/\"v{version}\""),
-            (Etags::Changing, _) => format!("\"v{version}-{}\"", self.looks),
             (Etags::Gzip, true) => format!("\"v{version}-gzip\""),
             _ => format!("\"v{version}\""),
         }
@@ -249,8 +244,11 @@ impl World {
         while let Some(part) = rest.strip_prefix(opening.as_bytes()) {
             let Some(end) = part.windows(4).position(|window| window == b"\r\n\r\n") else { return Answer::status(400) };
             let head = String::from_utf8(part[..end].to_vec()).unwrap();
-            let head: Headers =
-                head.lines().filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_lowercase(), value.to_owned())).collect();
+            let head: Headers = head
+                .lines()
+                .filter_map(|line| line.split_once(": "))
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+                .collect();
             let length: usize = head["content-length"].parse().unwrap();
             let Some(content) = part[end + 4..].get(..length) else { return Answer::status(400) };
             let md5: String = md5::Md5::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -321,7 +319,9 @@ impl World {
     fn list_pieces(&self, id: &str) -> Answer {
         let base = format!("/remote.php/dav/uploads/{USER}/");
         let folder = |path: &str| {
-            format!("<d:response><d:href>{base}{path}</d:href><d:propstat><d:prop><d:resourcetype><d:collection/></d:resourcetype></d:prop>{OK}</d:propstat></d:response>")
+            format!(
+                "<d:response><d:href>{base}{path}</d:href><d:propstat><d:prop><d:resourcetype><d:collection/></d:resourcetype></d:prop>{OK}</d:propstat></d:response>"
+            )
         };
         let mut body = OPENING.to_owned();
         if id.is_empty() {
@@ -380,7 +380,11 @@ impl World {
                         let below = |other: &&String| path.is_empty() || other.starts_with(&format!("{path}/"));
                         files.files.iter().filter(|(other, _)| below(other)).for_each(|item| item.hash(&mut hasher));
                         files.folders.iter().filter(below).for_each(|folder| folder.hash(&mut hasher));
-                        props.push(format!("<d:getetag>\"{:x}\"</d:getetag><oc:id>{}</oc:id>", hasher.finish().wrapping_add(other), path.len()));
+                        props.push(format!(
+                            "<d:getetag>\"{:x}\"</d:getetag><oc:id>{}</oc:id>",
+                            hasher.finish().wrapping_add(other),
+                            path.len()
+                        ));
                     }
                     (props, if path.is_empty() { "" } else { "/" })
                 }
@@ -394,7 +398,8 @@ impl World {
         if !self.habits.splits {
             return format!("<d:propstat><d:prop>{}</d:prop>{OK}</d:propstat>", props.concat());
         }
-        let missing = "<d:propstat><d:prop><d:getlastmodified/><oc:permissions/></d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>";
+        let missing =
+            "<d:propstat><d:prop><d:getlastmodified/><oc:permissions/></d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>";
         let each = props.iter().map(|prop| format!("<d:propstat><d:prop>{prop}</d:prop>{OK}</d:propstat>"));
         missing.to_owned() + &each.collect::<String>()
     }
