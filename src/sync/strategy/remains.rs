@@ -40,16 +40,7 @@ impl Execution {
     }
 
     pub(in crate::sync) async fn remove_remains(&self, path: &RelPath, found: RemoteVersion) {
-        self.remove(path, &Expect::Version(found)).await;
-    }
-
-    /// Removes what has a name of ours, which nobody else uses: one need not look what it is.
-    pub(in crate::sync) async fn remove_own(&self, path: &RelPath) {
-        self.remove(path, &Expect::Anything).await;
-    }
-
-    async fn remove(&self, path: &RelPath, expect: &Expect<RemoteVersion>) {
-        if let Err(error) = self.sync.client.delete(path, expect).await {
+        if let Err(error) = self.sync.client.delete(path, &Expect::Version(found)).await {
             tracing::warn!(service = %self.sync.service.name, %path, %error, "the remains of an upload could not be removed");
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::client::{ClientError, Verified, verify};
 use crate::reconcile::Step;
-use crate::types::{Digests, Expect, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion};
 
 use super::super::execute::{Execution, StepError};
 use super::super::upload::Sending;
@@ -30,36 +30,21 @@ impl Execution {
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
     ) -> Result<Verified, StepError> {
-        let temporary = self.temporary_name(&step.remote)?;
-        let proof = match self.prove_at(&temporary, way, step, source).await {
-            Ok(proof) => proof,
-            Err(error) => {
-                self.remove_own(&temporary).await;
-                return Err(error);
-            }
+        let temporary = self.temporary(&step.remote).await?;
+        let placed = match self.prove_at(&temporary, way, step, source).await {
+            Ok(proof) => self.take_the_place(&temporary, step, source, expect, &proof).await,
+            Err(error) => Err(error),
         };
-        let placed = self.take_the_place(&temporary, step, source, expect, &proof).await;
-        if placed.is_err() {
-            self.remove_own(&temporary).await;
+        match &placed {
+            Ok(_) => self.is_settled(temporary.name()),
+            Err(_) => self.remove_temporary(&temporary).await,
         }
         placed
     }
 
-    /// The same name for the same file of this library, so that what a run could not remove is found again. Nobody else uses it.
-    pub(super) fn temporary_name(&self, remote: &RelPath) -> Result<RelPath, StepError> {
-        let place = Digests::of(format!("{} {} {remote}", self.sync.library_id, self.sync.client.url()).as_bytes()).content.etag();
-        remote.with_name(&format!(".twinlens-{}", &place[..12])).map_err(|error| StepError::Refused(error.to_string()))
-    }
-
     async fn prove_at(self: &Arc<Self>, temporary: &RelPath, way: Way, step: &Step, source: &LocalVersion) -> Result<Verified, StepError> {
-        let receipt = match self.send_by(way, &step.local, temporary, source, &Expect::Absent).await {
-            // An earlier run had to leave it there.
-            Err(StepError::Client(ClientError::Changed(_))) => {
-                self.remove_own(temporary).await;
-                self.send_by(way, &step.local, temporary, source, &Expect::Absent).await?
-            }
-            sent => sent?,
-        };
+        // Nobody else uses a name like this one: whatever is there is ours.
+        let receipt = self.send_by(way, &step.local, temporary, source, &Expect::Absent).await?;
         let found = self.sync.client.look(temporary).await?.map(|found| (temporary.clone(), found));
         self.prove_one(source, found, Sending { local: &step.local, receipt: &receipt, was_free: true }).await
     }
