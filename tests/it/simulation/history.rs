@@ -198,7 +198,8 @@ impl History {
                     .service
                     .lock()
                     .unwrap()
-                    .state
+                    .world
+                    .files
                     .contents()
                     .into_keys()
                     .find(|path| is_own(path) && !path.contains(".twinlens-moving-"));
