@@ -11,7 +11,7 @@ use crate::accounts::{Given, Grant, GrantChange, Role};
 use crate::client::{Fingerprint, Rate};
 use crate::node::{Limit, SyncChange};
 use crate::reconcile::Deletes;
-use crate::services::{Trust, Window};
+use crate::services::{Trust, Verify, Window};
 use crate::types::RelPath;
 
 use super::care_args::{CareArgs, ConflictsArgs, IndexArgs, TombstonesCmd, TrashCmd};
@@ -231,13 +231,24 @@ pub(super) enum ServiceCmd {
         /// Trust only the certificate with this SHA-256 fingerprint
         #[arg(long, value_name = "SHA256")]
         fingerprint: Option<Fingerprint>,
+        /// Let the password travel over plain http through networks that are not private
+        #[arg(long)]
+        allow_http: bool,
     },
     /// List services
     List,
     /// Show a service
     Show { name: String },
-    /// Try a service: connection, login, listing
-    Test { name: String },
+    /// Examine a service: connection, login, what it can, how uploads to it work
+    Test {
+        name: String,
+        /// Write a small file there and remove it, although nothing is uploaded to this service by itself
+        #[arg(long, conflicts_with = "no_write")]
+        write: bool,
+        /// Write nothing, although this service is uploaded to
+        #[arg(long)]
+        no_write: bool,
+    },
     /// Change a service's account, password or certificate, after trying it
     Edit {
         name: String,
@@ -249,6 +260,9 @@ pub(super) enum ServiceCmd {
         /// Trust only the certificate with this SHA-256 fingerprint
         #[arg(long, value_name = "SHA256")]
         fingerprint: Option<Fingerprint>,
+        /// Whether the password may travel over plain http through networks that are not private
+        #[arg(long, value_name = "yes|no", num_args = 0..=1, default_missing_value = "yes")]
+        allow_http: Option<YesNo>,
     },
     /// Remove a service; photos stay where they are
     Remove { name: String },
@@ -274,6 +288,12 @@ pub(super) enum DeletesArg {
 pub(super) enum TrustArg {
     Samples,
     Checksum,
+    Full,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum VerifyArg {
+    Auto,
     Full,
 }
 
@@ -308,9 +328,13 @@ pub(super) struct ServiceSyncArgs {
     #[arg(long, value_name = "ignore|trash")]
     deletes: Option<DeletesArg>,
     /// What is enough to know that a file there is one that is here: the checksum that the service tells, else bytes at four places
-    /// (samples) or every byte (checksum); every byte always, also after each upload (full); at first samples
+    /// (samples) or every byte (checksum); every byte always (full); at first samples
     #[arg(long, value_name = "samples|checksum|full")]
     trust: Option<TrustArg>,
+    /// How an upload is proven: by what the service hashed or compared itself, else by the size (auto); by reading every byte back (full);
+    /// at first auto
+    #[arg(long, value_name = "auto|full")]
+    verify: Option<VerifyArg>,
     /// How many bytes a second all its transfers together may take: 500K, 2M, ...
     #[arg(long, value_name = "2M|off", value_parser = limit::<Rate>)]
     rate: Option<Limit<Rate>>,
@@ -350,6 +374,10 @@ impl ServiceSyncArgs {
                 TrustArg::Samples => Trust::Samples,
                 TrustArg::Checksum => Trust::Checksum,
                 TrustArg::Full => Trust::Full,
+            }),
+            verify: self.verify.map(|verify| match verify {
+                VerifyArg::Auto => Verify::Auto,
+                VerifyArg::Full => Verify::Full,
             }),
             rate: self.rate,
             window: self.window,

@@ -8,7 +8,7 @@ use crate::accounts::{AppPassword, User};
 use crate::node::Command;
 use crate::sync::{HeldBack, Noted, Report};
 
-use super::runs;
+use super::{checkup, runs};
 
 /// The text for an answer.
 pub(super) fn text(command: &Command, answer: &Value) -> String {
@@ -25,21 +25,13 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
         Command::ServiceList => {
             let line = |service: &Value| {
                 let sync = if service["sync"]["on"] == true { "sync on" } else { "sync off" };
-                format!("{}  {}  {sync}\n", string(service, "name"), string(service, "url"))
+                let proof = service["reached"]["last"].as_str().map(|level| format!("  proven by {level}")).unwrap_or_default();
+                format!("{}  {}  {sync}{proof}\n", string(service, "name"), string(service, "url"))
             };
             list(answer, "services", line, "no services yet; add one with: twinlens service add NAME URL --user U\n")
         }
         Command::ServiceShow { .. } | Command::ServiceSync { .. } | Command::ServiceEdit { .. } => service(answer),
-        Command::ServiceTest { .. } => {
-            let kind = if string(answer, "kind") == "twinlens" { "another Twinlens node" } else { "a WebDAV server" };
-            format!(
-                "{} works: it is {kind}, with {} and {} at {}\n",
-                string(answer, "name"),
-                several(answer["folders"].as_u64().unwrap_or(0), "folder"),
-                several(answer["files"].as_u64().unwrap_or(0), "file"),
-                string(answer, "url")
-            )
-        }
+        Command::ServiceTest { .. } => checkup::text(answer),
         Command::UserList => list(answer, "users", user, "no users yet; the first `twinlens serve` makes one\n"),
         Command::UserEdit { .. } => user(answer),
         Command::ServiceRemove { name } => format!("{name} is removed; photos stay where they are, on both sides\n"),
@@ -88,7 +80,7 @@ fn service(service: &Value) -> String {
     let _ = write!(
         text,
         "  sync           {}\n  folder         /{}\n  interval       {}\n  download       {}\n  upload         {}\n  keep names     {}\n  \
-         RAW and video  {}\n  deletes        {}\n  trust          {}\n  rate           {}\n  \
+         RAW and video  {}\n  deletes        {}\n  trust          {}\n  verify         {}\n  rate           {}\n  \
          hours          {}\n",
         if sync["on"] == true { "on" } else { "off" },
         string(sync, "folder"),
@@ -99,9 +91,11 @@ fn service(service: &Value) -> String {
         yes("raw_and_video"),
         string(sync, "deletes"),
         string(sync, "trust"),
+        string(sync, "verify"),
         sync["rate"].as_u64().map_or_else(|| "no limit".to_owned(), |rate| format!("{} a second", bytes(rate))),
         sync["window"].as_str().unwrap_or("all day"),
     );
+    text.push_str(&checkup::known(service));
     for (title, key) in [("only", "include"), ("leave out", "exclude")] {
         let patterns: Vec<&str> = sync[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if !patterns.is_empty() {
@@ -226,6 +220,10 @@ pub(super) fn report(report: &Report) -> String {
             several(report.requests, "request"),
             report.seconds
         );
+        if !report.evidence.is_empty() {
+            let levels = report.evidence.iter().map(|(level, files)| format!("{} by {level}", several(*files, "file")));
+            let _ = writeln!(text, "  uploads proven: {}", levels.collect::<Vec<_>>().join(", "));
+        }
     }
     for HeldBack { reason, files } in &report.held_back {
         let first: Vec<&str> = report.skipped.iter().filter(|one| one.reason == *reason).map(|one| one.path.as_str()).take(3).collect();

@@ -53,6 +53,11 @@ impl Cloud {
 }
 
 impl Client {
+    /// Whose files the address leads to, where it says so (`.../remote.php/dav/files/USER/`).
+    pub fn cloud_user(&self) -> Option<String> {
+        self.cloud().map(|cloud| cloud.user)
+    }
+
     pub(super) fn cloud(&self) -> Option<Cloud> {
         Cloud::of(self.base(), self.user())
     }

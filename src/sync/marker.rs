@@ -19,7 +19,7 @@ use crate::store::baseline::{self, Baseline};
 use crate::store::documents::MET;
 use crate::store::listed;
 use crate::store::traces::Trace;
-use crate::types::media::OWN_FOLDER;
+use crate::types::media::{OWN_FOLDER, PROBE_PREFIX};
 use crate::types::{Digests, Expect, LibraryId, LocalVersion, Mtime, RelPath, RemoteVersion};
 
 use super::observe::Observed;
@@ -27,7 +27,6 @@ use super::run::{Sync, SyncError, blocking};
 
 /// A marker is some 200 bytes.
 const MARKER_LIMIT: usize = 4 << 10;
-const PROBE: &str = "twinlens-probe-";
 const PROBE_TEXT: &str = "Twinlens made this file to find out whether a service leads to its own library. It can be deleted.\n";
 
 /// How the service's folder and the library are one.
@@ -213,13 +212,10 @@ impl Sync {
                 blocking(move || Ok(store.write_soon(move |tx| listed::wrote_in(tx, service, &at))?)).await?;
             }
             // What was refused may have been kept all the same.
-            match self.root.delete(&path, &Expect::Anything).await {
-                Ok(()) => self.forget_traces(vec![name]).await?,
-                Err(error) if sent.is_ok() => {
-                    tracing::warn!(service = %self.service.name, %path, %error, "a file of ours will be removed by the next run");
-                }
-                // The next run makes sure.
-                Err(_) => {}
+            match self.remove_for_certain(&path).await {
+                Ok(true) => self.forget_traces(vec![name]).await?,
+                Ok(false) => tracing::warn!(service = %self.service.name, %path, "a file of ours will be removed by the next run"),
+                Err(error) => tracing::warn!(service = %self.service.name, %path, %error, "a file of ours will be removed by the next run"),
             }
             return match found? {
                 Some(found) if is_above_nothing(&found, observed) => Ok(Some(None)),
@@ -309,5 +305,5 @@ fn is_above_nothing(found: &Found, observed: &Observed) -> bool {
 
 /// Without a dot at its beginning: some servers refuse or hide such names.
 fn probe_name() -> String {
-    format!("{PROBE}{}", Uuid::new_v4().simple())
+    format!("{PROBE_PREFIX}{}", Uuid::new_v4().simple())
 }

@@ -268,7 +268,7 @@ impl Execution {
                 let placed = self.put_in_place(&between, step, &copied, there, local).await;
                 match &placed {
                     Ok(_) => self.is_settled(between.name()),
-                    Err(_) => self.remove_temporary(&between, copied.version().clone()).await,
+                    Err(_) => self.remove_temporary(&between).await,
                 }
                 placed?
             }

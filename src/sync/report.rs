@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::client::Verified;
 use crate::reconcile::{Plan, Step};
+use crate::types::Evidence;
 
 /// Skipped files that are named.
 const NAMED: usize = 1000;
@@ -86,6 +88,9 @@ pub struct Report {
     pub adopted: u64,
     /// Transfers whose content was proven.
     pub verified: u64,
+    /// What the proofs of the uploads rest on: files by level.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub evidence: BTreeMap<Evidence, u64>,
     /// Bytes of files sent.
     pub bytes_up: u64,
     /// Bytes of files fetched.
@@ -130,6 +135,14 @@ impl Report {
     /// True when everything that was to be done was done.
     pub fn is_clean(&self) -> bool {
         self.failed.is_empty() && self.error.is_none()
+    }
+
+    /// Counts a file that was sent and proven.
+    pub(super) fn uploaded(&mut self, size: u64, proof: &Verified) {
+        self.uploaded += 1;
+        self.verified += 1;
+        self.bytes_up += size;
+        *self.evidence.entry(proof.evidence()).or_default() += 1;
     }
 
     /// Adds steps to the plan of a dry run.

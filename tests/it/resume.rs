@@ -15,7 +15,8 @@ use crate::faulty::FaultyServer;
 use crate::support::{Node, PASSWORD, Sandbox, assert_counts, eventually, http};
 
 fn client(node: &Node, folder: &str) -> Client {
-    let endpoint = Endpoint { url: node.originals(), user: "admin".into(), password: PASSWORD.into(), fingerprint: None };
+    let endpoint =
+        Endpoint { url: node.originals(), user: "admin".into(), password: PASSWORD.into(), fingerprint: None, allow_http: false };
     Client::new(&endpoint).unwrap().at(&RelPath::parse(folder).unwrap()).unwrap()
 }
 
