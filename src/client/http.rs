@@ -16,11 +16,11 @@ use super::body::{Answer, Pulse, SourceFailed};
 use super::capabilities::short;
 use super::gate::Gate;
 use super::plain_http::{Care, NotPrivate, OnlyPrivate};
-use super::retry::Call;
+use super::retry::{Call, Waits};
 use super::{Capabilities, ClientError, Fingerprint, Flow, Roots, tls};
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// A request fails when no byte moves for so long; there is no limit on the whole.
+/// See [`Waits::idle`].
 pub(super) const IDLE: Duration = Duration::from_secs(60);
 
 /// Where a service is and who we are there.
@@ -63,6 +63,7 @@ pub struct Client {
     pub(super) gate: Arc<Gate>,
     user: Arc<str>,
     pub(super) can: Arc<OnceCell<Capabilities>>,
+    pub(super) waits: Waits,
     /// How the server called itself last.
     server: Arc<Mutex<Option<String>>>,
 }
@@ -114,6 +115,7 @@ impl Client {
             gate,
             user,
             can,
+            waits: Waits::default(),
             server,
         })
     }
@@ -212,11 +214,13 @@ impl Client {
             }
             request = request.body(body);
         }
+        // What a request may be silent beyond the usual is its own matter.
+        let idle = call.idle.saturating_sub(IDLE) + self.waits.idle;
         let answered = tokio::select! {
             answered = request.send() => answered.map_err(|error| self.explain(&error))?,
-            () = pulse.stopped(call.idle) => return Err(ClientError::Timeout { host: self.host() }),
+            () = pulse.stopped(idle) => return Err(ClientError::Timeout { host: self.host() }),
         };
-        let response = Response::from(http::Response::from(answered).map(|body| Body::wrap(Answer::new(body, IDLE))));
+        let response = Response::from(http::Response::from(answered).map(|body| Body::wrap(Answer::new(body, self.waits.idle))));
         if let Some(server) = response.headers().get(header::SERVER).and_then(|value| value.to_str().ok()).map(short) {
             *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
         }

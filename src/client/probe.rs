@@ -38,7 +38,7 @@ impl Client {
         match self.put(path, claimed, &Expect::Absent, Payload::Whole(bytes)).await {
             Ok(_) => Ok(false),
             // It hashed what it received, and says so.
-            Err(ClientError::Corrupt(_)) => Ok(true),
+            Err(ClientError::OtherBytes { .. }) => Ok(true),
             Err(error) => Err(error),
         }
     }

@@ -10,7 +10,7 @@ use crate::types::{Evidence, Expect, KnownDigests, LocalVersion, RelPath, Remote
 use super::body::Payload;
 use super::retry::Call;
 use super::write::{etag_of, if_match, unexpected};
-use super::{Client, ClientError, Receipt};
+use super::{Client, ClientError, Receipt, page};
 
 /// A file on its way here.
 pub struct Download {
@@ -24,6 +24,9 @@ pub struct Download {
     pub digests: KnownDigests,
     /// So many bytes are still to come, where that is known.
     left: Option<u64>,
+    content_type: Option<String>,
+    /// The first bytes that came.
+    head: Vec<u8>,
 }
 
 impl Download {
@@ -36,7 +39,22 @@ impl Download {
                 .ok_or_else(|| ClientError::Corrupt("the service sends more bytes than the file has; nothing of it was taken".into()))?;
         }
         self.client.flow.pass(piece.as_ref().map_or(0, Bytes::len), || ()).await?;
+        if let Some(piece) = piece.as_ref().filter(|_| self.head.len() < page::HEAD) {
+            self.head.extend(piece.iter().take(page::HEAD - self.head.len()));
+        }
         Ok(piece)
+    }
+
+    /// An error when what came so far is a page for people, though a picture or video of this name was asked for.
+    pub fn is_no_page(&self, path: &RelPath) -> Result<(), ClientError> {
+        if self.start == 0 && page::is_page(path, &self.head, self.content_type.as_deref()) {
+            let text = format!(
+                "the service sent a page instead of {path}: usually a login page, or what a proxy says when the server behind it does not answer. \
+                 Open the service's address in a browser and see what it shows"
+            );
+            return Err(ClientError::Corrupt(text));
+        }
+        Ok(())
     }
 }
 
@@ -85,8 +103,10 @@ impl Client {
         }
         let told = response.headers().get(OC_CHECKSUM).and_then(|value| value.to_str().ok()).map(checksum::parse);
         let start = if part.is_some() { from } else { 0 };
+        let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let left = length.or(listed.size).map(|whole| whole.saturating_sub(start));
-        Ok(Download { response, client: self.clone(), length, start, digests: told.unwrap_or_default(), left })
+        let (client, digests) = (self.clone(), told.unwrap_or_default());
+        Ok(Download { response, client, length, start, digests, left, content_type, head: Vec::new() })
     }
 
     /// Sends a file. Always with Content-Length, never chunked: some Nextcloud set-ups store nothing of a chunked body and say "created".
@@ -120,7 +140,7 @@ impl Client {
         }
         // A server that hashes what it received says here whether anything was lost on the way.
         if told.as_ref().is_some_and(|told| *told != version.digests.sha1.to_string()) {
-            return Err(ClientError::Corrupt(format!("the service received other bytes of {path} than were sent")));
+            return Err(ClientError::OtherBytes { path: path.to_string(), etag: etag_of(&response) });
         }
         Ok(Receipt { etag: etag_of(&response), evidence: told.map(|_| Evidence::ServerVerified) })
     }

@@ -70,18 +70,36 @@ pub enum NotProven {
 impl fmt::Display for NotProven {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Vanished => f.write_str("the service said that it stored the file, but does not have it"),
+            Self::Vanished => f.write_str(
+                "the service said that it stored the file, but does not have it: usually a virus scanner removed it, or it stores with a delay; \
+                 the log of the server says more",
+            ),
             Self::WrongSize { stored: 0, sent } => write!(
                 f,
                 "the service stored 0 of {} bytes though it said that all went well: usually its web server does not pass request bodies \
-                 on to PHP (FastCGI request buffering)",
+                 on to PHP (FastCGI request buffering). With nginx set `fastcgi_request_buffering on`; with Apache and mod_proxy_fcgi add \
+                 `SetEnv proxy-sendcl 1`",
                 grouped(*sent)
             ),
-            Self::WrongSize { stored, sent } => {
-                write!(f, "the service stored {} of {} bytes though it said that all went well", grouped(*stored), grouped(*sent))
-            }
+            Self::WrongSize { stored, sent } if stored < sent => write!(
+                f,
+                "the service stored {} of {} bytes though it said that all went well: usually a limit on the size of requests \
+                 (client_max_body_size, LimitRequestBody, upload_max_filesize, post_max_size), a proxy that cuts them, or a disk or quota that \
+                 is full",
+                grouped(*stored),
+                grouped(*sent)
+            ),
+            Self::WrongSize { stored, sent } => write!(
+                f,
+                "the service stored {} bytes of a file of {}: usually a filter or a module of the web server that changes what passes through it",
+                grouped(*stored),
+                grouped(*sent)
+            ),
             Self::NoSize => f.write_str("the service does not tell how many bytes it stored"),
-            Self::WrongChecksum => f.write_str("the service has other bytes than were sent: its checksum differs"),
+            Self::WrongChecksum => f.write_str(
+                "the service has other bytes than were sent: its checksum differs. Usually a proxy, a virus scanner or a module of the web server \
+                 changes what passes through it, or its disk is damaged",
+            ),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::types::{Digests, LocalVersion, RelPath, RemoteVersion};
 
 use super::merge::Open;
 use super::run::{Sync, SyncError, blocking};
-use super::send::open_source;
+use super::strategy::open_source;
 
 /// The bytes that are compared at each place.
 const SAMPLE: usize = 64 << 10;

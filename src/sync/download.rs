@@ -8,7 +8,7 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::client::{ClientError, Download, Patience};
+use crate::client::{ClientError, Download};
 use crate::library::{Committed, LibraryError, Ready, Staged, Tree, commit_all};
 use crate::reconcile::outcome::deduplicates;
 use crate::reconcile::{Action, Base, Step, Why};
@@ -249,7 +249,7 @@ impl Execution {
             let staged = self.fetch_large(remote, source).await?;
             return Ok(Fetched { staged, version: source.clone() });
         }
-        let mut patience = Patience::default();
+        let mut patience = self.sync.client.patience();
         loop {
             match self.fetch_once(remote, source).await {
                 Err(StepError::Client(error))
@@ -330,6 +330,7 @@ impl Execution {
 
 /// Compares what came with everything that is known of it.
 pub(super) fn check(remote: &RelPath, source: &RemoteVersion, staged: &Staged, download: &Download) -> Result<(), ClientError> {
+    download.is_no_page(remote)?;
     if let Some(expected) = download.length.or(source.size)
         && expected != staged.size()
     {

@@ -212,13 +212,10 @@ impl Sync {
                 blocking(move || Ok(store.write_soon(move |tx| listed::wrote_in(tx, service, &at))?)).await?;
             }
             // What was refused may have been kept all the same.
-            match self.root.delete(&path, &Expect::Anything).await {
-                Ok(()) => self.forget_traces(vec![name]).await?,
-                Err(error) if sent.is_ok() => {
-                    tracing::warn!(service = %self.service.name, %path, %error, "a file of ours will be removed by the next run");
-                }
-                // The next run makes sure.
-                Err(_) => {}
+            match self.remove_for_certain(&path).await {
+                Ok(true) => self.forget_traces(vec![name]).await?,
+                Ok(false) => tracing::warn!(service = %self.service.name, %path, "a file of ours will be removed by the next run"),
+                Err(error) => tracing::warn!(service = %self.service.name, %path, %error, "a file of ours will be removed by the next run"),
             }
             return match found? {
                 Some(found) if is_above_nothing(&found, observed) => Ok(Some(None)),

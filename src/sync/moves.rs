@@ -268,7 +268,7 @@ impl Execution {
                 let placed = self.put_in_place(&between, step, &copied, there, local).await;
                 match &placed {
                     Ok(_) => self.is_settled(between.name()),
-                    Err(_) => self.remove_temporary(&between, copied.version().clone()).await,
+                    Err(_) => self.remove_temporary(&between).await,
                 }
                 placed?
             }
@@ -388,7 +388,7 @@ fn refuses(error: &ClientError) -> bool {
 }
 
 /// Whether some file system takes two paths for one.
-fn same_when_folded(one: &RelPath, other: &RelPath) -> bool {
+pub(super) fn same_when_folded(one: &RelPath, other: &RelPath) -> bool {
     use unicode_normalization::UnicodeNormalization as _;
     let folded = |path: &RelPath| path.as_str().nfc().flat_map(char::to_lowercase).nfc().collect::<String>();
     folded(one) == folded(other)

@@ -256,7 +256,11 @@ impl Execution {
 /// Why a step failed; where its name may be the reason, that is said.
 pub(super) fn explained(step: &Step, error: &StepError) -> String {
     let reason = error.to_string();
-    let StepError::Client(ClientError::Status { status, .. }) = error else { return reason };
+    let first = match error {
+        StepError::InVain { first, .. } => first,
+        error => error,
+    };
+    let StepError::Client(ClientError::Status { status, .. }) = first else { return reason };
     let may_be_the_name = matches!(status.as_u16(), 400 | 403 | 405 | 406 | 409 | 414 | 415 | 422 | 500 | 507);
     match new_name(step, Side::Remote).filter(|_| may_be_the_name).and_then(oddity) {
         Some(oddity) => format!("{reason}. Perhaps it does not take this name: {oddity}"),
@@ -265,7 +269,7 @@ pub(super) fn explained(step: &Step, error: &StepError) -> String {
 }
 
 /// What some servers do not like about a path.
-fn oddity(path: &RelPath) -> Option<String> {
+pub(super) fn oddity(path: &RelPath) -> Option<String> {
     const RESERVED: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
     path.segments().find_map(|name| {
         let stem = name.split('.').next().unwrap_or_default().trim_end().to_lowercase();

@@ -11,7 +11,7 @@ use crate::store::baseline::Baseline;
 use crate::store::index::Index;
 use crate::store::traces::{self, Trace};
 use crate::store::{StoreError, listed};
-use crate::types::{ContentHash, Expect, RelPath, RemoteVersion};
+use crate::types::{ContentHash, Expect, RelPath};
 
 use super::execute::{Execution, StepError};
 use super::run::{Sync, SyncError, blocking};
@@ -66,7 +66,7 @@ impl Sync {
         let mut gone = Vec::new();
         for trace in left {
             let swept = match &trace {
-                Trace::Copy { at } => self.remove_copy_of_ours(at).await.map(|()| true),
+                Trace::Copy { at } => self.remove_copy_of_ours(at).await,
                 Trace::Between { at, from } => self.give_back(at, from).await.map(|()| true),
                 Trace::Session { id, local, content } => match self.is_abandoned(local, content)? {
                     true => self.throw_away(id).await.map(|()| true),
@@ -86,10 +86,19 @@ impl Sync {
         self.forget_traces(gone).await
     }
 
-    async fn remove_copy_of_ours(&self, at: &RelPath) -> Result<(), ClientError> {
-        let Some(found) = self.root.look(at).await? else { return Ok(()) };
-        self.root.delete(at, &Expect::Version(found)).await?;
-        self.touched(at).await
+    async fn remove_copy_of_ours(&self, at: &RelPath) -> Result<bool, ClientError> {
+        if self.root.look(at).await?.is_none() {
+            return Ok(true);
+        }
+        let removed = self.remove_for_certain(at).await?;
+        self.touched(at).await?;
+        Ok(removed)
+    }
+
+    /// Removes a file of ours, a path below the service's WebDAV root, and looks whether it is gone.
+    pub(super) async fn remove_for_certain(&self, at: &RelPath) -> Result<bool, ClientError> {
+        self.root.delete(at, &Expect::Anything).await?;
+        Ok(self.root.look(at).await?.is_none())
     }
 
     /// Gives what was on its way its old name again. The next look finds the rename as it was before.
@@ -160,10 +169,11 @@ impl Execution {
         self.sync.forget_traces(self.settled.take()).await
     }
 
-    /// Removes a file of ours.
-    pub(super) async fn remove_temporary(&self, path: &RelPath, found: RemoteVersion) {
-        match self.sync.client.delete(path, &Expect::Version(found)).await {
-            Ok(()) => self.is_settled(path.name()),
+    /// Removes a file of ours, which need not be there. What it is need not be known: nobody else uses its name.
+    pub(super) async fn remove_temporary(&self, path: &RelPath) {
+        match self.sync.remove_for_certain(&self.sync.service.sync.folder.join_path(path)).await {
+            Ok(true) => self.is_settled(path.name()),
+            Ok(false) => tracing::warn!(service = %self.sync.service.name, %path, "a file of ours will be removed by the next run"),
             Err(error) => {
                 tracing::warn!(service = %self.sync.service.name, %path, %error, "a file of ours will be removed by the next run");
             }

@@ -1,30 +1,27 @@
 //! Uploads: sent side by side, proven folder by folder, then recorded.
 
 use std::collections::HashMap;
-use std::io::Read as _;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, FuturesUnordered};
 use http::StatusCode;
 
-use crate::client::{ClientError, Receipt, Verified, verify};
-use crate::library::{LibraryError, Open, Tree};
+use crate::client::{ClientError, Receipt, Verified};
 use crate::reconcile::{Action, Step, Why};
 use crate::store::StoreError;
 use crate::store::listed::{self, RemoteFolders};
 use crate::store::remote::RemoteView;
-use crate::types::{Digests, Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion};
 
 use super::Noted;
 use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::{SyncError, blocking};
-use super::ways::Way;
+use super::strategy::Way;
 
 /// Names longer than this, in bytes, may be refused only while they are being written: Nextcloud adds some 28.
 const LONG: usize = 200;
-const PIECE: usize = 256 << 10;
 
 /// What the service has, under the name that it lists.
 pub(super) type Listed = (RelPath, RemoteVersion);
@@ -147,7 +144,7 @@ impl Execution {
             let sending = Sending { local: &step.local, receipt: &receipt, was_free };
             match self.judge(source, found.remove(&step.remote).unwrap_or(Ok(None)), sending).await {
                 Ok(proof) => proven.push((step, proof)),
-                Err(error) => match self.try_other_ways(&step, source, expect, error).await {
+                Err(error) => match self.repair(&step, source, expect, error).await {
                     Ok(proof) => proven.push((step, proof)),
                     Err(error) => self.failed(&step, &error),
                 },
@@ -202,85 +199,6 @@ impl Execution {
         }
     }
 
-    /// A name that holds a good file is never written to on a foreign server: a connection that breaks could leave half of it.
-    /// The new version goes to a name of ours, is proven there, and takes the place by MOVE.
-    pub(super) async fn replace(
-        self: &Arc<Self>,
-        step: &Step,
-        source: &LocalVersion,
-        expect: &Expect<RemoteVersion>,
-    ) -> Result<Verified, StepError> {
-        let temporary = self.temporary(&step.remote).await?;
-        // Nobody else uses a name like this one: whatever is there is ours.
-        let proven = async {
-            let receipt = self.send(&step.local, &temporary, source, &Expect::Absent).await?;
-            let found = self.sync.client.look(&temporary).await?.map(|found| (temporary.clone(), found));
-            self.prove_one(source, found, Sending { local: &step.local, receipt: &receipt, was_free: true }).await
-        };
-        let proof = match proven.await {
-            Ok(proof) => proof,
-            Err(error) => {
-                match self.sync.client.look(&temporary).await {
-                    Ok(Some(found)) => self.remove_temporary(&temporary, found).await,
-                    Ok(None) => self.is_settled(temporary.name()),
-                    // The next run looks again.
-                    Err(_) => {}
-                }
-                return Err(error);
-            }
-        };
-        let put_in_place = async {
-            let now = self.sync.client.look(&step.remote).await?;
-            let as_expected = match (expect, &now) {
-                (Expect::Version(then), Some(now)) => now.unchanged_since(then),
-                (Expect::Absent, None) | (Expect::Anything, _) => true,
-                _ => false,
-            };
-            if !as_expected {
-                return Err(StepError::Client(ClientError::Changed(step.remote.to_string())));
-            }
-            let there = now.map_or(Expect::Absent, Expect::Version);
-            self.sync.client.rename(&temporary, &step.remote, proof.version(), &there).await?;
-            let found = self.sync.client.find(&step.remote).await?;
-            let placed = verify::verify_listed(source, found).map_err(StepError::NotProven)?;
-            Ok(placed.with(proof.evidence()))
-        };
-        let placed = put_in_place.await;
-        match &placed {
-            Ok(_) => self.is_settled(temporary.name()),
-            Err(_) => self.remove_temporary(&temporary, proof.version().clone()).await,
-        }
-        placed
-    }
-
-    pub(super) async fn remove_remains(&self, path: &RelPath, found: RemoteVersion) {
-        if let Err(error) = self.sync.client.delete(path, &Expect::Version(found)).await {
-            tracing::warn!(service = %self.sync.service.name, %path, %error, "the remains of an upload could not be removed");
-        }
-    }
-
-    /// Whether what stands under a name that was free is what we put there and nobody else's since: it has the entity tag that we
-    /// were answered, or it is a beginning of our file.
-    pub(super) async fn is_ours(&self, path: &RelPath, sent: &LocalVersion, found: &RemoteVersion, sending: Sending<'_>) -> bool {
-        if let (Some(answered), Some(etag)) = (&sending.receipt.etag, &found.etag) {
-            return answered == etag;
-        }
-        match found.size {
-            Some(0) => true,
-            Some(size) if size < sent.size => self.is_beginning(path, found, size, sending.local).await.unwrap_or(false),
-            _ => false,
-        }
-    }
-
-    /// Whether the service's file is the first bytes of the local one.
-    async fn is_beginning(&self, path: &RelPath, found: &RemoteVersion, size: u64, local: &RelPath) -> Result<bool, StepError> {
-        let there = self.sync.remote_digests(path, found).await?;
-        let (tree, local) = (self.sync.tree.clone(), local.clone());
-        let here =
-            blocking(move || Ok(hash_beginning(&tree, &local, size))).await.map_err(|error| StepError::Refused(error.to_string()))??;
-        Ok(there == here)
-    }
-
     /// Whether a folder of the service had more files than that when it was listed. One that cannot be looked up counts as large.
     fn has_more_members(&self, folder: &RelPath, limit: usize) -> bool {
         let more = || {
@@ -331,20 +249,5 @@ impl Execution {
             })?)
         });
         Ok(noted.await?)
-    }
-}
-
-/// Reads the first bytes of a file.
-fn hash_beginning(tree: &Tree, path: &RelPath, size: u64) -> Result<Digests, LibraryError> {
-    let Open { file, .. } = tree.open_file(path)?;
-    let mut file = file.take(size);
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; PIECE];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(read) => hasher.update(&buffer[..read]),
-            Err(source) => return Err(LibraryError::Io { path: path.to_string(), source }),
-        }
     }
 }

@@ -5,18 +5,20 @@ use std::collections::HashMap;
 use std::io::{self, Seek as _, SeekFrom};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use sha1::Digest as _;
 
-use crate::client::{Begun, ClientError, Patience, Receipt, Session};
+use crate::client::{Begun, ClientError, Receipt, Session};
 use crate::library::{LibraryError, Tree};
 use crate::store::traces::Trace;
 use crate::types::{ContentHash, Digests, Expect, LocalVersion, RelPath, RemoteVersion, Sha1};
 
-use super::download::staging;
-use super::execute::{Execution, StepError};
-use super::send::{in_pieces, open_source, read_piece};
+use super::super::download::staging;
+use super::super::execute::{Execution, StepError};
+use super::put::{in_pieces, open_source, read_piece};
 
 /// Files over this size are sent in pieces where the service offers that; and so large is a piece.
 const CHUNK: u64 = 10 << 20;
@@ -25,12 +27,12 @@ const CHUNKS: u64 = 10_000;
 
 impl Execution {
     /// Whether a file goes in pieces that the service puts together at once.
-    pub(super) async fn goes_in_chunks(&self, source: &LocalVersion) -> bool {
+    pub(in crate::sync) async fn goes_in_chunks(&self, source: &LocalVersion) -> bool {
         source.size > CHUNK && self.sync.client.capabilities().await.is_ok_and(|can| can.chunking)
     }
 
     /// Sends a large file in pieces, and only those that the service does not have. Returns what it answered.
-    pub(super) async fn send_in_chunks(
+    pub(in crate::sync) async fn send_in_chunks(
         self: &Arc<Self>,
         local: &RelPath,
         remote: &RelPath,
@@ -68,7 +70,7 @@ impl Execution {
             Ok(()) => {}
             Err(error) => {
                 // What breaks is gone on with; what cannot be right is not kept.
-                if matches!(error, StepError::Library(_) | StepError::Client(ClientError::Corrupt(_))) {
+                if matches!(error, StepError::Library(_) | StepError::Client(ClientError::Corrupt(_) | ClientError::OtherBytes { .. })) {
                     self.give_up(&id, &session).await?;
                 }
                 return Err(error);
@@ -167,27 +169,34 @@ impl Execution {
         expect: &Expect<RemoteVersion>,
         is_node: bool,
     ) -> Result<Receipt, StepError> {
-        let mut patience = Patience::default();
+        let mut patience = self.sync.client.patience();
         let mut again = false;
         loop {
             let error = match session.finish(source, expect, is_node).await {
                 Ok(etag) => return Ok(etag.into()),
                 Err(error) => error,
             };
-            let unsure = error.may_have_arrived() || again;
-            if unsure
+            again |= error.may_have_arrived();
+            if again
                 && let Ok(Some((there, found))) = self.sync.client.find(remote).await
                 && self.holds(&there, &found, source).await?
             {
                 return Ok(Receipt::default());
             }
-            match patience.broken().filter(|_| error.may_have_arrived()) {
+            // While it is put together it is locked, or the session seems to be gone.
+            let at_work = matches!(&error, ClientError::Status { status, .. } if *status == StatusCode::LOCKED)
+                || (again && matches!(error, ClientError::NotFound(_)));
+            match patience.lasting(put_together_within(source.size)).filter(|_| at_work || error.may_have_arrived()) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error.into()),
             }
-            again = true;
         }
     }
+}
+
+/// How long a server may need for that, at 4 MiB in a second.
+fn put_together_within(size: u64) -> Duration {
+    Duration::from_secs(size >> 22)
 }
 
 /// A part of a local file.
