@@ -3,7 +3,7 @@
 mod parts;
 mod quiet;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,18 +24,18 @@ use super::tree::{Kind, Open, Stat, Tree};
 use super::{LibraryError, pieces};
 
 pub use parts::{Parts, scan_parts};
-pub use quiet::{GROWING, scan_quiet};
+pub use quiet::{GROWING, scan_parts_quiet, scan_quiet};
 
 /// Rows that are written in one transaction. They touch pages all over the tables of digests, so that a few large ones cost far less than
 /// many small ones.
 const BATCH: usize = 4000;
 /// Why a damaged file takes no part in anything.
-const DAMAGED: &str = "its bytes changed though nobody wrote it: it is damaged (see `twinlens index --verify`)";
+pub const DAMAGED: &str = "its bytes changed though nobody wrote it: it is damaged (see `twinlens index --verify`)";
 
 /// What a scan found.
 #[derive(Debug, Clone, Default)]
 pub struct ScanReport {
-    /// Files in the library now.
+    /// Files that were looked at; after a look at everything, all files in the library.
     pub files: u64,
     /// Files whose bytes were read, because they are new or look changed.
     pub hashed: u64,
@@ -49,8 +49,9 @@ pub struct ScanReport {
     pub coverage: Coverage,
     /// Folders with files that were being written: they must be looked at again.
     pub later: BTreeSet<RelPath>,
-    /// Another number when an ignore file among the folders that were looked at is new, changed or gone: the index does not know them.
-    pub ignore_files: u64,
+    /// The ignore files in the folders that were looked at, each with a number that is another one when it was changed: the index does not
+    /// know them.
+    pub ignore_files: BTreeMap<RelPath, u64>,
     /// Files that were being written and are not in the index as they are now.
     pub growing: Vec<RelPath>,
 }
@@ -59,6 +60,11 @@ impl ScanReport {
     /// Whether the index has changed.
     pub fn changed(&self) -> bool {
         self.hashed + self.renamed + self.removed > 0
+    }
+
+    /// Another number when an ignore file is new, changed or gone.
+    pub fn ignore_state(&self) -> u64 {
+        BuildHasherDefault::<DefaultHasher>::default().hash_one(&self.ignore_files)
     }
 }
 
@@ -69,9 +75,27 @@ pub fn scan(tree: &Tree, events: &Events) -> Result<ScanReport, LibraryError> {
 
 /// The same, given up as soon as it shall stop. What was read until then is in the index.
 pub fn scan_until(tree: &Tree, events: &Events, stop: &AtomicBool) -> Result<ScanReport, LibraryError> {
-    let Some(scan) = Scan::new(tree, events, stop, &|_, _| false)? else { return Ok(ScanReport::default()) };
+    everything(tree, events, stop, &|_, _| false)
+}
+
+/// The same, but for files that look changed and are `unsettled`.
+fn everything(
+    tree: &Tree,
+    events: &Events,
+    stop: &AtomicBool,
+    unsettled: &(dyn Fn(&RelPath, &Stat) -> bool + Sync),
+) -> Result<ScanReport, LibraryError> {
+    let Some(scan) = Scan::new(tree, events, stop, unsettled)? else { return Ok(ScanReport::default()) };
     scan.pool()?.install(|| rayon::scope(|scope| scan.folder(scope, RelPath::root())));
     scan.finish(true)
+}
+
+/// The files of a tree that are known to be damaged, as gaps.
+pub fn damaged(tree: &Tree, coverage: &mut Coverage) -> Result<(), LibraryError> {
+    if let Some(store) = tree.indexed_in() {
+        damage::all(&store.read()?)?.into_iter().for_each(|(path, _)| coverage.exclude(path, DAMAGED));
+    }
+    Ok(())
 }
 
 struct Scan<'a> {
@@ -92,7 +116,6 @@ struct Scan<'a> {
     bytes: AtomicU64,
     renamed: AtomicU64,
     removed: AtomicU64,
-    ignore_files: AtomicU64,
     /// Files that are the same to the byte in another inode.
     copied: AtomicU64,
     found: Mutex<Found>,
@@ -113,6 +136,7 @@ struct Found {
     folders: HashSet<RelPath>,
     coverage: Coverage,
     later: BTreeSet<RelPath>,
+    ignore_files: BTreeMap<RelPath, u64>,
     /// Damaged files under new names.
     damaged: Vec<(RelPath, Damage)>,
     rewritten: Vec<Rewritten>,
@@ -143,7 +167,6 @@ impl<'a> Scan<'a> {
             bytes: AtomicU64::new(0),
             renamed: AtomicU64::new(0),
             removed: AtomicU64::new(0),
-            ignore_files: AtomicU64::new(0),
             copied: AtomicU64::new(0),
             found: Mutex::default(),
         }))
@@ -192,8 +215,8 @@ impl<'a> Scan<'a> {
             if is_junk(member.path.name()) {
                 if is_ignore_file(member.path.name()) {
                     let looks = member.stat.map(|stat| (stat.size, stat.mtime, stat.inode));
-                    self.ignore_files
-                        .fetch_add(BuildHasherDefault::<DefaultHasher>::default().hash_one((&member.path, looks)), Ordering::Relaxed);
+                    let looks = BuildHasherDefault::<DefaultHasher>::default().hash_one(&looks);
+                    self.lock().ignore_files.insert(member.path.clone(), looks);
                 }
                 if known.remove(&member.path).is_some() {
                     litter.push(member.path);
@@ -315,13 +338,12 @@ impl<'a> Scan<'a> {
         let mut found = std::mem::take(&mut *self.lock());
         self.judge(&mut found);
         self.remember(found.rows)?;
-        let damaged = std::mem::take(&mut found.damaged);
-        if !damaged.is_empty() {
-            self.store.write(move |tx| damaged.iter().try_for_each(|(path, damage)| damage::put(tx, path, damage)))?;
+        let renamed = std::mem::take(&mut found.damaged);
+        if !renamed.is_empty() {
+            self.store.write(move |tx| renamed.iter().try_for_each(|(path, damage)| damage::put(tx, path, damage)))?;
         }
-        let damaged = if everything { damage::all(&self.store.read()?)? } else { Vec::new() };
-        for (path, _) in damaged {
-            found.coverage.exclude(path, DAMAGED);
+        if everything {
+            damaged(self.tree, &mut found.coverage)?;
         }
         if let Some(failure) = found.failure {
             return Err(failure);
@@ -351,7 +373,7 @@ impl<'a> Scan<'a> {
             removed: self.removed.into_inner(),
             coverage: found.coverage,
             later: found.later,
-            ignore_files: self.ignore_files.into_inner(),
+            ignore_files: found.ignore_files,
             growing: Vec::new(),
         })
     }

@@ -81,6 +81,9 @@ pub struct Report {
     pub bytes_down: u64,
     /// HTTP requests.
     pub requests: u64,
+    /// Files of the library that were looked at on disk: none when a node that watches its library knew that nothing had been done there.
+    #[serde(default)]
+    pub looked_at: u64,
     /// How long it took.
     pub seconds: f64,
     /// Files that both sides had changed; both versions were kept.

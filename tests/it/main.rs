@@ -37,3 +37,4 @@ mod simulation;
 mod support;
 mod sync;
 mod table;
+mod watched;
