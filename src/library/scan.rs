@@ -206,40 +206,54 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Both the folder and the index are gone through by name, side by side: nothing is made of a file that is as it was.
     fn folder_inner(&self, folder: &RelPath) -> Result<Vec<RelPath>, LibraryError> {
-        let members = self.tree.list(folder)?;
-        let mut known: HashMap<RelPath, FileRow> = self.index.members(folder, "")?.collect::<Result<_, _>>()?;
-        let (mut below, mut litter) = (Vec::new(), Vec::new());
-        let mut changed = Vec::new();
-        for member in members {
-            if is_junk(member.path.name()) {
-                if is_ignore_file(member.path.name()) {
-                    let looks = member.stat.map(|stat| (stat.size, stat.mtime, stat.inode));
-                    let looks = BuildHasherDefault::<DefaultHasher>::default().hash_one(&looks);
-                    self.lock().ignore_files.insert(member.path.clone(), looks);
+        let listing = self.tree.folder(folder)?;
+        let mut rows = self.index.cursor(folder, "")?;
+        let (mut below, mut litter, mut gone, mut changed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut files = 0;
+        for at in 0..listing.len() {
+            let name = listing.name(at);
+            let row = rows.row_after(name, |passed| gone.extend(folder.join(passed)))?;
+            let path = || folder.join(name);
+            if is_junk(name) {
+                if is_ignore_file(name) {
+                    let looks = listing.stat(name).map(|stat| stat.map(|stat| (stat.size, stat.mtime, stat.inode))).ok();
+                    let looks = BuildHasherDefault::<DefaultHasher>::default().hash_one(looks);
+                    self.lock().ignore_files.extend(path().map(|path| (path, looks)));
                 }
-                if known.remove(&member.path).is_some() {
-                    litter.push(member.path);
-                }
+                litter.extend(row.and_then(|_| path().ok()));
                 continue;
             }
-            match member.stat {
-                Ok(stat) if stat.kind == Kind::Folder => below.push(member.path),
-                Ok(stat) => {
-                    self.files.fetch_add(1, Ordering::Relaxed);
-                    match known.remove(&member.path) {
-                        Some(row) if stat.matches(&row) => {}
-                        _ if (self.unsettled)(&member.path, &stat) => drop(self.lock().later.insert(folder.clone())),
-                        row => changed.push((member.path, stat, row)),
+            match listing.stat(name) {
+                Ok(Some(stat)) if stat.kind == Kind::File => {
+                    files += 1;
+                    if row.as_ref().is_some_and(|row| stat.matches(row)) {
+                        continue;
+                    }
+                    match path() {
+                        Ok(path) if (self.unsettled)(&path, &stat) => drop(self.lock().later.insert(folder.clone())),
+                        Ok(path) => changed.push((path, stat, row)),
+                        Err(error) => self.lock().coverage.exclude(folder.clone(), error.to_string()),
                     }
                 }
-                Err(reason) => {
-                    known.remove(&member.path);
-                    self.lock().coverage.exclude(member.path, reason);
+                Ok(stat) => {
+                    gone.extend(row.and_then(|_| path().ok()));
+                    match stat.map(|_| path()) {
+                        Some(Ok(path)) => below.push(path),
+                        Some(Err(error)) => self.lock().coverage.exclude(folder.clone(), error.to_string()),
+                        None => {}
+                    }
                 }
+                Err(error) => self.lock().coverage.exclude(path().unwrap_or_else(|_| folder.clone()), error.to_string()),
             }
         }
-        self.forget(known.into_keys().collect(), false)?;
+        rows.rest(|passed| gone.extend(folder.join(passed)))?;
+        for (shown, why) in listing.unreadable() {
+            self.lock().coverage.exclude(folder.join(shown).unwrap_or_else(|_| folder.clone()), why.to_string());
+        }
+        self.files.fetch_add(files, Ordering::Relaxed);
+        self.forget(gone, false)?;
         self.forget(litter, true)?;
         for batch in changed.chunks(BATCH) {
             let rows: Vec<_> = batch.into_par_iter().filter_map(|(path, stat, row)| self.read(path, stat, row.as_ref())).collect();

@@ -1,5 +1,7 @@
 //! What a run did, for people and programs. The names are fixed: scripts read them.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::reconcile::{Plan, Step};
@@ -121,6 +123,14 @@ impl Report {
         self.failed.is_empty() && self.error.is_none()
     }
 
+    /// Adds what a round would do. Nothing is recorded in between, so that two files which are one content may be joined by the rounds of both:
+    /// that is told once.
+    pub(super) fn foresee(&mut self, steps: impl Iterator<Item = PlannedStep>) {
+        let joined = |step: &PlannedStep| (step.action == "adopt").then(|| (step.path.clone(), step.remote_path.clone()));
+        let told: HashSet<_> = self.plan.iter().filter_map(joined).collect();
+        self.plan.extend(steps.filter(|step| joined(step).is_none_or(|pair| !told.contains(&pair))));
+    }
+
     pub(super) fn skip_all(&mut self, plan: &Plan) {
         let noted = |skipped: &crate::reconcile::Skipped| Noted { path: skipped.path.to_string(), reason: skipped.why.to_string() };
         plan.skipped.iter().map(noted).for_each(|noted| self.skip(noted));
@@ -141,4 +151,21 @@ impl Report {
             self.held_back.push(held);
         }
     }
+}
+
+#[test]
+fn a_pair_is_foreseen_once_and_anything_else_as_often_as_it_is() {
+    let step = |action: &str, path: &str| PlannedStep {
+        action: action.to_owned(),
+        path: path.to_owned(),
+        remote_path: Some("there.jpg".to_owned()),
+        bytes: 0,
+        reason: String::new(),
+    };
+    let mut report = Report::default();
+    for round in [["1.jpg", "2.jpg"], ["2.jpg", "3.jpg"]] {
+        report.foresee(round.into_iter().flat_map(|path| [step("adopt", path), step("upload", path)]));
+    }
+    let told = |action: &str| report.plan.iter().filter(|step| step.action == action).map(|step| step.path.as_str()).collect::<Vec<_>>();
+    assert_eq!((told("adopt"), told("upload").len()), (vec!["1.jpg", "2.jpg", "3.jpg"], 4));
 }

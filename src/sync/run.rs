@@ -201,7 +201,7 @@ impl Sync {
             round = next;
             if self.options.dry_run {
                 let first = report.plan.len();
-                report.plan.extend(plan.steps.iter().chain(&late).map(Into::into));
+                report.foresee(plan.steps.iter().chain(&late).map(Into::into));
                 naming::foretell(&mut report.plan[first..], &self.policy);
                 continue;
             }
