@@ -266,7 +266,10 @@ impl Execution {
                 self.moved_bytes(piece.len() as u64);
                 gathered.extend_from_slice(&piece);
             }
-            if end || gathered.len() >= GATHER {
+            if end && staged.is_none() && gathered.len() <= Staged::SMALL {
+                // It stays in memory: no other thread is needed.
+                staged = Some(append(&tree, None, &gathered)?);
+            } else if end || gathered.len() >= GATHER {
                 let (tree, bytes, held) = (tree.clone(), std::mem::take(&mut gathered), staged.take());
                 staged = Some(staging(move || append(&tree, held, &bytes)).await?);
             }
@@ -379,7 +382,7 @@ pub(super) fn check(remote: &RelPath, source: &RemoteVersion, staged: &Staged, d
 pub(super) fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
     let mut staged = match staged {
         Some(staged) => staged,
-        None => tree.stage()?,
+        None => tree.stage(),
     };
     let written = staged.write(bytes);
     written.map_err(|source| LibraryError::Io { path: "a download".into(), source })?;
