@@ -37,6 +37,8 @@ pub struct History {
     service: Arc<Mutex<Service>>,
     remote: Remote,
     parallel: usize,
+    /// New files that are planned at once.
+    round: usize,
     /// The owners' places: the library and the service.
     sides: [Place; 2],
     contents: Contents,
@@ -69,10 +71,12 @@ pub async fn play(seed: u64, folder: &Path) -> Result<(), String> {
     let remote = Remote { id: ServiceId(1), name: "sim".into(), url, user: "u".into(), fingerprint: None, sync: settings };
     let sides = [Place::Library { root: root.join("library"), clock: 0 }, Place::Service(Arc::clone(&service))];
     let parallel = *chance.pick(&[1, 1, 2, 8]);
-    told.push(format!("  {parallel} transfers at a time"));
+    // Of its own: the histories before there were rounds stay what they are.
+    let round = *Chance::of(seed, "round").pick(&[1, 1, 2, 3, 5, Options::default().round]);
+    told.push(format!("  {parallel} transfers at a time, rounds of {round}"));
     let (store, contents, last) = (None, Contents::default(), Report::default());
     let mut history =
-        History { chance, root: root.clone(), store, service, remote, parallel, sides, contents, last, unproven: false, told };
+        History { chance, root: root.clone(), store, service, remote, parallel, round, sides, contents, last, unproven: false, told };
     let played = history.play().await;
     drop(history.store.take());
     std::fs::remove_dir_all(&root).unwrap();
@@ -160,7 +164,7 @@ impl History {
         let library = library::open_library(&self.root.join("library"), &store).unwrap();
         let endpoint = Endpoint { url: self.remote.url.clone(), user: "u".into(), password: "p".into(), fingerprint: None };
         let client = Client::new(&endpoint).unwrap();
-        let options = Options { force, parallel: self.parallel, ..Options::default() };
+        let options = Options { force, parallel: self.parallel, round: self.round, ..Options::default() };
         let watched = (Events::default(), Monitor::default());
         let sync = Sync::new(library, store.clone(), client, self.remote.clone(), options, watched).map_err(|error| error.to_string())?;
         let outcome = tokio::time::timeout(ENDS_WITHIN, sync.run()).await;
