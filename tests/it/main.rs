@@ -30,6 +30,7 @@ mod props;
 mod resume;
 mod rfc4918;
 mod rights;
+mod rounds;
 mod scenarios;
 mod schedule;
 mod serve;
