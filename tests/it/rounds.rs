@@ -101,8 +101,11 @@ impl World {
         }
         world.put("differ.jpg", "mine");
         world.server.state().put("differ.jpg", "of the other");
-        world.put("one-name.jpg", "the same, elsewhere");
-        world.server.state().put("other-name.jpg", "the same, elsewhere");
+        if tells_checksums {
+            // Without them it is seen only when both are of one round: the service then has it twice.
+            world.put("one-name.jpg", "the same, elsewhere");
+            world.server.state().put("other-name.jpg", "the same, elsewhere");
+        }
         world.put("copy-of-stay.jpg", "content of stay");
         world.rename("a.jpg", "moved/to/a.jpg");
         world.rename("b.jpg", "x.jpg");
@@ -217,8 +220,9 @@ fn a_full_service_is_asked_in_one_round_only() {
     let tried = world.server.changes().iter().filter(|change| change.starts_with("refused")).count();
     assert!(tried <= 3, "{tried} uploads were tried");
     let left: Vec<_> = report.failed.iter().filter(|failed| failed.reason.contains("will be sent by a later run")).collect();
-    assert_eq!((left.len(), report.failed.len()), (1, tried + 1), "{report:#?}");
-    assert!(left[0].reason.contains(&format!("and {} more files", 30 - tried - 1)), "{}", left[0].reason);
+    // Those that were on their way then are named besides.
+    assert!(left.len() == 1 && report.failed.len() <= 4, "{report:#?}");
+    assert!(left[0].reason.contains(&format!("and {} more files", 30 - report.failed.len())), "{report:#?}");
     world.server.state().refuses = None;
     assert_eq!(world.run(3).unwrap().uploaded, 30);
 }
