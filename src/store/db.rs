@@ -13,8 +13,9 @@ use tokio::sync::watch;
 use super::snapshot::{Shared, Snapshot};
 use super::{baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, properties, remote};
 
-/// redb's page cache. The default of 1 GiB would be most of a small machine.
-const CACHE_BYTES: usize = 48 << 20;
+/// redb's page cache. The default of 1 GiB would be most of a small machine. Pages come and go on many threads, so that the memory behind them is
+/// more than this; what is not here is mostly in the system's cache, a read away.
+const CACHE_BYTES: usize = 16 << 20;
 /// How many waiting writes share one transaction.
 const BATCH: usize = 512;
 /// After so many commits that are not durable one is, so that the file does not grow: redb cannot use the room of replaced pages before.

@@ -23,7 +23,7 @@ use super::observe::Observed;
 use super::rounds::Round;
 use super::{Monitor, Report, Stop};
 
-/// See [`Options::round`].
+/// See [`Options::round`]. A plan may be made on any thread, each with memory of its own that it keeps: of 25,000 files it was 45 MB each time.
 const ROUND: usize = 5_000;
 
 /// How a run is to be done.
