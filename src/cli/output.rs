@@ -142,11 +142,29 @@ fn status(answer: &Value) -> String {
         let _ = writeln!(text, "service   {}  {}  sync {}", string(service, "name"), string(service, "url"), string(service, "state"));
         text.push_str(&runs::now_and_next(service));
         match serde_json::from_value::<Report>(service["last_run"].clone()) {
-            Ok(last) => text.push_str(&indent(&report(&last))),
+            Ok(last) => text.extend(untold(last, service).map(|last| indent(&report(&last)))),
             Err(_) => text.push_str("    never synced\n"),
         }
     }
     text
+}
+
+/// The last run without what was told of the service already: why it is stopped, and which files wait and why. None when that is all.
+fn untold(mut last: Report, service: &Value) -> Option<Report> {
+    if last.error.is_some() && last.error.as_deref() == service["reason"].as_str() {
+        last.error = None;
+        if last.requests == 0 {
+            return None;
+        }
+    }
+    // A run that left such a file alone says in its reason why it failed before.
+    let told = |one: &Noted| {
+        let mut first = service["waiting"]["first"].as_array().into_iter().flatten();
+        first.any(|file| file["path"] == one.path && file["reason"].as_str().is_some_and(|reason| one.reason.contains(reason)))
+    };
+    last.failed.retain(|failed| !told(failed));
+    last.skipped_total -= last.skipped.extract_if(.., |skipped| told(skipped)).count() as u64;
+    Some(last)
 }
 
 fn indent(text: &str) -> String {
@@ -168,7 +186,7 @@ pub(super) fn report(report: &Report) -> String {
         let _ = writeln!(text, "{}: stopped: {error}", report.name);
     }
     if report.dry_run {
-        let travels = |action: &str| report.plan.iter().filter(|step| step.action == action).map(|step| step.bytes).sum::<u64>();
+        let travels = |action: &str| report.totals.get(action).map_or(0, |total| total.bytes);
         let _ = writeln!(
             text,
             "{}: {} planned ({} to upload, {} to download{}), nothing was changed",
@@ -262,10 +280,37 @@ mod tests {
         };
         let plan =
             vec![step("upload", 2000), step("upload", 48), step("download", 3), step("conflict", 9), step("delete", 0), step("trash", 0)];
-        let text = report(&Report { name: "svc".into(), dry_run: true, plan, ..Report::default() });
+        let mut planned = Report { name: "svc".into(), dry_run: true, ..Report::default() };
+        planned.foresee(plan);
+        let text = report(&planned);
         let first = "svc: 6 steps planned (2.00 KiB to upload, 3 B to download, 9 B of both versions in conflicts), nothing was changed";
         assert!(text.starts_with(first), "{text}");
         assert!(text.contains("delete there      delete.jpg: why\n") && text.contains("trash here        trash.jpg: why\n"), "{text}");
+    }
+
+    #[test]
+    fn status_tells_every_reason_once() {
+        let text = |reason: Option<&str>, last: Report, waiting: &[(&str, &str)]| {
+            let first: Vec<Value> = waiting.iter().map(|(path, reason)| serde_json::json!({ "path": path, "reason": reason })).collect();
+            let waiting = serde_json::json!({ "count": first.len(), "first": first });
+            let service = serde_json::json!({ "name": "svc", "reason": reason, "waiting": waiting, "last_run": last });
+            status(&serde_json::json!({ "services": [service] }))
+        };
+        let count = |text: &str, word: &str| text.matches(word).count();
+        let noted = |path: &str, reason: &str| Noted { path: path.into(), reason: reason.into() };
+        let stopped = Report { name: "svc".into(), error: Some("a long error".into()), ..Report::default() };
+        let told = text(Some("a long error"), stopped.clone(), &[]);
+        assert_eq!((count(&told, "a long error"), count(&told, "uploaded")), (1, 0), "{told}");
+        let told = text(None, stopped, &[]);
+        assert_eq!(count(&told, "a long error"), 1, "{told}");
+        let failed = vec![noted("a.jpg", "no room"), noted("b.jpg", "too long")];
+        let skipped = vec![noted("c.jpg", "failed 2 times (it is busy); it is tried again soon"), noted("d.jpg", "left out")];
+        let last = Report { name: "svc".into(), failed, skipped, skipped_total: 2, ..Report::default() };
+        let told = text(None, last, &[("a.jpg", "no room"), ("c.jpg", "it is busy")]);
+        for reason in ["no room", "too long", "it is busy", "left out"] {
+            assert_eq!(count(&told, reason), 1, "{reason}: {told}");
+        }
+        assert_eq!(count(&told, "more"), 0, "{told}");
     }
 
     #[test]

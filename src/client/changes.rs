@@ -46,7 +46,7 @@ impl Client {
         match response.status() {
             StatusCode::OK => {}
             StatusCode::GONE => return Ok(None),
-            status => return Err(ClientError::Status { status, method: "GET".into(), path: "/api/v1/changes".into() }),
+            status => return Err(ClientError::Status { status, method: "GET".into(), path: "/api/v1/changes".into(), told: None }),
         }
         let text = self.text(response, LIMIT).await?;
         let told = serde_json::from_str(&text);

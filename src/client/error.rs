@@ -114,7 +114,7 @@ pub enum ClientError {
         reason: String,
     },
     /// Any other status.
-    #[error("the service answered {status} to {method} {path}{}", hint(*status))]
+    #[error("the service answered {status} to {method} {path}{}", said(told.as_deref()).unwrap_or_else(|| hint(*status).to_owned()))]
     Status {
         /// The status.
         status: StatusCode,
@@ -122,6 +122,8 @@ pub enum ClientError {
         method: String,
         /// Its path.
         path: String,
+        /// The reason that it gave.
+        told: Option<String>,
     },
     /// What came is not what was announced.
     #[error("{0}")]
@@ -132,6 +134,10 @@ pub enum ClientError {
     /// The local file could not be read on.
     #[error("the file could not be sent: {0}")]
     Source(String),
+}
+
+fn said(told: Option<&str>) -> Option<String> {
+    told.map(|told| format!(": \"{told}\""))
 }
 
 /// What a status usually means for the owner.

@@ -116,7 +116,7 @@ impl Tree {
         let stat = self.stat(from)?.ok_or_else(|| LibraryError::NotFound(from.clone()))?;
         let there = self.stat(to)?;
         let same = there.is_some() && is_one_file(&source, &target);
-        let respelled = same && self.are_one_name(from, to)?;
+        let respelled = there.is_some() && self.are_one_name(from, to)?;
         let there = there.filter(|_| !respelled);
         if there.is_some() && !replace {
             return Err(LibraryError::Exists(to.clone()));
@@ -192,8 +192,9 @@ impl Tree {
     fn are_one_name(&self, from: &RelPath, to: &RelPath) -> Result<bool, LibraryError> {
         let folded = |path: &RelPath| path.name().nfc().flat_map(char::to_lowercase).nfc().collect::<String>();
         let folders = [from, to].map(|path| path.parent().unwrap_or_default());
+        // Some of such file systems tell another inode for each way to write a name.
         let [one, other] = [self.stat(&folders[0])?, self.stat(&folders[1])?].map(|stat| stat.map(|stat| stat.inode));
-        if one != other || folded(from) != folded(to) {
+        if folded(from) != folded(to) || (folders[0] != folders[1] && one != other) {
             return Ok(false);
         }
         let members = self.list(&folders[0])?;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate};
 use crate::reconcile::{Deletes, Policy};
 use crate::store::documents::{self, CAUTIOUS, MET, RUNS, SCHEDULE, SERVICES, UPLOAD_WAYS};
-use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote};
+use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote, traces};
 use crate::types::{RelPath, ServiceId};
 
 use super::{SecretError, SecretKey, Window};
@@ -245,6 +245,7 @@ impl Services {
             failures::clear(tx, id)?;
             history::clear(tx, id)?;
             kinds::clear(tx, id)?;
+            traces::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
             UPLOAD_WAYS.remove(tx, &id.0.to_string())?;
             CAUTIOUS.remove(tx, &id.0.to_string())?;

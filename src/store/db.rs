@@ -11,11 +11,10 @@ use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabas
 use tokio::sync::watch;
 
 use super::snapshot::{Shared, Snapshot};
-use super::{baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, properties, remote};
+use super::{baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, properties, remote, traces};
 
-/// redb's page cache. The default of 1 GiB would be most of a small machine. Pages come and go on many threads, so that the memory behind them is
-/// more than this; what is not here is mostly in the system's cache, a read away.
-const CACHE_BYTES: usize = 16 << 20;
+/// redb's page cache. The default of 1 GiB would be most of a small machine.
+const CACHE_BYTES: usize = 48 << 20;
 /// How many waiting writes share one transaction.
 const BATCH: usize = 512;
 /// After so many commits that are not durable one is, so that the file does not grow: redb cannot use the room of replaced pages before.
@@ -106,6 +105,7 @@ impl Store {
         failures::prepare(&begin)?;
         history::prepare(&begin)?;
         properties::prepare(&begin)?;
+        traces::prepare(&begin)?;
         begin.commit()?;
         let database = Arc::new(database);
         let (jobs, queue) = mpsc::channel();

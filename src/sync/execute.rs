@@ -1,6 +1,6 @@
 //! Carrying out a plan: moves first, then transfers side by side, deletions last.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,11 +15,13 @@ use crate::reconcile::{Action, Base, Plan, Step, Why};
 use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath};
 
+use super::join::gone_there;
 use super::leftovers::Leftovers;
 use super::names::explained;
 use super::record::Record;
 use super::room::Room;
 use super::run::{Sync, SyncError};
+use super::traces::Settled;
 use super::ways::Ways;
 use super::{Noted, Progress, Report};
 
@@ -58,10 +60,13 @@ pub(super) struct Execution {
     report: Mutex<Report>,
     /// Contents that downloads of this round found to be on the service, under names whose listing told nothing.
     found: Mutex<HashMap<ContentHash, RelPath>>,
+    /// Local paths of the files that are gone from the service, as this round sees it: they may have been renamed there.
+    gone_there: Mutex<HashSet<RelPath>>,
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
     pub(super) room: Room,
     pub(super) ways: Ways,
+    pub(super) settled: Settled,
     /// Steps that are over, and bytes that went over the wire.
     done: Amount,
     /// As far as is known, of so many.
@@ -85,9 +90,11 @@ impl Execution {
             creating: tokio::sync::Mutex::default(),
             report: Mutex::new(report),
             found: Mutex::default(),
+            gone_there: Mutex::default(),
             fatal: Mutex::default(),
             room: Room::default(),
             ways: Ways::default(),
+            settled: Settled::default(),
             done: Amount::default(),
             total: Amount::default(),
         })
@@ -97,6 +104,7 @@ impl Execution {
     pub(super) async fn carry_out(self: &Arc<Self>, plan: Plan, late: Vec<Step>, to_come: (u64, u64)) -> Result<(), SyncError> {
         // What a round found is in the store for the next one.
         lock(&self.found).clear();
+        *lock(&self.gone_there) = gone_there(&plan);
         let here = || plan.steps.iter().chain(&late);
         self.total.files.store(self.done.files.load(Ordering::Relaxed) + here().count() as u64 + to_come.0, Ordering::Relaxed);
         self.total
@@ -139,6 +147,7 @@ impl Execution {
         for step in deletes {
             self.one(step, None).await?;
         }
+        self.forget_settled().await?;
         self.remove_leftovers(leftovers).await;
         Ok(())
     }
@@ -297,6 +306,11 @@ impl Execution {
     /// A file of the service turned out to hold this content.
     pub(super) fn found_there(&self, content: ContentHash, at: &RelPath) {
         lock(&self.found).entry(content).or_insert_with(|| at.clone());
+    }
+
+    /// Whether the file that was in step at a path of the library is gone from the service.
+    pub(super) fn is_gone_there(&self, local: &RelPath) -> bool {
+        lock(&self.gone_there).contains(local)
     }
 
     /// Where an earlier step of this run found the content of a file that was to be sent.

@@ -18,6 +18,7 @@ use crate::library::{self, Found, LibraryError, Probe};
 use crate::store::baseline::{self, Baseline};
 use crate::store::documents::MET;
 use crate::store::listed;
+use crate::store::traces::Trace;
 use crate::types::media::OWN_FOLDER;
 use crate::types::{Digests, Expect, LibraryId, LocalVersion, Mtime, RelPath, RemoteVersion};
 
@@ -145,11 +146,15 @@ impl Sync {
     }
 
     async fn find_overlap(&self, observed: &Observed, library: Option<LibraryId>) -> Result<Option<Overlap>, SyncError> {
+        let library = match library {
+            None if observed.is_missing => self.library_above().await?,
+            told => told,
+        };
         if let Some(id) = library {
             // Every library has a marker at its root, and ours knows all its folders.
             let tree = self.tree.clone();
             let found = blocking(move || Ok(library::find_marker(&tree, id)?)).await?;
-            return Ok(found.map(Overlap::from));
+            return Ok(found.filter(|found| !is_above_nothing(found, observed)).map(Overlap::from));
         }
         // A marker may be hidden in listings and still be there.
         let folder = &self.service.sync.folder;
@@ -167,6 +172,17 @@ impl Sync {
         self.probe_here().await
     }
 
+    /// The library that a node says it is, where the service's folder is not there yet. It need not be tried out with a file, which would end in
+    /// its trash.
+    async fn library_above(&self) -> Result<Option<LibraryId>, SyncError> {
+        for above in self.service.sync.folder.ancestors() {
+            if let Some(root) = self.root.at(&above)?.look_at_root().await? {
+                return Ok(root.library_id.and_then(|id| id.parse().ok()));
+            }
+        }
+        Ok(None)
+    }
+
     /// Puts a file on the service and looks for it on the library's disk. None when the service does not take it.
     async fn probe_there(&self, observed: &Observed) -> Result<Option<Option<Overlap>>, SyncError> {
         let name = probe_name();
@@ -174,6 +190,7 @@ impl Sync {
         let folder = &self.service.sync.folder;
         for at in std::iter::once(folder.clone()).chain(folder.ancestors()) {
             let Ok(path) = at.join(&name) else { return Ok(None) };
+            self.leave_trace(Trace::Copy { at: path.clone() }).await?;
             let bytes = Bytes::from_static(PROBE_TEXT.as_bytes());
             let version =
                 LocalVersion { size: bytes.len() as u64, mtime: Mtime::from(std::time::SystemTime::now()), digests: Digests::of(&bytes) };
@@ -185,21 +202,27 @@ impl Sync {
                 _ => {}
             }
             let tree = self.tree.clone();
-            let found = blocking(move || Ok(library::take_probe(&tree, &name)?)).await;
+            let found = blocking({
+                let name = name.clone();
+                move || Ok(library::take_probe(&tree, &name)?)
+            })
+            .await;
             // Folders that have changed for this reason need no closer look.
             if let Some(at) = at.strip_prefix(folder) {
                 let (store, service) = (self.store.clone(), self.service.id);
                 blocking(move || Ok(store.write_soon(move |tx| listed::wrote_in(tx, service, &at))?)).await?;
             }
             // What was refused may have been kept all the same.
-            if let Err(error) = self.root.delete(&path, &Expect::Anything).await
-                && sent.is_ok()
-            {
-                tracing::warn!(service = %self.service.name, %path, %error, "a file of ours could not be removed; it can be deleted");
+            match self.root.delete(&path, &Expect::Anything).await {
+                Ok(()) => self.forget_traces(vec![name]).await?,
+                Err(error) if sent.is_ok() => {
+                    tracing::warn!(service = %self.service.name, %path, %error, "a file of ours will be removed by the next run");
+                }
+                // The next run makes sure.
+                Err(_) => {}
             }
             return match found? {
-                // A folder that is not there cannot hold the library, even if a folder above it does.
-                Some(Found::Above(_)) if !is_there => Ok(Some(None)),
+                Some(found) if is_above_nothing(&found, observed) => Ok(Some(None)),
                 Some(found) => Ok(Some(Some(found.into()))),
                 None => Ok(sent.is_ok().then_some(None)),
             };
@@ -277,6 +300,11 @@ impl From<Found> for Overlap {
             Found::Above(_) => Self::Around(None),
         }
     }
+}
+
+/// A folder that is not there cannot hold the library, even if a folder above it does.
+fn is_above_nothing(found: &Found, observed: &Observed) -> bool {
+    observed.is_missing && matches!(found, Found::Above(_))
 }
 
 /// Without a dot at its beginning: some servers refuse or hide such names.

@@ -1,5 +1,7 @@
 //! What a run did, for people and programs. The names are fixed: scripts read them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::reconcile::{Plan, Step};
@@ -39,6 +41,15 @@ pub struct PlannedStep {
     pub bytes: u64,
     /// Why.
     pub reason: String,
+}
+
+/// What a dry run would do, of one action.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTotal {
+    /// How many steps.
+    pub count: u64,
+    /// Bytes that travel.
+    pub bytes: u64,
 }
 
 impl From<&Step> for PlannedStep {
@@ -110,12 +121,25 @@ pub struct Report {
     /// What would be done, in a dry run.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub plan: Vec<PlannedStep>,
+    /// The sums of the plan, by action.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub totals: BTreeMap<String, PlannedTotal>,
 }
 
 impl Report {
     /// True when everything that was to be done was done.
     pub fn is_clean(&self) -> bool {
         self.failed.is_empty() && self.error.is_none()
+    }
+
+    /// Adds steps to the plan of a dry run.
+    pub(crate) fn foresee(&mut self, steps: Vec<PlannedStep>) {
+        for step in &steps {
+            let total = self.totals.entry(step.action.clone()).or_default();
+            total.count += 1;
+            total.bytes += step.bytes;
+        }
+        self.plan.extend(steps);
     }
 
     pub(super) fn skip_all(&mut self, plan: &Plan) {

@@ -20,6 +20,7 @@ use super::merge::Merge;
 use super::names::Fitted;
 use super::naming;
 use super::observe::Observed;
+use super::report::PlannedStep;
 use super::rounds::Round;
 use super::{Monitor, Report, Stop};
 
@@ -177,6 +178,9 @@ impl Sync {
     }
 
     async fn run_inner(self: &Arc<Self>) -> Result<Report, SyncError> {
+        if !self.options.dry_run {
+            self.sweep().await?;
+        }
         let (scanned, observed) = tokio::join!(self.observe_local(), self.observe_remote());
         let (scanned, observed) = (scanned?, observed?);
         self.check_marker().await?;
@@ -224,9 +228,9 @@ impl Sync {
         let is_first = now.is_first();
         let Planned { plan, late, sure, next } = self.plan(execution, observed, coverage, now).await?;
         if self.options.dry_run {
-            let mut steps: Vec<_> = plan.steps.iter().chain(&late).map(Into::into).collect();
+            let mut steps: Vec<PlannedStep> = plan.steps.iter().chain(&late).map(Into::into).collect();
             naming::foretell(&mut steps, &self.policy);
-            execution.count(|report| report.plan.append(&mut steps));
+            execution.count(|report| report.foresee(steps));
             return Ok((sure, next));
         }
         if !plan.steps.is_empty() || !late.is_empty() {
@@ -272,8 +276,9 @@ impl Sync {
         let next = collected.next;
         let left = self.leave_for_later(&mut plan, next.is_none()).await?;
         let Fitted { plan, late, refused } = self.fit_names(plan).await?;
-        let unread = |skipped: &Skipped| matches!(skipped.why, Why::Unreadable { .. });
-        let sure = self.filter.is_sure() && left.is_empty() && !plan.skipped.iter().any(unread);
+        // What is in the way of a new file is renamed as soon as it is in step.
+        let may_change = |skipped: &Skipped| matches!(skipped.why, Why::Unreadable { .. } | Why::NameTaken { .. });
+        let sure = self.filter.is_sure() && left.is_empty() && !plan.skipped.iter().any(may_change);
         execution.count(|report| {
             report.skip_all(&plan);
             report.skipped_total += collected.unnamed;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, FuturesUnordered};
 use http::StatusCode;
-use uuid::Uuid;
 
 use crate::client::{ClientError, Verified, verify};
 use crate::library::{LibraryError, Open, Tree};
@@ -113,6 +112,7 @@ impl Execution {
             }
         }
         self.sync.record(records).await?;
+        self.forget_settled().await?;
         proven.iter().for_each(|(step, _)| self.finished(step, None));
         Ok(())
     }
@@ -229,9 +229,7 @@ impl Execution {
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
     ) -> Result<Verified, StepError> {
-        let token = Uuid::new_v4().simple().to_string();
-        let name = format!(".twinlens-{}", &token[..12]);
-        let temporary = step.remote.with_name(&name).map_err(|error| StepError::Refused(error.to_string()))?;
+        let temporary = self.temporary(&step.remote).await?;
         // Nobody else uses a name like this one: whatever is there is ours.
         let proven = async {
             self.send(&step.local, &temporary, source, &Expect::Absent).await?;
@@ -241,8 +239,11 @@ impl Execution {
         let proof = match proven.await {
             Ok(proof) => proof,
             Err(error) => {
-                if let Ok(Some(found)) = self.sync.client.look(&temporary).await {
-                    self.remove_remains(&temporary, found).await;
+                match self.sync.client.look(&temporary).await {
+                    Ok(Some(found)) => self.remove_temporary(&temporary, found).await,
+                    Ok(None) => self.is_settled(temporary.name()),
+                    // The next run looks again.
+                    Err(_) => {}
                 }
                 return Err(error);
             }
@@ -263,8 +264,9 @@ impl Execution {
             verify::verify_listed(source, found).map_err(StepError::NotProven)
         };
         let placed = put_in_place.await;
-        if placed.is_err() {
-            self.remove_remains(&temporary, proof.version().clone()).await;
+        match &placed {
+            Ok(_) => self.is_settled(temporary.name()),
+            Err(_) => self.remove_temporary(&temporary, proof.version().clone()).await,
         }
         placed
     }

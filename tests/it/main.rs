@@ -14,6 +14,7 @@ mod danger;
 mod demo;
 mod faulty;
 mod filters;
+mod folding;
 mod front;
 mod habits;
 mod import;

@@ -22,7 +22,7 @@ use crate::support;
 
 use super::chance::Chance;
 use super::network::{Service, serve};
-use super::owners::{Contents, Files, Place, act};
+use super::owners::{Contents, Files, Place, act, is_own};
 
 /// So many runs without trouble bring both sides to rest.
 const RUNS: usize = 8;
@@ -185,7 +185,16 @@ impl History {
             let report = self.sync(0).await?.map_err(|error| format!("without trouble the sync stops: {error}"))?;
             let did = report.uploaded + report.downloaded + report.moved + report.copied + report.deleted + report.adopted;
             if did == 0 && report.failed.is_empty() && self.writes() == writes {
-                return Ok(());
+                // What waits for its place is the owner's, and told.
+                let left = self
+                    .service
+                    .lock()
+                    .unwrap()
+                    .state
+                    .contents()
+                    .into_keys()
+                    .find(|path| is_own(path) && !path.contains(".twinlens-moving-"));
+                return left.map_or(Ok(()), |path| Err(format!("{path} was left there")));
             }
         }
         Err(format!("it does not come to rest in {RUNS} runs"))
@@ -225,6 +234,9 @@ impl History {
             return Ok(());
         }
         let sides = self.sides.each_ref().map(Place::files);
+        if let Some(noted) = self.last.skipped.iter().find(|noted| noted.reason.contains("uses this name")) {
+            return Err(format!("{} never comes: {}", noted.path, noted.reason));
+        }
         let named = |path: &str| self.last.skipped.iter().any(|noted| noted.path == path);
         for (side, files, other) in [(&self.sides[0], &sides[0], &sides[1]), (&self.sides[1], &sides[1], &sides[0])] {
             // A picture that is there under another name is not needed twice.
