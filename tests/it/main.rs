@@ -33,6 +33,7 @@ mod props;
 mod resume;
 mod rfc4918;
 mod rights;
+mod rounds;
 mod scenarios;
 mod schedule;
 mod security;

@@ -27,6 +27,8 @@ pub struct State {
     pub ignores_case: bool,
     /// Answers COPY with this.
     pub refuses_copy: Option<&'static str>,
+    /// Answers requests that begin so (method and path) with this, and does nothing.
+    pub refuses: Option<(&'static str, &'static str)>,
     /// Goes silent at this change: before it is made, or after.
     pub breaks_at: Option<(usize, bool)>,
 }
@@ -219,6 +221,11 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
         out.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{extra}\r\n", body.len()).as_bytes())?;
         out.write_all(body)
     };
+    if let Some((_, status)) = state.refuses.filter(|(begin, _)| format!("{method} {path}").starts_with(begin)) {
+        state.changes.push(format!("refused {method} {path}"));
+        answer(status, "", b"")?;
+        return Ok(true);
+    }
     match method.as_str() {
         "GET" => match state.get(&path) {
             Some((content, etag)) => answer("200 OK", &etag, &content)?,
