@@ -179,14 +179,12 @@ impl Execution {
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
     ) -> Result<Verified, StepError> {
-        let was_free = matches!(expect, Expect::Absent);
-        // In pieces it is put together aside, and takes the place at once.
-        if way == Way::TemporaryName || !(was_free || way == Way::Chunks) {
+        if way == Way::TemporaryName || !matches!(expect, Expect::Absent) {
             return self.replace_by(way, step, source, expect).await;
         }
         let receipt = self.send_by(way, &step.local, &step.remote, source, expect).await?;
         let found = self.sync.client.find(&step.remote).await;
-        let sending = Sending { local: &step.local, receipt: &receipt, was_free };
+        let sending = Sending { local: &step.local, receipt: &receipt, was_free: true };
         self.judge(source, found, sending).await
     }
 }

@@ -186,7 +186,7 @@ impl Execution {
         match expect {
             Expect::Absent if self.way()? == Way::TemporaryName => self.replace(step, source, expect).await.map(Sent::Proven),
             // In pieces it is put together aside, and takes the place at once.
-            Expect::Version(_) if !self.is_node && self.way()? != Way::Chunks && !self.goes_in_chunks(source).await => {
+            Expect::Version(_) if !self.is_node && !self.goes_in_chunks(source).await => {
                 self.replace(step, source, expect).await.map(Sent::Proven)
             }
             _ => match self.send(&step.local, &step.remote, source, expect).await {
