@@ -2,7 +2,9 @@
 # Bulk sync in both directions, node to node and with Apache's mod_dav, beside `rclone copy` and beside bare parallel curl, in one run.
 # Usage: benches/sync.sh [FILES [BYTES [FOLDERS]]]     default: 10000 files of 20480 bytes in 100 folders
 #        benches/sync.sh --large [FILES [MIB]]         default: 10 files of 200 MiB, beside one curl
-#        benches/sync.sh --smoke                       both, small
+#        benches/sync.sh --many [FILES]                default: 100000 files of 1 KB in 100 folders: first upload, nothing changed, and two
+#                                                      libraries with the same contents under other folders
+#        benches/sync.sh --smoke                       all of them, small
 # Needs a release build (cargo build --release), apache2, rclone, curl and GNU time. All on loopback, as the user who runs it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,18 +24,20 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 
 # make FILES BYTES FOLDERS DIR
 make() {
-  mkdir -p "$4"
-  head -c $(($1 * $2)) /dev/urandom | (cd "$4" && split -b "$2" -a 6 -d --additional-suffix=.jpg - IMG_)
-  local per=$((($1 + $3 - 1) / $3)) count=0 folder
-  for piece in "$4"/IMG_*; do
-    folder=$4/$((2000 + count / per))
-    [ -d "$folder" ] || mkdir "$folder"
-    mv "$piece" "$folder/"
-    count=$((count + 1))
-  done
+  python3 - "$@" <<'EOF'
+import os, sys
+files, size, folders, at = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+per = (files + folders - 1) // folders
+for number in range(files):
+    folder = f"{at}/{2000 + number // per}"
+    if number % per == 0:
+        os.makedirs(folder)
+    with open(f"{folder}/IMG_{number:06}.jpg", "wb") as file:
+        file.write(os.urandom(size))
+EOF
 }
 
-# serve NAME: a node with an empty library; its address is in $url
+# serve NAME: a node, with an empty library if there is none; its address is in $url
 serve() {
   mkdir -p "$work/$1/library"
   "$twinlens" serve --json --library "$work/$1/library" --data "$work/$1/data" --listen 127.0.0.1:0 >"$work/$1/started" 2>"$work/$1/log" &
@@ -77,13 +81,13 @@ apache() {
   until curl -s -o /dev/null "$url"; do sleep 0.05; done
 }
 
-# timed NAME FILES command...: seconds, files a second, peak memory
+# timed NAME FILES command...: seconds, files a second, seconds of the processor, peak memory
 timed() {
   local name=$1 count=$2
   shift 2
-  /usr/bin/time -f "%e %M" -o "$work/time" "$@" >"$work/out" 2>"$work/err" || { echo "$name failed" >&2; tail -n 5 "$work/err" "$work/out" >&2; exit 1; }
+  /usr/bin/time -f "%e %M %U %S" -o "$work/time" "$@" >"$work/out" 2>"$work/err" || { echo "$name failed" >&2; tail -n 5 "$work/err" "$work/out" >&2; exit 1; }
   tail -n 1 "$work/time" | awk -v name="$name" -v count="$count" \
-    '{ printf "  %-34s %8.2f s %8.0f files/s %8.1f MiB peak\n", name, $1, ($1 > 0 ? count / $1 : 0), $2 / 1024 }'
+    '{ printf "  %-36s %8.2f s %8.0f files/s %7.2f s CPU %7.1f MiB peak\n", name, $1, ($1 > 0 ? count / $1 : 0), $3 + $4, $2 / 1024 }'
 }
 
 # client NAME URL: a library of its own that is paired with the service; uploads and downloads
@@ -170,6 +174,83 @@ large() { # files, MiB
   timed "curl, down" "$1" curl -sf --user "admin:$TWINLENS_ADMIN_PASSWORD" -K "$work/curl.conf"
 }
 
+# of KEYS...: what the last timed `sync --json` says of them; the run must have gone well
+of() {
+  python3 - "$work/out" "$@" <<'EOF'
+import json, sys
+service = json.load(open(sys.argv[1]))["services"][0]
+assert not service["failed"] and not service.get("error"), service
+print("    " + ", ".join(f"{key} {service[key]:.3f}" if key == "seconds" else f"{key} {service[key]}" for key in sys.argv[2:]))
+EOF
+}
+
+# peak PID: the most memory that a process had so far
+peak() { awk '/^VmHWM/ { printf "    the node at the other end: %.1f MiB peak\n", $2 / 1024 }' "/proc/$1/status"; }
+
+# through PID FILES: nothing changed, ten times through the running node
+through() {
+  local before after
+  before=$(awk '{ print $14 + $15 }' "/proc/$1/stat")
+  timed "10 x twinlens sync, running node" "$2" bash -c 'for _ in {1..10}; do "$1" sync --json; done' - "$twinlens"
+  after=$(awk '{ print $14 + $15 }' "/proc/$1/stat")
+  python3 - "$work/out" "$after" "$before" "$(getconf CLK_TCK)" <<'EOF'
+import json, sys
+runs = [json.loads(line)["services"][0] for line in open(sys.argv[1]) if line.strip()]
+assert len(runs) == 10 and not any(run["failed"] or run.get("error") for run in runs), runs
+seconds = [run["seconds"] for run in runs]
+cpu = (int(sys.argv[2]) - int(sys.argv[3])) / int(sys.argv[4]) / len(runs)
+requests = {run["requests"] for run in runs}
+print(f"    each {min(seconds) * 1000:.1f} to {max(seconds) * 1000:.1f} ms, {cpu * 1000:.0f} ms CPU of the node, requests {requests}")
+EOF
+}
+
+many() { # files
+  local at there folders=$(($1 < 100 ? $1 : 100)) folder
+  echo "$1 files of 1 KB in $folders folders"
+  make "$1" 1024 "$folders" "$work/many"
+  serve many-node
+  at=$url there=${pids[-1]}
+
+  echo "node"
+  client many-up "$at"
+  cp -r "$work/many/." "$TWINLENS_LIBRARY/"
+  timed "twinlens sync, first upload" "$1" "$twinlens" sync --json
+  of uploaded requests
+  peak "$there"
+  timed "twinlens sync, nothing changed" "$1" "$twinlens" sync --json
+  timed "twinlens sync, once more" "$1" "$twinlens" sync --json
+  of requests seconds
+  serve many-up
+  "$twinlens" sync >/dev/null
+  through "${pids[-1]}" "$1"
+  # It would go on looking after its library beside what is measured next.
+  kill "${pids[-1]}"
+  wait "${pids[-1]}" || true
+  unset "pids[-1]"
+
+  echo "node, the same contents under other folders"
+  client many-pair "$at"
+  for folder in "$work"/many/*; do cp -r "$folder" "$TWINLENS_LIBRARY/trip ${folder##*/}"; done
+  "$twinlens" index >/dev/null
+  timed "twinlens sync, first" "$1" "$twinlens" sync --json
+  of adopted uploaded downloaded moved copied bytes_up bytes_down requests
+  timed "twinlens sync, nothing changed" "$1" "$twinlens" sync --json
+  timed "twinlens sync, once more" "$1" "$twinlens" sync --json
+  of requests seconds
+
+  # `small` may have started it already.
+  [ -e "$work/apache/conf" ] || apache
+  echo "apache"
+  client many-apache "$(awk '/^Listen/ { print "http://" $2 "/" }' "$work/apache/conf")"
+  "$twinlens" service sync peer --folder /many >/dev/null
+  cp -r "$work/many/." "$TWINLENS_LIBRARY/"
+  timed "twinlens sync, first upload" "$1" "$twinlens" sync --json
+  of uploaded requests
+  timed "twinlens sync, nothing changed" "$1" "$twinlens" sync --json
+  timed "twinlens sync, once more" "$1" "$twinlens" sync --json
+  of requests seconds
+}
+
 both() { # files, bytes, folders
   make "$1" "$2" "$3" "$work/photos"
   echo "$1 files of $2 bytes in $3 folders"
@@ -181,8 +262,10 @@ both() { # files, bytes, folders
 
 case ${1:-} in
   --large) large "${2:-10}" "${3:-200}" ;;
+  --many) many "${2:-100000}" ;;
   --smoke)
     both 200 2048 4
+    many 300
     large 2 12
     ;;
   *) both "${1:-10000}" "${2:-20480}" "${3:-100}" ;;

@@ -15,16 +15,27 @@ const WIDTH: usize = 90;
 pub(super) fn text(answer: &Value) -> String {
     let name = string(answer, "name");
     let mut text = format!("{name}: {}\n", string(answer, "url"));
-    for check in answer["checks"].as_array().into_iter().flatten() {
+    // What was left out for one reason is said once.
+    let checks = answer["checks"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let alike = |a: &Value, b: &Value| a["status"] == "skipped" && a["status"] == b["status"] && a["text"] == b["text"];
+    for group in checks.chunk_by(alike) {
+        let check = &group[0];
         let mark = match check["status"].as_str() {
             Some("ok") => "ok",
             Some("warning") => "WARNING",
             Some("failed") => "FAILED",
             _ => "-",
         };
-        let lines = wrapped(&string(check, "text"));
+        let (title, said) = match group {
+            [check] => (string(check, "title"), string(check, "text")),
+            several => {
+                let titles: Vec<String> = several.iter().map(|check| string(check, "title")).collect();
+                ("the rest".to_owned(), format!("{}: {}", string(check, "text"), titles.join(", ")))
+            }
+        };
+        let lines = wrapped(&said);
         let mut lines = lines.iter();
-        let _ = writeln!(text, "  {mark:<8}{:<24}{}", string(check, "title"), lines.next().map_or("", String::as_str));
+        let _ = writeln!(text, "  {mark:<8}{title:<24}{}", lines.next().map_or("", String::as_str));
         for line in lines {
             let _ = writeln!(text, "{:INDENT$}{line}", "");
         }
@@ -90,12 +101,15 @@ mod tests {
         let answer = json!({ "name": "svc", "url": "http://h/", "ok": false, "connected": true, "kind": "apache", "version": "2.4", "checks": [
             { "id": "dns", "title": "DNS", "status": "ok", "text": "fine" },
             { "id": "write", "title": "write", "status": "failed", "text": long },
+            { "id": "mtime", "title": "times", "status": "skipped", "text": "not tried" },
+            { "id": "verify", "title": "proof", "status": "skipped", "text": "not tried" },
         ] });
         let text = text(&answer);
         assert!(
             text.contains("\n  ok      DNS                     fine\n") && text.contains("\n  FAILED  write                   word word"),
             "{text}"
         );
+        assert!(text.contains("\n  -       the rest                not tried: times, proof\n"), "{text}");
         assert!(text.lines().all(|line| line.len() <= INDENT + WIDTH), "{text}");
         assert!(
             text.ends_with("svc can be reached (apache 2.4), but not everything works; the lines that say FAILED tell what\n"),

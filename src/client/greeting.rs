@@ -1,6 +1,6 @@
 //! Who is there: OPTIONS, and what some servers tell of themselves to everybody.
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reqwest::{Response, Url};
 use serde_json::Value;
 
@@ -88,6 +88,15 @@ impl Client {
             Err(_) => None,
         };
         told.is_some_and(|told| told["status"] == "operational")
+    }
+
+    /// What a server calls the place that one has to log in to (RFC 9110 section 11.5); some tell by it which program they are.
+    pub async fn realm(&self) -> Option<String> {
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("depth"), HeaderValue::from_static("0"))]);
+        let call = Call::new(Method::from_bytes(b"PROPFIND").ok()?, self.base().clone(), headers, Payload::Nothing);
+        let answer = self.exchange(&call, false).await.ok()?;
+        let asks = answer.headers().get(header::WWW_AUTHENTICATE)?.to_str().ok()?;
+        asks.split_once("realm=\"")?.1.split_once('"').map(|(realm, _)| short(realm))
     }
 
     /// A document that everybody may read; the password is not sent along.

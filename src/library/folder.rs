@@ -6,8 +6,8 @@ use std::ops::Range;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
-use crate::types::RelPath;
 use crate::types::media::is_own;
+use crate::types::{PathError, RelPath};
 
 use super::LibraryError;
 use super::tree::{Kind, Stat, Tree};
@@ -20,7 +20,7 @@ pub struct Folder {
     handle: File,
     names: String,
     each: Vec<Range<u32>>,
-    unreadable: Vec<String>,
+    unreadable: Vec<(String, PathError)>,
 }
 
 impl Folder {
@@ -40,8 +40,8 @@ impl Folder {
         self.names.get(range).unwrap_or_default()
     }
 
-    /// Names that cannot be used because they are not UTF-8 or have control characters, as they may be shown.
-    pub fn unreadable(&self) -> &[String] {
+    /// Names that cannot be used because they are not UTF-8 or have control characters, as they may be shown, and why.
+    pub fn unreadable(&self) -> &[(String, PathError)] {
         &self.unreadable
     }
 
@@ -86,13 +86,13 @@ impl Tree {
             if name == b"." || name == b".." || str::from_utf8(name).is_ok_and(is_own) {
                 continue;
             }
-            match str::from_utf8(name).ok().filter(|name| RelPath::is_name(name)) {
-                Some(name) => {
+            match str::from_utf8(name).map_err(|_| PathError::NotUtf8).and_then(|name| RelPath::check_name(name).map(|()| name)) {
+                Ok(name) => {
                     let start = folder.names.len() as u32;
                     folder.names.push_str(name);
                     folder.each.push(start..folder.names.len() as u32);
                 }
-                None => folder.unreadable.push(shown(name)),
+                Err(why) => folder.unreadable.push((shown(name), why)),
             }
         }
         let Folder { names, each, .. } = &mut folder;

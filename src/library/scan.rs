@@ -1,14 +1,13 @@
 //! Looks at the whole tree, or at parts of it, and brings the index up to date.
 
+mod folder;
 mod parts;
 mod quiet;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::events::{Event, Events};
 use crate::reconcile::Coverage;
@@ -19,24 +18,23 @@ use crate::store::{Store, changes, index};
 use crate::types::media::is_junk;
 use crate::types::{Digests, Hasher, RelPath};
 
-use super::ignore::is_ignore_file;
 use super::spelling::Spelling;
 use super::tree::{Kind, Open, Stat, Tree};
 use super::{LibraryError, pieces};
 
 pub use parts::{Parts, scan_parts};
-pub use quiet::{GROWING, scan_quiet};
+pub use quiet::{GROWING, scan_parts_quiet, scan_quiet};
 
 /// Rows that are written in one transaction. They touch pages all over the tables of digests, so that a few large ones cost far less than
 /// many small ones.
 const BATCH: usize = 4000;
 /// Why a damaged file takes no part in anything.
-const DAMAGED: &str = "its bytes changed though nobody wrote it: it is damaged (see `twinlens index --verify`)";
+pub const DAMAGED: &str = "its bytes changed though nobody wrote it: it is damaged (see `twinlens index --verify`)";
 
 /// What a scan found.
 #[derive(Debug, Clone, Default)]
 pub struct ScanReport {
-    /// Files in the library now.
+    /// Files that were looked at; after a look at everything, all files in the library.
     pub files: u64,
     /// Files whose bytes were read, because they are new or look changed.
     pub hashed: u64,
@@ -50,8 +48,9 @@ pub struct ScanReport {
     pub coverage: Coverage,
     /// Folders with files that were being written: they must be looked at again.
     pub later: BTreeSet<RelPath>,
-    /// Another number when an ignore file among the folders that were looked at is new, changed or gone: the index does not know them.
-    pub ignore_files: u64,
+    /// The ignore files in the folders that were looked at, each with a number that is another one when it was changed: the index does not
+    /// know them.
+    pub ignore_files: BTreeMap<RelPath, u64>,
     /// Files that were being written and are not in the index as they are now.
     pub growing: Vec<RelPath>,
 }
@@ -60,6 +59,11 @@ impl ScanReport {
     /// Whether the index has changed.
     pub fn changed(&self) -> bool {
         self.hashed + self.renamed + self.removed > 0
+    }
+
+    /// Another number when an ignore file is new, changed or gone.
+    pub fn ignore_state(&self) -> u64 {
+        BuildHasherDefault::<DefaultHasher>::default().hash_one(&self.ignore_files)
     }
 }
 
@@ -70,9 +74,27 @@ pub fn scan(tree: &Tree, events: &Events) -> Result<ScanReport, LibraryError> {
 
 /// The same, given up as soon as it shall stop. What was read until then is in the index.
 pub fn scan_until(tree: &Tree, events: &Events, stop: &AtomicBool) -> Result<ScanReport, LibraryError> {
-    let Some(scan) = Scan::new(tree, events, stop, &|_, _| false)? else { return Ok(ScanReport::default()) };
+    everything(tree, events, stop, &|_, _| false)
+}
+
+/// The same, but for files that look changed and are `unsettled`.
+fn everything(
+    tree: &Tree,
+    events: &Events,
+    stop: &AtomicBool,
+    unsettled: &(dyn Fn(&RelPath, &Stat) -> bool + Sync),
+) -> Result<ScanReport, LibraryError> {
+    let Some(scan) = Scan::new(tree, events, stop, unsettled)? else { return Ok(ScanReport::default()) };
     scan.pool()?.install(|| rayon::scope(|scope| scan.folder(scope, RelPath::root())));
     scan.finish(true)
+}
+
+/// The files of a tree that are known to be damaged, as gaps.
+pub fn damaged(tree: &Tree, coverage: &mut Coverage) -> Result<(), LibraryError> {
+    if let Some(store) = tree.indexed_in() {
+        damage::all(&store.read()?)?.into_iter().for_each(|(path, _)| coverage.exclude(path, DAMAGED));
+    }
+    Ok(())
 }
 
 struct Scan<'a> {
@@ -93,7 +115,6 @@ struct Scan<'a> {
     bytes: AtomicU64,
     renamed: AtomicU64,
     removed: AtomicU64,
-    ignore_files: AtomicU64,
     /// Files that are the same to the byte in another inode.
     copied: AtomicU64,
     found: Mutex<Found>,
@@ -114,6 +135,7 @@ struct Found {
     folders: HashSet<RelPath>,
     coverage: Coverage,
     later: BTreeSet<RelPath>,
+    ignore_files: BTreeMap<RelPath, u64>,
     /// Damaged files under new names.
     damaged: Vec<(RelPath, Damage)>,
     rewritten: Vec<Rewritten>,
@@ -144,7 +166,6 @@ impl<'a> Scan<'a> {
             bytes: AtomicU64::new(0),
             renamed: AtomicU64::new(0),
             removed: AtomicU64::new(0),
-            ignore_files: AtomicU64::new(0),
             copied: AtomicU64::new(0),
             found: Mutex::default(),
         }))
@@ -159,76 +180,6 @@ impl<'a> Scan<'a> {
 
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
-    }
-
-    /// One folder; those below it follow on other threads. Trouble with the state ends the scan, trouble with a
-    /// folder or file is noted and passed by.
-    fn folder<'s>(&'s self, scope: &rayon::Scope<'s>, folder: RelPath)
-    where
-        'a: 's,
-    {
-        if self.stopped() || self.lock().failure.is_some() {
-            return;
-        }
-        match self.folder_inner(&folder) {
-            Ok(below) => {
-                self.lock().folders.insert(folder);
-                for path in below {
-                    scope.spawn(move |scope| self.folder(scope, path));
-                }
-            }
-            Err(error @ LibraryError::Store(_)) => self.lock().failure = Some(error),
-            // Removed while we were on the way: the next look at its parent shows it.
-            Err(LibraryError::NotFound(_)) if !folder.is_root() => {}
-            Err(error) => self.lock().coverage.exclude(folder, error.to_string()),
-        }
-    }
-
-    fn folder_inner(&self, folder: &RelPath) -> Result<Vec<RelPath>, LibraryError> {
-        let members = self.tree.list(folder)?;
-        let mut known: HashMap<RelPath, FileRow> = self.index.members(folder, "")?.collect::<Result<_, _>>()?;
-        let (mut below, mut litter) = (Vec::new(), Vec::new());
-        let mut changed = Vec::new();
-        for member in members {
-            if is_junk(member.path.name()) {
-                if is_ignore_file(member.path.name()) {
-                    let looks = member.stat.map(|stat| (stat.size, stat.mtime, stat.inode));
-                    self.ignore_files
-                        .fetch_add(BuildHasherDefault::<DefaultHasher>::default().hash_one((&member.path, looks)), Ordering::Relaxed);
-                }
-                if known.remove(&member.path).is_some() {
-                    litter.push(member.path);
-                }
-                continue;
-            }
-            match member.stat {
-                Ok(stat) if stat.kind == Kind::Folder => below.push(member.path),
-                Ok(stat) => {
-                    self.files.fetch_add(1, Ordering::Relaxed);
-                    match known.remove(&member.path) {
-                        Some(row) if stat.matches(&row) => {}
-                        _ if (self.unsettled)(&member.path, &stat) => drop(self.lock().later.insert(folder.clone())),
-                        row => changed.push((member.path, stat, row)),
-                    }
-                }
-                Err(reason) => {
-                    known.remove(&member.path);
-                    self.lock().coverage.exclude(member.path, reason);
-                }
-            }
-        }
-        self.forget(known.into_keys().collect(), false)?;
-        self.forget(litter, true)?;
-        for batch in changed.chunks(BATCH) {
-            let rows: Vec<_> = batch.into_par_iter().filter_map(|(path, stat, row)| self.read(path, stat, row.as_ref())).collect();
-            let full = {
-                let mut found = self.lock();
-                found.rows.extend(rows);
-                if found.rows.len() >= BATCH { std::mem::take(&mut found.rows) } else { Vec::new() }
-            };
-            self.remember(full)?;
-        }
-        Ok(below)
     }
 
     fn read(&self, path: &RelPath, stat: &Stat, known: Option<&FileRow>) -> Option<(RelPath, Stat, Digests)> {
@@ -316,13 +267,12 @@ impl<'a> Scan<'a> {
         let mut found = std::mem::take(&mut *self.lock());
         self.judge(&mut found);
         self.remember(found.rows)?;
-        let damaged = std::mem::take(&mut found.damaged);
-        if !damaged.is_empty() {
-            self.store.write(move |tx| damaged.iter().try_for_each(|(path, damage)| damage::put(tx, path, damage)))?;
+        let renamed = std::mem::take(&mut found.damaged);
+        if !renamed.is_empty() {
+            self.store.write(move |tx| renamed.iter().try_for_each(|(path, damage)| damage::put(tx, path, damage)))?;
         }
-        let damaged = if everything { damage::all(&self.store.read()?)? } else { Vec::new() };
-        for (path, _) in damaged {
-            found.coverage.exclude(path, DAMAGED);
+        if everything {
+            damaged(self.tree, &mut found.coverage)?;
         }
         if let Some(failure) = found.failure {
             return Err(failure);
@@ -352,7 +302,7 @@ impl<'a> Scan<'a> {
             removed: self.removed.into_inner(),
             coverage: found.coverage,
             later: found.later,
-            ignore_files: self.ignore_files.into_inner(),
+            ignore_files: found.ignore_files,
             growing: Vec::new(),
         })
     }

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::beneath::{self, Way};
+use super::lookout::Lookout;
 use super::syncing::Syncing;
 use super::unindexed::Unindexed;
 use super::{LibraryError, Staged};
@@ -147,6 +148,7 @@ struct Inner {
     stripes: [Mutex<()>; STRIPES],
     syncing: Syncing,
     unindexed: Unindexed,
+    lookout: Lookout,
 }
 
 impl std::fmt::Debug for Tree {
@@ -184,6 +186,7 @@ impl Tree {
                 stripes,
                 syncing: Syncing::default(),
                 unindexed: Unindexed::default(),
+                lookout: Lookout::default(),
             }),
         })
     }
@@ -204,6 +207,11 @@ impl Tree {
     /// What is remembered of uploads under names that are not indexed.
     pub(super) fn unindexed(&self) -> &Unindexed {
         &self.inner.unindexed
+    }
+
+    /// Where whoever watches is asked.
+    pub(super) fn lookout(&self) -> &Lookout {
+        &self.inner.lookout
     }
 
     pub(super) fn own(&self) -> &Path {

@@ -17,9 +17,13 @@ use super::{Parts, Tree};
 
 #[cfg(target_os = "linux")]
 mod inotify;
+#[cfg(target_os = "linux")]
+mod mounts;
 
 #[cfg(target_os = "linux")]
 use inotify::Inotify;
+#[cfg(target_os = "linux")]
+use mounts::Mounts;
 
 /// What happened since the last time.
 #[derive(Debug, Default)]
@@ -39,6 +43,8 @@ pub enum Blind {
     Instances,
     /// The user may not watch more folders.
     Watches,
+    /// Other machines may change what is there, and nobody tells.
+    Foreign,
     /// The disk was unmounted, or the folder is gone.
     Gone,
 }
@@ -52,6 +58,7 @@ impl std::fmt::Display for Blind {
                 "there are more folders than may be watched; raise the limit with `sysctl fs.inotify.max_user_watches=1048576` \
                  (in /etc/sysctl.d/ to keep it)"
             }
+            Self::Foreign => "it is not on a disk of this machine alone, and what is done elsewhere is not told",
             Self::Gone => "the folder was taken away",
         })
     }
@@ -63,6 +70,11 @@ pub struct Watch {
     blind: Option<Blind>,
     #[cfg(target_os = "linux")]
     inotify: Option<Inotify>,
+    /// What was mounted when it began.
+    #[cfg(target_os = "linux")]
+    mounts: Option<Mounts>,
+    #[cfg(test)]
+    limit: Option<usize>,
 }
 
 /// Wakes a [`Watch`].
@@ -88,8 +100,18 @@ impl Watch {
             blind: Some(Blind::Unsupported),
             #[cfg(target_os = "linux")]
             inotify: None,
+            #[cfg(target_os = "linux")]
+            mounts: None,
+            #[cfg(test)]
+            limit: None,
         };
         Ok((watch, Waker(Arc::new(waker))))
+    }
+
+    /// It may watch so many folders only.
+    #[cfg(test)]
+    pub(crate) fn limited(self, limit: usize) -> Self {
+        Self { limit: Some(limit), ..self }
     }
 
     /// Why not everything is noticed; none when all is well.
@@ -102,19 +124,35 @@ impl Watch {
     #[cfg(target_os = "linux")]
     pub fn cover(&mut self, tree: &Tree, stop: &dyn Fn() -> bool) {
         self.inotify = None;
+        self.mounts = Mounts::of(tree.root());
         self.blind = match Inotify::new(tree) {
             Ok(mut inotify) => {
+                #[cfg(test)]
+                inotify.limit(self.limit);
                 let blind = inotify.cover(&RelPath::root(), stop);
                 self.inotify = Some(inotify);
-                blind
+                let foreign = self.mounts.as_ref().is_none_or(|mounts| mounts.foreign().is_some());
+                blind.or(foreign.then_some(Blind::Foreign))
             }
             Err(blind) => Some(blind),
         };
     }
 
+    /// Whether a disk was mounted in the tree, or unmounted, since it is watched: what is on it is not watched then.
+    #[cfg(target_os = "linux")]
+    pub fn is_outdated(&self, tree: &Tree) -> bool {
+        self.mounts != Mounts::of(tree.root())
+    }
+
     /// Watches a whole tree from now on.
     #[cfg(not(target_os = "linux"))]
     pub fn cover(&mut self, _: &Tree, _: &dyn Fn() -> bool) {}
+
+    /// Never: nothing is watched.
+    #[cfg(not(target_os = "linux"))]
+    pub fn is_outdated(&self, _: &Tree) -> bool {
+        false
+    }
 
     /// Waits until something happens, somebody wakes us, or the time is over. Without a time it waits for ever.
     pub fn wait(&mut self, limit: Option<Duration>) -> Noticed {
@@ -130,6 +168,15 @@ impl Watch {
         }
         let mut rings = [0; 64];
         while matches!((&self.bell).read(&mut rings), Ok(read) if read > 0) {}
+        self.drain()
+    }
+
+    /// Everything that has happened until now, without waiting for more.
+    pub fn look(&mut self) -> Noticed {
+        #[cfg(target_os = "linux")]
+        if let Some(inotify) = &mut self.inotify {
+            inotify.try_again();
+        }
         self.drain()
     }
 

@@ -1,10 +1,12 @@
 //! Syncing by hand: now, not now, not any more.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
+use crate::library;
 use crate::scheduler::{Standing, Trigger};
 use crate::services::{Service, ServiceError};
 use crate::sync::{Options, Report, Stop};
@@ -41,7 +43,8 @@ impl Node {
         let named = !request.names.is_empty();
         if chosen.len() > 1 {
             // Otherwise each of them would read what is new in the library.
-            self.index().await?;
+            let ((tree, _), events) = (self.library()?, self.events.clone());
+            blocking(move || Ok(library::up_to_date(&tree, &events, &AtomicBool::new(false))?)).await?;
         }
         let runs = chosen.into_iter().map(|(service, standing)| async move {
             match standing.stopped.filter(|_| !named) {

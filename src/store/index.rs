@@ -189,10 +189,19 @@ pub struct Cursor {
 impl Cursor {
     /// The row of a name, which must come after all that were asked for before.
     pub fn row(&mut self, name: &str) -> Result<Option<FileRow>, StoreError> {
+        self.row_after(name, |_| ())
+    }
+
+    /// The same; the names that are passed over are shown.
+    pub fn row_after(&mut self, name: &str, mut passed: impl FnMut(&str)) -> Result<Option<FileRow>, StoreError> {
         loop {
             let Some((key, row)) = &self.next else { return Ok(None) };
-            let found = match key.value().get(self.skip..).unwrap_or_default().cmp(name.as_bytes()) {
-                Ordering::Less => None,
+            let this = key.value().get(self.skip..).unwrap_or_default();
+            let found = match this.cmp(name.as_bytes()) {
+                Ordering::Less => {
+                    passed(str::from_utf8(this).map_err(|_| StoreError::Damaged("a path key"))?);
+                    None
+                }
                 Ordering::Equal => Some(decode(row.value())?),
                 Ordering::Greater => return Ok(None),
             };
@@ -201,6 +210,15 @@ impl Cursor {
                 return Ok(found);
             }
         }
+    }
+
+    /// Shows the names that were not asked for at the end.
+    pub fn rest(mut self, mut passed: impl FnMut(&str)) -> Result<(), StoreError> {
+        while let Some((key, _)) = self.next.take() {
+            passed(str::from_utf8(key.value().get(self.skip..).unwrap_or_default()).map_err(|_| StoreError::Damaged("a path key"))?);
+            self.next = self.range.next().transpose()?;
+        }
+        Ok(())
     }
 }
 

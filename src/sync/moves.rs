@@ -388,7 +388,7 @@ fn refuses(error: &ClientError) -> bool {
 }
 
 /// Whether some file system takes two paths for one.
-fn same_when_folded(one: &RelPath, other: &RelPath) -> bool {
+pub(super) fn same_when_folded(one: &RelPath, other: &RelPath) -> bool {
     use unicode_normalization::UnicodeNormalization as _;
     let folded = |path: &RelPath| path.as_str().nfc().flat_map(char::to_lowercase).nfc().collect::<String>();
     folded(one) == folded(other)

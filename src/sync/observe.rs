@@ -51,7 +51,7 @@ impl Sync {
     pub(super) async fn observe_local(&self) -> Result<ScanReport, SyncError> {
         let (tree, events) = (self.tree.clone(), self.events.clone());
         blocking(move || {
-            let mut report = library::scan_quiet(&tree, &events, &AtomicBool::new(false))?;
+            let mut report = library::up_to_date(&tree, &events, &AtomicBool::new(false))?;
             for path in &report.growing {
                 report.coverage.exclude(path.clone(), library::GROWING);
             }

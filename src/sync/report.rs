@@ -1,6 +1,6 @@
 //! What a run did, for people and programs. The names are fixed: scripts read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +97,9 @@ pub struct Report {
     pub bytes_down: u64,
     /// HTTP requests.
     pub requests: u64,
+    /// Files of the library that were looked at on disk: none when a node that watches its library knew that nothing had been done there.
+    #[serde(default)]
+    pub looked_at: u64,
     /// How long it took.
     pub seconds: f64,
     /// Files that both sides had changed; both versions were kept.
@@ -145,8 +148,12 @@ impl Report {
         *self.evidence.entry(proof.evidence()).or_default() += 1;
     }
 
-    /// Adds steps to the plan of a dry run.
-    pub(crate) fn foresee(&mut self, steps: Vec<PlannedStep>) {
+    /// Adds what a round would do. Nothing is recorded in between, so that two files which are one content may be joined by the rounds of both:
+    /// that is told once.
+    pub(crate) fn foresee(&mut self, mut steps: Vec<PlannedStep>) {
+        let joined = |step: &PlannedStep| (step.action == "adopt").then(|| (step.path.clone(), step.remote_path.clone()));
+        let told: HashSet<_> = self.plan.iter().filter_map(joined).collect();
+        steps.retain(|step| joined(step).is_none_or(|pair| !told.contains(&pair)));
         for step in &steps {
             let total = self.totals.entry(step.action.clone()).or_default();
             total.count += 1;
@@ -175,4 +182,21 @@ impl Report {
             self.held_back.push(held);
         }
     }
+}
+
+#[test]
+fn a_pair_is_foreseen_once_and_anything_else_as_often_as_it_is() {
+    let step = |action: &str, path: &str| PlannedStep {
+        action: action.to_owned(),
+        path: path.to_owned(),
+        remote_path: Some("there.jpg".to_owned()),
+        bytes: 0,
+        reason: String::new(),
+    };
+    let mut report = Report::default();
+    for round in [["1.jpg", "2.jpg"], ["2.jpg", "3.jpg"]] {
+        report.foresee(round.into_iter().flat_map(|path| [step("adopt", path), step("upload", path)]).collect());
+    }
+    let told = |action: &str| report.plan.iter().filter(|step| step.action == action).map(|step| step.path.as_str()).collect::<Vec<_>>();
+    assert_eq!((told("adopt"), told("upload").len()), (vec!["1.jpg", "2.jpg", "3.jpg"], 4));
 }

@@ -194,10 +194,11 @@ impl Sync {
             && !observed.changed
             && let Some(last) = self.settled(&state).await?
         {
-            return Ok(self.nothing_to_do(last, &observed));
+            return Ok(Report { looked_at: scanned.files, ..self.nothing_to_do(last, &observed) });
         }
         let coverage = (scanned.coverage, observed.coverage.clone());
-        let mut report = Report { name: self.service.name.clone(), dry_run: self.options.dry_run, ..Report::default() };
+        let (name, dry_run) = (self.service.name.clone(), self.options.dry_run);
+        let mut report = Report { name, dry_run, looked_at: scanned.files, ..Report::default() };
         observed.unnamable.iter().cloned().for_each(|noted| report.skip(noted));
         let mut all_seen = whole;
         let mut round = Some(Round::first(self.options.round));

@@ -12,7 +12,7 @@ use super::run::{Sync, SyncError, blocking};
 impl Sync {
     /// What a run depends on besides the service's listing, as it is now.
     pub(super) async fn state(&self, scanned: &ScanReport) -> Result<Settled, SyncError> {
-        let (store, sync, ignore) = (self.store.clone(), self.service.sync.clone(), scanned.ignore_files);
+        let (store, sync, ignore) = (self.store.clone(), self.service.sync.clone(), scanned.ignore_state());
         blocking(move || {
             let changes = Changes::open(&store.read()?)?;
             // Another version may decide otherwise.

@@ -65,7 +65,12 @@ impl RelPath {
 
     /// Whether a text could be the name of a file or folder.
     pub fn is_name(text: &str) -> bool {
-        check_segment(text).is_ok()
+        Self::check_name(text).is_ok()
+    }
+
+    /// Why a text cannot be the name of a file or folder, if it cannot.
+    pub fn check_name(text: &str) -> Result<(), PathError> {
+        check_segment(text)
     }
 
     /// This path with one more segment.

@@ -45,7 +45,10 @@ fn a_node_is_found_well_and_nothing_is_left_behind() {
     assert!(b.trashed().is_empty() && b.left_behind().is_empty(), "{:?}", b.trashed());
     let text = a.command(&["service", "test", "peer", "--no-write"]).output().unwrap();
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
-    assert!(text.ends_with("peer works (twinlens)\n") && text.contains("-       write                   not tried"), "{text}");
+    assert!(
+        text.ends_with("peer works (twinlens)\n") && text.contains("-       the rest                not tried: --no-write: write, update"),
+        "{text}"
+    );
     // The proof of an upload to it rests on what it computed.
     a.put("mine.jpg", "mine");
     assert_eq!(a.sync()["evidence"]["computed"], 1);

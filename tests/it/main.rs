@@ -41,3 +41,4 @@ mod simulation;
 mod support;
 mod sync;
 mod table;
+mod watched;

@@ -11,7 +11,7 @@ use crate::types::{Mtime, RelPath};
 
 use super::super::LibraryError;
 use super::super::tree::{Stat, Tree};
-use super::{Parts, Scan, ScanReport, scan_parts};
+use super::{Parts, ScanReport, everything, scan_parts};
 
 /// A file that was modified longer ago than this is quiet.
 const YOUNG: Duration = Duration::from_secs(2);
@@ -24,27 +24,49 @@ pub const GROWING: &str = "it is still being written; it is taken when it is qui
 /// Brings the index up to date with the disk, but for files that grow: those that were modified a moment ago are looked at twice, and are
 /// left out ([`ScanReport::growing`]) when they changed meanwhile. Given up as soon as it shall stop.
 pub fn scan_quiet(tree: &Tree, events: &Events, stop: &AtomicBool) -> Result<ScanReport, LibraryError> {
+    quietly(tree, events, stop, None, &|_| false)
+}
+
+/// The same for some folders. Files that `is_open` says somebody is writing grow too.
+pub fn scan_parts_quiet(
+    tree: &Tree,
+    events: &Events,
+    stop: &AtomicBool,
+    parts: &Parts,
+    is_open: &(dyn Fn(&RelPath) -> bool + Sync),
+) -> Result<ScanReport, LibraryError> {
+    quietly(tree, events, stop, Some(parts), is_open)
+}
+
+fn quietly(
+    tree: &Tree,
+    events: &Events,
+    stop: &AtomicBool,
+    parts: Option<&Parts>,
+    is_open: &(dyn Fn(&RelPath) -> bool + Sync),
+) -> Result<ScanReport, LibraryError> {
     let Some(store) = tree.indexed_in() else { return Ok(ScanReport::default()) };
     // Nobody writes to a damaged file, and under another name it must be known again at the first look.
     let damaged: HashSet<u64> = damage::all(&store.read()?)?.into_iter().map(|(_, damage)| damage.inode).collect();
     let young: Mutex<HashMap<RelPath, Stat>> = Mutex::default();
     let first = |path: &RelPath, stat: &Stat| {
-        let is_young = is_young(stat.mtime) && !damaged.contains(&stat.inode);
+        let is_young = (is_young(stat.mtime) || is_open(path)) && !damaged.contains(&stat.inode);
         if is_young {
             lock(&young).insert(path.clone(), *stat);
         }
         is_young
     };
-    let Some(scan) = Scan::new(tree, events, stop, &first)? else { return Ok(ScanReport::default()) };
-    scan.pool()?.install(|| rayon::scope(|scope| scan.folder(scope, RelPath::root())));
-    let mut report = scan.finish(true)?;
+    let mut report = match parts {
+        Some(parts) => scan_parts(tree, events, stop, parts, &first)?,
+        None => everything(tree, events, stop, &first)?,
+    };
     if lock(&young).is_empty() || stop.load(Ordering::Relaxed) {
         return Ok(report);
     }
     std::thread::sleep(BLINK);
     let growing: Mutex<Vec<RelPath>> = Mutex::default();
     let second = |path: &RelPath, stat: &Stat| {
-        let grew = lock(&young).get(path).is_some_and(|before| before != stat);
+        let grew = lock(&young).get(path).is_some_and(|before| before != stat || is_open(path));
         if grew {
             lock(&growing).push(path.clone());
         }

@@ -13,6 +13,7 @@ use crate::types::RelPath;
 use crate::types::media::{OWN_FOLDER, is_junk};
 
 use super::super::Tree;
+use super::super::ignore::is_ignore_file;
 use super::{Blind, Noticed};
 
 /// Reading is none of our business: a busy server would wake us with every download.
@@ -40,6 +41,10 @@ pub(super) struct Inotify {
     /// Written to, and not closed since.
     writing: HashSet<RelPath>,
     buffer: Vec<MaybeUninit<u8>>,
+    /// Folders that may not be watched, because they may not be read.
+    closed: Vec<RelPath>,
+    /// Folders to be watched, and looked at, with what is noticed next.
+    again: Vec<RelPath>,
     /// At most so many folders, less than the kernel allows; for tests.
     limit: usize,
 }
@@ -56,13 +61,15 @@ impl Inotify {
             folders: HashMap::new(),
             writing: HashSet::new(),
             buffer: vec![MaybeUninit::uninit(); BUFFER],
+            closed: Vec::new(),
+            again: Vec::new(),
             limit: usize::MAX,
         })
     }
 
     #[cfg(test)]
-    pub(super) fn limited(tree: &Tree, limit: usize) -> Result<Self, Blind> {
-        Ok(Self { limit, ..Self::new(tree)? })
+    pub(super) fn limit(&mut self, limit: Option<usize>) {
+        self.limit = limit.unwrap_or(usize::MAX);
     }
 
     pub(super) fn source(&self) -> &OwnedFd {
@@ -86,8 +93,13 @@ impl Inotify {
                 Ok(watch) => drop(self.folders.insert(watch, folder.clone())),
                 Err(Errno::NOSPC) => return Some(Blind::Watches),
                 Err(Errno::NOENT | Errno::NOTDIR) if folder.is_root() => return Some(Blind::Gone),
-                // Gone again, or not for us to read: the scan says so.
-                Err(_) => continue,
+                // Gone again.
+                Err(Errno::NOENT | Errno::NOTDIR) => continue,
+                // Mostly that it is not for us to read: the scan says so.
+                Err(_) => {
+                    self.closed.push(folder);
+                    continue;
+                }
             }
             let entries = fs::read_dir(&place).into_iter().flatten().flatten();
             let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
@@ -97,15 +109,26 @@ impl Inotify {
         None
     }
 
+    /// Folders that could not be watched are tried again, and looked at, with what is noticed next.
+    pub(super) fn try_again(&mut self) {
+        self.again.append(&mut self.closed);
+    }
+
     /// Everything that has happened.
     pub(super) fn drain(&mut self) -> (Noticed, Option<Blind>) {
         let mut noticed = Noticed::default();
-        let mut new = Vec::new();
+        let mut new = std::mem::take(&mut self.again);
+        noticed.parts.below.extend(new.iter().cloned());
         let mut blind = None;
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut reader = Reader::new(&self.source, &mut buffer);
         let mut moved_away = Vec::new();
-        while let Ok(event) = reader.next() {
+        loop {
+            let event = match reader.next() {
+                Ok(event) => event,
+                Err(Errno::INTR) => continue,
+                Err(_) => break,
+            };
             let what = event.events();
             if what.contains(ReadFlags::QUEUE_OVERFLOW) {
                 noticed.everything = true;
@@ -125,7 +148,8 @@ impl Inotify {
             if !what.contains(ReadFlags::ISDIR) {
                 note_writing(&mut self.writing, &path, what);
                 noticed.parts.members.insert(folder);
-            } else if what.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
+            } else if what.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO | ReadFlags::ATTRIB) {
+                // With other rights it may be readable now, or not any more.
                 new.push(path.clone());
                 noticed.parts.below.insert(path);
             } else if what.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM) {
@@ -172,7 +196,7 @@ fn note_writing(writing: &mut HashSet<RelPath>, path: &RelPath, what: ReadFlags)
     }
 }
 
-/// What is our own, or litter, is not watched.
+/// What is our own, or litter, is not watched; what says what is synced is.
 fn is_watched(path: &RelPath) -> bool {
-    path.segments().next() != Some(OWN_FOLDER) && !is_junk(path.name())
+    path.segments().next() != Some(OWN_FOLDER) && (!is_junk(path.name()) || is_ignore_file(path.name()))
 }

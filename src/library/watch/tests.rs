@@ -33,6 +33,10 @@ fn events_become_folders_to_look_at_and_litter_none() {
     fs::write(place(".twinlens/incoming/x.part"), "own").unwrap();
     let noticed = watch.wait(None);
     assert_eq!((paths(&noticed.parts.members), paths(&noticed.parts.below), noticed.everything), (vec!["a/b"], vec![], false));
+    // What is not synced is not looked at, but what says what is synced is.
+    fs::write(place("a/.tlignore"), "*.gif").unwrap();
+    assert_eq!(paths(&watch.look().parts.members), ["a"]);
+    assert!(watch.look().parts.is_empty() && !watch.is_outdated(&tree));
     fs::rename(place("a/two.jpg.part"), place("a/two.jpg")).unwrap();
     assert_eq!(paths(&watch.wait(None).parts.members), ["a"]);
     fs::create_dir_all(place("new/deep")).unwrap();
@@ -84,7 +88,8 @@ fn a_wait_ends_when_it_is_woken() {
 fn a_limit_of_watches_is_told_and_what_is_watched_stays_so() {
     let folder = tempfile::tempdir().unwrap();
     let tree = tree(folder.path());
-    let mut inotify = Inotify::limited(&tree, 2).unwrap();
+    let mut inotify = Inotify::new(&tree).unwrap();
+    inotify.limit(Some(2));
     assert_eq!(inotify.cover(&RelPath::root(), &|| false), Some(Blind::Watches));
     assert!(Blind::Watches.to_string().contains("fs.inotify.max_user_watches"));
     fs::write(tree.root().join("one.jpg"), "1").unwrap();

@@ -287,7 +287,7 @@ impl Walk {
         if *next < folder.len() {
             return Ok(Some(listing));
         }
-        for name in folder.unreadable() {
+        for (name, _) in folder.unreadable() {
             href.truncate(stem);
             href::push(&mut href, name);
             self.document.failure(&href, StatusCode::FORBIDDEN);

@@ -76,7 +76,11 @@ pub(super) async fn log_in(checkup: &mut Checkup, root: &Client, service: &Servi
     let (classes, methods) = greeting.map(|greeting| (greeting.classes, greeting.methods)).unwrap_or_default();
     let check = match classes.is_empty() {
         true => checkup.warn("dav", "it lists folders as WebDAV does, but does not say which classes of it it has; uploads may not work"),
-        false => checkup.ok("dav", format!("WebDAV, classes {}", classes.join(", "))),
+        false => {
+            // Some name their own by addresses.
+            let known: Vec<&str> = classes.iter().map(String::as_str).filter(|class| !class.starts_with('<')).collect();
+            checkup.ok("dav", format!("WebDAV, classes {}", known.join(", ")))
+        }
     };
     check.detail("classes", classes).detail("methods", methods);
     Some(found)

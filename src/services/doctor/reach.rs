@@ -150,7 +150,10 @@ pub(super) async fn server(checkup: &mut Checkup, client: &Client) -> Option<Pro
         return product;
     }
     let header = client.server().unwrap_or_default();
-    let lower = header.to_lowercase();
+    let lower = match header.is_empty() {
+        true => client.realm().await.unwrap_or_default().to_lowercase(),
+        false => header.to_lowercase(),
+    };
     let known = [
         ("rclone", "rclone"),
         ("wsgidav", "wsgidav"),
@@ -175,6 +178,7 @@ pub(super) async fn server(checkup: &mut Checkup, client: &Client) -> Option<Pro
         "unknown" => checkup.ok("server", "a WebDAV server that does not tell which program it is"),
         "photoprism" => checkup.ok("server", "PhotoPrism"),
         "sabredav" => checkup.ok("server", format!("SabreDAV; before it {header}")),
+        kind if header.is_empty() => checkup.ok("server", format!("it does not tell its name, but asks for the login as {kind} does")),
         _ => checkup.ok("server", header),
     };
     None

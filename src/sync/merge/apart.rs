@@ -5,6 +5,7 @@ use crate::store::StoreError;
 use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion, Side};
 
 use super::super::filter::Sides;
+use super::super::moves::same_when_folded;
 use super::super::rounds::Window;
 use super::{Merge, Sink};
 
@@ -25,7 +26,8 @@ impl Merge {
             Side::Local => (local, remote),
             Side::Remote => (remote, local),
         };
-        let pair = if self.may_rename(side, to)? { self.in_step(local, remote)? } else { None };
+        // For some services and disks the two names are one, and a rename would change nothing.
+        let pair = if !same_when_folded(path, to) && self.may_rename(side, to)? { self.in_step(local, remote)? } else { None };
         let row = match (new, self.local_coverage.of(path), self.remote_coverage.of(path)) {
             (Some(Held::Local(new)), Ok(_), Ok(covered)) => Some(Row { base: None, local: Seen::File(new), remote: Seen::Absent(covered) }),
             (Some(Held::Remote(new)), Ok(covered), Ok(_)) => {
