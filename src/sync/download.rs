@@ -87,7 +87,15 @@ impl Execution {
                                 // The other end goes only with an error that is told there.
                                 let _ = ready.send((step, file)).await;
                             }
-                            Err(error) => self.failed(&step, &error),
+                            Err(error) => {
+                                if matches!(
+                                    error,
+                                    StepError::Client(ClientError::Corrupt(_) | ClientError::Changed(_) | ClientError::NotFound(_))
+                                ) {
+                                    self.doubt_listing(&step.remote).await;
+                                }
+                                self.failed(&step, &error);
+                            }
                         }
                     }
                 })
@@ -111,6 +119,19 @@ impl Execution {
         };
         let ((), published) = tokio::join!(fetch, publish);
         published
+    }
+
+    /// A file is not what its folder's listing said: the next run lists that folder anew, even if its entity tag is still the same.
+    async fn doubt_listing(&self, file: &RelPath) {
+        let folders: Vec<RelPath> = file.ancestors().collect();
+        let (store, service) = (self.sync.store.clone(), self.sync.service.id);
+        let anew = FolderRow { etag: None, ours: false };
+        let doubted = blocking(move || {
+            Ok(store.write_soon(move |tx| folders.iter().try_for_each(|folder| listed::put_folder(tx, service, folder, &anew)))?)
+        });
+        if let Err(error) = doubted.await {
+            tracing::warn!(%file, %error, "its folder may not be listed anew by the next run");
+        }
     }
 
     /// Publishes fetched files and begins to record that. Comes back with those that have to wait for others: of them, or of those with

@@ -41,8 +41,7 @@ impl Execution {
     ) -> Result<Receipt, StepError> {
         let can = self.sync.client.capabilities().await?;
         let size = CHUNK.min(can.largest_chunk.unwrap_or(CHUNK)).max(source.size.div_ceil(CHUNKS));
-        let place = Digests::of(format!("{} {} {remote}", self.sync.library_id, self.sync.client.url()).as_bytes()).content.etag();
-        let upload = format!("twinlens-{}-", &place[..16]);
+        let upload = self.pieces_of(remote);
         let version = Digests::of(format!("{} {} {size}", source.digests.content, source.size).as_bytes()).content.etag();
         let id = format!("{upload}{}", &version[..16]);
         let session =
@@ -91,6 +90,23 @@ impl Execution {
             }
         }
         finished
+    }
+
+    /// How the names of all uploads to a path begin.
+    fn pieces_of(&self, remote: &RelPath) -> String {
+        let place = Digests::of(format!("{} {} {remote}", self.sync.library_id, self.sync.client.url()).as_bytes()).content.etag();
+        format!("twinlens-{}-", &place[..16])
+    }
+
+    /// Throws away what was sent in pieces to a path: the file arrived in another way.
+    pub(super) async fn give_up_pieces(&self, remote: &RelPath) -> Result<(), StepError> {
+        let (begin, there) = (self.pieces_of(remote), self.sync.client.sessions().await.unwrap_or_default());
+        for id in there.iter().filter(|id| id.starts_with(&begin)) {
+            if let Some(session) = self.sync.client.session(id, remote, 0) {
+                self.give_up(id, &session).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads the whole file, and sends the chunks of it that the service lacks.

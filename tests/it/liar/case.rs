@@ -298,12 +298,20 @@ impl Case {
             return Err("without the fault the run is not green".into());
         }
         self.is_equal(false)?;
-        let writes = self.service.lock().unwrap().writes;
         let outcome = self.run().await?.map_err(|error| format!("the third run stops: {error}"))?;
-        if !outcome.is_clean() || self.service.lock().unwrap().writes != writes {
-            return Err("the third run does something".into());
+        // An upload in pieces that nobody goes on with is removed by the run after that in which its file arrived.
+        let ours = |step: &Step| step.method == "DELETE" && step.target.contains("uploads/");
+        if let Some(step) = self.steps.iter().find(|step| step.writes() && !ours(step)) {
+            return Err(format!("the third run does something: {step}"));
         }
-        Ok(())
+        if !outcome.is_clean() {
+            return Err("the third run is not green".into());
+        }
+        let uploads = &self.service.lock().unwrap().world.uploads;
+        match uploads.is_empty() {
+            true => Ok(()),
+            false => Err(format!("unfinished uploads were left there: {:?}", uploads.keys())),
+        }
     }
 
     /// Somebody else wrote something, or the server gave a file another name: the names are not those that are wanted.
@@ -347,9 +355,6 @@ impl Case {
         let elsewhere = |path: &&String| self.plan.fault == Some(Fault::Stores(Stored::Elsewhere)) && path.ends_with(".1");
         if let Some(left) = service.world.files.files.keys().filter(|path| !elsewhere(path)).find(|path| own(path)) {
             return Err(format!("{left} was left there"));
-        }
-        if !service.world.uploads.is_empty() {
-            return Err(format!("unfinished uploads were left there: {:?}", service.world.uploads.keys()));
         }
         let incoming = support::tree(&self.root.join("library/.twinlens/incoming"));
         if !incoming.is_empty() {
