@@ -8,6 +8,7 @@ mod bulk;
 mod capabilities;
 mod changes;
 mod cloud;
+mod cookies;
 mod doubt;
 mod error;
 mod forbidden;

@@ -13,6 +13,7 @@ use crate::dav::href;
 use crate::types::RelPath;
 
 use super::body::{Answer, Pulse, SourceFailed};
+use super::cookies::Cookies;
 use super::gate::Gate;
 use super::retry::Call;
 use super::{Capabilities, ClientError, Fingerprint, Flow, tls};
@@ -50,6 +51,7 @@ pub struct Client {
     /// The decoded path of `base`, with the slash.
     base_path: Arc<str>,
     authorization: Option<HeaderValue>,
+    cookies: Cookies,
     shown: tls::Shown,
     pub(super) flow: Flow,
     requests: Arc<AtomicU64>,
@@ -86,7 +88,8 @@ impl Client {
         let base_path = decoded_path(&base)?;
         let user = endpoint.user.as_str().into();
         let (requests, gate, can) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { http, tls: tls.into(), base, base_path, authorization, shown, flow: Flow::default(), requests, gate, user, can })
+        let cookies = Cookies::default();
+        Ok(Self { http, tls: tls.into(), base, base_path, authorization, cookies, shown, flow: Flow::default(), requests, gate, user, can })
     }
 
     /// The same, with its transfers passing through `flow`.
@@ -158,6 +161,9 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization.clone());
         }
+        if let Some(cookies) = self.cookies.header() {
+            request = request.header(header::COOKIE, cookies);
+        }
         let pulse = Pulse::new();
         if let Some(body) = call.payload.body(&pulse, &self.flow) {
             request = request.header(header::CONTENT_LENGTH, call.payload.size()).body(body);
@@ -166,6 +172,7 @@ impl Client {
             answered = request.send() => answered.map_err(|error| self.explain(&error))?,
             () = pulse.stopped(call.idle) => return Err(ClientError::Timeout { host: self.host() }),
         };
+        self.cookies.take(answered.headers());
         let response = Response::from(http::Response::from(answered).map(|body| Body::wrap(Answer::new(body, IDLE))));
         match response.status() {
             StatusCode::UNAUTHORIZED => Err(ClientError::Unauthorized),

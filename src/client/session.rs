@@ -85,6 +85,7 @@ impl Session<'_> {
         let mut headers = self.headers();
         insert(&mut headers, OC_CHECKSUM, &oc_checksum(&sha1));
         insert(&mut headers, "x-hash", "sha1");
+        insert(&mut headers, "x-expected-entity-length", &bytes.len().to_string());
         let answer = self.call("PUT", name, headers, Payload::Whole(bytes)).await?;
         if !answer.status().is_success() {
             return Err(unexpected("PUT", &self.path, answer.status()));

@@ -9,7 +9,6 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
 
 use bytes::Bytes;
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -180,8 +179,8 @@ impl Sync {
             let sent = self.root.put(&path, &version, &Expect::Absent, Payload::Whole(bytes)).await;
             match &sent {
                 Err(error) if error.stops_everything() => return Err(SyncError::Client(error.clone())),
-                // The folder is not there yet. Where it will be is decided by those above it.
-                Err(ClientError::NotFound(_) | ClientError::Status { status: StatusCode::CONFLICT, .. }) if !is_there => continue,
+                // The folder is not there yet, which nginx answers with 500. Where it will be is decided by those above it.
+                Err(ClientError::NotFound(_) | ClientError::Status { .. }) if !is_there => continue,
                 _ => {}
             }
             let tree = self.tree.clone();

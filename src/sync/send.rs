@@ -80,7 +80,8 @@ impl Execution {
                     self.moved_bytes(source.size);
                     return Ok(None);
                 }
-                After::AsBefore if error.may_have_arrived() => match patience.broken() {
+                // A server that has not yet noticed the break may write the beginning later than we look, where the next attempt finds it.
+                After::AsBefore if unsure => match patience.broken() {
                     Some(wait) => tokio::time::sleep(wait).await,
                     None => return Err(error.into()),
                 },

@@ -27,6 +27,7 @@ mod paths;
 mod peers;
 mod plain;
 mod props;
+mod real;
 mod resume;
 mod rfc4918;
 mod rights;
