@@ -25,6 +25,7 @@ mod names;
 mod naming;
 mod observe;
 mod record;
+mod remains;
 mod report;
 mod resume;
 mod retry_later;

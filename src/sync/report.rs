@@ -118,6 +118,13 @@ impl Report {
         self.failed.is_empty() && self.error.is_none()
     }
 
+    /// A file of this size was sent and proven.
+    pub(super) fn sent(&mut self, size: u64) {
+        self.uploaded += 1;
+        self.verified += 1;
+        self.bytes_up += size;
+    }
+
     pub(super) fn skip_all(&mut self, plan: &Plan) {
         let noted = |skipped: &crate::reconcile::Skipped| Noted { path: skipped.path.to_string(), reason: skipped.why.to_string() };
         plan.skipped.iter().map(noted).for_each(|noted| self.skip(noted));

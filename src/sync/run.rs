@@ -181,6 +181,9 @@ impl Sync {
         let (scanned, observed) = (scanned?, observed?);
         self.check_marker().await?;
         self.meet(&observed).await?;
+        if self.policy.upload && !self.options.dry_run {
+            self.sweep(&observed.remains).await;
+        }
         let state = self.state(&scanned).await?;
         let whole = scanned.coverage.gaps().next().is_none() && observed.is_whole();
         if whole

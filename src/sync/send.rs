@@ -2,6 +2,7 @@
 
 use std::io::{self, Read as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -20,6 +21,8 @@ use super::ways::Way;
 /// Files up to this size are read into memory and sent in one piece.
 pub(super) const WHOLE: u64 = 1 << 20;
 const PIECE: usize = 256 << 10;
+/// After the last attempt one looks once more, and not at once.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// What stands under a name after a request whose fate is not known.
 enum After {
@@ -75,16 +78,17 @@ impl Execution {
             };
             // The first one may have arrived after we looked: then the second finds it there.
             let unsure = error.may_have_arrived() || (again && matches!(error, ClientError::Changed(_)));
+            let wait = if unsure { patience.broken() } else { None };
+            if unsure {
+                // A server that has not noticed the break yet may still be writing what came of it.
+                tokio::time::sleep(wait.unwrap_or(LAST_WAIT)).await;
+            }
             match self.look_after(local, remote, source, expect, &error, unsure).await? {
                 After::Arrived if unsure => {
                     self.moved_bytes(source.size);
                     return Ok(None);
                 }
-                // A server that has not yet noticed the break may write the beginning later than we look, where the next attempt finds it.
-                After::AsBefore if unsure => match patience.broken() {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(error.into()),
-                },
+                After::AsBefore if wait.is_some() => {}
                 _ => return Err(error.into()),
             }
             again = true;

@@ -25,6 +25,11 @@ impl Execution {
         copy: &RelPath,
     ) -> Result<Vec<Record>, StepError> {
         let policy = self.sync.policy;
+        if policy.upload && self.is_cut_upload((&step.local, &step.remote), local, remote).await {
+            let proof = self.replace(step, local, &Expect::Version(remote.clone())).await?;
+            self.count(|report| report.sent(local.size));
+            return Ok(vec![Record::uploaded(&step.local, *local, &proof)]);
+        }
         let mut records = Vec::new();
         let mut remote_copy = step.remote.clone();
         if policy.upload {
@@ -52,11 +57,7 @@ impl Execution {
             let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free: true };
             let proof = self.judge(local, found, sending).await?;
             records.push(Record::uploaded(&step.local, *local, &proof));
-            self.count(|report| {
-                report.uploaded += 1;
-                report.verified += 1;
-                report.bytes_up += local.size;
-            });
+            self.count(|report| report.sent(local.size));
         }
         let reason = format!("changed on both sides; the service's version is kept as {}", copy.name());
         self.count(|report| report.conflicts.push(Noted { path: step.local.to_string(), reason }));

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, FuturesUnordered};
 use http::StatusCode;
-use uuid::Uuid;
 
 use crate::client::{ClientError, Verified, verify};
 use crate::library::{LibraryError, Open, Tree};
@@ -105,11 +104,7 @@ impl Execution {
         for (step, proof) in &proven {
             if let Action::Upload { source, .. } = &step.action {
                 records.push(Record::uploaded(&step.local, *source, proof));
-                self.count(|report| {
-                    report.uploaded += 1;
-                    report.verified += 1;
-                    report.bytes_up += source.size;
-                });
+                self.count(|report| report.sent(source.size));
             }
         }
         self.sync.record(records).await?;
@@ -229,10 +224,7 @@ impl Execution {
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
     ) -> Result<Verified, StepError> {
-        let token = Uuid::new_v4().simple().to_string();
-        let name = format!(".twinlens-{}", &token[..12]);
-        let temporary = step.remote.with_name(&name).map_err(|error| StepError::Refused(error.to_string()))?;
-        // Nobody else uses a name like this one: whatever is there is ours.
+        let temporary = self.sync.temporary_name(&step.remote)?;
         let proven = async {
             self.send(&step.local, &temporary, source, &Expect::Absent).await?;
             let found = self.sync.client.look(&temporary).await?;
@@ -278,6 +270,9 @@ impl Execution {
     /// Whether what stands under a name that was free is what we put there and nobody else's since: it has the entity tag that we
     /// were answered, or it is a beginning of our file.
     pub(super) async fn is_ours(&self, path: &RelPath, sent: &LocalVersion, found: &RemoteVersion, sending: Sending<'_>) -> bool {
+        if self.sync.is_temporary(path) {
+            return true;
+        }
         if let (Some(answered), Some(etag)) = (sending.answered, &found.etag) {
             return answered == etag;
         }
@@ -289,7 +284,7 @@ impl Execution {
     }
 
     /// Whether the service's file is the first bytes of the local one.
-    async fn is_beginning(&self, path: &RelPath, found: &RemoteVersion, size: u64, local: &RelPath) -> Result<bool, StepError> {
+    pub(super) async fn is_beginning(&self, path: &RelPath, found: &RemoteVersion, size: u64, local: &RelPath) -> Result<bool, StepError> {
         let there = self.sync.remote_digests(path, found).await?;
         let (tree, local) = (self.sync.tree.clone(), local.clone());
         let here =

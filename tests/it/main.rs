@@ -28,6 +28,7 @@ mod peers;
 mod plain;
 mod props;
 mod real;
+mod recorded;
 mod resume;
 mod rfc4918;
 mod rights;

@@ -131,7 +131,10 @@ fn comes_down(here: &Node, there: &There) {
     }
     there.does("PUT", "new/film.mov", &[], &film(2, FILM));
     there.does("PUT", "new/empty.xmp", &[], "");
-    assert_counts(&here.sync(), &[("downloaded", 5)]);
+    let report = here.sync();
+    // An empty file is here already; a node says so.
+    let fetched = [&report["downloaded"], &report["copied"]].map(|count| count.as_u64().unwrap());
+    assert_eq!(fetched.iter().sum::<u64>(), 5, "{report:#}");
     at_rest(here, there);
 }
 
@@ -154,6 +157,10 @@ fn follows_moves_and_deletions(here: &Node, there: &There) {
     assert_counts(&report, &[("moved", 2), ("deleted", 2)]);
     at_rest(here, there);
 
+    // Without an entity tag nothing tells that it is the same file: it is joined under two names, and not fetched.
+    if !there.habits.etags {
+        return;
+    }
     let to = there.url("new/moved there #.mov");
     there.does("MOVE", "new/film.mov", &[("Destination", &to), ("Overwrite", "F")], "");
     here.sync();
