@@ -53,6 +53,11 @@ impl Cloud {
 }
 
 impl Client {
+    /// Whether its address is one that clouds and nodes have.
+    pub fn is_cloud(&self) -> bool {
+        self.cloud().is_some()
+    }
+
     pub(super) fn cloud(&self) -> Option<Cloud> {
         Cloud::of(self.base(), self.user())
     }
