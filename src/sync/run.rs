@@ -1,6 +1,7 @@
 //! One run.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use jiff::ZonedDateTime;
@@ -139,6 +140,8 @@ pub struct Sync {
     pub(super) options: Options,
     pub(super) events: Events,
     pub(super) monitor: Monitor,
+    /// The service overwrites what a PUT says must not be there.
+    pub(super) overwrites: AtomicBool,
 }
 
 impl Sync {
@@ -155,7 +158,8 @@ impl Sync {
         let root = client.with_flow(Flow::new(service.sync.rate, monitor.told()));
         let client = root.at(&service.sync.folder)?;
         let filter = Arc::new(Filter::new(&service.sync, &tree).map_err(SyncError::Pattern)?);
-        Ok(Self { filter, tree, library_id, store, client, root, service, policy, options, events, monitor })
+        let overwrites = AtomicBool::new(false);
+        Ok(Self { filter, tree, library_id, store, client, root, service, policy, options, events, monitor, overwrites })
     }
 
     /// Observes, plans, and unless it is a dry run executes. What concerns single files is in the report.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read as _};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -64,6 +65,9 @@ impl Execution {
             Way::FreshConnection => self.sync.client.on_fresh_connections()?,
             _ => self.sync.client.clone(),
         };
+        if matches!(expect, Expect::Absent) {
+            self.refuse_to_overwrite(remote).await?;
+        }
         let payload = self.payload(local, source).await?;
         let (mut patience, mut again) = (Patience::default(), false);
         loop {
@@ -92,6 +96,18 @@ impl Execution {
                 _ => return Err(error.into()),
             }
             again = true;
+        }
+    }
+
+    /// Looks right before a new file is sent, where the service would not refuse to replace what somebody else has put there meanwhile.
+    /// RACE: between this look and the PUT; such a service has no other way to say it.
+    async fn refuse_to_overwrite(&self, remote: &RelPath) -> Result<(), StepError> {
+        if !self.sync.overwrites.load(Ordering::Relaxed) || self.sync.is_temporary(remote) {
+            return Ok(());
+        }
+        match self.sync.client.look(remote).await? {
+            Some(_) => Err(ClientError::Changed(remote.to_string()).into()),
+            None => Ok(()),
         }
     }
 
