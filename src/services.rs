@@ -3,10 +3,12 @@
 //! Rank 3. Passwords are encrypted at rest with the key in `secret.key`, and are handed out only inside an
 //! [`Endpoint`](crate::client::Endpoint).
 
+mod findings;
 mod secret;
 mod service;
 mod window;
 
+pub use findings::{Checksums, Findings, Reached, Way};
 pub use secret::{SecretError, SecretKey};
-pub use service::{Service, ServiceError, Services, SyncSettings, Trust};
+pub use service::{Service, ServiceError, Services, SyncSettings, Trust, Verify};
 pub use window::Window;

@@ -5,13 +5,12 @@
 //! - no step depends on the memory of an earlier run: after a crash the next run looks again and adopts what is equal;
 //! - one failing file never stops another; what failed, was skipped or conflicted is in the [`Report`] with its path and reason.
 
-mod bulk;
-mod chunks;
 mod compare;
 mod conflicts;
 mod download;
 mod execute;
 mod filter;
+mod findings;
 mod goals;
 mod kinds;
 mod leftovers;
@@ -24,21 +23,21 @@ mod moves;
 mod names;
 mod naming;
 mod observe;
+mod prove;
 mod record;
-mod remains;
 mod report;
 mod resume;
 mod retry_later;
 mod room;
 mod rounds;
 mod run;
-mod send;
 mod settle;
 mod settled;
+mod strategy;
 mod stream;
+mod sweep;
 mod upload;
 mod walk;
-mod ways;
 
 pub use conflicts::{Conflict, CopyName, Version, conflicts};
 pub use marker::{Overlap, leads_to};

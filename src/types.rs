@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod digest;
+pub mod evidence;
 pub mod expect;
 pub mod id;
 pub mod magic;
@@ -16,6 +17,7 @@ pub mod time;
 pub mod version;
 
 pub use digest::{ContentHash, Digests, Hasher, KnownDigests, Sha1};
+pub use evidence::Evidence;
 pub use expect::Expect;
 pub use id::{LibraryId, ServiceId};
 pub use media::MediaKind;

@@ -11,7 +11,7 @@ use crate::accounts::{Given, Grant, GrantChange, Role};
 use crate::client::{Fingerprint, Rate};
 use crate::node::{Limit, SyncChange};
 use crate::reconcile::Deletes;
-use crate::services::{Trust, Window};
+use crate::services::{Trust, Verify, Window};
 use crate::types::RelPath;
 
 use super::care_args::{CareArgs, ConflictsArgs, IndexArgs, TombstonesCmd, TrashCmd};
@@ -277,6 +277,12 @@ pub(super) enum TrustArg {
     Full,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum VerifyArg {
+    Auto,
+    Full,
+}
+
 #[derive(Args)]
 pub(super) struct ServiceSyncArgs {
     pub name: String,
@@ -308,9 +314,13 @@ pub(super) struct ServiceSyncArgs {
     #[arg(long, value_name = "ignore|trash")]
     deletes: Option<DeletesArg>,
     /// What is enough to know that a file there is one that is here: the checksum that the service tells, else bytes at four places
-    /// (samples) or every byte (checksum); every byte always, also after each upload (full); at first samples
+    /// (samples) or every byte (checksum); every byte always (full); at first samples
     #[arg(long, value_name = "samples|checksum|full")]
     trust: Option<TrustArg>,
+    /// How an upload is proven: by what the service hashed or compared itself, else by the size (auto); by reading every byte back (full);
+    /// at first auto
+    #[arg(long, value_name = "auto|full")]
+    verify: Option<VerifyArg>,
     /// How many bytes a second all its transfers together may take: 500K, 2M, ...
     #[arg(long, value_name = "2M|off", value_parser = limit::<Rate>)]
     rate: Option<Limit<Rate>>,
@@ -350,6 +360,10 @@ impl ServiceSyncArgs {
                 TrustArg::Samples => Trust::Samples,
                 TrustArg::Checksum => Trust::Checksum,
                 TrustArg::Full => Trust::Full,
+            }),
+            verify: self.verify.map(|verify| match verify {
+                VerifyArg::Auto => Verify::Auto,
+                VerifyArg::Full => Verify::Full,
             }),
             rate: self.rate,
             window: self.window,

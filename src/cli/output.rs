@@ -88,7 +88,7 @@ fn service(service: &Value) -> String {
     let _ = write!(
         text,
         "  sync           {}\n  folder         /{}\n  interval       {}\n  download       {}\n  upload         {}\n  keep names     {}\n  \
-         RAW and video  {}\n  deletes        {}\n  trust          {}\n  rate           {}\n  \
+         RAW and video  {}\n  deletes        {}\n  trust          {}\n  verify         {}\n  rate           {}\n  \
          hours          {}\n",
         if sync["on"] == true { "on" } else { "off" },
         string(sync, "folder"),
@@ -99,6 +99,7 @@ fn service(service: &Value) -> String {
         yes("raw_and_video"),
         string(sync, "deletes"),
         string(sync, "trust"),
+        string(sync, "verify"),
         sync["rate"].as_u64().map_or_else(|| "no limit".to_owned(), |rate| format!("{} a second", bytes(rate))),
         sync["window"].as_str().unwrap_or("all day"),
     );

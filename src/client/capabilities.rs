@@ -21,11 +21,20 @@ pub struct Capabilities {
     pub largest_chunk: Option<u64>,
     /// It says that it is a node.
     pub node: bool,
+    /// What it says that it is: Nextcloud, ownCloud, ... Older ones do not tell here.
+    pub product: Option<String>,
+    /// The version that it tells.
+    pub version: Option<String>,
     /// What it forbids in names.
     pub names: NameRules,
 }
 
 impl Capabilities {
+    /// Whether it has capabilities at all: a Nextcloud, an ownCloud, or what behaves like one.
+    pub fn is_cloud(&self) -> bool {
+        self.version.is_some()
+    }
+
     fn parse(document: &Value) -> Self {
         let data = &document["ocs"]["data"]["capabilities"];
         let at_least_one = |value: &Value| {
@@ -37,9 +46,16 @@ impl Capabilities {
             bulk: at_least_one(&data["dav"]["bulkupload"]),
             largest_chunk: data["files"]["chunked_upload"]["max_size"].as_u64().filter(|size| *size > 0),
             node: data["core"]["status"]["productname"] == "Twinlens",
+            product: data["core"]["status"]["productname"].as_str().map(short),
+            version: document["ocs"]["data"]["version"]["string"].as_str().map(short),
             names: NameRules::parse(&data["files"]),
         }
     }
+}
+
+/// A word of a service that is shown to people: no longer than one needs to see.
+pub(super) fn short(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
 impl Client {
@@ -78,7 +94,17 @@ mod tests {
     fn what_is_told_is_understood_and_what_is_not_is_no() {
         let dav = json!({ "dav": { "chunking": "1.0", "bulkupload": "1.0" }, "core": { "status": { "productname": "Twinlens" } } });
         let told = Capabilities::parse(&json!({ "ocs": { "data": { "capabilities": dav } } }));
-        assert_eq!(told, Capabilities { chunking: true, bulk: true, largest_chunk: None, node: true, ..Capabilities::default() });
+        assert_eq!(
+            told,
+            Capabilities {
+                chunking: true,
+                bulk: true,
+                largest_chunk: None,
+                node: true,
+                product: Some("Twinlens".into()),
+                ..Capabilities::default()
+            }
+        );
         let files = json!({ "dav": { "chunking": 1.0 }, "files": { "chunked_upload": { "max_size": 104_857_600 } } });
         let told = Capabilities::parse(&json!({ "ocs": { "data": { "capabilities": files } } }));
         assert_eq!(told, Capabilities { chunking: true, bulk: false, largest_chunk: Some(104_857_600), ..Capabilities::default() });

@@ -5,7 +5,7 @@ use reqwest::Response;
 
 use crate::types::{Expect, RelPath, RemoteVersion};
 
-use super::{Client, ClientError, Patience};
+use super::{Client, ClientError};
 
 /// What became of a MOVE.
 pub(super) enum Moved {
@@ -25,7 +25,7 @@ impl Client {
         headers: &HeaderMap,
         expect: &Expect<RemoteVersion>,
     ) -> Result<Response, ClientError> {
-        let mut patience = Patience::default();
+        let mut patience = self.patience();
         loop {
             let deleted = self.send(Method::DELETE, self.url_of(path, false), headers.clone(), None).await;
             let Err(error) = &deleted else { return deleted };
@@ -35,6 +35,8 @@ impl Client {
                     // It is gone: the next answer says so.
                     None => true,
                 },
+                // Whatever is there is to go.
+                Expect::Anything => error.may_have_arrived(),
                 _ => false,
             };
             match patience.broken().filter(|_| as_before) {

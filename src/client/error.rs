@@ -126,6 +126,14 @@ pub enum ClientError {
     /// What came is not what was announced.
     #[error("{0}")]
     Corrupt(String),
+    /// It hashed what it received of a file, and that is not what was sent.
+    #[error("the service received other bytes of {path} than were sent")]
+    OtherBytes {
+        /// Which file.
+        path: String,
+        /// The entity tag that it answered all the same.
+        etag: Option<String>,
+    },
     /// Somebody said so, or its hours are over.
     #[error("it was stopped on the way; the next run does it")]
     Stopped,
@@ -139,10 +147,14 @@ fn hint(status: StatusCode) -> &'static str {
     match status.as_u16() {
         403 => ": this user may not do that there",
         409 => ": a folder on the way is missing",
-        413 => ": the file is larger than the server or a proxy before it allows",
+        413 => {
+            ": the file is larger than the server or a proxy before it allows (client_max_body_size of nginx, LimitRequestBody of Apache, \
+             upload_max_filesize and post_max_size of PHP)"
+        }
         423 => ": it is locked by another program",
         425 | 429 | 503 => ": it is busy; the next run tries again",
-        502 | 504 => ": a proxy before it got no answer",
+        502 | 504 => ": a proxy before it got no answer (in time: proxy_read_timeout of nginx, ProxyTimeout of Apache)",
+        500 => ": something is wrong with it; its log says what",
         507 => ": its disk or the user's quota is full",
         _ => "",
     }

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
@@ -13,13 +13,14 @@ use crate::dav::href;
 use crate::types::RelPath;
 
 use super::body::{Answer, Pulse, SourceFailed};
+use super::capabilities::short;
 use super::cookies::Cookies;
 use super::gate::Gate;
-use super::retry::Call;
+use super::retry::{Call, Waits};
 use super::{Capabilities, ClientError, Fingerprint, Flow, tls};
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// A request fails when no byte moves for so long; there is no limit on the whole.
+/// See [`Waits::idle`].
 pub(super) const IDLE: Duration = Duration::from_secs(60);
 
 /// Where a service is and who we are there.
@@ -58,6 +59,9 @@ pub struct Client {
     pub(super) gate: Arc<Gate>,
     user: Arc<str>,
     pub(super) can: Arc<OnceCell<Capabilities>>,
+    pub(super) waits: Waits,
+    /// How the server called itself last.
+    server: Arc<Mutex<Option<String>>>,
 }
 
 /// The parsed WebDAV root of a service, as an owner types it.
@@ -87,9 +91,9 @@ impl Client {
         let authorization = (!endpoint.user.is_empty()).then(|| basic(&endpoint.user, &endpoint.password)).flatten();
         let base_path = decoded_path(&base)?;
         let user = endpoint.user.as_str().into();
-        let (requests, gate, can) = (Arc::default(), Arc::default(), Arc::default());
-        let cookies = Cookies::default();
-        Ok(Self { http, tls: tls.into(), base, base_path, authorization, cookies, shown, flow: Flow::default(), requests, gate, user, can })
+        let (requests, gate, can, server) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        let (flow, waits, cookies) = (Flow::default(), Waits::default(), Cookies::default());
+        Ok(Self { http, tls: tls.into(), base, base_path, authorization, cookies, shown, flow, requests, gate, user, can, waits, server })
     }
 
     /// The same, with its transfers passing through `flow`.
@@ -135,6 +139,11 @@ impl Client {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// How the server calls itself in its answers, once it has answered and if it does.
+    pub fn server(&self) -> Option<String> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn base(&self) -> &Url {
         &self.base
     }
@@ -168,12 +177,17 @@ impl Client {
         if let Some(body) = call.payload.body(&pulse, &self.flow) {
             request = request.header(header::CONTENT_LENGTH, call.payload.size()).body(body);
         }
+        // What a request may be silent beyond the usual is its own matter.
+        let idle = call.idle.saturating_sub(IDLE) + self.waits.idle;
         let answered = tokio::select! {
             answered = request.send() => answered.map_err(|error| self.explain(&error))?,
-            () = pulse.stopped(call.idle) => return Err(ClientError::Timeout { host: self.host() }),
+            () = pulse.stopped(idle) => return Err(ClientError::Timeout { host: self.host() }),
         };
         self.cookies.take(answered.headers());
-        let response = Response::from(http::Response::from(answered).map(|body| Body::wrap(Answer::new(body, IDLE))));
+        let response = Response::from(http::Response::from(answered).map(|body| Body::wrap(Answer::new(body, self.waits.idle))));
+        if let Some(server) = response.headers().get(header::SERVER).and_then(|value| value.to_str().ok()).map(short) {
+            *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
+        }
         match response.status() {
             StatusCode::UNAUTHORIZED => Err(ClientError::Unauthorized),
             status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {

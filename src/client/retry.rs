@@ -17,16 +17,37 @@ use super::body::Payload;
 use super::gate::ClosedFor;
 use super::{Client, ClientError};
 
-/// So long one request waits for a busy service, all in all.
-const PATIENCE: Duration = Duration::from_secs(180);
-/// So long for a file that somebody else has locked.
-const LOCKED: Duration = Duration::from_secs(30);
 /// A service that wants to be left alone for longer is asked again after this time, by whoever comes then.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// So often what broke is sent again.
 const BROKEN: u32 = 3;
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const WAIT_AT_MOST: Duration = Duration::from_secs(30);
+
+/// How long a client waits before it tries again, and before it gives up. A test waits less than people do.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// The first wait of a series that doubles.
+    pub first: Duration,
+    /// No wait of a series is longer.
+    pub longest: Duration,
+    /// So long one request waits for a busy service, all in all.
+    pub busy: Duration,
+    /// So long for a file that somebody else has locked.
+    pub locked: Duration,
+    /// A request fails when no byte moves for so long; there is no limit on the whole.
+    pub idle: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self {
+            first: Duration::from_millis(500),
+            longest: Duration::from_secs(30),
+            busy: Duration::from_secs(180),
+            locked: Duration::from_secs(30),
+            idle: super::http::IDLE,
+        }
+    }
+}
 
 /// One request, as it can be sent again.
 pub(super) struct Call {
@@ -55,21 +76,22 @@ impl Call {
 /// How much waiting is left for one thing that is tried again.
 #[derive(Debug)]
 pub struct Patience {
+    waits: Waits,
+    begun: Instant,
     deadline: Instant,
     broken: u32,
     rounds: u32,
 }
 
-impl Default for Patience {
-    fn default() -> Self {
-        Self { deadline: Instant::now() + PATIENCE, broken: 0, rounds: 0 }
-    }
-}
-
 impl Patience {
+    fn new(waits: Waits) -> Self {
+        let begun = Instant::now();
+        Self { waits, begun, deadline: begun + waits.busy, broken: 0, rounds: 0 }
+    }
+
     /// The next wait of a series that doubles, a little by chance: those who were refused together must not come back together.
     fn doubled(&mut self) -> Duration {
-        let wait = FIRST_WAIT.saturating_mul(1 << self.rounds.min(10)).min(WAIT_AT_MOST);
+        let wait = self.waits.first.saturating_mul(1 << self.rounds.min(10)).min(self.waits.longest);
         self.rounds += 1;
         by_chance(wait)
     }
@@ -77,11 +99,22 @@ impl Patience {
     /// The next wait for something that broke; none when it broke too often.
     pub fn broken(&mut self) -> Option<Duration> {
         self.broken += 1;
-        (self.broken <= BROKEN).then(|| self.doubled()).filter(|wait| self.allows(*wait, PATIENCE))
+        (self.broken <= BROKEN).then(|| self.doubled()).filter(|wait| self.allows(*wait, self.waits.busy))
+    }
+
+    /// The next wait for something that is at work, and may be so for this time besides the usual; none when it took longer.
+    pub fn lasting(&mut self, work: Duration) -> Option<Duration> {
+        let wait = self.doubled();
+        (self.begun.elapsed() + wait <= self.waits.locked + work).then_some(wait)
+    }
+
+    /// The next wait before one looks for the last time what became of it.
+    pub fn once_more(&mut self) -> Duration {
+        self.doubled()
     }
 
     fn allows(&self, wait: Duration, of: Duration) -> bool {
-        Instant::now() + wait + (PATIENCE - of) <= self.deadline
+        Instant::now() + wait + self.waits.busy.saturating_sub(of) <= self.deadline
     }
 }
 
@@ -103,6 +136,17 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 impl Client {
+    /// The same, with other waits.
+    pub fn with_waits(mut self, waits: Waits) -> Self {
+        self.waits = waits;
+        self
+    }
+
+    /// How much waiting one thing is worth that is tried again.
+    pub fn patience(&self) -> Patience {
+        Patience::new(self.waits)
+    }
+
     /// Sends one request. Answers other than 401 and redirects are the caller's to judge; a busy service has been waited for.
     pub(super) async fn send(&self, method: Method, url: Url, headers: HeaderMap, body: Option<Body>) -> Result<Response, ClientError> {
         let payload = match &body {
@@ -117,7 +161,7 @@ impl Client {
 
     /// As [`Client::send`].
     pub(super) async fn call(&self, call: &Call) -> Result<Response, ClientError> {
-        let mut patience = Patience::default();
+        let mut patience = self.patience();
         loop {
             let entered = tokio::select! {
                 entered = self.gate.enter(patience.deadline) => entered,
@@ -132,7 +176,7 @@ impl Client {
                         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
                             let wait = asked.unwrap_or_else(|| patience.doubled());
                             self.gate.close(&pass, wait.min(LONGEST));
-                            Some(wait).filter(|wait| self.gate.busy_for() < PATIENCE && patience.allows(*wait, PATIENCE))
+                            Some(wait).filter(|wait| self.gate.busy_for() < self.waits.busy && patience.allows(*wait, self.waits.busy))
                         }
                         status => {
                             self.gate.well();
@@ -141,7 +185,7 @@ impl Client {
                                 StatusCode::LOCKED if call.method.as_str() == "MKCOL" => None,
                                 StatusCode::LOCKED | StatusCode::TOO_EARLY => {
                                     let wait = asked.unwrap_or_else(|| patience.doubled());
-                                    Some(wait).filter(|wait| patience.allows(*wait, LOCKED))
+                                    Some(wait).filter(|wait| patience.allows(*wait, self.waits.locked))
                                 }
                                 StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT if call.harmless => patience.broken(),
                                 _ => None,
@@ -193,14 +237,15 @@ mod tests {
 
     #[test]
     fn waits_double_and_end() {
-        let mut patience = Patience::default();
+        let Waits { busy, locked, .. } = Waits::default();
+        let mut patience = Patience::new(Waits::default());
         let waits: Vec<_> = std::iter::from_fn(|| patience.broken()).collect();
         assert_eq!(waits.len(), BROKEN as usize);
         for (wait, longest) in waits.iter().zip([500, 1000, 2000]) {
             assert!(*wait <= Duration::from_millis(longest) && *wait >= Duration::from_millis(longest / 2), "{wait:?}");
         }
-        assert!(!patience.allows(PATIENCE + Duration::from_secs(1), PATIENCE));
-        assert!(patience.allows(Duration::from_secs(20), LOCKED) && !patience.allows(LOCKED + Duration::from_secs(1), LOCKED));
+        assert!(!patience.allows(busy + Duration::from_secs(1), busy));
+        assert!(patience.allows(Duration::from_secs(20), locked) && !patience.allows(locked + Duration::from_secs(1), locked));
     }
 
     #[test]

@@ -5,12 +5,12 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::Response;
 
 use crate::dav::checksum::{self, OC_CHECKSUM};
-use crate::types::{Expect, KnownDigests, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{Evidence, Expect, KnownDigests, LocalVersion, RelPath, RemoteVersion};
 
 use super::body::Payload;
 use super::retry::Call;
 use super::write::{etag_of, if_match, unexpected};
-use super::{Client, ClientError};
+use super::{Client, ClientError, Receipt, page};
 
 /// A file on its way here.
 pub struct Download {
@@ -22,6 +22,9 @@ pub struct Download {
     pub start: u64,
     /// The digests that the service told in the answer.
     pub digests: KnownDigests,
+    content_type: Option<String>,
+    /// The first bytes that came.
+    head: Vec<u8>,
 }
 
 impl Download {
@@ -29,7 +32,22 @@ impl Download {
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         let piece = self.response.chunk().await.map_err(|error| self.client.explain(&error))?;
         self.client.flow.pass(piece.as_ref().map_or(0, Bytes::len), || ()).await?;
+        if let Some(piece) = piece.as_ref().filter(|_| self.head.len() < page::HEAD) {
+            self.head.extend(piece.iter().take(page::HEAD - self.head.len()));
+        }
         Ok(piece)
+    }
+
+    /// An error when what came so far is a page for people, though a picture or video of this name was asked for.
+    pub fn is_no_page(&self, path: &RelPath) -> Result<(), ClientError> {
+        if self.start == 0 && page::is_page(path, &self.head, self.content_type.as_deref()) {
+            let text = format!(
+                "the service sent a page instead of {path}: usually a login page, or what a proxy says when the server behind it does not answer. \
+                 Open the service's address in a browser and see what it shows"
+            );
+            return Err(ClientError::Corrupt(text));
+        }
+        Ok(())
     }
 }
 
@@ -78,18 +96,20 @@ impl Client {
         }
         let told = response.headers().get(OC_CHECKSUM).and_then(|value| value.to_str().ok()).map(checksum::parse);
         let start = if part.is_some() { from } else { 0 };
-        Ok(Download { response, client: self.clone(), length, start, digests: told.unwrap_or_default() })
+        let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (client, digests) = (self.clone(), told.unwrap_or_default());
+        Ok(Download { response, client, length, start, digests, content_type, head: Vec::new() })
     }
 
     /// Sends a file. Always with Content-Length, never chunked: some Nextcloud set-ups store nothing of a chunked body and say "created".
-    /// Returns the entity tag that the service answered. A success is not proof.
+    /// Returns what the service answered. A success is not proof.
     pub async fn put(
         &self,
         path: &RelPath,
         version: &LocalVersion,
         expect: &Expect<RemoteVersion>,
         payload: Payload,
-    ) -> Result<Option<String>, ClientError> {
+    ) -> Result<Receipt, ClientError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         headers.insert("x-expected-entity-length", HeaderValue::from(version.size));
@@ -111,10 +131,10 @@ impl Client {
             status => return Err(unexpected("PUT", path, status)),
         }
         // A server that hashes what it received says here whether anything was lost on the way.
-        if told.is_some_and(|told| told != version.digests.sha1.to_string()) {
-            return Err(ClientError::Corrupt(format!("the service received other bytes of {path} than were sent")));
+        if told.as_ref().is_some_and(|told| *told != version.digests.sha1.to_string()) {
+            return Err(ClientError::OtherBytes { path: path.to_string(), etag: etag_of(&response) });
         }
-        Ok(etag_of(&response))
+        Ok(Receipt { etag: etag_of(&response), evidence: told.map(|_| Evidence::ServerVerified) })
     }
 }
 

@@ -2,13 +2,29 @@
 
 use std::fmt;
 
-use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{Evidence, KnownDigests, LocalVersion, RelPath, RemoteVersion};
 
 /// Proof that the service holds what we sent: what a record in the baseline needs. Only [`verify`] makes one.
 #[derive(Debug, Clone)]
 pub struct Verified {
     path: RelPath,
     version: RemoteVersion,
+    evidence: Evidence,
+}
+
+/// What a service answered to an upload that it says it took: evidence, not proof.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// The entity tag of the file.
+    pub etag: Option<String>,
+    /// What it said of the bytes, if it did.
+    pub evidence: Option<Evidence>,
+}
+
+impl From<Option<String>> for Receipt {
+    fn from(etag: Option<String>) -> Self {
+        Self { etag, evidence: None }
+    }
 }
 
 impl Verified {
@@ -20,6 +36,16 @@ impl Verified {
     /// What the service holds, with all digests: they are those of the bytes that were sent.
     pub fn version(&self) -> &RemoteVersion {
         &self.version
+    }
+
+    /// What the proof rests on.
+    pub fn evidence(&self) -> Evidence {
+        self.evidence
+    }
+
+    /// The same proof, resting on this as well.
+    pub fn with(self, evidence: Evidence) -> Self {
+        Self { evidence: self.evidence.max(evidence), ..self }
     }
 }
 
@@ -44,18 +70,36 @@ pub enum NotProven {
 impl fmt::Display for NotProven {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Vanished => f.write_str("the service said that it stored the file, but does not have it"),
+            Self::Vanished => f.write_str(
+                "the service said that it stored the file, but does not have it: usually a virus scanner removed it, or it stores with a delay; \
+                 the log of the server says more",
+            ),
             Self::WrongSize { stored: 0, sent } => write!(
                 f,
                 "the service stored 0 of {} bytes though it said that all went well: usually its web server does not pass request bodies \
-                 on to PHP (FastCGI request buffering)",
+                 on to PHP (FastCGI request buffering). With nginx set `fastcgi_request_buffering on`; with Apache and mod_proxy_fcgi add \
+                 `SetEnv proxy-sendcl 1`",
                 grouped(*sent)
             ),
-            Self::WrongSize { stored, sent } => {
-                write!(f, "the service stored {} of {} bytes though it said that all went well", grouped(*stored), grouped(*sent))
-            }
+            Self::WrongSize { stored, sent } if stored < sent => write!(
+                f,
+                "the service stored {} of {} bytes though it said that all went well: usually a limit on the size of requests \
+                 (client_max_body_size, LimitRequestBody, upload_max_filesize, post_max_size), a proxy that cuts them, or a disk or quota that \
+                 is full",
+                grouped(*stored),
+                grouped(*sent)
+            ),
+            Self::WrongSize { stored, sent } => write!(
+                f,
+                "the service stored {} bytes of a file of {}: usually a filter or a module of the web server that changes what passes through it",
+                grouped(*stored),
+                grouped(*sent)
+            ),
             Self::NoSize => f.write_str("the service does not tell how many bytes it stored"),
-            Self::WrongChecksum => f.write_str("the service has other bytes than were sent: its checksum differs"),
+            Self::WrongChecksum => f.write_str(
+                "the service has other bytes than were sent: its checksum differs. Usually a proxy, a virus scanner or a module of the web server \
+                 changes what passes through it, or its disk is damaged",
+            ),
         }
     }
 }
@@ -73,7 +117,9 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// Compares what was sent with what the service says it has now.
+/// Compares what was sent with what the service says it has now. A checksum that differs is no proof of anything but that something is wrong;
+/// one that is equal proves no more than the size does, because some services only repeat what they were told: whoever knows better says so
+/// with [`Verified::with`].
 pub fn verify(path: &RelPath, sent: &LocalVersion, found: Option<RemoteVersion>) -> Result<Verified, NotProven> {
     verify_listed(sent, found.map(|found| (path.clone(), found)))
 }
@@ -89,7 +135,7 @@ pub fn verify_listed(sent: &LocalVersion, found: Option<(RelPath, RemoteVersion)
         return Err(NotProven::WrongChecksum);
     }
     let digests = KnownDigests::from(sent.digests);
-    Ok(Verified { path, version: RemoteVersion { digests, ..found } })
+    Ok(Verified { path, version: RemoteVersion { digests, ..found }, evidence: Evidence::Size })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::dav::etag;
 use crate::types::{Expect, RelPath, RemoteVersion};
 
 use super::doubt::Moved;
-use super::{Client, ClientError, Patience};
+use super::{Client, ClientError};
 
 impl Client {
     /// Creates a folder. One that is there already is fine; a missing parent is an error.
@@ -76,7 +76,7 @@ impl Client {
         if let Some(value) = source.and_then(|source| if_match(&Expect::Version(source.clone()))) {
             headers.insert(header::IF_MATCH, value);
         }
-        let mut patience = Patience::default();
+        let mut patience = self.patience();
         let response = loop {
             let verb = Method::from_bytes(method.as_bytes()).unwrap_or_default();
             let answered = self.send(verb, self.url_of(from, folder), headers.clone(), None).await;

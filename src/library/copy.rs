@@ -71,7 +71,7 @@ impl Tree {
 
     fn copy_file(&self, from: &RelPath, target: &Tree, to: &RelPath, replace: bool) -> Result<(), LibraryError> {
         let Open { file: mut source, stat } = self.open_file(from)?;
-        let mut staged = target.stage().map_err(|error| error.met_for(to))?;
+        let mut staged = target.stage();
         staged.fill(&mut source).map_err(|error| LibraryError::io(to, error))?;
         let expect = if replace { Expect::Anything } else { Expect::Absent };
         staged.commit(to, &expect, Some(stat.mtime))?;

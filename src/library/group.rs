@@ -1,6 +1,7 @@
 //! Many small files published together: one sync of the disk, one of each folder and one write to the index for all of them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 
 use crate::types::{Expect, Mtime, RelPath};
@@ -26,11 +27,11 @@ pub struct Ready {
 /// Publishes files of one tree as [`Staged::commit`] does each, with the same promises, and says for each what came of it: one that fails
 /// is no matter to the others.
 pub fn commit_all(tree: &Tree, mut group: Vec<Ready>) -> Vec<Result<Committed, LibraryError>> {
-    let prepared: Vec<Result<(), LibraryError>> = group.iter().map(|ready| prepare(tree, ready)).collect();
+    let prepared: Vec<Result<(), LibraryError>> = group.iter_mut().map(|ready| prepare(tree, ready)).collect();
     let synced = sync(tree, &mut group);
     let paths: Vec<RelPath> = group.iter().map(|ready| ready.path.clone()).collect();
     let _locks = tree.lock_files(&paths.iter().collect::<Vec<_>>());
-    // One place in each folder.
+    // One place in each folder: its neighbours are found from there.
     let mut folders = BTreeMap::new();
     let mut results: Vec<Result<Committed, LibraryError>> = group
         .iter_mut()
@@ -39,9 +40,12 @@ pub fn commit_all(tree: &Tree, mut group: Vec<Ready>) -> Vec<Result<Committed, L
             prepared?;
             synced.as_ref().map_err(|error| LibraryError::io(&ready.path, std::io::Error::from(error.kind())))?;
             // Not before the lock: a folder may have been moved or removed meanwhile.
-            let target = tree.locate(&ready.path)?;
+            let folder = match folders.entry(ready.path.parent()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(tree.locate(&ready.path)?),
+            };
+            let target = folder.beside(ready.path.name());
             let committed = ready.staged.publish(&ready.path, &target, &ready.expect)?;
-            folders.entry(ready.path.parent()).or_insert(target);
             Ok(committed)
         })
         .collect();
@@ -60,15 +64,12 @@ pub fn commit_all(tree: &Tree, mut group: Vec<Ready>) -> Vec<Result<Committed, L
     results
 }
 
-fn prepare(tree: &Tree, ready: &Ready) -> Result<(), LibraryError> {
-    let path = &ready.path;
-    if path.is_root() || ready.staged.tree().root() != tree.root() {
+fn prepare(tree: &Tree, ready: &mut Ready) -> Result<(), LibraryError> {
+    let Ready { staged, path, mtime, .. } = ready;
+    if path.is_root() || staged.tree().root() != tree.root() {
         return Err(LibraryError::WrongKind(path.clone()));
     }
-    if let Some(mtime) = ready.mtime {
-        ready.staged.file().set_modified(mtime.into()).map_err(|error| LibraryError::io(path, error))?;
-    }
-    Ok(())
+    staged.prepare(*mtime).map_err(|error| LibraryError::io(path, error))
 }
 
 /// Makes the bytes of all files durable.

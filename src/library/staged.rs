@@ -16,10 +16,14 @@ use super::tree::{OnDisk, Stat, Tree};
 use super::{LibraryError, pieces};
 
 /// A file that nobody sees yet. It is hashed while it is written; dropping it removes it, unless it was begun with [`Staged::resume`].
+///
+/// A small one stays in memory until it is published: many that come at once then cost the disk one visit by one thread.
 pub struct Staged {
     tree: Tree,
     place: PathBuf,
-    file: File,
+    /// None while all its bytes are in `held`.
+    file: Option<File>,
+    held: Vec<u8>,
     hasher: Hasher,
     size: u64,
     /// So much was given to the disk already, by this thread.
@@ -67,24 +71,24 @@ impl Committed {
 }
 
 impl Staged {
-    pub(super) fn new(tree: Tree) -> Result<Self, LibraryError> {
-        let name = format!("{}.part", Uuid::new_v4());
-        let place = tree.incoming().join(&name);
-        let open = || OpenOptions::new().write(true).read(true).create_new(true).open(&place);
-        let file = match open() {
-            // Somebody cleaned up behind our back.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(tree.incoming()).and_then(|()| open()),
-            other => other,
-        };
-        let file = file.map_err(|source| LibraryError::Io { path: format!(".twinlens/incoming/{name}"), source })?;
-        Ok(Self::empty(tree, place, file, false))
+    /// As many bytes as that stay in memory.
+    pub const SMALL: usize = 64 << 10;
+
+    pub(super) fn new(tree: Tree) -> Self {
+        let place = tree.incoming().join(format!("{}.part", Uuid::new_v4()));
+        Self::begun(tree, place, None, false)
     }
 
-    pub(super) fn empty(tree: Tree, place: PathBuf, file: File, resumable: bool) -> Self {
+    pub(super) fn taken_up(tree: Tree, place: PathBuf, file: File) -> Self {
+        Self::begun(tree, place, Some(file), true)
+    }
+
+    fn begun(tree: Tree, place: PathBuf, file: Option<File>, resumable: bool) -> Self {
         Self {
             tree,
             place,
             file,
+            held: Vec::new(),
             hasher: Hasher::default(),
             size: 0,
             flushed: 0,
@@ -97,22 +101,59 @@ impl Staged {
 
     /// Takes in what an earlier process has written of it: hashed anew, for the disk may have lost some of it.
     pub(super) fn take_in(&mut self) -> io::Result<()> {
-        let Self { file, hasher, size, .. } = self;
-        let length = file.metadata()?.len();
+        let length = self.open()?.metadata()?.len();
+        self.hash_file(length)?;
+        self.flushed = self.size;
+        Ok(())
+    }
+
+    fn hash_file(&mut self, length: u64) -> io::Result<()> {
+        self.open()?;
+        let Self { file: Some(file), hasher, size, .. } = self else { return Ok(()) };
         pieces::each(file, length, |piece| {
             hasher.update(piece);
             *size += piece.len() as u64;
             Ok(())
-        })?;
-        self.flushed = self.size;
-        Ok(())
+        })
+    }
+
+    /// The file on the disk, with everything that was written.
+    fn open(&mut self) -> io::Result<&mut File> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                let mut file = self.create()?;
+                if let Err(error) = file.write_all(&self.held) {
+                    fs::remove_file(&self.place)?;
+                    return Err(error);
+                }
+                self.held = Vec::new();
+                file
+            }
+        };
+        Ok(self.file.insert(file))
+    }
+
+    fn create(&self) -> io::Result<File> {
+        let create = || OpenOptions::new().write(true).read(true).create_new(true).open(&self.place);
+        match create() {
+            // Somebody cleaned up behind our back.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir_all(self.tree.incoming())?;
+                create()
+            }
+            other => other,
+        }
     }
 
     /// Throws away what was written.
     pub fn restart(&mut self) -> io::Result<()> {
         self.end_flush()?;
-        self.file.set_len(0)?;
-        self.file.rewind()?;
+        if let Some(file) = &mut self.file {
+            file.set_len(0)?;
+            file.rewind()?;
+        }
+        self.held.clear();
         (self.hasher, self.size, self.flushed) = (Hasher::default(), 0, 0);
         Ok(())
     }
@@ -122,9 +163,16 @@ impl Staged {
         self.resumable = false;
     }
 
-    /// Appends bytes. A long piece is written while it is hashed.
+    /// Appends bytes. A long piece is written while it is hashed. It may block, unless all the bytes so far are few.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Self { file, hasher, .. } = self;
+        if self.file.is_none() && self.held.len() + bytes.len() <= Self::SMALL {
+            self.held.extend_from_slice(bytes);
+            self.hasher.update(bytes);
+            self.size += bytes.len() as u64;
+            return Ok(());
+        }
+        self.open()?;
+        let Self { file: Some(file), hasher, .. } = self else { return Ok(()) };
         if bytes.len() < Hasher::LONG {
             file.write_all(bytes)?;
             hasher.update(bytes);
@@ -143,7 +191,7 @@ impl Staged {
         }
         self.end_flush()?;
         self.flushed = self.size;
-        let file = self.file.try_clone()?;
+        let file = self.open()?.try_clone()?;
         self.flushing = Some(std::thread::Builder::new().name("flush".into()).spawn(move || file.sync_data())?);
         Ok(())
     }
@@ -157,7 +205,7 @@ impl Staged {
     /// Makes the bytes durable.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.end_flush()?;
-        self.file.sync_all()
+        self.open()?.sync_all()
     }
 
     /// Appends everything that is left in a file.
@@ -174,13 +222,8 @@ impl Staged {
     /// Becomes a copy of a file. Where the file system can, both share their blocks until one is changed; then they are only read.
     pub fn copy_of(&mut self, source: &mut File) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        if self.size == 0 && rustix::fs::ioctl_ficlone(&self.file, &*source).is_ok() {
-            let Self { file, hasher, size, .. } = self;
-            return pieces::each(file, source.metadata()?.len(), |piece| {
-                hasher.update(piece);
-                *size += piece.len() as u64;
-                Ok(())
-            });
+        if self.size == 0 && rustix::fs::ioctl_ficlone(self.open()?, &*source).is_ok() {
+            return self.hash_file(source.metadata()?.len());
         }
         self.fill(source)
     }
@@ -195,9 +238,14 @@ impl Staged {
         self.hasher.clone().finish()
     }
 
-    /// Where the bytes are meanwhile, for reading metadata out of them.
+    /// Where the bytes are meanwhile, for reading metadata out of them, once they have been [brought to the disk](Self::to_disk).
     pub fn place(&self) -> &Path {
         &self.place
+    }
+
+    /// Puts the bytes where others can read them.
+    pub fn to_disk(&mut self) -> io::Result<()> {
+        self.open().map(drop)
     }
 
     /// Publishes the file under `path`, durably: sync, look at what is there, put that into the trash, rename, sync the folder, index.
@@ -208,10 +256,7 @@ impl Staged {
         if path.is_root() {
             return Err(LibraryError::WrongKind(path.clone()));
         }
-        if let Some(mtime) = mtime {
-            self.file.set_modified(mtime.into()).map_err(io)?;
-        }
-        self.sync().map_err(io)?;
+        self.prepare(mtime).and_then(|()| self.sync()).map_err(io)?;
 
         let _locks = tree.lock_file(path);
         // Not before: the place is a folder, not its name, and the folder may have been moved or removed while the bytes were synced.
@@ -222,7 +267,13 @@ impl Staged {
         Ok(committed)
     }
 
-    /// Gives the file its name; what is there goes to the trash. The path must be locked, and the folder still be synced.
+    /// Brings it to the disk, with its time.
+    pub(super) fn prepare(&mut self, mtime: Option<Mtime>) -> io::Result<()> {
+        let file = self.open()?;
+        mtime.map_or(Ok(()), |mtime| file.set_modified(mtime.into()))
+    }
+
+    /// Gives the file its name; what is there goes to the trash. The path must be locked, the bytes synced, and the folder is still to be.
     pub(super) fn publish(&mut self, path: &RelPath, target: &Path, expect: &Expect<OnDisk>) -> Result<Committed, LibraryError> {
         let io = |error| LibraryError::io(path, error);
         let replaced = self.tree.check(path, target, expect)?.is_some();
@@ -233,7 +284,7 @@ impl Staged {
         };
         named.inspect_err(|_| kept.iter().for_each(trash::Slot::give_up))?;
         self.published = true;
-        let stat = self.file.metadata().map_err(io)?;
+        let stat = self.open().and_then(|file| file.metadata()).map_err(io)?;
         let stat = Stat::of(&stat).ok_or_else(|| LibraryError::WrongKind(path.clone()))?;
         let version = LocalVersion { size: self.size, mtime: stat.mtime, digests: self.digests() };
         Ok(Committed { path: path.clone(), version, stat, replaced })
@@ -249,14 +300,14 @@ impl Staged {
         let copied = || {
             fs::copy(&self.place, &near)?;
             let file = OpenOptions::new().read(true).write(true).open(&near)?;
-            file.set_modified(self.file.metadata()?.modified()?)?;
+            file.set_modified(fs::metadata(&self.place)?.modified()?)?;
             file.sync_all()?;
             fs::remove_file(&self.place)?;
             Ok(file)
         };
         match copied() {
             Ok(file) => {
-                (self.file, self.place) = (file, near);
+                (self.file, self.place) = (Some(file), near);
                 Ok(())
             }
             Err(error) => {
@@ -269,6 +320,7 @@ impl Staged {
 
     /// Gives the file a name among the unfinished uploads.
     pub(super) fn keep_as(mut self, place: &Path) -> io::Result<()> {
+        self.open()?;
         fs::rename(&self.place, place)?;
         self.published = true;
         Ok(())
@@ -276,10 +328,6 @@ impl Staged {
 
     pub(super) fn tree(&self) -> &Tree {
         &self.tree
-    }
-
-    pub(super) fn file(&self) -> &File {
-        &self.file
     }
 
     /// Gives the file a name that nothing has. It fails when something appeared there since we looked;
@@ -304,9 +352,8 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if !(self.published || (self.resumable && self.size > 0))
-            && let Err(error) = fs::remove_file(&self.place)
-        {
+        let is_left = self.published || self.file.is_none() || (self.resumable && self.size > 0);
+        if !is_left && let Err(error) = fs::remove_file(&self.place) {
             tracing::warn!(place = %self.place.display(), %error, "an unfinished file could not be removed");
         }
     }

@@ -36,7 +36,7 @@ impl Fixture {
     }
 
     fn put(&self, at: &str, bytes: &[u8], expect: &Expect<OnDisk>) -> Result<Committed, LibraryError> {
-        let mut staged = self.tree.stage().unwrap();
+        let mut staged = self.tree.stage();
         staged.write(bytes).unwrap();
         staged.commit(&path(at), expect, Some(Mtime::from_seconds(1_600_000_000)))
     }
@@ -78,7 +78,7 @@ fn a_file_does_not_follow_its_folder_into_the_trash() {
     let f = fixture();
     f.write("album/a.jpg", b"a");
     f.scan();
-    let mut staged = f.tree.stage().unwrap();
+    let mut staged = f.tree.stage();
     staged.write(b"new").unwrap();
     f.tree.remove(&path("album")).unwrap();
     let late = staged.commit(&path("album/new.jpg"), &Expect::Anything, None);
@@ -125,8 +125,10 @@ fn a_write_that_finds_something_else_changes_nothing() {
 #[test]
 fn dropping_a_staged_file_leaves_no_trace() {
     let f = fixture();
-    let mut staged = f.tree.stage().unwrap();
+    let mut staged = f.tree.stage();
     staged.write(b"half").unwrap();
+    assert_eq!(f.incoming(), 0, "few bytes stay in memory");
+    staged.write(&[7; Staged::SMALL]).unwrap();
     assert_eq!(f.incoming(), 1);
     drop(staged);
     assert_eq!(f.incoming(), 0);
@@ -199,8 +201,9 @@ fn a_file_does_not_follow_its_folder_that_is_moved_while_it_is_synced() {
         |tree, staged, path, mtime| commit_all(tree, vec![Ready { staged, path, expect: Expect::Absent, mtime }]).pop().unwrap();
     for publish in [one, group] {
         f.tree.create_folder(&path("d")).unwrap();
-        let mut staged = f.tree.stage().unwrap();
+        let mut staged = f.tree.stage();
         staged.write(b"new").unwrap();
+        staged.to_disk().unwrap();
         let (place, mtime) = (staged.place().to_owned(), Mtime::from_seconds(1_600_000_000));
         let alone = f.tree.alone();
         let tree = f.tree.clone();

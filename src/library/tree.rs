@@ -251,7 +251,7 @@ impl Tree {
             }
         };
         match beneath::member(&folder, path.name()) {
-            Some(place) => Ok(Place { path: place, _folder: Some(folder) }),
+            Some(place) => Ok(Place { path: place, folder: Some(folder) }),
             None => Ok(Place::plain(root.join(path.as_str()))),
         }
     }
@@ -362,7 +362,7 @@ impl Tree {
     }
 
     /// Begins a file whose name comes later.
-    pub fn stage(&self) -> Result<Staged, LibraryError> {
+    pub fn stage(&self) -> Staged {
         Staged::new(self.clone())
     }
 
@@ -542,17 +542,26 @@ fn stripe_of(path: &RelPath) -> usize {
 /// A place on disk. As long as it is held, its folder stays the one that was found.
 pub(super) struct Place {
     path: PathBuf,
-    _folder: Option<File>,
+    folder: Option<File>,
 }
 
 impl Place {
     fn plain(path: PathBuf) -> Self {
-        Self { path, _folder: None }
+        Self { path, folder: None }
     }
 
     /// In a folder that is not there: the empty path, where nothing is and nothing can be made.
     fn nowhere() -> Self {
         Self::plain(PathBuf::new())
+    }
+
+    /// The place of another name in the same folder.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        match &self.folder {
+            Some(folder) => beneath::member(folder, name).unwrap_or_else(|| self.path.with_file_name(name)),
+            None if self.path.as_os_str().is_empty() => PathBuf::new(),
+            None => self.path.with_file_name(name),
+        }
     }
 }
 

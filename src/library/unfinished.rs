@@ -23,8 +23,8 @@ impl Staged {
         let name = format!("{PREFIX}{key}.part");
         let place = tree.incoming().join(&name);
         let io = |source| LibraryError::Io { path: format!(".twinlens/incoming/{name}"), source };
-        let Some(file) = open_alone(&place).map_err(io)? else { return tree.stage() };
-        let mut staged = Self::empty(tree.clone(), place, file, true);
+        let Some(file) = open_alone(&place).map_err(io)? else { return Ok(tree.stage()) };
+        let mut staged = Self::taken_up(tree.clone(), place, file);
         staged.take_in().map_err(io)?;
         Ok(staged)
     }

@@ -188,7 +188,7 @@ impl Uploads {
             return Err(UploadError::TooMany);
         }
         let room = self.check_room(user, announced)?;
-        let staged = self.inner.tree.stage()?;
+        let staged = self.inner.tree.stage();
         Ok(IncomingChunk { uploads: self.clone(), user: self.user_place(user), staged, target, name: name.to_owned(), room })
     }
 

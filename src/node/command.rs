@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::accounts::{Grant, GrantChange};
 use crate::client::{Fingerprint, Rate};
 use crate::reconcile::Deletes;
-use crate::services::{Trust, Window};
+use crate::services::{Trust, Verify, Window};
 use crate::sync::Report;
 
 use super::{Care, ExitCode, Failure, Node};
@@ -91,6 +91,9 @@ pub struct SyncChange {
     /// How much is compared before two files count as the same.
     #[serde(default)]
     pub trust: Option<Trust>,
+    /// How far the proof of an upload goes.
+    #[serde(default)]
+    pub verify: Option<Verify>,
     /// How fast files may travel.
     pub rate: Option<Limit<Rate>>,
     /// The hours in which it is synced by itself.

@@ -175,6 +175,7 @@ impl Node {
                 raw_and_video: change.raw_and_video.unwrap_or(old.raw_and_video),
                 deletes: change.deletes.unwrap_or(old.deletes),
                 trust: change.trust.unwrap_or(old.trust),
+                verify: change.verify.unwrap_or(old.verify),
                 rate: change.rate.map_or(old.rate, Limit::into),
                 window: change.window.map_or(old.window, Limit::into),
                 include: patterns(change.include)?.unwrap_or(old.include),

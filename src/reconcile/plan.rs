@@ -75,10 +75,10 @@ impl fmt::Display for Why {
             Why::SameContentAt { path } => write!(f, "the other side has this content already, as {path}"),
             Why::NameTaken { path } => write!(f, "the other side uses this name for the file that is in step with {path}"),
             Why::Emptied { side: Side::Local } => {
-                f.write_str("it is empty here, which looks like an accident; the good version there is kept")
+                f.write_str("it became empty here, which looks like an accident; what is on the service is left as it is")
             }
             Why::Emptied { side: Side::Remote } => {
-                f.write_str("it is empty on the service, which looks like an accident; the good version here is kept")
+                f.write_str("it became empty on the service, which looks like an accident; what is here is left as it is")
             }
             Why::UploadOff => f.write_str("uploads are off for this service"),
             Why::DownloadOff => f.write_str("downloads are off for this service"),

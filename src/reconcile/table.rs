@@ -112,7 +112,9 @@ fn two_way(row: &Row, deletes: Deletes) -> Decision {
         (Change::Changed, Change::Same) if emptied(base.local.map(|was| was.size), local.map(|now| now.size)) => {
             Decision::Skip(Why::Emptied { side: Side::Local })
         }
-        (Change::Same, Change::Changed) if emptied(base.remote.as_ref().and_then(|was| was.size), remote.and_then(|now| now.size)) => {
+        (Change::Same | Change::Gone, Change::Changed)
+            if emptied(base.remote.as_ref().and_then(|was| was.size), remote.and_then(|now| now.size)) =>
+        {
             Decision::Skip(Why::Emptied { side: Side::Remote })
         }
         (Change::Changed, Change::Same) => one_sided(local, remote, Decision::Upload(Why::Changed)),

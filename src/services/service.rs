@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate};
 use crate::reconcile::{Deletes, Policy};
-use crate::store::documents::{self, CAUTIOUS, MET, RUNS, SCHEDULE, SERVICES, UPLOAD_WAYS};
+use crate::store::documents::{self, CAUTIOUS, EVIDENCE, FINDINGS, MET, RUNS, SCHEDULE, SERVICES, UPLOAD_WAYS};
 use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote};
 use crate::types::{RelPath, ServiceId};
 
@@ -19,7 +19,18 @@ pub enum Trust {
     Samples,
     /// The checksum that the service tells; where it tells none, every byte is read.
     Checksum,
-    /// Nothing but every byte, also after each upload.
+    /// Nothing but every byte.
+    Full,
+}
+
+/// How far the proof of an upload goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Verify {
+    /// As far as the service helps: what it hashed or compared itself, otherwise the size, of large files also some of the bytes.
+    #[default]
+    Auto,
+    /// Every byte is read back.
     Full,
 }
 
@@ -45,6 +56,8 @@ pub struct SyncSettings {
     pub deletes: Deletes,
     /// How much is compared before two files count as the same.
     pub trust: Trust,
+    /// How far the proof of an upload goes.
+    pub verify: Verify,
     /// How fast files may travel.
     pub rate: Option<Rate>,
     /// The hours in which runs may begin by themselves; they are suspended when these are over.
@@ -67,6 +80,7 @@ impl Default for SyncSettings {
             raw_and_video: true,
             deletes: Deletes::Ignore,
             trust: Trust::default(),
+            verify: Verify::default(),
             rate: None,
             window: None,
             include: Vec::new(),
@@ -192,6 +206,7 @@ impl Services {
     pub fn set_sync(&self, name: &str, sync: SyncSettings) -> Result<Service, ServiceError> {
         let mut row = self.row(name)?;
         let moved = row.service.sync.folder != sync.folder;
+        let proves_otherwise = row.service.sync.verify != sync.verify;
         row.service.sync = sync;
         let service = row.service.clone();
         let key = name.to_owned();
@@ -202,6 +217,11 @@ impl Services {
                 failures::clear(tx, row.service.id)?;
                 MET.remove(tx, &row.service.id.0.to_string())?;
                 kinds::clear(tx, row.service.id)?;
+                FINDINGS.remove(tx, &row.service.id.0.to_string())?;
+                UPLOAD_WAYS.remove(tx, &row.service.id.0.to_string())?;
+            }
+            if moved || proves_otherwise {
+                EVIDENCE.remove(tx, &row.service.id.0.to_string())?;
             }
             SERVICES.put(tx, &key, &row)
         })?;
@@ -247,6 +267,8 @@ impl Services {
             kinds::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
             UPLOAD_WAYS.remove(tx, &id.0.to_string())?;
+            FINDINGS.remove(tx, &id.0.to_string())?;
+            EVIDENCE.remove(tx, &id.0.to_string())?;
             CAUTIOUS.remove(tx, &id.0.to_string())?;
             SCHEDULE.remove(tx, &id.0.to_string())?;
             MET.remove(tx, &id.0.to_string())?;

@@ -38,8 +38,14 @@ pub const MET: Documents = Documents(TableDefinition::new("met"));
 /// How uploads work with a service, where the usual way does not; by the service's id.
 pub const UPLOAD_WAYS: Documents = Documents(TableDefinition::new("upload_ways"));
 
+/// What the probe of the connection doctor found, by the service's id.
+pub const FINDINGS: Documents = Documents(TableDefinition::new("findings"));
+/// What the proofs of uploads rested on, by the service's id.
+pub const EVIDENCE: Documents = Documents(TableDefinition::new("evidence"));
+
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
-    for documents in [SERVICES, USERS, APP_PASSWORDS, RUNS, LISTED, LOCKS, MET, DAMAGE, PASSES, CAUTIOUS, SCHEDULE, UPLOAD_WAYS] {
+    let of_services = [SERVICES, RUNS, LISTED, MET, CAUTIOUS, SCHEDULE, UPLOAD_WAYS, FINDINGS, EVIDENCE];
+    for documents in of_services.into_iter().chain([USERS, APP_PASSWORDS, LOCKS, DAMAGE, PASSES]) {
         tx.open_table(documents.0)?;
     }
     Ok(())

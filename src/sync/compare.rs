@@ -13,7 +13,7 @@ use crate::types::{Digests, LocalVersion, RelPath, RemoteVersion, Sha1};
 
 use super::merge::Open;
 use super::run::{Sync, SyncError, blocking};
-use super::send::open_source;
+use super::strategy::open_source;
 
 /// The bytes that are compared at each place.
 const SAMPLE: usize = 64 << 10;
@@ -103,7 +103,7 @@ impl Sync {
     }
 }
 
-fn places(size: u64) -> Vec<(u64, usize)> {
+pub(super) fn places(size: u64) -> Vec<(u64, usize)> {
     let sample = SAMPLE as u64;
     if size <= PLACES * sample {
         return vec![(0, usize::try_from(size).unwrap_or(SAMPLE))];
@@ -111,7 +111,7 @@ fn places(size: u64) -> Vec<(u64, usize)> {
     (0..PLACES).map(|place| ((size - sample) / (PLACES - 1) * place, SAMPLE)).chain([(size - sample, SAMPLE)]).collect()
 }
 
-fn read_part(tree: &Tree, path: &RelPath, version: &LocalVersion, from: u64, length: usize) -> Result<Vec<u8>, LibraryError> {
+pub(super) fn read_part(tree: &Tree, path: &RelPath, version: &LocalVersion, from: u64, length: usize) -> Result<Vec<u8>, LibraryError> {
     let io = |source| LibraryError::Io { path: path.to_string(), source };
     let mut file = open_source(tree, path, version)?;
     file.seek(SeekFrom::Start(from)).map_err(io)?;

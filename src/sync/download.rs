@@ -8,7 +8,7 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::client::{ClientError, Download, Patience};
+use crate::client::{ClientError, Download};
 use crate::library::{Committed, LibraryError, Ready, Staged, Tree, commit_all};
 use crate::reconcile::outcome::deduplicates;
 use crate::reconcile::{Action, Base, Step, Why};
@@ -240,7 +240,7 @@ impl Execution {
             let staged = self.fetch_large(remote, source).await?;
             return Ok(Fetched { staged, version: source.clone() });
         }
-        let mut patience = Patience::default();
+        let mut patience = self.sync.client.patience();
         loop {
             match self.fetch_once(remote, source).await {
                 Err(StepError::Client(error))
@@ -266,7 +266,10 @@ impl Execution {
                 self.moved_bytes(piece.len() as u64);
                 gathered.extend_from_slice(&piece);
             }
-            if end || gathered.len() >= GATHER {
+            if end && staged.is_none() && gathered.len() <= Staged::SMALL {
+                // It stays in memory: no other thread is needed.
+                staged = Some(append(&tree, None, &gathered)?);
+            } else if end || gathered.len() >= GATHER {
                 let (tree, bytes, held) = (tree.clone(), std::mem::take(&mut gathered), staged.take());
                 staged = Some(staging(move || append(&tree, held, &bytes)).await?);
             }
@@ -361,6 +364,7 @@ pub(super) fn is_rejoined(store: &Store, service: ServiceId, step: &Step) -> Res
 
 /// Compares what came with everything that is known of it.
 pub(super) fn check(remote: &RelPath, source: &RemoteVersion, staged: &Staged, download: &Download) -> Result<(), ClientError> {
+    download.is_no_page(remote)?;
     if let Some(expected) = download.length.or(source.size)
         && expected != staged.size()
     {
@@ -379,7 +383,7 @@ pub(super) fn check(remote: &RelPath, source: &RemoteVersion, staged: &Staged, d
 pub(super) fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
     let mut staged = match staged {
         Some(staged) => staged,
-        None => tree.stage()?,
+        None => tree.stage(),
     };
     let written = staged.write(bytes);
     written.map_err(|source| LibraryError::Io { path: "a download".into(), source })?;

@@ -20,7 +20,7 @@ use super::names::explained;
 use super::record::Record;
 use super::room::Room;
 use super::run::{Sync, SyncError};
-use super::ways::Ways;
+use super::strategy::Ways;
 use super::{Noted, Progress, Report};
 
 /// Uploads into one folder that are proven by one look at it.
@@ -35,10 +35,21 @@ pub(super) enum StepError {
     Library(#[from] LibraryError),
     #[error("{0}")]
     NotProven(NotProven),
+    /// It was sent in several ways.
+    #[error("{first}{}", others(*.ways))]
+    InVain { first: Box<StepError>, ways: u32 },
     #[error("{0}")]
     Refused(String),
     #[error(transparent)]
     Run(#[from] SyncError),
+}
+
+fn others(ways: u32) -> String {
+    match ways {
+        0 => String::new(),
+        1 => ". It was sent in one other way too, and that went wrong as well".to_owned(),
+        ways => format!(". It was sent in {ways} other ways too, and they went wrong as well"),
+    }
 }
 
 impl From<StoreError> for StepError {

@@ -66,6 +66,8 @@ struct Met {
     apart: Option<Places>,
     /// The service overwrites what a PUT says must not be there (`If-None-Match: *`).
     overwrites: bool,
+    /// Probes that could not be removed from the service.
+    left: Vec<RelPath>,
 }
 
 /// Two places between which a probe was tried, and whether it could be put on the service.
@@ -121,14 +123,14 @@ impl Sync {
         if now == Some(self.library_id) {
             return Err(SyncError::SameLibrary(Overlap::Same));
         }
-        let met = self.met()?;
+        let met = if self.options.dry_run { self.met()? } else { self.remove_probes().await? };
         match (met.library, now) {
             // Without an id nothing can be said: not every server tells one.
             (_, None) => Ok(()),
             (Some(then), Some(now)) if then == now => Ok(()),
             (Some(then), Some(now)) if !self.options.force || self.options.dry_run => Err(SyncError::OtherLibrary { then, now }),
             _ if self.options.dry_run => Ok(()),
-            (then, now) => self.remember(Met { library: now, ..Met::default() }, then.is_some()).await,
+            (then, now) => self.remember(Met { library: now, left: met.left, ..Met::default() }, then.is_some()).await,
         }
     }
 
@@ -145,7 +147,29 @@ impl Sync {
             return Err(SyncError::SameLibrary(overlap));
         }
         let overwrites = self.overwrites.load(Ordering::Relaxed);
-        self.remember(Met { apart: Some(places), overwrites, ..met }, false).await
+        self.remember(Met { apart: Some(places), overwrites, ..self.met()? }, false).await
+    }
+
+    /// Tries once more to remove the probes that are still on the service.
+    async fn remove_probes(&self) -> Result<Met, SyncError> {
+        let mut met = self.met()?;
+        if met.left.is_empty() {
+            return Ok(met);
+        }
+        let mut left = Vec::new();
+        for path in met.left {
+            if !self.remove_probe(&path).await {
+                left.push(path);
+            }
+        }
+        met.left = left;
+        self.remember(met.clone(), false).await?;
+        Ok(met)
+    }
+
+    /// Removes a probe, and makes sure of it.
+    async fn remove_probe(&self, path: &RelPath) -> bool {
+        self.root.delete(path, &Expect::Anything).await.is_ok() && matches!(self.root.look(path).await, Ok(None))
     }
 
     async fn find_overlap(&self, observed: &Observed, library: Option<LibraryId>) -> Result<Option<Overlap>, SyncError> {
@@ -201,10 +225,11 @@ impl Sync {
                 blocking(move || Ok(store.write_soon(move |tx| listed::wrote_in(tx, service, &at))?)).await?;
             }
             // What was refused may have been kept all the same.
-            if let Err(error) = self.root.delete(&path, &Expect::Anything).await
-                && sent.is_ok()
-            {
-                tracing::warn!(service = %self.service.name, %path, %error, "a file of ours could not be removed; it can be deleted");
+            if !self.remove_probe(&path).await {
+                tracing::warn!(service = %self.service.name, %path, "a file of ours could not be removed; the next run tries again");
+                let mut met = self.met()?;
+                met.left.push(path);
+                self.remember(met, false).await?;
             }
             return match found? {
                 // A folder that is not there cannot hold the library, even if a folder above it does.

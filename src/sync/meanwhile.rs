@@ -42,7 +42,11 @@ impl Execution {
                         *source = now;
                     }
                 }
-                Ok(None) => return (step, Err(error)),
+                Ok(None) => {
+                    let Action::Upload { source, expect } = &step.action else { return (step, Err(error)) };
+                    let repaired = self.repair(&step, source, expect, error).await;
+                    return (step, repaired.map(Sent::Proven));
+                }
                 Err(changed) => return (step, Err(changed.into())),
             }
         }

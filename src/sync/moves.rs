@@ -309,7 +309,7 @@ impl Execution {
         let (expect, mtime) = (Held::expect_here(replaces.as_deref()), remote.modified.map(Mtime::from_seconds));
         let committed = self.disk(move || {
             let Open { mut file, .. } = tree.open_file(&from)?;
-            let mut staged = tree.stage()?;
+            let mut staged = tree.stage();
             staged.copy_of(&mut file).map_err(|source| LibraryError::Io { path: from.to_string(), source })?;
             if staged.digests().content != content {
                 return Err(LibraryError::Changed(from));

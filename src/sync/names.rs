@@ -256,7 +256,11 @@ impl Execution {
 /// Why a step failed; where its name may be the reason, that is said.
 pub(super) fn explained(step: &Step, error: &StepError) -> String {
     let reason = error.to_string();
-    let StepError::Client(ClientError::Status { status, .. }) = error else { return reason };
+    let first = match error {
+        StepError::InVain { first, .. } => first,
+        error => error,
+    };
+    let StepError::Client(ClientError::Status { status, .. }) = first else { return reason };
     let may_be_the_name = matches!(status.as_u16(), 400 | 403 | 405 | 406 | 409 | 414 | 415 | 422 | 500 | 507);
     match new_name(step, Side::Remote).filter(|_| may_be_the_name).and_then(oddity) {
         Some(oddity) => format!("{reason}. Perhaps it does not take this name: {oddity}"),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::mpsc;
 
-use crate::library::Untitled;
+use crate::library::{LibraryError, Untitled};
 use crate::reconcile::{Action, Plan, Policy, Step, Why};
 use crate::store::StoreError;
 use crate::store::baseline::Baseline;
@@ -146,7 +146,7 @@ impl Execution {
         for name in names.into_iter().rev() {
             let Some(step) = job.steps.remove(&name) else { continue };
             let Action::Download { source, .. } = &step.action else { continue };
-            match self.fetch(&step.remote, source).await {
+            match self.fetch_to_disk(&step.remote, source).await {
                 Ok(fetched) => drop(files.insert(name, (step, fetched))),
                 Err(error) => self.failed(&step, &error),
             }
@@ -172,6 +172,16 @@ impl Execution {
             }
         }
         Some(arrived)
+    }
+
+    /// Fetches a file whose metadata will be read.
+    async fn fetch_to_disk(self: &Arc<Self>, remote: &RelPath, source: &RemoteVersion) -> Result<Fetched, StepError> {
+        let mut fetched = self.fetch(remote, source).await?;
+        staging(move || match fetched.staged.to_disk() {
+            Ok(()) => Ok(fetched),
+            Err(error) => Err(LibraryError::Io { path: "a download".into(), source: error }),
+        })
+        .await
     }
 
     /// Names, publishes and records stacks. Comes back with those that have to wait for others of them.

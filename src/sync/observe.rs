@@ -152,6 +152,7 @@ impl Sync {
             size += bytes.len() as u64;
             hasher.update(&bytes);
         }
+        download.is_no_page(path)?;
         match download.length.or(listed.size) {
             Some(expected) if expected != size => Err(ClientError::Corrupt(format!("only {size} of {expected} bytes of {path} came"))),
             _ => Ok(hasher.finish()),

@@ -1,8 +1,12 @@
 //! What a run did, for people and programs. The names are fixed: scripts read them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::client::Verified;
 use crate::reconcile::{Plan, Step};
+use crate::types::Evidence;
 
 /// Skipped files that are named.
 const NAMED: usize = 1000;
@@ -75,6 +79,9 @@ pub struct Report {
     pub adopted: u64,
     /// Transfers whose content was proven.
     pub verified: u64,
+    /// What the proofs of the uploads rest on: files by level.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub evidence: BTreeMap<Evidence, u64>,
     /// Bytes of files sent.
     pub bytes_up: u64,
     /// Bytes of files fetched.
@@ -118,11 +125,12 @@ impl Report {
         self.failed.is_empty() && self.error.is_none()
     }
 
-    /// A file of this size was sent and proven.
-    pub(super) fn sent(&mut self, size: u64) {
+    /// Counts a file that was sent and proven.
+    pub(super) fn uploaded(&mut self, size: u64, proof: &Verified) {
         self.uploaded += 1;
         self.verified += 1;
         self.bytes_up += size;
+        *self.evidence.entry(proof.evidence()).or_default() += 1;
     }
 
     pub(super) fn skip_all(&mut self, plan: &Plan) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::client::{ClientError, Download, Patience};
+use crate::client::{ClientError, Download};
 use crate::library::{LibraryError, Staged};
 use crate::types::{Digests, RelPath, RemoteVersion, ServiceId};
 
@@ -17,7 +17,7 @@ impl Execution {
     pub(super) async fn fetch_large(self: &Arc<Self>, remote: &RelPath, source: &RemoteVersion) -> Result<Staged, StepError> {
         let (tree, key) = (self.sync.tree.clone(), key(self.sync.service.id, remote, source));
         let mut held = Held(Some(staging(move || Staged::resume(&tree, &key)).await?));
-        let mut patience = Patience::default();
+        let mut patience = self.sync.client.patience();
         loop {
             let before = held.size();
             let error = match self.go_on(remote, source, &mut held).await {
@@ -35,7 +35,7 @@ impl Execution {
                 Err(error) => return Err(error),
             };
             if held.size() > before {
-                patience = Patience::default();
+                patience = self.sync.client.patience();
             }
             match patience.broken() {
                 Some(wait) => tokio::time::sleep(wait).await,

@@ -1,7 +1,7 @@
 //! One run.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use jiff::ZonedDateTime;
@@ -9,8 +9,8 @@ use jiff::ZonedDateTime;
 use crate::client::{Client, ClientError, Flow};
 use crate::events::Events;
 use crate::library::{self, LibraryError, Tree};
-use crate::reconcile::{Coverage, Halt, Plan, Policy, Skipped, Step, Why, guard};
-use crate::services::{Service, Trust};
+use crate::reconcile::{Action, Coverage, Halt, Plan, Policy, Skipped, Step, Why, guard};
+use crate::services::{Findings, Service, Trust};
 use crate::store::{Store, StoreError};
 use crate::types::{LibraryId, RelPath};
 
@@ -142,6 +142,8 @@ pub struct Sync {
     pub(super) monitor: Monitor,
     /// The service overwrites what a PUT says must not be there.
     pub(super) overwrites: AtomicBool,
+    /// What the probe found with this service, once it has been recalled.
+    pub(super) findings: Mutex<Option<Findings>>,
 }
 
 impl Sync {
@@ -158,8 +160,8 @@ impl Sync {
         let root = client.with_flow(Flow::new(service.sync.rate, monitor.told()));
         let client = root.at(&service.sync.folder)?;
         let filter = Arc::new(Filter::new(&service.sync, &tree).map_err(SyncError::Pattern)?);
-        let overwrites = AtomicBool::new(false);
-        Ok(Self { filter, tree, library_id, store, client, root, service, policy, options, events, monitor, overwrites })
+        let (findings, overwrites) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Self { filter, tree, library_id, store, client, root, service, policy, options, events, monitor, overwrites, findings })
     }
 
     /// Observes, plans, and unless it is a dry run executes. What concerns single files is in the report.
@@ -174,6 +176,7 @@ impl Sync {
         let remembered = sync.remember_failures().await;
         let mut report = outcome?;
         remembered?;
+        sync.remember_evidence(&report).await?;
         report.cancelled = report.error.is_some() && sync.monitor.stopped().is_some();
         report.seconds = started.elapsed().as_secs_f64();
         report.requests = sync.client.requests();
@@ -213,6 +216,9 @@ impl Sync {
             }
             if !plan.steps.is_empty() || !late.is_empty() {
                 self.rule_out_itself(&observed).await?;
+            }
+            if plan.steps.iter().chain(&late).any(|step| matches!(step.action, Action::Upload { .. })) {
+                self.recall_findings().await?;
             }
             self.monitor.acts().map_err(SyncError::Stopped)?;
             report = Execution::new(Arc::clone(self), observed.is_node, report, &plan).run(plan, late).await?;

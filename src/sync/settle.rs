@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::client::ClientError;
+use crate::client::{ClientError, Verified};
 use crate::library::LibraryError;
 use crate::reconcile::{Action, Step};
 use crate::types::{Expect, LocalVersion, PathError, RelPath, RemoteVersion, Side};
@@ -25,9 +25,10 @@ impl Execution {
         copy: &RelPath,
     ) -> Result<Vec<Record>, StepError> {
         let policy = self.sync.policy;
-        if policy.upload && self.is_cut_upload((&step.local, &step.remote), local, remote).await {
+        if policy.upload && self.is_beginning(&step.remote, remote, local, &step.local).await {
+            // No second version, but an upload that broke off: nothing of it is lost.
             let proof = self.replace(step, local, &Expect::Version(remote.clone())).await?;
-            self.count(|report| report.sent(local.size));
+            self.count(|report| report.uploaded(local.size, &proof));
             return Ok(vec![Record::uploaded(&step.local, *local, &proof)]);
         }
         let mut records = Vec::new();
@@ -52,16 +53,22 @@ impl Execution {
             });
         }
         if policy.upload {
-            let answered = self.send(&step.local, &step.remote, local, &Expect::Absent).await?;
-            let found = self.sync.client.find(&step.remote).await;
-            let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free: true };
-            let proof = self.judge(local, found, sending).await?;
+            let proof = match self.send_and_prove(step, local).await {
+                Err(error) => self.repair(step, local, &Expect::Absent, error).await?,
+                Ok(proof) => proof,
+            };
             records.push(Record::uploaded(&step.local, *local, &proof));
-            self.count(|report| report.sent(local.size));
+            self.count(|report| report.uploaded(local.size, &proof));
         }
         let reason = format!("changed on both sides; the service's version is kept as {}", copy.name());
         self.count(|report| report.conflicts.push(Noted { path: step.local.to_string(), reason }));
         Ok(records)
+    }
+
+    async fn send_and_prove(self: &Arc<Self>, step: &Step, local: &LocalVersion) -> Result<Verified, StepError> {
+        let receipt = self.send(&step.local, &step.remote, local, &Expect::Absent).await?;
+        let found = self.sync.client.find(&step.remote).await;
+        self.judge(local, found, Sending { local: &step.local, receipt: &receipt, was_free: true }).await
     }
 
     /// Follows a deletion of the other side.
@@ -71,6 +78,7 @@ impl Execution {
             Action::Delete { side: Side::Remote, remote: Some(version), .. } => {
                 self.unchanged(&step.remote, version).await?;
                 self.sync.client.delete(&step.remote, &Expect::Version(version.clone())).await?;
+                self.is_gone(&step.remote, version).await?;
                 record = record.gone_there(&step.remote);
             }
             Action::Delete { side: Side::Local, .. } if is_rejoined(&self.sync.store, self.sync.service.id, step)? => return Ok(Vec::new()),
@@ -86,6 +94,16 @@ impl Execution {
         }
         self.count(|report| report.deleted += 1);
         Ok(vec![record])
+    }
+
+    /// A success is no proof of a deletion either: a file that is taken for deleted and is still there would come back as a new one.
+    async fn is_gone(&self, path: &RelPath, version: &RemoteVersion) -> Result<(), StepError> {
+        match self.sync.client.look(path).await? {
+            Some(now) if !self.is_node && now.unchanged_since(version) => {
+                Err(StepError::Refused("the service said that it deleted the file, but still has it".into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Looks once more, right before an effect, that the service still has what the plan was made from. Not every server honours If-Match.

@@ -1,39 +1,35 @@
 //! Uploads: sent side by side, proven folder by folder, then recorded.
 
 use std::collections::HashMap;
-use std::io::Read as _;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, FuturesUnordered};
 use http::StatusCode;
 
-use crate::client::{ClientError, Verified, verify};
-use crate::library::{LibraryError, Open, Tree};
+use crate::client::{ClientError, Receipt, Verified};
 use crate::reconcile::{Action, Step, Why};
-use crate::services::Trust;
 use crate::store::StoreError;
 use crate::store::listed::{self, RemoteFolders};
 use crate::store::remote::RemoteView;
-use crate::types::{Digests, Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion};
 
 use super::Noted;
 use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::{SyncError, blocking};
-use super::ways::Way;
+use super::strategy::Way;
 
 /// Names longer than this, in bytes, may be refused only while they are being written: Nextcloud adds some 28.
 const LONG: usize = 200;
-const PIECE: usize = 256 << 10;
 
 /// What the service has, under the name that it lists.
 pub(super) type Listed = (RelPath, RemoteVersion);
 
 /// What became of one file of a batch.
 pub(super) enum Sent {
-    /// The service said that it took it, perhaps with an entity tag; not proven yet.
-    Unproven(Option<String>),
+    /// The service said that it took it; not proven yet.
+    Unproven(Receipt),
     /// Proven already.
     Proven(Verified),
     /// Not needed after all.
@@ -45,8 +41,8 @@ pub(super) enum Sent {
 pub(super) struct Sending<'a> {
     /// The file that was sent.
     pub local: &'a RelPath,
-    /// The entity tag that the service answered to our PUT.
-    pub answered: Option<&'a str>,
+    /// What the service answered.
+    pub receipt: &'a Receipt,
     /// Nothing had the name when we wrote to it.
     pub was_free: bool,
 }
@@ -85,7 +81,7 @@ impl Execution {
         while let Some(done) = sending.next().await {
             for (step, sent) in done {
                 match sent {
-                    Some(Ok(Sent::Unproven(etag))) => unproven.push((step, etag)),
+                    Some(Ok(Sent::Unproven(receipt))) => unproven.push((step, receipt)),
                     Some(Ok(Sent::Proven(proof))) => proven.push((step, proof)),
                     Some(Ok(Sent::Superfluous(at))) => {
                         let reason = Why::SameContentAt { path: at }.to_string();
@@ -104,7 +100,7 @@ impl Execution {
         for (step, proof) in &proven {
             if let Action::Upload { source, .. } = &step.action {
                 records.push(Record::uploaded(&step.local, *source, proof));
-                self.count(|report| report.sent(source.size));
+                self.count(|report| report.uploaded(source.size, proof));
             }
         }
         self.sync.record(records).await?;
@@ -113,8 +109,8 @@ impl Execution {
     }
 
     /// Looks at what was sent: in one listing when it is worth it, otherwise file by file.
-    async fn prove(self: &Arc<Self>, sent: Vec<(Step, Option<String>)>, proven: &mut Vec<(Step, Verified)>) {
-        let (steps, answered): (Vec<Step>, Vec<Option<String>>) = sent.into_iter().unzip();
+    async fn prove(self: &Arc<Self>, sent: Vec<(Step, Receipt)>, proven: &mut Vec<(Step, Verified)>) {
+        let (steps, receipts): (Vec<Step>, Vec<Receipt>) = sent.into_iter().unzip();
         let Some(first) = steps.first() else { return };
         let folder = first.remote.parent().unwrap_or_default();
         let worth_it = steps.len() > 1 && !self.has_more_members(&folder, steps.len() * 3);
@@ -141,13 +137,13 @@ impl Execution {
                 .collect()
                 .await
         };
-        for (step, answered) in steps.into_iter().zip(answered) {
+        for (step, receipt) in steps.into_iter().zip(receipts) {
             let Action::Upload { source, expect } = &step.action else { continue };
             let was_free = matches!(expect, Expect::Absent);
-            let sending = Sending { local: &step.local, answered: answered.as_deref(), was_free };
+            let sending = Sending { local: &step.local, receipt: &receipt, was_free };
             match self.judge(source, found.remove(&step.remote).unwrap_or(Ok(None)), sending).await {
                 Ok(proof) => proven.push((step, proof)),
-                Err(error) => match self.try_other_ways(&step, source, expect, error).await {
+                Err(error) => match self.repair(&step, source, expect, error).await {
                     Ok(proof) => proven.push((step, proof)),
                     Err(error) => self.failed(&step, &error),
                 },
@@ -162,24 +158,9 @@ impl Execution {
         found: Result<Option<Listed>, ClientError>,
         sending: Sending<'_>,
     ) -> Result<Verified, StepError> {
-        let mut found = found?;
-        if let Some((path, version)) = &mut found
-            && version.digests.is_empty()
-            && version.size == Some(sent.size)
-            && let (Some(answered), Some(etag)) = (sending.answered, &version.etag)
-            && answered != etag
-        {
-            // Somebody may have been at it since we were answered, and no checksum says: the bytes themselves must.
-            version.digests = self.sync.remote_digests(path, version).await?.into();
-        }
-        if self.sync.service.sync.trust == Trust::Full
-            && let Some((path, version)) = found.as_mut().filter(|(_, version)| version.size == Some(sent.size))
-        {
-            version.digests = self.sync.remote_digests(path, version).await?.into();
-        }
-        match verify::verify_listed(sent, found.clone()) {
-            Ok(proof) => Ok(proof),
-            Err(reason) => {
+        let found = found?;
+        match self.prove_one(sent, found.clone(), sending).await {
+            Err(StepError::NotProven(reason)) => {
                 if let Some((path, found)) = found.filter(|_| sending.was_free)
                     && self.is_ours(&path, sent, &found, sending).await
                 {
@@ -187,6 +168,7 @@ impl Execution {
                 }
                 Err(StepError::NotProven(reason))
             }
+            judged => judged,
         }
     }
 
@@ -214,82 +196,6 @@ impl Execution {
                 sent => sent.map(Sent::Unproven),
             },
         }
-    }
-
-    /// A name that holds a good file is never written to on a foreign server: a connection that breaks could leave half of it.
-    /// The new version goes to a name of ours, is proven there, and takes the place by MOVE.
-    pub(super) async fn replace(
-        self: &Arc<Self>,
-        step: &Step,
-        source: &LocalVersion,
-        expect: &Expect<RemoteVersion>,
-    ) -> Result<Verified, StepError> {
-        let temporary = self.sync.temporary_name(&step.remote)?;
-        let proven = async {
-            self.send(&step.local, &temporary, source, &Expect::Absent).await?;
-            let found = self.sync.client.look(&temporary).await?;
-            verify::verify(&temporary, source, found).map_err(StepError::NotProven)
-        };
-        let proof = match proven.await {
-            Ok(proof) => proof,
-            Err(error) => {
-                if let Ok(Some(found)) = self.sync.client.look(&temporary).await {
-                    self.remove_remains(&temporary, found).await;
-                }
-                return Err(error);
-            }
-        };
-        let put_in_place = async {
-            let now = self.sync.client.look(&step.remote).await?;
-            let as_expected = match (expect, &now) {
-                (Expect::Version(then), Some(now)) => now.unchanged_since(then),
-                (Expect::Absent, None) | (Expect::Anything, _) => true,
-                _ => false,
-            };
-            if !as_expected {
-                return Err(StepError::Client(ClientError::Changed(step.remote.to_string())));
-            }
-            let there = now.map_or(Expect::Absent, Expect::Version);
-            self.sync.client.rename(&temporary, &step.remote, proof.version(), &there).await?;
-            let found = self.sync.client.find(&step.remote).await?;
-            verify::verify_listed(source, found).map_err(StepError::NotProven)
-        };
-        let placed = put_in_place.await;
-        if placed.is_err() {
-            self.remove_remains(&temporary, proof.version().clone()).await;
-        }
-        placed
-    }
-
-    pub(super) async fn remove_remains(&self, path: &RelPath, found: RemoteVersion) {
-        if let Err(error) = self.sync.client.delete(path, &Expect::Version(found)).await {
-            tracing::warn!(service = %self.sync.service.name, %path, %error, "the remains of an upload could not be removed");
-        }
-    }
-
-    /// Whether what stands under a name that was free is what we put there and nobody else's since: it has the entity tag that we
-    /// were answered, or it is a beginning of our file.
-    pub(super) async fn is_ours(&self, path: &RelPath, sent: &LocalVersion, found: &RemoteVersion, sending: Sending<'_>) -> bool {
-        if self.sync.is_temporary(path) {
-            return true;
-        }
-        if let (Some(answered), Some(etag)) = (sending.answered, &found.etag) {
-            return answered == etag;
-        }
-        match found.size {
-            Some(0) => true,
-            Some(size) if size < sent.size => self.is_beginning(path, found, size, sending.local).await.unwrap_or(false),
-            _ => false,
-        }
-    }
-
-    /// Whether the service's file is the first bytes of the local one.
-    pub(super) async fn is_beginning(&self, path: &RelPath, found: &RemoteVersion, size: u64, local: &RelPath) -> Result<bool, StepError> {
-        let there = self.sync.remote_digests(path, found).await?;
-        let (tree, local) = (self.sync.tree.clone(), local.clone());
-        let here =
-            blocking(move || Ok(hash_beginning(&tree, &local, size))).await.map_err(|error| StepError::Refused(error.to_string()))??;
-        Ok(there == here)
     }
 
     /// Whether a folder of the service had more files than that when it was listed. One that cannot be looked up counts as large.
@@ -342,20 +248,5 @@ impl Execution {
             })?)
         });
         Ok(noted.await?)
-    }
-}
-
-/// Reads the first bytes of a file.
-fn hash_beginning(tree: &Tree, path: &RelPath, size: u64) -> Result<Digests, LibraryError> {
-    let Open { file, .. } = tree.open_file(path)?;
-    let mut file = file.take(size);
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; PIECE];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(read) => hasher.update(&buffer[..read]),
-            Err(source) => return Err(LibraryError::Io { path: path.to_string(), source }),
-        }
     }
 }

@@ -450,7 +450,8 @@ fn how_far_to_trust_is_a_setting() {
         node.connect("cloud", &cloud.url, &["--trust", trust]);
         let asked = cloud.asked(&node, &[("adopted", adopted), ("uploaded", 1)]);
         assert_eq!(asked.contains(&"GET same.jpg".to_owned()), whole, "{trust}: {asked:?}");
-        assert_eq!(asked.contains(&"GET mine.jpg".to_owned()), trust == "full", "{trust}: {asked:?}");
+        // How an upload is proven is another question.
+        assert!(!asked.contains(&"GET mine.jpg".to_owned()), "{trust}: {asked:?}");
     }
     // One byte in the middle is another file to whoever reads all of it.
     let sandbox = Sandbox::new();

@@ -20,6 +20,7 @@ mod import;
 mod keep_names;
 mod killed;
 mod layers;
+mod liar;
 mod listing;
 mod moves;
 mod names;

@@ -11,7 +11,7 @@ use twinlens::dav::href;
 use crate::support::{Request, read_request, serve_state};
 
 /// What is there, and how the server is.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct State {
     /// Path, content and a number that is another one for each version.
     pub files: BTreeMap<String, (String, u64)>,
@@ -155,7 +155,7 @@ impl State {
             return "412 Precondition Failed";
         }
         match method {
-            "PUT" => self.put(goal, &String::from_utf8(body).unwrap()),
+            "PUT" => self.put(goal, &String::from_utf8_lossy(&body)),
             "MKCOL" if is_there => return "405 Method Not Allowed",
             "MKCOL" => self.folders.extend([path.to_owned()]),
             "DELETE" => self.remove(&self.key(path)),

@@ -97,7 +97,7 @@ fn link(import: &Tree, originals: &Tree, read: &Read, goal: &RelPath) -> Result<
 
 fn copy(import: &Tree, originals: &Tree, read: &Read, goal: &RelPath) -> Result<(), LibraryError> {
     let Open { file: mut source, .. } = import.open_file(&read.path)?;
-    let mut staged = originals.stage()?;
+    let mut staged = originals.stage();
     staged.fill(&mut source).map_err(|error| LibraryError::io(goal, error))?;
     if staged.digests() != read.digests {
         return Err(LibraryError::Changed(read.path.clone()));

@@ -75,7 +75,7 @@ impl Trash {
             Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
                 drop(locks);
                 std::io::Seek::rewind(&mut again).map_err(io)?;
-                let mut staged = tree.stage()?;
+                let mut staged = tree.stage();
                 staged.fill(&mut again).map_err(io)?;
                 staged.commit(to, &Expect::Absent, Some(stat.mtime))?;
                 fs::remove_file(&source).map_err(io)?;

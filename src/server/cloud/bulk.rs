@@ -179,7 +179,7 @@ fn append(tree: &Tree, mut arrived: Arrived) -> Result<Arrived, Refused> {
     let refused = |error: LibraryError| (status_of(&error), error.to_string());
     let mut staged = match arrived.staged.take() {
         Some(staged) => staged,
-        None => tree.stage().map_err(refused)?,
+        None => tree.stage(),
     };
     arrived.promises.update(&arrived.rest);
     staged.write(&arrived.rest).map_err(|error| match error.kind() {

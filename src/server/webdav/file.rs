@@ -167,7 +167,7 @@ impl Arrived {
     fn append(&mut self, tree: &Tree, path: &RelPath, bytes: &[u8]) -> Result<(), LibraryError> {
         let staged = match &mut self.staged {
             Some(staged) => staged,
-            None => self.staged.insert(tree.stage().map_err(|error| error.met_for(path))?),
+            None => self.staged.insert(tree.stage()),
         };
         self.promises.update(bytes);
         staged.write(bytes).map_err(|error| LibraryError::io(path, error))

@@ -101,7 +101,7 @@ fn may_lock(claim: &Claim, target: &Target) -> Answered<bool> {
 }
 
 fn make_empty(tree: &Tree, path: &RelPath) -> Result<(), LibraryError> {
-    tree.stage().map_err(|error| error.met_for(path))?.commit(path, &Expect::Absent, None).map(drop)
+    tree.stage().commit(path, &Expect::Absent, None).map(drop)
 }
 
 /// A lock on a folder that a lock further down forbids is answered with what that is (section 9.10.9).

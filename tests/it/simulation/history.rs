@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use twinlens::client::{Client, Endpoint};
+use twinlens::client::{Client, Endpoint, Waits};
 use twinlens::events::Events;
 use twinlens::library;
 use twinlens::reconcile::Deletes;
@@ -159,7 +159,9 @@ impl History {
         };
         let library = library::open_library(&self.root.join("library"), &store).unwrap();
         let endpoint = Endpoint { url: self.remote.url.clone(), user: "u".into(), password: "p".into(), fingerprint: None };
-        let client = Client::new(&endpoint).unwrap();
+        let ms = Duration::from_millis;
+        let waits = Waits { first: ms(2), longest: ms(20), busy: ms(500), locked: ms(100), idle: Duration::from_secs(10) };
+        let client = Client::new(&endpoint).unwrap().with_waits(waits);
         let options = Options { force, parallel: self.parallel, ..Options::default() };
         let watched = (Events::default(), Monitor::default());
         let sync = Sync::new(library, store.clone(), client, self.remote.clone(), options, watched).map_err(|error| error.to_string())?;

@@ -1,29 +1,25 @@
-//! Sending one file. A request whose answer was lost is not sent again before one has looked what is there.
+//! A plain PUT, perhaps on a connection of its own. A request whose answer was lost is not sent again before one has looked what is there.
 
 use std::io::{self, Read as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use crate::client::{ClientError, Patience, Payload};
+use crate::client::{Client, ClientError, Payload, Receipt};
 use crate::library::{LibraryError, Open, Tree};
 use crate::types::{Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
 
-use super::execute::{Execution, StepError};
-use super::run::blocking;
-use super::upload::Sending;
-use super::ways::Way;
+use super::super::execute::{Execution, StepError};
+use super::super::run::blocking;
+use super::super::upload::Sending;
 
 /// Files up to this size are read into memory and sent in one piece.
-pub(super) const WHOLE: u64 = 1 << 20;
+pub(in crate::sync) const WHOLE: u64 = 1 << 20;
 const PIECE: usize = 256 << 10;
-/// After the last attempt one looks once more, and not at once.
-const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// What stands under a name after a request whose fate is not known.
 enum After {
@@ -36,47 +32,27 @@ enum After {
 }
 
 impl Execution {
-    /// Sends one file; returns the entity tag that the service answered, if it did. When it breaks off, the beginning that the service may
-    /// have kept under a name that was free is removed.
-    pub(super) async fn send(
+    /// Sends one file in one request.
+    pub(super) async fn put(
         self: &Arc<Self>,
+        client: &Client,
         local: &RelPath,
         remote: &RelPath,
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
-    ) -> Result<Option<String>, StepError> {
-        self.send_by(self.way()?, local, remote, source, expect).await
-    }
-
-    /// As [`Execution::send`], in a certain way.
-    pub(super) async fn send_by(
-        self: &Arc<Self>,
-        way: Way,
-        local: &RelPath,
-        remote: &RelPath,
-        source: &LocalVersion,
-        expect: &Expect<RemoteVersion>,
-    ) -> Result<Option<String>, StepError> {
-        self.check_room()?;
-        if way == Way::Chunks || self.goes_in_chunks(source).await {
-            return self.send_in_chunks(local, remote, source, expect).await;
-        }
-        let client = match way {
-            Way::FreshConnection => self.sync.client.on_fresh_connections()?,
-            _ => self.sync.client.clone(),
-        };
+    ) -> Result<Receipt, StepError> {
         if matches!(expect, Expect::Absent) {
             self.refuse_to_overwrite(remote).await?;
         }
         let payload = self.payload(local, source).await?;
-        let (mut patience, mut again) = (Patience::default(), false);
+        let (mut patience, mut again) = (self.sync.client.patience(), false);
         loop {
             let error = match client.put(remote, source, expect, payload.clone()).await {
-                Ok(etag) => {
+                Ok(receipt) => {
                     if source.size <= WHOLE {
                         self.moved_bytes(source.size);
                     }
-                    return Ok(etag);
+                    return Ok(receipt);
                 }
                 Err(error) => error,
             };
@@ -85,12 +61,12 @@ impl Execution {
             let wait = if unsure { patience.broken() } else { None };
             if unsure {
                 // A server that has not noticed the break yet may still be writing what came of it.
-                tokio::time::sleep(wait.unwrap_or(LAST_WAIT)).await;
+                tokio::time::sleep(wait.unwrap_or_else(|| patience.once_more())).await;
             }
             match self.look_after(local, remote, source, expect, &error, unsure).await? {
                 After::Arrived if unsure => {
                     self.moved_bytes(source.size);
-                    return Ok(None);
+                    return Ok(Receipt::default());
                 }
                 After::AsBefore if wait.is_some() => {}
                 _ => return Err(error.into()),
@@ -121,6 +97,11 @@ impl Execution {
         error: &ClientError,
         unsure: bool,
     ) -> Result<After, StepError> {
+        let etag = match error {
+            ClientError::OtherBytes { etag, .. } => etag.clone(),
+            _ => None,
+        };
+        let receipt = Receipt { etag, evidence: None };
         let refused = matches!(error, ClientError::Changed(_) | ClientError::NotFound(_) | ClientError::Busy { .. });
         if error.stops_everything() || (refused && !unsure) {
             return Ok(After::Other);
@@ -135,7 +116,7 @@ impl Execution {
             return Ok(After::Arrived);
         }
         match expect {
-            Expect::Absent if self.is_ours(remote, source, found, Sending { local, answered: None, was_free: true }).await => {
+            Expect::Absent if self.is_ours(remote, source, found, Sending { local, receipt: &receipt, was_free: true }).await => {
                 self.remove_remains(remote, found.clone()).await;
                 Ok(After::AsBefore)
             }
@@ -145,7 +126,7 @@ impl Execution {
     }
 
     /// Whether the service has these bytes at a path. Where it tells no checksum they are read back.
-    pub(super) async fn holds(&self, remote: &RelPath, found: &RemoteVersion, source: &LocalVersion) -> Result<bool, StepError> {
+    pub(in crate::sync) async fn holds(&self, remote: &RelPath, found: &RemoteVersion, source: &LocalVersion) -> Result<bool, StepError> {
         if found.size != Some(source.size) {
             return Ok(false);
         }
@@ -186,7 +167,7 @@ impl Execution {
 }
 
 /// A file of the version that the plan was made from, as far as its size and time tell.
-pub(super) fn open_source(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<std::fs::File, LibraryError> {
+pub(in crate::sync) fn open_source(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<std::fs::File, LibraryError> {
     let Open { file, stat } = tree.open_file(path)?;
     match (stat.size, stat.mtime) == (version.size, version.mtime) {
         true => Ok(file),
@@ -194,7 +175,7 @@ pub(super) fn open_source(tree: &Tree, path: &RelPath, version: &LocalVersion) -
     }
 }
 
-pub(super) fn read_whole(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<Bytes, LibraryError> {
+pub(in crate::sync) fn read_whole(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<Bytes, LibraryError> {
     let mut file = open_source(tree, path, version)?;
     let mut bytes = Vec::with_capacity(version.size as usize + 1);
     let read = file.by_ref().take(version.size + 1).read_to_end(&mut bytes);

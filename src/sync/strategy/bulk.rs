@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::client::{ClientError, Member, bulk_takes};
+use crate::client::{ClientError, Member, Receipt, bulk_takes};
 use crate::reconcile::{Action, Step};
-use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{Evidence, Expect, LocalVersion, RelPath, RemoteVersion};
 
-use super::execute::{Execution, StepError};
-use super::run::blocking;
-use super::send::{WHOLE, read_whole};
-use super::upload::Sent;
+use super::super::execute::{Execution, StepError};
+use super::super::run::blocking;
+use super::super::upload::Sent;
+use super::put::{WHOLE, read_whole};
 
 /// The most files in one request, and their bytes: what is held in memory, and sent again when a request breaks off.
 const FILES: usize = 100;
@@ -18,7 +18,7 @@ const BYTES: u64 = 8 << 20;
 
 impl Execution {
     /// Takes out of `steps`, which are uploads into one folder, those that may go in bulk, and gives them back in groups for one request each.
-    pub(super) async fn bulk_groups(&self, steps: &mut Vec<Step>) -> Result<Vec<Vec<Step>>, ClientError> {
+    pub(in crate::sync) async fn bulk_groups(&self, steps: &mut Vec<Step>) -> Result<Vec<Vec<Step>>, ClientError> {
         let small = |step: &Step| match &step.action {
             Action::Upload { source, expect: Expect::Absent } => source.size <= WHOLE && bulk_takes(&step.remote),
             _ => false,
@@ -45,7 +45,7 @@ impl Execution {
     }
 
     /// Sends a group in one request. What did not go that way goes by itself.
-    pub(super) async fn upload_group(self: &Arc<Self>, group: Vec<Step>) -> Vec<(Step, Option<Result<Sent, StepError>>)> {
+    pub(in crate::sync) async fn upload_group(self: &Arc<Self>, group: Vec<Step>) -> Vec<(Step, Option<Result<Sent, StepError>>)> {
         let mut done = Vec::new();
         let mut alone = Vec::new();
         let mut sources = Vec::new();
@@ -107,7 +107,10 @@ impl Execution {
         }
         let results = match self.sync.client.bulk(files).await {
             Ok(results) => results,
-            Err(error) if error.may_have_arrived() => return self.find_arrived(&folder, sources, alone).await,
+            Err(error) if may_be_there(&error) => {
+                tracing::debug!(service = %self.sync.service.name, %error, "files were sent together; looking what became of them");
+                return self.find_arrived(&folder, sources, alone).await;
+            }
             Err(error) => return Err(error.into()),
         };
         let mut sent = Vec::new();
@@ -115,7 +118,9 @@ impl Execution {
             match result {
                 Ok(etag) => {
                     self.moved_bytes(source.size);
-                    sent.push((step, Ok(Sent::Unproven(etag))));
+                    // Each part is taken only when its checksum is that of its bytes.
+                    let receipt = Receipt { etag, evidence: Some(Evidence::ServerVerified) };
+                    sent.push((step, Ok(Sent::Unproven(receipt))));
                 }
                 Err(error) if error.is_full() => sent.push((step, Err(error.into()))),
                 Err(_) => alone.push(step),
@@ -124,7 +129,8 @@ impl Execution {
         Ok(sent)
     }
 
-    /// The answer was lost: what is there need not be sent again.
+    /// The answer was lost, or an error: what is there need not be sent again, and what is there of a file is removed. Nothing had these names
+    /// right before.
     async fn find_arrived(
         &self,
         folder: &RelPath,
@@ -140,21 +146,35 @@ impl Execution {
             };
             if arrived {
                 self.moved_bytes(source.size);
-                sent.push((step, Ok(Sent::Unproven(None))));
-            } else {
-                alone.push(step);
+                sent.push((step, Ok(Sent::Unproven(Receipt::default()))));
+                continue;
             }
+            if let Some(found) = there.get(&step.remote)
+                && self.is_beginning(&step.remote, found, &source, &step.local).await
+            {
+                self.remove_remains(&step.remote, found.clone()).await;
+            }
+            alone.push(step);
         }
         Ok(sent)
     }
 
     /// The files that the service lists in a folder.
-    pub(super) async fn members_there(&self, folder: &RelPath) -> Result<HashMap<RelPath, RemoteVersion>, ClientError> {
+    pub(in crate::sync) async fn members_there(&self, folder: &RelPath) -> Result<HashMap<RelPath, RemoteVersion>, ClientError> {
         let members = self.sync.client.list(folder).await?.unwrap_or_default().members;
         let files = members.into_iter().filter_map(|member| match member {
             Member::File(path, version) => Some((path, version)),
             Member::Folder(..) => None,
         });
         Ok(files.collect())
+    }
+}
+
+/// Whether some of the files of a request may be there although it failed.
+fn may_be_there(error: &ClientError) -> bool {
+    match error {
+        ClientError::Status { status, .. } => status.is_server_error() && !error.is_full(),
+        ClientError::Corrupt(_) | ClientError::Malformed(_) => true,
+        error => error.may_have_arrived(),
     }
 }

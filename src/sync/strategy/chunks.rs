@@ -5,16 +5,18 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 
-use crate::client::{ClientError, Patience, Session};
+use crate::client::{ClientError, Receipt, Session};
 use crate::library::LibraryError;
 use crate::types::{Digests, Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
 
-use super::download::staging;
-use super::execute::{Execution, StepError};
-use super::send::open_source;
+use super::super::download::staging;
+use super::super::execute::{Execution, StepError};
+use super::put::open_source;
 
 /// Files over this size are sent in pieces where the service offers that; and so large is a piece.
 const CHUNK: u64 = 10 << 20;
@@ -23,22 +25,21 @@ const CHUNKS: u64 = 10_000;
 
 impl Execution {
     /// Whether a file goes in pieces that the service puts together at once.
-    pub(super) async fn goes_in_chunks(&self, source: &LocalVersion) -> bool {
+    pub(in crate::sync) async fn goes_in_chunks(&self, source: &LocalVersion) -> bool {
         source.size > CHUNK && self.sync.client.capabilities().await.is_ok_and(|can| can.chunking)
     }
 
-    /// Sends a large file in pieces, and only those that the service does not have. Returns the entity tag that it answered, if it did.
-    pub(super) async fn send_in_chunks(
+    /// Sends a large file in pieces, and only those that the service does not have. Returns what it answered.
+    pub(in crate::sync) async fn send_in_chunks(
         self: &Arc<Self>,
         local: &RelPath,
         remote: &RelPath,
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
-    ) -> Result<Option<String>, StepError> {
+    ) -> Result<Receipt, StepError> {
         let can = self.sync.client.capabilities().await?;
         let size = CHUNK.min(can.largest_chunk.unwrap_or(CHUNK)).max(source.size.div_ceil(CHUNKS));
-        let place = Digests::of(format!("{} {} {remote}", self.sync.library_id, self.sync.client.url()).as_bytes()).content.etag();
-        let upload = format!("twinlens-{}-", &place[..16]);
+        let upload = self.pieces_of(remote);
         let version = Digests::of(format!("{} {} {size}", source.digests.content, source.size).as_bytes()).content.etag();
         let id = format!("{upload}{}", &version[..16]);
         let session =
@@ -82,6 +83,25 @@ impl Execution {
         finished
     }
 
+    /// How the names of all uploads to a path begin.
+    fn pieces_of(&self, remote: &RelPath) -> String {
+        let place = Digests::of(format!("{} {} {remote}", self.sync.library_id, self.sync.client.url()).as_bytes()).content.etag();
+        format!("twinlens-{}-", &place[..16])
+    }
+
+    /// Throws away what was sent in pieces to these paths: the file arrived in another way.
+    pub(super) async fn give_up_pieces(&self, paths: &[RelPath]) {
+        let there = self.sync.client.sessions().await.unwrap_or_default();
+        for path in paths {
+            let begin = self.pieces_of(path);
+            for id in there.iter().filter(|id| id.starts_with(&begin)) {
+                if let Some(session) = self.sync.client.session(id, path, 0) {
+                    give_up(&session).await;
+                }
+            }
+        }
+    }
+
     /// Reads the whole file, and sends the chunks of it that the service lacks.
     async fn send_missing(
         &self,
@@ -118,28 +138,35 @@ impl Execution {
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
         is_node: bool,
-    ) -> Result<Option<String>, StepError> {
-        let mut patience = Patience::default();
+    ) -> Result<Receipt, StepError> {
+        let mut patience = self.sync.client.patience();
         let mut again = false;
         loop {
             let error = match session.finish(source, expect, is_node).await {
-                Ok(etag) => return Ok(etag),
+                Ok(etag) => return Ok(etag.into()),
                 Err(error) => error,
             };
-            let unsure = error.may_have_arrived() || again;
-            if unsure
+            again |= error.may_have_arrived();
+            if again
                 && let Ok(Some((there, found))) = self.sync.client.find(remote).await
                 && self.holds(&there, &found, source).await?
             {
-                return Ok(None);
+                return Ok(Receipt::default());
             }
-            match patience.broken().filter(|_| error.may_have_arrived()) {
+            // While it is put together it is locked, or the session seems to be gone.
+            let at_work = matches!(&error, ClientError::Status { status, .. } if *status == StatusCode::LOCKED)
+                || (again && matches!(error, ClientError::NotFound(_)));
+            match patience.lasting(put_together_within(source.size)).filter(|_| at_work || error.may_have_arrived()) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error.into()),
             }
-            again = true;
         }
     }
+}
+
+/// How long a server may need for that, at 4 MiB in a second.
+fn put_together_within(size: u64) -> Duration {
+    Duration::from_secs(size >> 22)
 }
 
 /// A file that is read chunk by chunk.

@@ -1,0 +1,58 @@
+//! What the probe of the connection doctor found with this service, as far as it is still true.
+
+use std::sync::PoisonError;
+
+use crate::services::{Findings, Reached};
+
+use super::Report;
+use super::run::{Sync, SyncError, blocking};
+
+impl Sync {
+    /// What is known of the service; nothing when it was never probed, or what was found is not true any more.
+    pub(super) fn findings(&self) -> Findings {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+    }
+
+    /// Recalls what was found, right before the first upload of a run.
+    pub(super) async fn recall_findings(&self) -> Result<(), SyncError> {
+        let (store, service) = (self.store.clone(), self.service.id);
+        let Some(found) = blocking(move || Ok(Findings::read(&store, service)?)).await? else { return Ok(()) };
+        if found.outdated.is_some() {
+            return Ok(());
+        }
+        match found.contradicted_by(&self.client).await {
+            Some(why) => self.outdate_findings(why).await,
+            None => {
+                self.keep_findings(Some(found));
+                Ok(())
+            }
+        }
+    }
+
+    /// An upload went wrong that should have gone well.
+    pub(super) async fn findings_are_wrong(&self, why: &str) -> Result<(), SyncError> {
+        let relied_on = self.findings.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        match relied_on {
+            true => self.outdate_findings(format!("an upload went wrong: {why}")).await,
+            false => Ok(()),
+        }
+    }
+
+    async fn outdate_findings(&self, why: String) -> Result<(), SyncError> {
+        tracing::info!(service = %self.service.name, %why, "what `twinlens service test` found is not true any more");
+        self.keep_findings(None);
+        let (store, service) = (self.store.clone(), self.service.id);
+        blocking(move || Ok(Findings::outdate(&store, service, &why)?)).await
+    }
+
+    fn keep_findings(&self, found: Option<Findings>) {
+        *self.findings.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    /// Remembers what the proofs of a run rested on.
+    pub(super) async fn remember_evidence(&self, report: &Report) -> Result<(), SyncError> {
+        let Some(weakest) = report.evidence.keys().next().copied() else { return Ok(()) };
+        let (store, service) = (self.store.clone(), self.service.id);
+        blocking(move || Ok(Reached::note(&store, service, weakest)?)).await
+    }
+}

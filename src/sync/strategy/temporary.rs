@@ -1,0 +1,97 @@
+//! A temporary name, a proof there, and a MOVE into place.
+
+use std::sync::Arc;
+
+use crate::client::{ClientError, Verified, verify};
+use crate::reconcile::Step;
+use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion};
+
+use super::super::execute::{Execution, StepError};
+use super::super::upload::Sending;
+use super::Way;
+
+impl Execution {
+    /// A name that holds a good file is never written to on a foreign server: a connection that breaks could leave half of it.
+    /// The new version goes to a name of ours, is proven there, and takes the place by MOVE.
+    pub(in crate::sync) async fn replace(
+        self: &Arc<Self>,
+        step: &Step,
+        source: &LocalVersion,
+        expect: &Expect<RemoteVersion>,
+    ) -> Result<Verified, StepError> {
+        self.replace_by(self.way()?, step, source, expect).await
+    }
+
+    /// As [`Execution::replace`], the bytes going a certain way.
+    pub(super) async fn replace_by(
+        self: &Arc<Self>,
+        way: Way,
+        step: &Step,
+        source: &LocalVersion,
+        expect: &Expect<RemoteVersion>,
+    ) -> Result<Verified, StepError> {
+        let temporary = self.sync.temporary_name(&step.remote)?;
+        let proof = match self.prove_at(&temporary, way, step, source).await {
+            Ok(proof) => proof,
+            Err(error) => {
+                self.remove_own(&temporary).await;
+                return Err(error);
+            }
+        };
+        let placed = self.take_the_place(&temporary, step, source, expect, &proof).await;
+        if placed.is_err() {
+            self.remove_own(&temporary).await;
+        }
+        placed
+    }
+
+    async fn prove_at(self: &Arc<Self>, temporary: &RelPath, way: Way, step: &Step, source: &LocalVersion) -> Result<Verified, StepError> {
+        let receipt = match self.send_by(way, &step.local, temporary, source, &Expect::Absent).await {
+            // An earlier run had to leave it there.
+            Err(StepError::Client(ClientError::Changed(_))) => {
+                self.remove_own(temporary).await;
+                self.send_by(way, &step.local, temporary, source, &Expect::Absent).await?
+            }
+            sent => sent?,
+        };
+        let found = self.sync.client.look(temporary).await?.map(|found| (temporary.clone(), found));
+        self.prove_one(source, found, Sending { local: &step.local, receipt: &receipt, was_free: true }).await
+    }
+
+    async fn take_the_place(
+        &self,
+        temporary: &RelPath,
+        step: &Step,
+        source: &LocalVersion,
+        expect: &Expect<RemoteVersion>,
+        proof: &Verified,
+    ) -> Result<Verified, StepError> {
+        let now = self.sync.client.look(&step.remote).await?;
+        let as_expected = match (expect, &now) {
+            (Expect::Version(then), Some(now)) => now.unchanged_since(then),
+            (Expect::Absent, None) | (Expect::Anything, _) => true,
+            _ => false,
+        };
+        if !as_expected {
+            return Err(StepError::Client(ClientError::Changed(step.remote.to_string())));
+        }
+        let there = now.clone().map_or(Expect::Absent, Expect::Version);
+        let renamed = self.sync.client.rename(temporary, &step.remote, proof.version(), &there).await;
+        if let Err(error) = &renamed
+            && (error.stops_everything() || !self.took_the_place(temporary, &step.remote, now.as_ref()).await)
+        {
+            return Err(StepError::Client(error.clone()));
+        }
+        let found = self.sync.client.find(&step.remote).await?;
+        let placed = verify::verify_listed(source, found).map_err(StepError::NotProven)?;
+        Ok(placed.with(proof.evidence()))
+    }
+
+    /// Whether a MOVE was made although it was answered with an error: the temporary name is free, and what has the place is another file than
+    /// before. It still has to be proven.
+    async fn took_the_place(&self, temporary: &RelPath, place: &RelPath, before: Option<&RemoteVersion>) -> bool {
+        let Ok(None) = self.sync.client.look(temporary).await else { return false };
+        let Ok(Some(now)) = self.sync.client.look(place).await else { return false };
+        before.is_none_or(|before| !now.unchanged_since(before))
+    }
+}
