@@ -158,13 +158,21 @@ impl Sync {
         }
         let mut left = Vec::new();
         for path in met.left {
-            if !self.remove_probe(&path).await {
-                left.push(path);
+            match self.remove_probe(&path).await {
+                true => self.wrote_in(&path.parent().unwrap_or_default()).await?,
+                false => left.push(path),
             }
         }
         met.left = left;
         self.remember(met.clone(), false).await?;
         Ok(met)
+    }
+
+    /// A folder that has changed because of a probe needs no closer look.
+    async fn wrote_in(&self, at: &RelPath) -> Result<(), SyncError> {
+        let Some(at) = at.strip_prefix(&self.service.sync.folder) else { return Ok(()) };
+        let (store, service) = (self.store.clone(), self.service.id);
+        blocking(move || Ok(store.write_soon(move |tx| listed::wrote_in(tx, service, &at))?)).await
     }
 
     /// Removes a probe, and makes sure of it.
@@ -219,11 +227,7 @@ impl Sync {
             }
             let tree = self.tree.clone();
             let found = blocking(move || Ok(library::take_probe(&tree, &name)?)).await;
-            // Folders that have changed for this reason need no closer look.
-            if let Some(at) = at.strip_prefix(folder) {
-                let (store, service) = (self.store.clone(), self.service.id);
-                blocking(move || Ok(store.write_soon(move |tx| listed::wrote_in(tx, service, &at))?)).await?;
-            }
+            self.wrote_in(&at).await?;
             // What was refused may have been kept all the same.
             if !self.remove_probe(&path).await {
                 tracing::warn!(service = %self.service.name, %path, "a file of ours could not be removed; the next run tries again");

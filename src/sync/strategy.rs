@@ -6,6 +6,7 @@
 
 mod bulk;
 mod chunks;
+mod fresh;
 mod put;
 mod remains;
 mod temporary;
@@ -98,11 +99,10 @@ impl Execution {
         if way == Way::Chunks || self.goes_in_chunks(source).await {
             return self.send_in_chunks(local, remote, source, expect).await;
         }
-        let client = match way {
-            Way::FreshConnection => self.sync.client.on_fresh_connections()?,
-            _ => self.sync.client.clone(),
-        };
-        self.put(&client, local, remote, source, expect).await
+        match way {
+            Way::FreshConnection => self.put_alone(local, remote, source, expect).await,
+            _ => self.put(&self.sync.client, local, remote, source, expect).await,
+        }
     }
 
     /// An upload went wrong: looks what is there, and tries the other ways, each after a longer wait. `failed` is what is told when none works.

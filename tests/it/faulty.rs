@@ -433,6 +433,24 @@ fn an_error_after_half() {
 }
 
 #[test]
+fn a_report_says_what_to_change_on_the_server() {
+    let sandbox = Sandbox::new();
+    let (node, server) = (sandbox.node("n"), FaultyServer::start());
+    node.connect("svc", &server.url, &[]);
+    for (status, cure) in [("413 Payload Too Large", "client_max_body_size"), ("507 Insufficient Storage", "quota is full")] {
+        node.put("bad.jpg", "bytes");
+        server.state().answers = std::iter::repeat_n(("PUT ", status), 12).collect();
+        let told = node.sync_expecting(1, &[])["failed"][0]["reason"].as_str().unwrap().to_owned();
+        assert!(told.contains(&status[..3]) && told.contains(cure), "{told}");
+        server.state().answers.clear();
+    }
+    server.set(Fault::StoresNothingOfIt);
+    server.state().temporary_too = true;
+    let told = node.sync_expecting(1, &[])["failed"][0]["reason"].as_str().unwrap().to_owned();
+    assert!(told.contains("`fastcgi_request_buffering on`") && told.contains("2 other ways"), "{told}");
+}
+
+#[test]
 fn uploads_carry_what_servers_need() {
     let sandbox = Sandbox::new();
     let (node, server) = (sandbox.node("n"), FaultyServer::start());

@@ -5,9 +5,9 @@
 //! `TWINLENS_CASES=all` plays all. Otherwise a share of them is played, always the same one.
 
 mod case;
-mod fault;
-mod wire;
-mod world;
+pub mod fault;
+pub mod wire;
+pub mod world;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use self::fault::Fault;
 use self::world::{Etags, Habits, Hrefs, Kind};
 
 /// One of so many cases is played in an ordinary run of the tests.
-const SHARE: u64 = 6;
+const SHARE: u64 = 8;
 /// Most of the time of a case is waiting.
 const AT_ONCE: usize = 24;
 /// More than these are not told.
@@ -132,6 +132,60 @@ fn plays(names: &[&str]) {
     });
 }
 
+/// Plays a case wherever there is one of this name.
+fn plays_everywhere(name: &str) {
+    let names: Vec<String> = ["plain", "read-back", "verifying", "cloud"].map(|setting| format!("{setting}: {name}")).into();
+    plays(&names.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_new_file_of_zero_bytes_is_sent_another_way() {
+    plays_everywhere("PUT new & here.jpg #1 Stores(First(0)) lasting");
+}
+
+#[test]
+fn a_new_file_that_is_too_short_is_sent_another_way() {
+    plays_everywhere("PUT new & here.jpg #1 Stores(First(1)) lasting");
+    plays_everywhere("PUT new & here.jpg #1 Stores(AllButOne) lasting");
+}
+
+#[test]
+fn a_new_file_that_is_too_long_is_noticed() {
+    plays_everywhere("PUT new & here.jpg #1 Stores(Longer)");
+}
+
+#[test]
+fn a_new_file_of_other_bytes_is_noticed_where_anything_tells_it() {
+    let settings = ["read-back", "verifying", "cloud"].map(|setting| format!("{setting}: PUT new & here.jpg #1 Stores(Other) lasting"));
+    plays(&settings.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_new_file_that_vanishes_or_gets_another_name_is_sent_another_way() {
+    plays_everywhere("PUT new & here.jpg #1 Pretended lasting");
+    plays_everywhere("PUT new & here.jpg #1 Stores(Elsewhere)");
+}
+
+#[test]
+fn a_new_file_that_is_seen_late_or_listed_as_empty_is_not_sent_for_ever() {
+    plays_everywhere("PUT new & here.jpg #1 Stores(Later(6))");
+    plays_everywhere("PUT new & here.jpg #1 Stores(ListedEmpty) lasting");
+}
+
+#[test]
+fn a_new_file_that_is_stored_though_an_error_came_or_nothing_is_found() {
+    plays_everywhere("PUT new & here.jpg #1 Denied(500) lasting");
+    plays_everywhere("PUT new & here.jpg #1 Lost lasting");
+}
+
+#[test]
+fn an_update_that_goes_wrong_in_any_way_leaves_the_earlier_version() {
+    for fault in ["Stores(First(0))", "Stores(AllButOne)", "Stores(HalfAndError)", "Pretended", "Lost", "Unheard", "Refused(507)"] {
+        plays_everywhere(&format!("PUT .twinlens-* #1 {fault} lasting"));
+        plays_everywhere(&format!("MOVE .twinlens-* to edit here.jpg #1 {}", if fault.starts_with('S') { "Denied(504)" } else { fault }));
+    }
+}
+
 #[test]
 fn a_deletion_that_was_only_said_is_not_believed() {
     plays(&[
@@ -153,7 +207,7 @@ fn a_temporary_file_of_a_run_that_was_broken_off_is_removed_by_the_next() {
 
 #[test]
 fn a_probe_that_could_not_be_removed_is_removed_by_the_next_run() {
-    plays(&["plain: DELETE twinlens-* #1 Refused(500)", "read-back: DELETE twinlens-* #1 Pretended lasting"]);
+    plays(&["plain: DELETE twinlens-* #1 Refused(500)", "cloud: DELETE twinlens-* #1 Pretended lasting"]);
 }
 
 #[test]

@@ -193,7 +193,7 @@ pub fn decoded(href: &str) -> String {
 }
 
 /// The date of a version.
-fn date(version: u64) -> String {
+pub fn date(version: u64) -> String {
     httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000 + version))
 }
 

@@ -32,6 +32,13 @@ impl std::fmt::Display for Step {
     }
 }
 
+impl Step {
+    /// It would change something.
+    pub fn writes(&self) -> bool {
+        !["GET", "PROPFIND", "OPTIONS"].iter().any(|harmless| self.method.starts_with(harmless))
+    }
+}
+
 /// Decides what happens to a request.
 pub trait Fate: Send + 'static {
     fn of(&mut self, step: &Step) -> Option<Fault>;
@@ -74,7 +81,7 @@ impl<F> Service<F> {
             decoded(target).split('/').map(|name| own(name).unwrap_or_else(|| name.to_owned())).collect::<Vec<_>>().join("/")
         };
         let mut told = plain(target);
-        if let Some(to) = headers.get("destination").filter(|_| method == "MOVE" && !target.ends_with("/.file")) {
+        if let Some(to) = headers.get("destination").filter(|_| !target.contains("/remote.php/dav/uploads/")) {
             told += &format!(" to {}", plain(to.split_once(&self.world.prefix()).map_or("?", |(_, to)| to)));
         }
         let method = headers.get("depth").map_or(method.to_owned(), |depth| format!("{method}{depth}"));
@@ -226,8 +233,8 @@ async fn answer<F: Fate>(stream: &mut BufReader<TcpStream>, service: &Mutex<Serv
         let step = service.step(&method, &target, &headers);
         let fault = service.fate.of(&step);
         let done = service.perform((&method, &target), &headers, &body, fault);
+        service.writes += usize::from(step.writes());
         service.log.push((step, fault, done.as_ref().map_or(0, |answer| answer.status)));
-        service.writes += usize::from(!matches!(method.as_str(), "GET" | "PROPFIND" | "OPTIONS"));
         (fault, done)
     };
     if fault == Some(Fault::Silent) {

@@ -139,7 +139,7 @@ impl World {
     }
 
     fn with_etag(&self, answer: Answer, path: &str) -> Answer {
-        let Some((_, version)) = self.files.files.get(path) else { return answer };
+        let Some((_, version)) = self.files.files.get(path).filter(|_| !self.files.tells_dates) else { return answer };
         let answer = answer.with("ETag", self.etag(*version, true));
         if self.kind == Kind::Cloud { answer.with("OC-ETag", self.etag(*version, false)) } else { answer }
     }
@@ -363,11 +363,14 @@ impl World {
                     let mut props = vec![
                         "<d:resourcetype/>".to_owned(),
                         format!("<d:getcontentlength>{}</d:getcontentlength>", if is_empty { 0 } else { content.len() }),
-                        format!("<d:getetag>{}</d:getetag>", self.etag(version + other, false)),
+                        match files.tells_dates {
+                            true => format!("<d:getlastmodified>{}</d:getlastmodified>", plain::date(version + other)),
+                            false => format!("<d:getetag>{}</d:getetag>", self.etag(version + other, false)),
+                        },
                     ];
                     let checksum = match self.kind {
-                        Kind::Plain => None,
-                        Kind::Verifying => Some(sha1(content.as_bytes())),
+                        Kind::Plain if !files.tells_checksums => None,
+                        Kind::Plain | Kind::Verifying => Some(sha1(content.as_bytes())),
                         Kind::Cloud => self.told.get(version).cloned(),
                     };
                     props.extend(checksum.map(|sha1| format!("<oc:checksums><oc:checksum>SHA1:{sha1}</oc:checksum></oc:checksums>")));

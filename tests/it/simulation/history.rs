@@ -17,11 +17,12 @@ use twinlens::store::documents;
 use twinlens::sync::{Monitor, Options, Report, Sync, SyncError};
 use twinlens::types::ServiceId;
 
+use crate::liar::wire;
 use crate::plain::State;
 use crate::support;
 
 use super::chance::Chance;
-use super::network::{Service, serve};
+use super::network::{Service, service};
 use super::owners::{Contents, Files, Place, act};
 
 /// So many runs without trouble bring both sides to rest.
@@ -63,9 +64,9 @@ pub async fn play(seed: u64, folder: &Path) -> Result<(), String> {
         if state.tells_checksums { "checksums" } else { "no checksums" },
         if state.tells_dates { "dates" } else { "entity tags" },
     )];
-    let service = Arc::new(Mutex::new(Service::new(seed, state)));
+    let service = Arc::new(Mutex::new(service(seed, state)));
     let mut tasks = JoinSet::new();
-    let url = serve(Arc::clone(&service), &mut tasks).await;
+    let url = wire::serve(Arc::clone(&service), &mut tasks).await;
     let remote = Remote { id: ServiceId(1), name: "sim".into(), url, user: "u".into(), fingerprint: None, sync: settings };
     let sides = [Place::Library { root: root.join("library"), clock: 0 }, Place::Service(Arc::clone(&service))];
     let parallel = *chance.pick(&[1, 1, 2, 8]);
@@ -152,7 +153,7 @@ impl History {
     }
 
     async fn run(&mut self, failing: usize, force: bool) -> Result<Result<Report, SyncError>, String> {
-        self.service.lock().unwrap().failing = failing;
+        self.service.lock().unwrap().fate.failing = failing;
         let store = match &self.store {
             Some(store) => store.clone(),
             None => self.store.insert(Store::open(&self.root.join("state.redb")).unwrap()).clone(),
@@ -166,7 +167,14 @@ impl History {
         let watched = (Events::default(), Monitor::default());
         let sync = Sync::new(library, store.clone(), client, self.remote.clone(), options, watched).map_err(|error| error.to_string())?;
         let outcome = tokio::time::timeout(ENDS_WITHIN, sync.run()).await;
-        self.told.append(&mut self.service.lock().unwrap().log);
+        let log = std::mem::take(&mut self.service.lock().unwrap().log);
+        // What changed something, and what failed.
+        let telling = log.iter().filter(|(step, fault, _)| step.writes() || fault.is_some());
+        self.told.extend(
+            telling.map(|(step, fault, status)| {
+                format!("    {step}: {status}{}", fault.map(|fault| format!(" ({fault})")).unwrap_or_default())
+            }),
+        );
         let outcome = outcome.map_err(|_| "the run does not end".to_owned())?;
         // As a node does it: a later run says again what is left as it is.
         let report = match &outcome {
@@ -202,7 +210,7 @@ impl History {
             }
         }
         let trash = support::tree(&self.root.join("library/.twinlens/trash"));
-        let there = self.service.lock().unwrap().state.contents();
+        let there = self.service.lock().unwrap().world.files.contents();
         let kept: BTreeSet<&String> = after[0].values().chain(there.values()).chain(trash.values()).collect();
         let lost = before.iter().flatten().find(|(_, content)| !kept.contains(content) && !self.contents.given_up.contains(*content));
         if let Some((path, content)) = lost {

@@ -39,7 +39,7 @@ impl Place {
     pub fn files(&self) -> Files {
         let mut files = match self {
             Place::Library { root, .. } => support::tree(root),
-            Place::Service(service) => service.lock().unwrap().state.contents(),
+            Place::Service(service) => service.lock().unwrap().world.files.contents(),
         };
         files.retain(|path, _| !is_own(path));
         files
@@ -54,14 +54,14 @@ impl Place {
                 let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_500_000_000 + *clock);
                 fs::File::options().write(true).open(file).unwrap().set_modified(time).unwrap();
             }
-            Place::Service(service) => service.lock().unwrap().state.put(path, content),
+            Place::Service(service) => service.lock().unwrap().world.files.put(path, content),
         }
     }
 
     fn remove(&mut self, path: &str) {
         match self {
             Place::Library { root, .. } => fs::remove_file(root.join(path)).unwrap(),
-            Place::Service(service) => service.lock().unwrap().state.remove(path),
+            Place::Service(service) => service.lock().unwrap().world.files.remove(path),
         }
     }
 
@@ -72,7 +72,7 @@ impl Place {
                 fs::create_dir_all(parent(&root.join(to))).unwrap();
                 fs::rename(root.join(from), root.join(to)).unwrap();
             }
-            Place::Service(service) => service.lock().unwrap().state.rename(from, to),
+            Place::Service(service) => service.lock().unwrap().world.files.rename(from, to),
         }
     }
 }
@@ -168,7 +168,7 @@ impl Place {
     fn has(&self, path: &str) -> bool {
         match self {
             Place::Library { root, .. } => root.join(path).exists(),
-            Place::Service(service) => service.lock().unwrap().state.has(path),
+            Place::Service(service) => service.lock().unwrap().world.files.has(path),
         }
     }
 }

@@ -1,0 +1,22 @@
+//! A plain PUT on a connection that nothing was sent on before: for servers and proxies that lose their place on one that is used again.
+
+use std::sync::Arc;
+
+use crate::client::Receipt;
+use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion};
+
+use super::super::execute::{Execution, StepError};
+
+impl Execution {
+    /// Sends one file in one request, on a connection of its own.
+    pub(super) async fn put_alone(
+        self: &Arc<Self>,
+        local: &RelPath,
+        remote: &RelPath,
+        source: &LocalVersion,
+        expect: &Expect<RemoteVersion>,
+    ) -> Result<Receipt, StepError> {
+        let client = self.sync.client.on_fresh_connections()?;
+        self.put(&client, local, remote, source, expect).await
+    }
+}
