@@ -59,19 +59,19 @@ const HELLO: &[u8] = b"hello checksum\n";
 fn the_hash_of_what_was_received_is_believed_and_nothing_else() {
     let replay = Replay::of("put-hash");
     assert!(run(put(&replay.client("put"), "f.txt", HELLO, &Expect::Anything)).is_none());
-    replay.is_over();
+    replay.ends();
     let replay = Replay::of("put-hash");
     let lost = LocalVersion { digests: Digests::of(b"hello, CHECKSUM"), ..version(HELLO, 0) };
     let error = run(replay.client("put").put(&path("f.txt"), &lost, &Expect::Anything, whole(HELLO))).err();
     assert!(matches!(error, Some(ClientError::OtherBytes { .. })), "{error:?}");
-    replay.is_over();
+    replay.ends();
 }
 
 #[test]
 fn an_empty_body_is_refused_where_its_length_was_told() {
     let replay = Replay::of("put-expected-length");
     assert_eq!(status(run(put(&replay.client("ck"), "xe.bin", &[b'x'; 20_000], &Expect::Anything))), 403);
-    replay.is_over();
+    replay.ends();
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_checksum_that_was_sent_along_comes_back_whatever_the_bytes_are() {
         let found = client.look(&path("c.txt")).await.unwrap().unwrap();
         assert_eq!(found.digests.sha1.unwrap().to_string(), "0".repeat(40), "it only repeats what it was told");
     });
-    replay.is_over();
+    replay.ends();
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn what_is_stored_is_hashed_on_request() {
         assert!(put(&client, "h.txt", b"hash me", &Expect::Anything).await.is_none());
         assert_eq!(client.recalculate(&path("h.txt")).await.unwrap(), Some(Digests::of(b"hash me").sha1));
     });
-    replay.is_over();
+    replay.ends();
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn refusals_are_told_apart() {
         assert_eq!(status(put(&client, "put", HELLO, &Expect::Anything).await), 409);
         assert!(put(&client, "q/big.bin", &vec![b'x'; 3_000_000], &Expect::Anything).await.unwrap().is_full());
     });
-    replay.is_over();
+    replay.ends();
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn conditions_hold_on_put_delete_and_move() {
         assert!(changed(client.delete(&path("a.txt"), &etag("x")).await.err()));
         assert!(client.delete(&path("a.txt"), &etag("2143f867aac60a53b679e859ea240f2b")).await.is_ok());
     });
-    replay.is_over();
+    replay.ends();
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn an_upload_in_chunks_goes_as_recorded() {
         assert_eq!(found.etag.as_deref(), Some("107da3b2a23689cffcf929b70da13f03"));
         assert_eq!(session.chunks().await.unwrap(), None, "it is gone once it was put together");
     });
-    replay.is_over();
+    replay.ends();
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn an_upload_in_chunks_is_refused_when_a_chunk_or_a_condition_is_missed() {
         assert!(matches!(there, Err(ClientError::Changed(_))), "{there:?}");
         of("tid5", "x.bin", 1).abort().await.unwrap();
     });
-    replay.is_over();
+    replay.ends();
     let replay = Replay::of("chunks-full");
     let client = replay.client("q");
     run(async {
@@ -178,7 +178,7 @@ fn an_upload_in_chunks_is_refused_when_a_chunk_or_a_condition_is_missed() {
         assert!(full.unwrap_err().is_full(), "the quota is looked at only now");
         session.abort().await.unwrap();
     });
-    replay.is_over();
+    replay.ends();
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn many_files_in_one_request_go_as_recorded() {
         assert!(matches!(&results[0].1, Err(ClientError::Refused { reason, .. }) if reason.contains("create path")), "{results:?}");
         assert!(results[1].1.is_ok(), "{results:?}");
     });
-    replay.is_over();
+    replay.ends();
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_time_is_kept_and_one_that_breaks_a_put_is_never_sent() {
         client.put(&path("m.txt"), &version(HELLO, 1_577_934_245), &Expect::Anything, whole(HELLO)).await.unwrap();
         assert_eq!(client.look(&path("m.txt")).await.unwrap().unwrap().modified, Some(1_577_934_245));
     });
-    replay.is_over();
+    replay.ends();
     let (mut fine, mut broken) = (0, 0);
     for exchange in recorded("mtime-edge") {
         let told = &exchange.asked["x-oc-mtime"];
@@ -244,7 +244,7 @@ fn an_equal_entity_tag_does_not_mean_equal_bytes_and_the_folder_tells() {
         }
         assert_eq!(tags.len(), 1, "{tags:?}");
     });
-    replay.is_over();
+    replay.ends();
     let listed = recorded("etags-listed");
     let listed: Vec<_> = listed.iter().map(|exchange| multistatus::parse(std::str::from_utf8(&exchange.body).unwrap()).unwrap()).collect();
     let of = |at: usize, end: &str| listed[at].iter().find(|resource| resource.href.ends_with(end)).unwrap();
@@ -270,7 +270,7 @@ fn the_ruin_of_a_cut_overwrite_is_seen_by_its_checksum_alone() {
         assert_eq!(bytes.len() as u64, after.size.unwrap(), "nor does the length");
         assert_eq!(download.digests.agree(&Digests::of(&bytes).into()), Some(false));
     });
-    replay.is_over();
+    replay.ends();
 }
 
 const NAMES: [&str; 3] = ["hash #1 50% + & done.txt", "per%20cent+plus&amp;.jpg", "sub dir ä"];
@@ -279,7 +279,7 @@ const NAMES: [&str; 3] = ["hash #1 50% + & done.txt", "per%20cent+plus&amp;.jpg"
 fn a_folder_is_listed_with_every_name() {
     let replay = Replay::of("listed");
     let listing = run(replay.client("names").list(&RelPath::root())).unwrap().unwrap();
-    replay.is_over();
+    replay.ends();
     assert!(listing.etag.is_some() && listing.unusable.is_empty() && listing.unnamable.is_empty(), "{listing:?}");
     let mut names = BTreeSet::new();
     for member in listing.members {
@@ -321,7 +321,7 @@ fn another_users_home_looks_empty_and_is_no_folder() {
     assert!(matches!(&error, ClientError::NotDav { found, .. } if found.contains("not this user's")), "{error}");
     let error = run(replay.client("").look_at_root()).unwrap_err();
     assert!(matches!(error, ClientError::Unauthorized), "{error}");
-    replay.is_over();
+    replay.ends();
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn folders_are_made_and_files_deleted_as_recorded() {
         client.delete(&path("del/a"), &Expect::Anything).await.unwrap();
         client.delete(&path("del/a"), &Expect::Anything).await.unwrap();
     });
-    replay.is_over();
+    replay.ends();
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn names_with_every_special_character_are_sent_and_refused_as_recorded() {
             refused => assert_eq!(status(error), refused, "{name}"),
         }
     }
-    replay.is_over();
+    replay.ends();
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn what_it_can_is_understood() {
         assert!(can.chunking && !can.bulk && !can.node, "{can:?}");
         assert!(can.names.refusal(&path("a/.htaccess")).is_some());
     });
-    replay.is_over();
+    replay.ends();
 }
 
 #[test]

@@ -49,8 +49,8 @@ fn loses_chunked_bodies_but_not_ours(front: Front) {
     let report = node.sync();
     assert_counts(&report, &[("uploaded", sizes.len() as u64)]);
     assert_eq!(report["verified"], sizes.len());
-    for number in 0..sizes.len() {
-        node.put(&format!("{number}.jpg"), &film(number as u64 + 30, sizes[number] + 7));
+    for (number, size) in sizes.into_iter().enumerate() {
+        node.put(&format!("{number}.jpg"), &film(number as u64 + 30, size + 7));
     }
     assert_counts(&node.sync(), &[("uploaded", sizes.len() as u64)]);
     for (path, content) in node.files() {

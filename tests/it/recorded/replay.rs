@@ -129,7 +129,7 @@ impl Replay {
 
     /// Everything was asked, and nothing wrongly.
     #[track_caller]
-    pub fn is_over(self) {
+    pub fn ends(self) {
         let state = self.state.lock().unwrap();
         assert!(state.wrong.is_empty(), "{}", state.wrong.join("\n"));
         assert!(state.exchanges.is_empty(), "not asked: {:#?}", state.exchanges);
