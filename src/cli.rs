@@ -5,6 +5,7 @@
 mod args;
 mod care;
 mod care_args;
+mod checkup;
 mod demo;
 mod front_args;
 mod output;

@@ -24,6 +24,7 @@ mod naming;
 mod pieces;
 mod scan;
 mod seal;
+mod spelling;
 mod staged;
 mod syncing;
 mod taken;

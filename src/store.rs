@@ -22,5 +22,6 @@ pub mod meta;
 pub mod properties;
 pub mod remote;
 pub mod snapshot;
+pub mod traces;
 
 pub use db::{Store, StoreError};

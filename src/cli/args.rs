@@ -231,13 +231,24 @@ pub(super) enum ServiceCmd {
         /// Trust only the certificate with this SHA-256 fingerprint
         #[arg(long, value_name = "SHA256")]
         fingerprint: Option<Fingerprint>,
+        /// Let the password travel over plain http through networks that are not private
+        #[arg(long)]
+        allow_http: bool,
     },
     /// List services
     List,
     /// Show a service
     Show { name: String },
-    /// Try a service: connection, login, listing
-    Test { name: String },
+    /// Examine a service: connection, login, what it can, how uploads to it work
+    Test {
+        name: String,
+        /// Write a small file there and remove it, although nothing is uploaded to this service by itself
+        #[arg(long, conflicts_with = "no_write")]
+        write: bool,
+        /// Write nothing, although this service is uploaded to
+        #[arg(long)]
+        no_write: bool,
+    },
     /// Change a service's account, password or certificate, after trying it
     Edit {
         name: String,
@@ -249,6 +260,9 @@ pub(super) enum ServiceCmd {
         /// Trust only the certificate with this SHA-256 fingerprint
         #[arg(long, value_name = "SHA256")]
         fingerprint: Option<Fingerprint>,
+        /// Whether the password may travel over plain http through networks that are not private
+        #[arg(long, value_name = "yes|no", num_args = 0..=1, default_missing_value = "yes")]
+        allow_http: Option<YesNo>,
     },
     /// Remove a service; photos stay where they are
     Remove { name: String },

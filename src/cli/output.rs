@@ -8,7 +8,7 @@ use crate::accounts::{AppPassword, User};
 use crate::node::Command;
 use crate::sync::{HeldBack, Noted, Report};
 
-use super::runs;
+use super::{checkup, runs};
 
 /// The text for an answer.
 pub(super) fn text(command: &Command, answer: &Value) -> String {
@@ -25,21 +25,13 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
         Command::ServiceList => {
             let line = |service: &Value| {
                 let sync = if service["sync"]["on"] == true { "sync on" } else { "sync off" };
-                format!("{}  {}  {sync}\n", string(service, "name"), string(service, "url"))
+                let proof = service["reached"]["last"].as_str().map(|level| format!("  proven by {level}")).unwrap_or_default();
+                format!("{}  {}  {sync}{proof}\n", string(service, "name"), string(service, "url"))
             };
             list(answer, "services", line, "no services yet; add one with: twinlens service add NAME URL --user U\n")
         }
         Command::ServiceShow { .. } | Command::ServiceSync { .. } | Command::ServiceEdit { .. } => service(answer),
-        Command::ServiceTest { .. } => {
-            let kind = if string(answer, "kind") == "twinlens" { "another Twinlens node" } else { "a WebDAV server" };
-            format!(
-                "{} works: it is {kind}, with {} and {} at {}\n",
-                string(answer, "name"),
-                several(answer["folders"].as_u64().unwrap_or(0), "folder"),
-                several(answer["files"].as_u64().unwrap_or(0), "file"),
-                string(answer, "url")
-            )
-        }
+        Command::ServiceTest { .. } => checkup::text(answer),
         Command::UserList => list(answer, "users", user, "no users yet; the first `twinlens serve` makes one\n"),
         Command::UserEdit { .. } => user(answer),
         Command::ServiceRemove { name } => format!("{name} is removed; photos stay where they are, on both sides\n"),
@@ -103,6 +95,7 @@ fn service(service: &Value) -> String {
         sync["rate"].as_u64().map_or_else(|| "no limit".to_owned(), |rate| format!("{} a second", bytes(rate))),
         sync["window"].as_str().unwrap_or("all day"),
     );
+    text.push_str(&checkup::known(service));
     for (title, key) in [("only", "include"), ("leave out", "exclude")] {
         let patterns: Vec<&str> = sync[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if !patterns.is_empty() {
@@ -143,11 +136,29 @@ fn status(answer: &Value) -> String {
         let _ = writeln!(text, "service   {}  {}  sync {}", string(service, "name"), string(service, "url"), string(service, "state"));
         text.push_str(&runs::now_and_next(service));
         match serde_json::from_value::<Report>(service["last_run"].clone()) {
-            Ok(last) => text.push_str(&indent(&report(&last))),
+            Ok(last) => text.extend(untold(last, service).map(|last| indent(&report(&last)))),
             Err(_) => text.push_str("    never synced\n"),
         }
     }
     text
+}
+
+/// The last run without what was told of the service already: why it is stopped, and which files wait and why. None when that is all.
+fn untold(mut last: Report, service: &Value) -> Option<Report> {
+    if last.error.is_some() && last.error.as_deref() == service["reason"].as_str() {
+        last.error = None;
+        if last.requests == 0 {
+            return None;
+        }
+    }
+    // A run that left such a file alone says in its reason why it failed before.
+    let told = |one: &Noted| {
+        let mut first = service["waiting"]["first"].as_array().into_iter().flatten();
+        first.any(|file| file["path"] == one.path && file["reason"].as_str().is_some_and(|reason| one.reason.contains(reason)))
+    };
+    last.failed.retain(|failed| !told(failed));
+    last.skipped_total -= last.skipped.extract_if(.., |skipped| told(skipped)).count() as u64;
+    Some(last)
 }
 
 fn indent(text: &str) -> String {
@@ -169,7 +180,7 @@ pub(super) fn report(report: &Report) -> String {
         let _ = writeln!(text, "{}: stopped: {error}", report.name);
     }
     if report.dry_run {
-        let travels = |action: &str| report.plan.iter().filter(|step| step.action == action).map(|step| step.bytes).sum::<u64>();
+        let travels = |action: &str| report.totals.get(action).map_or(0, |total| total.bytes);
         let _ = writeln!(
             text,
             "{}: {} planned ({} to upload, {} to download{}), nothing was changed",
@@ -209,6 +220,10 @@ pub(super) fn report(report: &Report) -> String {
             several(report.requests, "request"),
             report.seconds
         );
+        if !report.evidence.is_empty() {
+            let levels = report.evidence.iter().map(|(level, files)| format!("{} by {level}", several(*files, "file")));
+            let _ = writeln!(text, "  uploads proven: {}", levels.collect::<Vec<_>>().join(", "));
+        }
     }
     for HeldBack { reason, files } in &report.held_back {
         let first: Vec<&str> = report.skipped.iter().filter(|one| one.reason == *reason).map(|one| one.path.as_str()).take(3).collect();
@@ -263,10 +278,37 @@ mod tests {
         };
         let plan =
             vec![step("upload", 2000), step("upload", 48), step("download", 3), step("conflict", 9), step("delete", 0), step("trash", 0)];
-        let text = report(&Report { name: "svc".into(), dry_run: true, plan, ..Report::default() });
+        let mut planned = Report { name: "svc".into(), dry_run: true, ..Report::default() };
+        planned.foresee(plan);
+        let text = report(&planned);
         let first = "svc: 6 steps planned (2.00 KiB to upload, 3 B to download, 9 B of both versions in conflicts), nothing was changed";
         assert!(text.starts_with(first), "{text}");
         assert!(text.contains("delete there      delete.jpg: why\n") && text.contains("trash here        trash.jpg: why\n"), "{text}");
+    }
+
+    #[test]
+    fn status_tells_every_reason_once() {
+        let text = |reason: Option<&str>, last: Report, waiting: &[(&str, &str)]| {
+            let first: Vec<Value> = waiting.iter().map(|(path, reason)| serde_json::json!({ "path": path, "reason": reason })).collect();
+            let waiting = serde_json::json!({ "count": first.len(), "first": first });
+            let service = serde_json::json!({ "name": "svc", "reason": reason, "waiting": waiting, "last_run": last });
+            status(&serde_json::json!({ "services": [service] }))
+        };
+        let count = |text: &str, word: &str| text.matches(word).count();
+        let noted = |path: &str, reason: &str| Noted { path: path.into(), reason: reason.into() };
+        let stopped = Report { name: "svc".into(), error: Some("a long error".into()), ..Report::default() };
+        let told = text(Some("a long error"), stopped.clone(), &[]);
+        assert_eq!((count(&told, "a long error"), count(&told, "uploaded")), (1, 0), "{told}");
+        let told = text(None, stopped, &[]);
+        assert_eq!(count(&told, "a long error"), 1, "{told}");
+        let failed = vec![noted("a.jpg", "no room"), noted("b.jpg", "too long")];
+        let skipped = vec![noted("c.jpg", "failed 2 times (it is busy); it is tried again soon"), noted("d.jpg", "left out")];
+        let last = Report { name: "svc".into(), failed, skipped, skipped_total: 2, ..Report::default() };
+        let told = text(None, last, &[("a.jpg", "no room"), ("c.jpg", "it is busy")]);
+        for reason in ["no room", "too long", "it is busy", "left out"] {
+            assert_eq!(count(&told, reason), 1, "{reason}: {told}");
+        }
+        assert_eq!(count(&told, "more"), 0, "{told}");
     }
 
     #[test]

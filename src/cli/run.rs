@@ -11,7 +11,7 @@ use crate::accounts::GrantChange;
 use crate::events::Event;
 use crate::node::{AccountChange, Command, Failure, NewService, NewUser, Node, SyncRequest};
 
-use super::args::{Cli, Cmd, Global, OneOrAll, ServiceCmd, UserCmd};
+use super::args::{Cli, Cmd, Global, OneOrAll, ServiceCmd, UserCmd, YesNo};
 use super::progress::Progress;
 use super::serve::interrupt;
 use super::{demo, output, password, serve};
@@ -115,21 +115,24 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
         Cmd::User(UserCmd::AppPassword { name, label }) => Command::AppPasswordAdd { name, label },
         Cmd::User(UserCmd::AppPasswords { name }) => Command::AppPasswordList { name },
         Cmd::User(UserCmd::Revoke { name, app }) => Command::AppPasswordRevoke { name, app },
-        Cmd::Service(ServiceCmd::Add { name, url, user, password, fingerprint }) => {
+        Cmd::Service(ServiceCmd::Add { name, url, user, password, fingerprint, allow_http }) => {
             let user = user.unwrap_or_default();
             let anonymous = user.is_empty() && !password.password_stdin;
             let prompt = format!("Password of {user} there: ");
             let password = if anonymous { String::new() } else { password::read(&password, &prompt, false)? };
-            Command::ServiceAdd(NewService { name, url, user, password, fingerprint })
+            Command::ServiceAdd(NewService { name, url, user, password, fingerprint, allow_http })
         }
         Cmd::Service(ServiceCmd::List) => Command::ServiceList,
         Cmd::Service(ServiceCmd::Show { name }) => Command::ServiceShow { name },
-        Cmd::Service(ServiceCmd::Test { name }) => Command::ServiceTest { name },
-        Cmd::Service(ServiceCmd::Edit { name, user, password, fingerprint }) => {
+        Cmd::Service(ServiceCmd::Test { name, write, no_write }) => {
+            Command::ServiceTest { name, write: (write || no_write).then_some(write) }
+        }
+        Cmd::Service(ServiceCmd::Edit { name, user, password, fingerprint, allow_http }) => {
             // Another certificate alone needs no other password.
-            let asks = password.password_stdin || user.is_some() || fingerprint.is_none();
+            let asks = password.password_stdin || user.is_some() || (fingerprint.is_none() && allow_http.is_none());
             let password = asks.then(|| password::read(&password, "The password there: ", false)).transpose()?;
-            Command::ServiceEdit { name, change: AccountChange { user, password, fingerprint } }
+            let allow_http = allow_http.map(|choice| matches!(choice, YesNo::Yes));
+            Command::ServiceEdit { name, change: AccountChange { user, password, fingerprint, allow_http } }
         }
         Cmd::Service(ServiceCmd::Remove { name }) => Command::ServiceRemove { name },
         Cmd::Service(ServiceCmd::Sync(args)) => Command::ServiceSync { change: args.change(), name: args.name },

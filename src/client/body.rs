@@ -30,18 +30,21 @@ pub enum Payload {
     Whole(Bytes),
     /// So many bytes, in pieces that are made anew whenever they are sent.
     Pieces(u64, Arc<dyn Fn() -> PieceStream + Send + Sync>),
+    /// Pieces of which nobody says before how many bytes they are: some servers lose such a body.
+    Unsized(Arc<dyn Fn() -> PieceStream + Send + Sync>),
 }
 
 /// The parts that a body in memory is sent in, so that one sees that it moves.
 const PIECE: usize = 64 << 10;
 
 impl Payload {
-    /// How many bytes there are.
-    pub fn size(&self) -> u64 {
+    /// How many bytes there are, as far as it is said.
+    pub fn size(&self) -> Option<u64> {
         match self {
-            Self::Nothing => 0,
-            Self::Whole(bytes) => bytes.len() as u64,
-            Self::Pieces(size, _) => *size,
+            Self::Nothing => Some(0),
+            Self::Whole(bytes) => Some(bytes.len() as u64),
+            Self::Pieces(size, _) => Some(*size),
+            Self::Unsized(_) => None,
         }
     }
 
@@ -53,8 +56,8 @@ impl Payload {
         }
     }
 
-    /// A body for one request; each piece that is taken to be sent is a sign of life, and passes through `flow` before. Its length must be in
-    /// the request's headers.
+    /// A body for one request; each piece that is taken to be sent is a sign of life, and passes through `flow` before. Its length, if it
+    /// has one, must be in the request's headers.
     pub(super) fn body(&self, pulse: &Pulse, flow: &Flow) -> Option<Body> {
         let pieces: PieceStream = match self {
             Self::Nothing => return None,
@@ -64,7 +67,7 @@ impl Payload {
                 let pieces = std::iter::from_fn(move || (!rest.is_empty()).then(|| Ok(rest.split_to(rest.len().min(PIECE)))));
                 stream::iter(pieces).boxed()
             }
-            Self::Pieces(_, make) => make(),
+            Self::Pieces(_, make) | Self::Unsized(make) => make(),
         };
         let (pulse, flow) = (pulse.clone(), flow.clone());
         let pieces = pieces.then(move |piece| {

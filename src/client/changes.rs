@@ -46,7 +46,7 @@ impl Client {
         match response.status() {
             StatusCode::OK => {}
             StatusCode::GONE => return Ok(None),
-            status => return Err(ClientError::Status { status, method: "GET".into(), path: "/api/v1/changes".into() }),
+            status => return Err(ClientError::Status { status, method: "GET".into(), path: "/api/v1/changes".into(), told: None }),
         }
         let text = self.text(response, LIMIT).await?;
         let told = serde_json::from_str(&text);
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn the_api_is_beside_the_mount_point() {
         let of = |url: &str| {
-            let endpoint = Endpoint { url: url.into(), user: String::new(), password: String::new(), fingerprint: None };
+            let endpoint = Endpoint { url: url.into(), user: String::new(), password: String::new(), fingerprint: None, allow_http: false };
             let told = Client::new(&endpoint).unwrap().changes_url();
             told.map(|(url, folder)| (url.to_string(), folder))
         };

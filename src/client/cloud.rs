@@ -58,6 +58,11 @@ impl Client {
         self.cloud().is_some()
     }
 
+    /// Whose files the address leads to, where it says so (`.../remote.php/dav/files/USER/`).
+    pub fn cloud_user(&self) -> Option<String> {
+        self.cloud().map(|cloud| cloud.user)
+    }
+
     pub(super) fn cloud(&self) -> Option<Cloud> {
         Cloud::of(self.base(), self.user())
     }

@@ -52,6 +52,15 @@ pub enum ClientError {
         /// What rustls said.
         reason: String,
     },
+    /// A password over plain http through public networks.
+    #[error(
+        "{host} is reached over plain http, and is neither this machine nor in a private network: everybody on the way could read the \
+         password. Nothing was sent. Use https; or, if you know that the way is safe (a VPN), allow it with --allow-http"
+    )]
+    PlainHttp {
+        /// Host and port.
+        host: String,
+    },
     /// 401.
     #[error("the service does not accept this user and password; check both (a Nextcloud with two-factor login needs an app password)")]
     Unauthorized,
@@ -114,7 +123,7 @@ pub enum ClientError {
         reason: String,
     },
     /// Any other status.
-    #[error("the service answered {status} to {method} {path}{}", hint(*status))]
+    #[error("the service answered {status} to {method} {path}{}", said(told.as_deref()).unwrap_or_else(|| hint(*status).to_owned()))]
     Status {
         /// The status.
         status: StatusCode,
@@ -122,6 +131,8 @@ pub enum ClientError {
         method: String,
         /// Its path.
         path: String,
+        /// The reason that it gave.
+        told: Option<String>,
     },
     /// What came is not what was announced.
     #[error("{0}")]
@@ -140,6 +151,10 @@ pub enum ClientError {
     /// The local file could not be read on.
     #[error("the file could not be sent: {0}")]
     Source(String),
+}
+
+fn said(told: Option<&str>) -> Option<String> {
+    told.map(|told| format!(": \"{told}\""))
 }
 
 /// What a status usually means for the owner.
@@ -171,6 +186,7 @@ impl ClientError {
                 | Self::Untrusted { .. }
                 | Self::WrongFingerprint { .. }
                 | Self::Tls { .. }
+                | Self::PlainHttp { .. }
                 | Self::Unauthorized
         )
     }

@@ -29,6 +29,23 @@ impl NameRules {
         Self::deserialize(files).unwrap_or_default()
     }
 
+    /// What is forbidden, in a few words; none when nothing is.
+    pub fn summary(&self) -> Option<String> {
+        let lists = [
+            ("names", &self.names),
+            ("names", &self.blacklisted),
+            ("bases", &self.basenames),
+            ("characters", &self.characters),
+            ("endings", &self.extensions),
+        ];
+        let told = lists.iter().filter(|(_, list)| !list.is_empty()).map(|(what, list)| {
+            let first: Vec<String> = list.iter().take(8).map(|entry| format!("{entry:?}")).collect();
+            format!("{what} {}{}", first.join(" "), if list.len() > 8 { " ..." } else { "" })
+        });
+        let told: Vec<String> = told.collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
+
     /// Why the service would refuse a path; none when it has nothing against it.
     pub fn refusal(&self, path: &RelPath) -> Option<String> {
         path.segments().find_map(|name| self.refuses(name))

@@ -16,8 +16,9 @@ use super::body::{Answer, Pulse, SourceFailed};
 use super::capabilities::short;
 use super::cookies::Cookies;
 use super::gate::Gate;
+use super::plain_http::{Care, NotPrivate, OnlyPrivate};
 use super::retry::{Call, Waits};
-use super::{Capabilities, ClientError, Fingerprint, Flow, tls};
+use super::{Capabilities, ClientError, Fingerprint, Flow, Roots, tls};
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// See [`Waits::idle`].
@@ -34,6 +35,8 @@ pub struct Endpoint {
     pub password: String,
     /// The only certificate to trust, if pinned.
     pub fingerprint: Option<Fingerprint>,
+    /// Its owner allows that the password travels over plain http through public networks.
+    pub allow_http: bool,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -47,6 +50,9 @@ impl std::fmt::Debug for Endpoint {
 pub struct Client {
     http: reqwest::Client,
     tls: Arc<rustls::ClientConfig>,
+    roots: Roots,
+    /// Only addresses in private networks are used.
+    only_private: bool,
     /// Ends with a slash.
     base: Url,
     /// The decoded path of `base`, with the slash.
@@ -86,14 +92,35 @@ impl Client {
         let base = parse_url(&endpoint.url)?;
         let shown = tls::Shown::default();
         let failed = |reason: String| ClientError::Tls { host: host_of(&base), reason };
-        let tls = tls::config(endpoint.fingerprint, Arc::clone(&shown)).map_err(|error| failed(error.to_string()))?;
-        let http = build(&tls, 32).map_err(|error| failed(error.to_string()))?;
+        let only_private = match Care::about(endpoint, &base) {
+            Care::None => false,
+            Care::OnlyPrivate => true,
+            Care::Refuse => return Err(ClientError::PlainHttp { host: host_of(&base) }),
+        };
+        let (tls, roots) = tls::config(endpoint.fingerprint, Arc::clone(&shown)).map_err(|error| failed(error.to_string()))?;
+        let http = build(&tls, 32, only_private).map_err(|error| failed(error.to_string()))?;
         let authorization = (!endpoint.user.is_empty()).then(|| basic(&endpoint.user, &endpoint.password)).flatten();
         let base_path = decoded_path(&base)?;
         let user = endpoint.user.as_str().into();
         let (requests, gate, can, server) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
-        let (flow, waits, cookies) = (Flow::default(), Waits::default(), Cookies::default());
-        Ok(Self { http, tls: tls.into(), base, base_path, authorization, cookies, shown, flow, requests, gate, user, can, waits, server })
+        Ok(Self {
+            http,
+            tls: tls.into(),
+            roots,
+            only_private,
+            base,
+            base_path,
+            authorization,
+            cookies: Cookies::default(),
+            shown,
+            flow: Flow::default(),
+            requests,
+            gate,
+            user,
+            can,
+            waits: Waits::default(),
+            server,
+        })
     }
 
     /// The same, with its transfers passing through `flow`.
@@ -120,7 +147,8 @@ impl Client {
 
     /// The same, but each request goes over a connection of its own.
     pub fn on_fresh_connections(&self) -> Result<Self, ClientError> {
-        let http = build(&self.tls, 0).map_err(|error| ClientError::Tls { host: self.host(), reason: error.to_string() })?;
+        let http =
+            build(&self.tls, 0, self.only_private).map_err(|error| ClientError::Tls { host: self.host(), reason: error.to_string() })?;
         Ok(Self { http, ..self.clone() })
     }
 
@@ -163,19 +191,34 @@ impl Client {
         url
     }
 
-    /// Sends a request once.
-    pub(super) async fn once(&self, call: &Call) -> Result<Response, ClientError> {
+    pub(super) fn tls(&self) -> &Arc<rustls::ClientConfig> {
+        &self.tls
+    }
+
+    pub(super) fn roots(&self) -> Roots {
+        self.roots
+    }
+
+    pub(super) fn shown(&self) -> Option<rustls::pki_types::CertificateDer<'static>> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sends a request once, with the password or without it; any answer is one.
+    pub(super) async fn exchange(&self, call: &Call, logged_in: bool) -> Result<Response, ClientError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut request = self.http.request(call.method.clone(), call.url.clone()).headers(call.headers.clone());
-        if let Some(authorization) = &self.authorization {
+        if let Some(authorization) = self.authorization.as_ref().filter(|_| logged_in) {
             request = request.header(header::AUTHORIZATION, authorization.clone());
         }
-        if let Some(cookies) = self.cookies.header() {
+        if let Some(cookies) = self.cookies.header().filter(|_| logged_in) {
             request = request.header(header::COOKIE, cookies);
         }
         let pulse = Pulse::new();
         if let Some(body) = call.payload.body(&pulse, &self.flow) {
-            request = request.header(header::CONTENT_LENGTH, call.payload.size()).body(body);
+            if let Some(size) = call.payload.size() {
+                request = request.header(header::CONTENT_LENGTH, size);
+            }
+            request = request.body(body);
         }
         // What a request may be silent beyond the usual is its own matter.
         let idle = call.idle.saturating_sub(IDLE) + self.waits.idle;
@@ -188,6 +231,12 @@ impl Client {
         if let Some(server) = response.headers().get(header::SERVER).and_then(|value| value.to_str().ok()).map(short) {
             *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
         }
+        Ok(response)
+    }
+
+    /// Sends a request once.
+    pub(super) async fn once(&self, call: &Call) -> Result<Response, ClientError> {
+        let response = self.exchange(call, true).await?;
         match response.status() {
             StatusCode::UNAUTHORIZED => Err(ClientError::Unauthorized),
             status if status.is_redirection() && status != StatusCode::NOT_MODIFIED => {
@@ -208,6 +257,9 @@ impl Client {
         if let Some(source) = causes.clone().find_map(|cause| cause.downcast_ref::<SourceFailed>()) {
             return ClientError::Source(source.to_string());
         }
+        if causes.clone().any(|cause| cause.is::<NotPrivate>()) {
+            return ClientError::PlainHttp { host };
+        }
         let reason = causes.last().map_or_else(|| error.to_string(), ToString::to_string);
         if error.is_timeout() {
             ClientError::Timeout { host }
@@ -220,8 +272,8 @@ impl Client {
         }
     }
 
-    fn explain_tls(&self, host: String, error: &rustls::Error) -> ClientError {
-        let shown = *self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn explain_tls(&self, host: String, error: &rustls::Error) -> ClientError {
+        let shown = self.shown().map(|der| Fingerprint::of(&der));
         match (error, shown) {
             (rustls::Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure), Some(found)) => {
                 ClientError::WrongFingerprint { host, found }
@@ -231,6 +283,12 @@ impl Client {
                     rustls::CertificateError::UnknownIssuer => "it is self-signed or from an unknown authority".to_owned(),
                     other => other.to_string(),
                 };
+                let reason = match self.roots {
+                    Roots::Bundled => {
+                        format!("{reason}; this system has no list of authorities, so the one that comes with Twinlens counts")
+                    }
+                    Roots::Pinned | Roots::System => reason,
+                };
                 ClientError::Untrusted { host, reason, fingerprint }
             }
             _ => ClientError::Tls { host, reason: error.to_string() },
@@ -239,19 +297,23 @@ impl Client {
 }
 
 /// A client that keeps so many idle connections.
-fn build(tls: &rustls::ClientConfig, idle: usize) -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
+fn build(tls: &rustls::ClientConfig, idle: usize, only_private: bool) -> reqwest::Result<reqwest::Client> {
+    let builder = reqwest::Client::builder()
         .user_agent(concat!("twinlens/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT)
         .pool_max_idle_per_host(idle)
         .tcp_nodelay(true)
-        .tls_backend_preconfigured(tls.clone())
-        .build()
+        .tls_backend_preconfigured(tls.clone());
+    match only_private {
+        // A proxy would read the password, and look the name up by itself.
+        true => builder.no_proxy().dns_resolver(OnlyPrivate).build(),
+        false => builder.build(),
+    }
 }
 
 /// The TLS error somewhere below another. An `io::Error` hides what it wraps from `source`.
-fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+pub(super) fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return Some(tls);
     }
@@ -282,7 +344,7 @@ mod tests {
     use super::*;
 
     fn endpoint(url: &str) -> Endpoint {
-        Endpoint { url: url.into(), user: "a".into(), password: "secret".into(), fingerprint: None }
+        Endpoint { url: url.into(), user: "a".into(), password: "secret".into(), fingerprint: None, allow_http: false }
     }
 
     #[test]

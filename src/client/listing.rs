@@ -103,6 +103,7 @@ impl Client {
                 status: StatusCode::CONFLICT,
                 method: "PROPFIND".into(),
                 path: format!("{path} (it is a folder there)"),
+                told: None,
             }),
             Some(resource) if resource.status == Some(404) => Ok(None),
             Some(resource) => Ok(Some((listed, version_of(resource)))),
@@ -155,7 +156,7 @@ impl Client {
                 let found = format!("it answered {status}, {}", kind.unwrap_or("without a content type"));
                 Err(ClientError::NotDav { url: self.url().to_owned(), found })
             }
-            status => Err(ClientError::Status { status, method: method.into(), path: path.to_string() }),
+            status => Err(ClientError::Status { status, method: method.into(), path: path.to_string(), told: None }),
         }
     }
 

@@ -5,9 +5,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use sha1::Digest as _;
 
 use crate::dav::checksum::{OC_CHECKSUM, oc_checksum};
 use crate::dav::etag;
@@ -30,6 +28,15 @@ pub struct Session<'a> {
     id: String,
     path: RelPath,
     total: u64,
+}
+
+/// Whether an upload was begun.
+#[derive(Debug)]
+pub enum Begun {
+    /// By this request.
+    Now,
+    /// Probably by an earlier one; when it is not there, this is why.
+    Before(ClientError),
 }
 
 impl Client {
@@ -58,13 +65,15 @@ impl Client {
 }
 
 impl Session<'_> {
-    /// Begins it. False when it has been begun before.
-    pub async fn begin(&self) -> Result<bool, ClientError> {
+    /// Begins it.
+    pub async fn begin(&self) -> Result<Begun, ClientError> {
         let answer = self.call("MKCOL", "", self.headers(), Payload::Nothing).await?;
         match answer.status() {
-            status if status.is_success() => Ok(true),
-            StatusCode::METHOD_NOT_ALLOWED | StatusCode::CONFLICT => Ok(false),
-            status => Err(unexpected("MKCOL", &self.path, status)),
+            status if status.is_success() => Ok(Begun::Now),
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::CONFLICT => {
+                Ok(Begun::Before(self.client.refusal("MKCOL", &self.path, answer).await))
+            }
+            _ => Err(self.client.refusal("MKCOL", &self.path, answer).await),
         }
     }
 
@@ -79,20 +88,23 @@ impl Session<'_> {
         Ok(Some(sizes.collect()))
     }
 
-    /// Sends one chunk, whole; it may be sent again.
-    pub async fn put(&self, name: &str, bytes: Bytes) -> Result<(), ClientError> {
-        let sha1 = Sha1(sha1::Sha1::digest(&bytes).into());
+    /// Sends one chunk; it may be sent again. With its SHA-1 the service can check it by itself.
+    pub async fn put(&self, name: &str, payload: Payload, sha1: Option<Sha1>) -> Result<(), ClientError> {
         let mut headers = self.headers();
-        insert(&mut headers, OC_CHECKSUM, &oc_checksum(&sha1));
-        insert(&mut headers, "x-hash", "sha1");
-        insert(&mut headers, "x-expected-entity-length", &bytes.len().to_string());
-        let answer = self.call("PUT", name, headers, Payload::Whole(bytes)).await?;
+        if let Some(sha1) = &sha1 {
+            insert(&mut headers, OC_CHECKSUM, &oc_checksum(sha1));
+            insert(&mut headers, "x-hash", "sha1");
+        }
+        if let Some(size) = payload.size() {
+            insert(&mut headers, "x-expected-entity-length", &size.to_string());
+        }
+        let answer = self.call("PUT", name, headers, payload).await?;
         if !answer.status().is_success() {
-            return Err(unexpected("PUT", &self.path, answer.status()));
+            return Err(self.client.refusal("PUT", &self.path, answer).await);
         }
         let told = answer.headers().get("x-hash-sha1").and_then(|value| value.to_str().ok()).and_then(Sha1::from_hex);
-        match told {
-            Some(told) if told != sha1 => {
+        match (told, sha1) {
+            (Some(told), Some(sent)) if told != sent => {
                 Err(ClientError::Corrupt(format!("the service received other bytes of {} than were sent", self.path)))
             }
             _ => Ok(()),
@@ -128,7 +140,7 @@ impl Session<'_> {
         match answer.status() {
             StatusCode::MULTI_STATUS => Err(unexpected("MOVE", &self.path, StatusCode::MULTI_STATUS)),
             status if status.is_success() => Ok(etag_of(&answer)),
-            status => Err(unexpected("MOVE", &self.path, status)),
+            _ => Err(self.client.refusal("MOVE", &self.path, answer).await),
         }
     }
 

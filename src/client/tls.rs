@@ -4,10 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -61,24 +62,47 @@ impl From<Fingerprint> for String {
 }
 
 /// The certificate that a server showed last, for the message when it was refused.
-pub(super) type Shown = Arc<Mutex<Option<Fingerprint>>>;
+pub(super) type Shown = Arc<Mutex<Option<CertificateDer<'static>>>>;
 
-/// A TLS configuration that trusts the system's authorities, or only the pinned certificate.
-pub(super) fn config(pinned: Option<Fingerprint>, shown: Shown) -> Result<ClientConfig, Error> {
+/// Who vouches for a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Roots {
+    /// The owner, who has seen the certificate.
+    Pinned,
+    /// The authorities that the system trusts.
+    System,
+    /// Those that Mozilla trusts, which come with the program: where the system has none.
+    Bundled,
+}
+
+/// A TLS configuration, for TLS 1.2 and newer, that trusts the system's authorities, or only the pinned certificate.
+pub(super) fn config(pinned: Option<Fingerprint>, shown: Shown) -> Result<(ClientConfig, Roots), Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-    let system: Option<Arc<dyn ServerCertVerifier>> = match pinned {
-        Some(_) => None,
-        None => Some(Arc::new(rustls_platform_verifier::Verifier::new(Arc::clone(&provider))?)),
+    let (authorities, roots) = match pinned {
+        Some(_) => (None, Roots::Pinned),
+        None => authorities(&provider).map(|(verifier, roots)| (Some(verifier), roots))?,
     };
-    let verifier = Verifier { system, pinned, shown, provider };
+    let verifier = Verifier { authorities, pinned, shown, provider };
     // "Dangerous" is rustls's word for any verifier of one's own; ours only adds the pin and remembers what it saw.
-    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+    Ok((builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth(), roots))
+}
+
+fn authorities(provider: &Arc<CryptoProvider>) -> Result<(Arc<dyn ServerCertVerifier>, Roots), Error> {
+    match rustls_platform_verifier::Verifier::new(Arc::clone(provider)) {
+        Ok(system) => Ok((Arc::new(system), Roots::System)),
+        Err(error) => {
+            tracing::debug!(%error, "the system has no list of authorities");
+            let roots = Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
+            let bundled = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
+            Ok((bundled.map_err(|error| Error::General(error.to_string()))?, Roots::Bundled))
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Verifier {
-    system: Option<Arc<dyn ServerCertVerifier>>,
+    authorities: Option<Arc<dyn ServerCertVerifier>>,
     pinned: Option<Fingerprint>,
     shown: Shown,
     provider: Arc<CryptoProvider>,
@@ -94,10 +118,10 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let found = Fingerprint::of(end_entity);
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
-        match (&self.system, self.pinned) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.clone().into_owned());
+        match (&self.authorities, self.pinned) {
             (_, Some(pinned)) if pinned == found => Ok(ServerCertVerified::assertion()),
-            (Some(system), None) => system.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
+            (Some(authorities), None) => authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
             _ => Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
         }
     }

@@ -22,15 +22,22 @@ pub struct Download {
     pub start: u64,
     /// The digests that the service told in the answer.
     pub digests: KnownDigests,
+    /// So many bytes are still to come, where that is known.
+    left: Option<u64>,
     content_type: Option<String>,
     /// The first bytes that came.
     head: Vec<u8>,
 }
 
 impl Download {
-    /// The next bytes; none at the end.
+    /// The next bytes; none at the end. A service that sends more than it announced or listed is not listened to any longer: it may never end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         let piece = self.response.chunk().await.map_err(|error| self.client.explain(&error))?;
+        if let (Some(piece), Some(left)) = (&piece, &mut self.left) {
+            *left = left
+                .checked_sub(piece.len() as u64)
+                .ok_or_else(|| ClientError::Corrupt("the service sends more bytes than the file has; nothing of it was taken".into()))?;
+        }
         self.client.flow.pass(piece.as_ref().map_or(0, Bytes::len), || ()).await?;
         if let Some(piece) = piece.as_ref().filter(|_| self.head.len() < page::HEAD) {
             self.head.extend(piece.iter().take(page::HEAD - self.head.len()));
@@ -97,8 +104,9 @@ impl Client {
         let told = response.headers().get(OC_CHECKSUM).and_then(|value| value.to_str().ok()).map(checksum::parse);
         let start = if part.is_some() { from } else { 0 };
         let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let left = length.or(listed.size).map(|whole| whole.saturating_sub(start));
         let (client, digests) = (self.clone(), told.unwrap_or_default());
-        Ok(Download { response, client, length, start, digests, content_type, head: Vec::new() })
+        Ok(Download { response, client, length, start, digests, left, content_type, head: Vec::new() })
     }
 
     /// Sends a file. Always with Content-Length, never chunked: some Nextcloud set-ups store nothing of a chunked body and say "created".

@@ -145,7 +145,7 @@ pub(super) fn unexpected(method: &str, path: &RelPath, status: StatusCode) -> Cl
     match status {
         StatusCode::PRECONDITION_FAILED => ClientError::Changed(path.to_string()),
         StatusCode::NOT_FOUND => ClientError::NotFound(path.to_string()),
-        _ => ClientError::Status { status, method: method.to_owned(), path: path.to_string() },
+        _ => ClientError::Status { status, method: method.to_owned(), path: path.to_string(), told: None },
     }
 }
 

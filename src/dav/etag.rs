@@ -1,11 +1,14 @@
 //! Entity tags (RFC 9110 section 8.8.3).
 
+/// A longer one is none: it would be kept for each file, and sent back in headers.
+const LIMIT: usize = 1024;
+
 /// The opaque part of an entity tag as servers really send it: quoted, weak, bare, or marked by a compressing proxy.
 pub fn parse(text: &str) -> Option<String> {
     let text = text.trim();
     let text = text.strip_prefix("W/").unwrap_or(text).trim_matches('"');
     let text = text.strip_suffix("-gzip").unwrap_or(text);
-    (!text.is_empty()).then(|| text.to_owned())
+    (!text.is_empty() && text.len() <= LIMIT).then(|| text.to_owned())
 }
 
 /// Whether an entity tag is a weak one.
@@ -26,5 +29,6 @@ mod tests {
             assert_eq!(super::parse(spelling).as_deref(), Some("a-1"), "{spelling}");
         }
         assert_eq!(super::parse("\"\""), None);
+        assert_eq!(super::parse(&"x".repeat(1025)), None);
     }
 }

@@ -36,6 +36,10 @@ pub struct Resource {
     pub library_id: Option<String>,
     /// `oc:id`: only ownCloud, Nextcloud and what behaves like them have one.
     pub cloud_id: Option<String>,
+    /// `quota-available-bytes`; some servers tell negative numbers for what they do not know.
+    pub available: Option<i64>,
+    /// `quota-used-bytes`.
+    pub used: Option<i64>,
     /// `sync-token` as a property (RFC 6578 section 4).
     pub sync_token: Option<String>,
 }
@@ -52,20 +56,40 @@ pub enum Item {
 /// Reads a 207 body as it comes. Nothing was left out only when the end was reached: an error makes everything before it doubtful.
 pub struct Items<R> {
     reader: Reader<R>,
+    /// So many entries are read.
+    limit: usize,
+    seen: usize,
 }
+
+/// An answer about everything below a folder has no more entries than this.
+const ENTRIES: usize = 10_000_000;
+/// An answer that is held in memory has no more than this.
+const HELD: usize = 300_000;
 
 impl<R: BufRead> Items<R> {
     /// Begins; an error when the document is another one.
     pub fn new(source: R) -> Result<Self, XmlError> {
+        Self::with_limit(source, ENTRIES)
+    }
+
+    fn with_limit(source: R, limit: usize) -> Result<Self, XmlError> {
         let mut reader = Reader::from_reader(source);
+        reader.begin_entry();
         reader.enter_root("multistatus")?;
-        Ok(Self { reader })
+        Ok(Self { reader, limit, seen: 0 })
     }
 
     fn read(&mut self) -> Result<Option<Item>, XmlError> {
+        self.reader.begin_entry();
         loop {
             match self.reader.token()? {
-                Token::Start(name) if name.is_dav("response") => return Ok(Some(Item::Resource(Box::new(response(&mut self.reader)?)))),
+                Token::Start(name) if name.is_dav("response") => {
+                    self.seen += 1;
+                    if self.seen > self.limit {
+                        return Err(XmlError::TooMany(self.limit));
+                    }
+                    return Ok(Some(Item::Resource(Box::new(response(&mut self.reader)?))));
+                }
                 Token::Start(name) if name.is_dav("sync-token") => return Ok(Some(Item::SyncToken(self.reader.text()?))),
                 Token::Start(_) => self.reader.skip()?,
                 Token::Text(_) => {}
@@ -94,7 +118,7 @@ pub fn parse(body: &str) -> Result<Vec<Resource>, XmlError> {
         Ok(Item::SyncToken(_)) => None,
         Err(error) => Some(Err(error)),
     };
-    Items::new(body.as_bytes())?.filter_map(resource).collect()
+    Items::with_limit(body.as_bytes(), HELD)?.filter_map(resource).collect()
 }
 
 fn response(reader: &mut Reader<impl BufRead>) -> Result<Resource, XmlError> {
@@ -167,6 +191,10 @@ fn props(reader: &mut Reader<impl BufRead>, resource: &mut Resource) -> Result<(
                 resource.library_id = Some(text);
             } else if name == names::ID {
                 resource.cloud_id = Some(text);
+            } else if name == names::QUOTA_AVAILABLE {
+                resource.available = text.parse().ok();
+            } else if name == names::QUOTA_USED {
+                resource.used = text.parse().ok();
             } else if name == names::SYNC_TOKEN {
                 resource.sync_token = Some(text);
             }
@@ -470,6 +498,41 @@ mod tests {
         for end in (0..body.len()).filter(|&end| body.is_char_boundary(end)) {
             assert!(parse(&body[..end]).is_err(), "the first {end} bytes were accepted");
         }
+    }
+
+    #[test]
+    fn an_answer_that_never_ends_is_not_read_for_ever() {
+        use std::io::{BufReader, Read as _, repeat};
+        // Without the limits these would read until the end of the world, or of the memory.
+        struct Endless(&'static [u8], usize);
+        impl std::io::Read for Endless {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                for place in buffer.iter_mut() {
+                    *place = self.0[self.1 % self.0.len()];
+                    self.1 += 1;
+                }
+                Ok(buffer.len())
+            }
+        }
+        let begin = "<multistatus xmlns='DAV:'>";
+        for (what, opened) in [
+            ("<x/>", ""),
+            ("&amp;", "<response><href>"),
+            ("<x/>", "<response><propstat><prop><getetag>"),
+            ("<checksum>SHA1:1</checksum>", "<response><propstat><prop><o:checksums xmlns:o='http://owncloud.org/ns'>"),
+            ("<!-- -->", ""),
+            (" ", "<response>"),
+        ] {
+            let head = format!("{begin}{opened}");
+            let source = BufReader::new(head.as_bytes().chain(Endless(what.as_bytes(), 0)));
+            let failed = Items::new(source).unwrap().find_map(Result::err);
+            assert!(matches!(failed, Some(XmlError::Malformed(_))), "{what} after {opened}: {failed:?}");
+        }
+        assert!(Items::new(BufReader::new(repeat(b' '))).is_err());
+        let three = format!("{begin}{}</multistatus>", "<response><href>/x</href></response>".repeat(3));
+        assert_eq!(Items::with_limit(three.as_bytes(), 3).unwrap().filter(Result::is_ok).count(), 3);
+        let mut two = Items::with_limit(three.as_bytes(), 2).unwrap();
+        assert_eq!((two.next().is_some(), two.next().is_some(), two.next()), (true, true, Some(Err(XmlError::TooMany(2)))));
     }
 
     #[test]

@@ -97,6 +97,9 @@ pub const WANTED: [PropName; 7] = [
 /// What is asked of a folder that is about to be listed: besides, who is there and where its changes are.
 pub const WANTED_OF_ROOT: [PropName; 5] = [names::RESOURCETYPE, names::GETETAG, names::LIBRARY_ID, names::ID, names::SYNC_TOKEN];
 
+/// How much room there is (RFC 4331).
+pub const QUOTA: [PropName; 2] = [names::QUOTA_AVAILABLE, names::QUOTA_USED];
+
 /// A request body that asks for `props`.
 pub fn body(props: &[PropName]) -> String {
     document("propfind", "", props)

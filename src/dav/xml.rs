@@ -13,6 +13,8 @@ use super::PropName;
 const DEPTH_LIMIT: usize = 32;
 /// No tag and no piece of text is longer than this, in bytes: a reader holds one of them at a time.
 const TOKEN_LIMIT: usize = 4 << 20;
+/// Of a document that is a list, no entry is longer than this, and so much at most stands between two of them.
+const ENTRY_LIMIT: usize = 4 << 20;
 
 /// Why a document was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +31,9 @@ pub enum XmlError {
     /// Nested too deeply.
     #[error("it is nested deeper than {DEPTH_LIMIT} elements")]
     TooDeep,
+    /// More entries than any library has.
+    #[error("it has more than {0} entries")]
+    TooMany(usize),
     /// More properties, or longer names, than any client needs.
     #[error("it names too many properties, or too long ones")]
     TooMuch,
@@ -71,8 +76,14 @@ impl<'a> Reader<&'a [u8]> {
 impl<R: BufRead> Reader<R> {
     /// Reads a document, which must be UTF-8, as it comes.
     pub fn from_reader(source: R) -> Self {
-        let inner = NsReader::from_reader(Bounded { source, left: TOKEN_LIMIT });
+        let inner = NsReader::from_reader(Bounded { source, left: TOKEN_LIMIT, entry: usize::MAX });
         Self { inner, buffer: Vec::new(), depth: 0, seen_root: false, pending_end: false }
+    }
+
+    /// From here to the next call of this it may take no more than one entry of a list does. Whoever reads something that never ends must
+    /// call it again and again.
+    pub fn begin_entry(&mut self) {
+        self.inner.get_mut().entry = ENTRY_LIMIT;
     }
 
     /// The next token.
@@ -167,10 +178,13 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
-/// A source that ends with an error when one token takes too much of it.
+/// A source that ends with an error when one token, or one entry, takes too much of it.
 struct Bounded<R> {
     source: R,
+    /// For the token.
     left: usize,
+    /// For the entry.
+    entry: usize,
 }
 
 impl<R: BufRead> Read for Bounded<R> {
@@ -187,11 +201,15 @@ impl<R: BufRead> BufRead for Bounded<R> {
         if self.left == 0 {
             return Err(io::Error::other("a tag or text is too long"));
         }
+        if self.entry == 0 {
+            return Err(io::Error::other("an entry of it is too long"));
+        }
         self.source.fill_buf()
     }
 
     fn consume(&mut self, amount: usize) {
         self.left = self.left.saturating_sub(amount);
+        self.entry = self.entry.saturating_sub(amount);
         self.source.consume(amount);
     }
 }

@@ -1,7 +1,7 @@
 //! Folders made, files and whole folders moved and removed: each in one step that other people see whole or not at all.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::store::properties::Area;
 use crate::store::{changes, index, properties};
-use crate::types::media::is_junk;
+use crate::types::media::{self, is_junk};
 use crate::types::{Expect, RelPath};
 
 use super::LibraryError;
@@ -53,7 +53,11 @@ impl Tree {
         let _locks = self.lock_file(path);
         let place = self.locate(path)?;
         self.check(path, &place, expect)?;
-        trash::take(self, path, &place)?;
+        match is_probe(path, &place) {
+            // Another node wrote it to find something out, and nobody will ever want it back.
+            true => fs::remove_file(&place).map_err(|error| LibraryError::io(path, error))?,
+            false => trash::take(self, path, &place)?,
+        }
         sync_parent(&place).map_err(|error| LibraryError::io(path, error))?;
         self.forget(path)
     }
@@ -116,7 +120,7 @@ impl Tree {
         let stat = self.stat(from)?.ok_or_else(|| LibraryError::NotFound(from.clone()))?;
         let there = self.stat(to)?;
         let same = there.is_some() && is_one_file(&source, &target);
-        let respelled = same && self.are_one_name(from, to)?;
+        let respelled = there.is_some() && self.are_one_name(from, to)?;
         let there = there.filter(|_| !respelled);
         if there.is_some() && !replace {
             return Err(LibraryError::Exists(to.clone()));
@@ -192,8 +196,9 @@ impl Tree {
     fn are_one_name(&self, from: &RelPath, to: &RelPath) -> Result<bool, LibraryError> {
         let folded = |path: &RelPath| path.name().nfc().flat_map(char::to_lowercase).nfc().collect::<String>();
         let folders = [from, to].map(|path| path.parent().unwrap_or_default());
+        // Some of such file systems tell another inode for each way to write a name.
         let [one, other] = [self.stat(&folders[0])?, self.stat(&folders[1])?].map(|stat| stat.map(|stat| stat.inode));
-        if one != other || folded(from) != folded(to) {
+        if folded(from) != folded(to) || (folders[0] != folders[1] && one != other) {
             return Ok(false);
         }
         let members = self.list(&folders[0])?;
@@ -271,6 +276,17 @@ impl Tree {
             Ok(())
         })
     }
+}
+
+/// Whether a file is what another node wrote here to find something out: by its name and by what it says itself. A photo that was only given
+/// such a name is none.
+fn is_probe(path: &RelPath, place: &Path) -> bool {
+    const LIMIT: u64 = 64 << 10;
+    let mut begin = [0; media::PROBE_TEXT.len()];
+    let small = || fs::symlink_metadata(place).is_ok_and(|found| found.is_file() && found.len() <= LIMIT);
+    let mut says_so =
+        || fs::File::open(place).and_then(|mut file| file.read_exact(&mut begin)).is_ok() && begin == *media::PROBE_TEXT.as_bytes();
+    media::is_probe(path.name()) && small() && says_so()
 }
 
 /// Whether two places on disk are one file or folder.

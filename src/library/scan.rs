@@ -20,6 +20,7 @@ use crate::types::media::is_junk;
 use crate::types::{Digests, Hasher, RelPath};
 
 use super::ignore::is_ignore_file;
+use super::spelling::Spelling;
 use super::tree::{Kind, Open, Stat, Tree};
 use super::{LibraryError, pieces};
 
@@ -296,11 +297,11 @@ impl<'a> Scan<'a> {
         }
         let tree = self.tree.clone();
         let removed = self.store.write_soon(move |tx| {
-            let mut removed = 0;
+            let (mut removed, mut spelling) = (0, Spelling::new(&tree));
             // On a disk that was taken away nothing is to be found; that does not mean that it is gone.
             for path in paths.into_iter().filter(|_| tree.is_there()) {
-                // The same race as above: it may be back.
-                if litter || tree.stat(&path).is_ok_and(|now| now.is_none()) {
+                // The same race as above: it may be back. Under a name that is only spelled otherwise it is not.
+                if litter || spelling.is_there(&path).is_ok_and(|there| !there) {
                     removed += u64::from(index::remove(tx, &path)?);
                 }
             }
@@ -396,7 +397,12 @@ impl<'a> Scan<'a> {
         let tree = self.tree.clone();
         Ok(self.store.write_soon(move |tx| {
             // On a disk that was taken away nothing is to be found; that does not mean that it is gone.
-            let gone = tree.is_there() && tree.stat(&folder).is_ok_and(|now| now.is_none_or(|now| now.kind == Kind::File));
+            let is_no_folder = || {
+                Ok::<_, LibraryError>(
+                    tree.stat(&folder)?.is_none_or(|now| now.kind == Kind::File) || !Spelling::new(&tree).is_there(&folder)?,
+                )
+            };
+            let gone = tree.is_there() && is_no_folder().is_ok_and(|gone| gone);
             if gone { index::remove_folder(tx, &folder) } else { Ok(()) }
         })?)
     }

@@ -1,7 +1,7 @@
 //! Files on their way in.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
@@ -15,7 +15,8 @@ use super::trash::{self, Reason};
 use super::tree::{OnDisk, Stat, Tree};
 use super::{LibraryError, pieces};
 
-/// A file that nobody sees yet. It is hashed while it is written; dropping it removes it, unless it was begun with [`Staged::resume`].
+/// A file that nobody sees yet. It is hashed while it is written; dropping it removes it, unless others go on with it: it was begun with
+/// [`Staged::resume`], or belongs to an upload in pieces.
 ///
 /// A small one stays in memory until it is published: many that come at once then cost the disk one visit by one thread.
 pub struct Staged {
@@ -30,10 +31,20 @@ pub struct Staged {
     flushed: u64,
     flushing: Option<JoinHandle<io::Result<()>>>,
     published: bool,
-    /// Dropping it leaves it for a later run.
-    resumable: bool,
+    unpublished: Unpublished,
     /// Why what is in its place will go to the trash.
     replaces: Reason,
+}
+
+/// What becomes of a file that is dropped before it is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unpublished {
+    /// It is removed.
+    Removed,
+    /// It is left for a later run, if there is anything in it.
+    KeptIfBegun,
+    /// It is left where it is: others know of it.
+    Kept,
 }
 
 /// After so many bytes the disk gets to work.
@@ -76,14 +87,15 @@ impl Staged {
 
     pub(super) fn new(tree: Tree) -> Self {
         let place = tree.incoming().join(format!("{}.part", Uuid::new_v4()));
-        Self::begun(tree, place, None, false)
+        Self::begun(tree, place, None, Unpublished::Removed)
     }
 
-    pub(super) fn taken_up(tree: Tree, place: PathBuf, file: File) -> Self {
-        Self::begun(tree, place, Some(file), true)
+    /// An open file, in which nothing is yet.
+    pub(super) fn of(tree: Tree, place: PathBuf, file: File, unpublished: Unpublished) -> Self {
+        Self::begun(tree, place, Some(file), unpublished)
     }
 
-    fn begun(tree: Tree, place: PathBuf, file: Option<File>, resumable: bool) -> Self {
+    fn begun(tree: Tree, place: PathBuf, file: Option<File>, unpublished: Unpublished) -> Self {
         Self {
             tree,
             place,
@@ -94,9 +106,18 @@ impl Staged {
             flushed: 0,
             flushing: None,
             published: false,
-            resumable,
+            unpublished,
             replaces: Reason::Replaced,
         }
+    }
+
+    /// A file of others that is gone on with where it ends: so many bytes with these digests are in it. What follows them is cut off.
+    pub(super) fn go_on(tree: Tree, place: PathBuf, mut file: File, (hasher, size): (Hasher, u64)) -> io::Result<Self> {
+        file.set_len(size)?;
+        file.seek(io::SeekFrom::Start(size))?;
+        let mut staged = Self::of(tree, place, file, Unpublished::Kept);
+        (staged.hasher, staged.size, staged.flushed) = (hasher, size, size);
+        Ok(staged)
     }
 
     /// Takes in what an earlier process has written of it: hashed anew, for the disk may have lost some of it.
@@ -160,7 +181,7 @@ impl Staged {
 
     /// Throws the file away, even if it was to be kept for a later run.
     pub fn discard(mut self) {
-        self.resumable = false;
+        self.unpublished = Unpublished::Removed;
     }
 
     /// Appends bytes. A long piece is written while it is hashed. It may block, unless all the bytes so far are few.
@@ -210,7 +231,28 @@ impl Staged {
 
     /// Appends everything that is left in a file.
     pub fn fill(&mut self, source: &mut File) -> io::Result<()> {
-        pieces::each(source, source.metadata()?.len(), |piece| self.write(piece))
+        let size = source.metadata()?.len();
+        self.fill_with(source, size)
+    }
+
+    /// Appends everything that a reader gives: about `size` bytes.
+    pub(super) fn fill_with(&mut self, source: &mut impl io::Read, size: u64) -> io::Result<()> {
+        pieces::each(source, size, |piece| self.write(piece))
+    }
+
+    /// Gives all bytes so far once more.
+    pub fn read_again(&mut self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        let Some(file) = &mut self.file else {
+            take(&self.held);
+            return Ok(());
+        };
+        file.rewind()?;
+        pieces::each(&mut (&*file).take(self.size), self.size, |piece| {
+            take(piece);
+            Ok(())
+        })?;
+        file.seek(io::SeekFrom::Start(self.size))?;
+        Ok(())
     }
 
     /// Says that what is in its place is damaged, not an earlier version.
@@ -236,6 +278,11 @@ impl Staged {
     /// The digests of the bytes so far.
     pub fn digests(&self) -> Digests {
         self.hasher.clone().finish()
+    }
+
+    /// The state of the digests so far.
+    pub(super) fn hasher(&self) -> Hasher {
+        self.hasher.clone()
     }
 
     /// Where the bytes are meanwhile, for reading metadata out of them, once they have been [brought to the disk](Self::to_disk).
@@ -307,7 +354,7 @@ impl Staged {
         };
         match copied() {
             Ok(file) => {
-                (self.file, self.place) = (Some(file), near);
+                (self.file, self.place, self.unpublished) = (Some(file), near, Unpublished::Removed);
                 Ok(())
             }
             Err(error) => {
@@ -319,7 +366,7 @@ impl Staged {
     }
 
     /// Gives the file a name among the unfinished uploads.
-    pub(super) fn keep_as(mut self, place: &Path) -> io::Result<()> {
+    pub(super) fn keep_as(&mut self, place: &Path) -> io::Result<()> {
         self.open()?;
         fs::rename(&self.place, place)?;
         self.published = true;
@@ -352,8 +399,13 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        let is_left = self.published || self.file.is_none() || (self.resumable && self.size > 0);
-        if !is_left && let Err(error) = fs::remove_file(&self.place) {
+        let stays = match self.unpublished {
+            _ if self.published || self.file.is_none() => true,
+            Unpublished::Removed => false,
+            Unpublished::KeptIfBegun => self.size > 0,
+            Unpublished::Kept => true,
+        };
+        if !stays && let Err(error) = fs::remove_file(&self.place) {
             tracing::warn!(place = %self.place.display(), %error, "an unfinished file could not be removed");
         }
     }

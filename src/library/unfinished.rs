@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::staged::Unpublished;
 use super::{LibraryError, Staged, Tree};
 
 const PREFIX: &str = "unfinished-";
@@ -24,7 +25,7 @@ impl Staged {
         let place = tree.incoming().join(&name);
         let io = |source| LibraryError::Io { path: format!(".twinlens/incoming/{name}"), source };
         let Some(file) = open_alone(&place).map_err(io)? else { return Ok(tree.stage()) };
-        let mut staged = Self::taken_up(tree.clone(), place, file);
+        let mut staged = Self::of(tree.clone(), place, file, Unpublished::KeptIfBegun);
         staged.take_in().map_err(io)?;
         Ok(staged)
     }

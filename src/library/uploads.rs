@@ -1,9 +1,11 @@
 //! Uploads in pieces (Nextcloud's chunked upload v2): chunks arrive in any order, also after a restart, and become one file at the end.
 //!
-//! They lie in `.twinlens/uploads/USER/ID/CHUNK`, on the file system of the library. A chunk is there whole and durable, or not at all.
-//! A session that nobody adds to for 24 hours is swept.
+//! They lie in `.twinlens/uploads/USER/ID/`, on the file system of the library: those that come in their order in one file, the others as
+//! files of their own. A chunk is there whole and durable, or not at all. A session that nobody adds to for 24 hours is swept.
 
 mod assembly;
+mod chunk;
+mod joined;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -12,13 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use crate::types::{Digests, Mtime};
+use crate::types::Mtime;
 
 use super::tree::sync_parent;
-use super::{LibraryError, Staged, Tree};
+use super::{LibraryError, Tree};
 
 pub use self::assembly::Assembly;
-use self::assembly::{check_whole, is_chunk_name, natural};
+use self::assembly::{Part, check_whole, is_chunk_name, natural};
+pub use self::chunk::IncomingChunk;
+use self::joined::Joined;
 
 /// A session without a new chunk for so long is swept.
 const EXPIRY: Duration = Duration::from_secs(24 * 3600);
@@ -107,6 +111,8 @@ struct State {
     busy: HashSet<PathBuf>,
     /// Bytes that wait in all sessions of a user, where they have been counted.
     waiting: HashMap<PathBuf, u64>,
+    /// What is joined already in sessions that were looked at.
+    joined: HashMap<PathBuf, Arc<Mutex<Joined>>>,
 }
 
 impl Uploads {
@@ -153,6 +159,8 @@ impl Uploads {
             io::ErrorKind::AlreadyExists => UploadError::Exists,
             _ => failed(id, error),
         })?;
+        // Somebody may have looked at an earlier one while it was being removed.
+        self.lock().joined.remove(&place);
         [&above, &place].iter().try_for_each(|place| sync_parent(place)).map_err(|error| failed(id, error))
     }
 
@@ -171,7 +179,8 @@ impl Uploads {
 
     /// The chunks of a session, in the order that they will be put together.
     pub fn chunks(&self, user: &str, id: &str) -> Result<Vec<Chunk>, UploadError> {
-        chunks_at(&self.session(user, id)?, id)
+        let parts = self.parts(&self.session(user, id)?).map_err(|error| failed(id, error))?;
+        Ok(parts.into_iter().map(|part| part.chunk).collect())
     }
 
     /// Begins a chunk, which takes its name when it is kept.
@@ -183,13 +192,13 @@ impl Uploads {
         if self.lock().busy.contains(&session) {
             return Err(UploadError::Busy);
         }
-        let target = session.join(name);
-        if !target.is_file() && fs::read_dir(&session).map_err(|error| failed(id, error))?.count() >= CHUNKS {
+        let joined = self.joined(&session).map_err(|error| failed(id, error))?;
+        let parts = fs::read_dir(&session).map_err(|error| failed(id, error))?.count() + locked(&joined).pieces().len();
+        if parts >= CHUNKS && !self.parts(&session).map_err(|error| failed(id, error))?.iter().any(|part| part.chunk.name == name) {
             return Err(UploadError::TooMany);
         }
         let room = self.check_room(user, announced)?;
-        let staged = self.inner.tree.stage();
-        Ok(IncomingChunk { uploads: self.clone(), user: self.user_place(user), staged, target, name: name.to_owned(), room })
+        IncomingChunk::begin(self, session, joined, name, room)
     }
 
     /// Takes back one chunk.
@@ -202,10 +211,13 @@ impl Uploads {
             return Err(UploadError::Busy);
         }
         self.lock().waiting.remove(&self.user_place(user));
-        fs::remove_file(session.join(name)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => UploadError::NoChunk,
-            _ => failed(id, error),
-        })
+        let joined = self.joined(&session).map_err(|error| failed(id, error))?;
+        let was_joined = locked(&joined).take_back(name).map_err(|error| failed(id, error))?;
+        match fs::remove_file(session.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && was_joined => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(UploadError::NoChunk),
+            removed => removed.map_err(|error| failed(id, error)),
+        }
     }
 
     /// Ends a session without a file.
@@ -227,9 +239,44 @@ impl Uploads {
         }
         // From here on dropping it frees the session.
         let assembly = Assembly::new(self.clone(), session.clone());
-        let chunks = chunks_at(&session, id)?;
+        let joined = self.joined(&session).map_err(|error| failed(id, error))?;
+        // Who still sends a chunk finds the session busy.
+        locked(&joined).stop_writing();
+        let parts = self.parts(&session).map_err(|error| failed(id, error))?;
+        let chunks: Vec<Chunk> = parts.iter().map(|part| part.chunk.clone()).collect();
         check_whole(&chunks, total)?;
-        Ok(assembly.of(&chunks))
+        Ok(assembly.of(joined, parts))
+    }
+
+    /// What is joined in a session.
+    fn joined(&self, session: &Path) -> io::Result<Arc<Mutex<Joined>>> {
+        if let Some(joined) = self.lock().joined.get(session) {
+            return Ok(Arc::clone(joined));
+        }
+        let opened = Joined::open(session)?;
+        // Somebody else may have opened it meanwhile, and gone on with it.
+        Ok(Arc::clone(self.lock().joined.entry(session.to_owned()).or_insert_with(|| Arc::new(Mutex::new(opened)))))
+    }
+
+    /// The chunks of a session in their order. One that came again takes the place of the one that was joined.
+    fn parts(&self, session: &Path) -> io::Result<Vec<Part>> {
+        let mut parts = HashMap::new();
+        let joined = self.joined(session)?;
+        for piece in locked(&joined).pieces() {
+            parts.insert(piece.chunk.name.clone(), Part { chunk: piece.chunk.clone(), joined: Some(piece.clone()) });
+        }
+        for entry in fs::read_dir(session)? {
+            let entry = entry?;
+            if let Some(name) = entry.file_name().to_str().filter(|name| is_chunk_name(name)) {
+                let metadata = entry.metadata()?;
+                let mtime = metadata.modified().map_or(Mtime(0), Mtime::from);
+                let chunk = Chunk { name: name.to_owned(), size: metadata.len(), mtime };
+                parts.insert(name.to_owned(), Part { chunk, joined: None });
+            }
+        }
+        let mut parts: Vec<Part> = parts.into_values().collect();
+        parts.sort_by(|a, b| natural(&a.chunk.name, &b.chunk.name));
+        Ok(parts)
     }
 
     /// Whether there is room for so many bytes more; how many more it is.
@@ -237,7 +284,8 @@ impl Uploads {
         let user = self.user_place(user);
         let known = self.lock().waiting.get(&user).copied();
         let waiting = known.unwrap_or_else(|| {
-            let counted = folders(&user).flat_map(|session| chunks_at(&session, "").unwrap_or_default()).map(|chunk| chunk.size).sum();
+            let parts = folders(&user).flat_map(|session| self.parts(&session).unwrap_or_default());
+            let counted = parts.map(|part| part.chunk.size).sum();
             self.lock().waiting.insert(user, counted);
             counted
         });
@@ -287,69 +335,12 @@ impl Uploads {
             }
             _ => {}
         }
+        self.lock().joined.remove(session);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A chunk on its way in; dropping it leaves what was there before.
-pub struct IncomingChunk {
-    uploads: Uploads,
-    user: PathBuf,
-    staged: Staged,
-    target: PathBuf,
-    name: String,
-    room: u64,
-}
-
-impl IncomingChunk {
-    /// Appends bytes.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
-        if self.staged.size() + bytes.len() as u64 > self.room {
-            return Err(UploadError::NoRoom);
-        }
-        self.staged.write(bytes).map_err(|error| failed(&self.name, error))
-    }
-
-    /// The digests of the bytes so far.
-    pub fn digests(&self) -> Digests {
-        self.staged.digests()
-    }
-
-    /// Gives the chunk its name, durably, in the place of an earlier one of this name; says whether there was one.
-    pub fn keep(mut self) -> Result<bool, UploadError> {
-        let former = fs::metadata(&self.target).map(|metadata| metadata.len()).ok();
-        let size = self.staged.size();
-        self.staged.sync().map_err(|error| failed(&self.name, error))?;
-        // Held while the name is given: what is being put together does not change.
-        let mut state = self.uploads.lock();
-        if self.target.parent().is_some_and(|session| state.busy.contains(session)) {
-            return Err(UploadError::Busy);
-        }
-        self.staged.keep_as(&self.target).map_err(|error| failed(&self.name, error))?;
-        if let Some(waiting) = state.waiting.get_mut(&self.user) {
-            *waiting = waiting.saturating_add(size).saturating_sub(former.unwrap_or(0));
-        }
-        drop(state);
-        sync_parent(&self.target).map_err(|error| failed(&self.name, error))?;
-        Ok(former.is_some())
-    }
-}
-
-fn chunks_at(session: &Path, id: &str) -> Result<Vec<Chunk>, UploadError> {
-    let mut chunks = Vec::new();
-    for entry in fs::read_dir(session).map_err(|error| failed(id, error))? {
-        let entry = entry.map_err(|error| failed(id, error))?;
-        let metadata = entry.metadata().map_err(|error| failed(id, error))?;
-        if let Some(name) = entry.file_name().to_str().filter(|name| is_chunk_name(name)) {
-            let mtime = metadata.modified().map_or(Mtime(0), Mtime::from);
-            chunks.push(Chunk { name: name.to_owned(), size: metadata.len(), mtime });
-        }
-    }
-    chunks.sort_by(|a, b| natural(&a.name, &b.name));
-    Ok(chunks)
 }
 
 /// The folders in a folder; none when it is not there.
@@ -364,6 +355,10 @@ fn failed(id: &str, error: io::Error) -> UploadError {
         io::ErrorKind::NotFound => UploadError::NoSession,
         _ => LibraryError::Io { path: format!("the upload {id}"), source: error }.into(),
     }
+}
+
+fn locked(joined: &Mutex<Joined>) -> MutexGuard<'_, Joined> {
+    joined.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

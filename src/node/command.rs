@@ -26,6 +26,9 @@ pub struct NewService {
     pub password: String,
     /// The certificate to trust.
     pub fingerprint: Option<Fingerprint>,
+    /// The password may travel over plain http through public networks.
+    #[serde(default)]
+    pub allow_http: bool,
 }
 
 /// Changes to a service's account; what is none stays. Holds a password, so it has no `Debug`.
@@ -37,6 +40,9 @@ pub struct AccountChange {
     pub password: Option<String>,
     /// The certificate to trust.
     pub fingerprint: Option<Fingerprint>,
+    /// The password may travel over plain http through public networks, or not any more.
+    #[serde(default)]
+    pub allow_http: Option<bool>,
 }
 
 /// A user to be added. Holds a password, so it has no `Debug`.
@@ -130,10 +136,13 @@ pub enum Command {
         /// Its name.
         name: String,
     },
-    /// Try a service.
+    /// Examine a service.
     ServiceTest {
         /// Its name.
         name: String,
+        /// Whether something may be written there for it; by itself only where the service is uploaded to.
+        #[serde(default)]
+        write: Option<bool>,
     },
     /// Change a service's account, after trying it.
     ServiceEdit {
@@ -236,15 +245,15 @@ impl Node {
         }
         Ok(match command {
             Command::ServiceAdd(new) => document(&self.add_service(new).await?)?,
-            Command::ServiceList => json!({ "services": document(&self.services().await?)? }),
-            Command::ServiceShow { name } => document(&self.service(name).await?)?,
-            Command::ServiceTest { name } => self.test_service(name).await?,
-            Command::ServiceEdit { name, change } => document(&self.edit_service(name, change).await?)?,
+            Command::ServiceList => json!({ "services": self.told_services().await? }),
+            Command::ServiceShow { name } => self.told_service(self.service(name).await?).await?,
+            Command::ServiceTest { name, write } => self.test_service(name, write).await?,
+            Command::ServiceEdit { name, change } => self.told_service(self.edit_service(name, change).await?).await?,
             Command::ServiceRemove { name } => {
                 self.remove_service(name.clone()).await?;
                 json!({ "removed": name })
             }
-            Command::ServiceSync { name, change } => document(&self.change_sync(name, change).await?)?,
+            Command::ServiceSync { name, change } => self.told_service(self.change_sync(name, change).await?).await?,
             Command::Sync(request) => json!({ "services": document(&self.sync(request).await?)? }),
             Command::Pause { name } => json!({ "paused": self.pause(name).await? }),
             Command::Resume { name } => json!({ "resumed": self.resume(name).await? }),
@@ -277,7 +286,7 @@ impl Node {
     }
 }
 
-fn document<T: Serialize>(value: &T) -> Result<Value, Failure> {
+pub(super) fn document<T: Serialize>(value: &T) -> Result<Value, Failure> {
     serde_json::to_value(value).map_err(|error| Failure::unreachable(format!("the answer could not be written: {error}")))
 }
 
@@ -330,6 +339,13 @@ impl Command {
         // Damage that was mended is told too: a disk that lost bytes once will do so again.
         if matches!(self, Command::Care(_)) && (any("failed") || any("damaged")) {
             return ExitCode::Failures;
+        }
+        if matches!(self, Command::ServiceTest { .. }) {
+            return match (answer["connected"].as_bool(), answer["ok"].as_bool()) {
+                (Some(false), _) => ExitCode::Unreachable,
+                (_, Some(false)) => ExitCode::Failures,
+                _ => ExitCode::Done,
+            };
         }
         let reports = match self {
             Command::Sync(_) => answer.get("services").cloned(),

@@ -66,7 +66,7 @@ impl From<SecretError> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::BadUrl(_) => Self::usage(error.to_string()),
+            ClientError::BadUrl(_) | ClientError::PlainHttp { .. } => Self::usage(error.to_string()),
             _ => Self::unreachable(error.to_string()),
         }
     }

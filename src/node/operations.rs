@@ -5,13 +5,14 @@ use std::sync::atomic::AtomicBool;
 use serde_json::{Value, json};
 
 use crate::accounts::{AppPassword, GrantChange, NewAppPassword, User};
-use crate::client::{Client, Endpoint, Listing, Member};
+use crate::client::{Client, Endpoint, Listing};
 use crate::library::{self, Patterns};
 use crate::scheduler::Standing;
-use crate::services::{Service, SyncSettings};
+use crate::services::{Findings, Reached, Service, SyncSettings, doctor};
 use crate::sync::{Overlap, Stop, leads_to};
 use crate::types::RelPath;
 
+use super::command::document;
 use super::runs::Note;
 use super::{AccountChange, Failure, Limit, NewService, NewUser, Node, SyncChange};
 
@@ -46,9 +47,9 @@ async fn try_out(client: &Client) -> Result<Listing, Failure> {
 impl Node {
     /// Adds a service after trying it. When it does not work, nothing is changed.
     pub async fn add_service(&self, new: NewService) -> Result<Service, Failure> {
-        let NewService { name, url, user, password, fingerprint } = new;
+        let NewService { name, url, user, password, fingerprint, allow_http } = new;
         self.services.check_new_name(&name)?;
-        let endpoint = Endpoint { url: url.trim().to_owned(), user, password, fingerprint };
+        let endpoint = Endpoint { url: url.trim().to_owned(), user, password, fingerprint, allow_http };
         let client = Client::new(&endpoint)?;
         let listing = try_out(&client).await?;
         self.refuse_own_library(&client, &listing).await?;
@@ -61,18 +62,19 @@ impl Node {
     /// Changes the account of a service after trying it. When it does not work, nothing is changed. A service that had refused the old password
     /// is synced again.
     pub async fn edit_service(&self, name: String, change: AccountChange) -> Result<Service, Failure> {
-        let AccountChange { user, password, fingerprint } = change;
+        let AccountChange { user, password, fingerprint, allow_http } = change;
         let old = self.services.endpoint(&name)?;
         let new = Endpoint {
             user: user.clone().unwrap_or(old.user),
             password: password.clone().unwrap_or(old.password),
             fingerprint: fingerprint.or(old.fingerprint),
+            allow_http: allow_http.unwrap_or(old.allow_http),
             ..old
         };
         try_out(&Client::new(&new)?).await?;
         let (services, store) = (self.services.clone(), self.store.clone());
         let changed = blocking(move || {
-            let service = services.set_account(&name, user, password.as_deref(), fingerprint)?;
+            let service = services.set_account(&name, user, password.as_deref(), fingerprint, allow_http)?;
             Standing::change(&store, service.id, |standing| Standing {
                 stopped: None,
                 failures: 0,
@@ -119,19 +121,61 @@ impl Node {
         blocking(move || Ok(services.get(&name)?)).await
     }
 
-    /// Tries a service: connects, logs in, lists its root.
-    pub async fn test_service(&self, name: String) -> Result<Value, Failure> {
+    /// What is told of a service: how it is set up, what was found out about it, what the proofs of its uploads rested on.
+    pub(super) async fn told_service(&self, service: Service) -> Result<Value, Failure> {
+        let (store, id) = (self.store.clone(), service.id);
+        let (found, reached) = blocking(move || Ok((Findings::read(&store, id)?, Reached::read(&store, id)?))).await?;
+        let mut told = document(&service)?;
+        told["found"] = document(&found)?;
+        told["reached"] = document(&reached)?;
+        Ok(told)
+    }
+
+    /// The same of all services.
+    pub(super) async fn told_services(&self) -> Result<Vec<Value>, Failure> {
+        let mut told = Vec::new();
+        for service in self.services().await? {
+            told.push(self.told_service(service).await?);
+        }
+        Ok(told)
+    }
+
+    /// Examines a service. What a probe finds out about uploads is remembered, and used by them. By itself the probe writes only to services
+    /// that are uploaded to.
+    pub async fn test_service(&self, name: String, write: Option<bool>) -> Result<Value, Failure> {
+        let service = self.service(name.clone()).await?;
         let client = self.services.client(&name)?;
-        let listing = try_out(&client).await?;
-        let folders = listing.members.iter().filter(|member| matches!(member, Member::Folder(..))).count();
-        let kind = if listing.library_id.is_some() { "twinlens" } else { "webdav" };
+        let may_write = match write {
+            Some(true) => Ok(()),
+            Some(false) => Err("not tried: --no-write"),
+            None if service.sync.upload => Ok(()),
+            None => Err(
+                "not tried, because nothing is uploaded to this service; with --write it is tried with small files that are removed again",
+            ),
+        };
+        let checkup = doctor::examine(&client, &service, may_write).await;
+        let (store, id, findings) = (self.store.clone(), service.id, checkup.findings.clone());
+        let (before, reached) = blocking(move || {
+            let before = Findings::read(&store, id)?;
+            if let Some(findings) = findings {
+                findings.write(&store, id)?;
+            }
+            Ok((before, Reached::read(&store, id)?))
+        })
+        .await?;
+        let found = checkup.findings.as_ref().or(before.as_ref());
         Ok(json!({
             "name": name,
             "url": client.url(),
-            "ok": true,
-            "kind": kind,
-            "folders": folders,
-            "files": listing.members.len() - folders,
+            "ok": checkup.is_well(),
+            "connected": checkup.is_connected(),
+            "kind": checkup.kind,
+            "version": checkup.version,
+            "folders": checkup.folders,
+            "files": checkup.files,
+            "found": document(&found)?,
+            "reached": document(&reached)?,
+            "checks": document(&checkup.checks)?,
         }))
     }
 

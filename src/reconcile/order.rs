@@ -55,17 +55,17 @@ impl Collector {
 /// The folders of which one was renamed to the other, if this step is a part of that: the pairs above both names that end alike.
 fn folders_renamed(side: Side, step: &Step) -> Vec<(RelPath, RelPath)> {
     let Action::Move { from, base: Some(_), replaces: None, agreed: None, remote, .. } = &step.action else { return Vec::new() };
-    if side == Side::Local && remote.digests.is_empty() {
-        // Only a guess, which is proven file by file.
-        return Vec::new();
-    }
+    // Without digests it is only a guess, which is proven file by file.
+    let is_guess = side == Side::Local && remote.digests.is_empty();
     let mut pairs = Vec::new();
     let (mut from, mut to) = (from.clone(), step.at(side).clone());
     while from.name() == to.name() {
         let (Some(above), Some(goal)) = (from.parent(), to.parent()) else { break };
         (from, to) = (above, goal);
         let apart = from.strip_prefix(&to).is_none() && to.strip_prefix(&from).is_none();
-        if apart {
+        // A disk that folds case has no place for both names.
+        let may_be = !is_guess || from.as_str().to_lowercase() == to.as_str().to_lowercase();
+        if apart && may_be {
             pairs.push((from.clone(), to.clone()));
         }
     }

@@ -134,6 +134,8 @@ pub struct Collector {
     pub(super) gone: Both<Vec<Item>>,
     /// By the side that wants a content in its place: updates, and edits that beat a deletion.
     pub(super) wants: Both<Vec<Item>>,
+    /// By side: files that get the name that they have on the other side.
+    unjoined: Both<Vec<Step>>,
     /// By side: files that a run which broke off left under a name of ours.
     pub(super) parked: Both<Vec<(RelPath, Held, KnownDigests)>>,
 }
@@ -151,6 +153,7 @@ impl Collector {
             kept_back: Both::default(),
             gone: Both::default(),
             wants: Both::default(),
+            unjoined: Both::default(),
             parked: Both::default(),
         }
     }
@@ -158,6 +161,13 @@ impl Collector {
     /// Leaves out a file that a filter excludes. It is invisible, on both sides, to everything else.
     pub fn skip(&mut self, path: RelPath, why: Why) {
         self.skipped.push(Skipped { path, why });
+    }
+
+    /// Gives a file that is in step, under a name of its own on each side, on `side` the name that it has on the other one: a new file of
+    /// the other side has its name there. Nothing may be at `to`.
+    pub fn rename_apart(&mut self, side: Side, from: RelPath, to: RelPath, local: LocalVersion, remote: RemoteVersion) {
+        let action = Action::Move { side, from, base: None, local, remote, replaces: None, agreed: None };
+        self.unjoined[side as usize].push(Step { local: to.clone(), remote: to, action, why: Why::NameWanted });
     }
 
     /// Takes a file that waits under a name of ours (see [`parking`](super::parking)).
@@ -220,7 +230,7 @@ impl Collector {
 
     /// Looks at all decisions together.
     pub fn finish<C: Contents>(mut self, contents: &C) -> Result<Outcome, C::Error> {
-        let mut moves = Both::<Vec<Step>>::default();
+        let mut moves = std::mem::take(&mut self.unjoined);
         for origin in [Side::Local, Side::Remote] {
             self.follow_renames(origin, &mut moves[origin.other() as usize]);
         }
@@ -338,6 +348,7 @@ impl Collector {
 
     /// A content has to travel.
     pub(super) fn transfer(&mut self, side: Side, item: Item) {
+        self.totals.count_change(side.other(), &item);
         let (action, why) = match (side, item.decision, item.here, item.there) {
             (Side::Remote, Decision::Upload(why), Some(source), there) => {
                 (Action::Upload { source, expect: there.map_or(Expect::Absent, Expect::Version) }, why)

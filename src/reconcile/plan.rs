@@ -24,6 +24,8 @@ pub enum Why {
     SameContent,
     /// It was renamed on the other side.
     Moved,
+    /// The two sides have it under different names, and a new file of the other side has its name.
+    NameWanted,
     /// Its place is wanted by another file, whose place it wants.
     InTheWay,
     /// The other side deleted it.
@@ -70,6 +72,7 @@ impl fmt::Display for Why {
             Why::BothChanged => f.write_str("changed on both sides: both are kept"),
             Why::SameContent => f.write_str("both sides have the same content"),
             Why::Moved => f.write_str("renamed on the other side"),
+            Why::NameWanted => f.write_str("a new file of the other side has its name; it gets the one that it has there"),
             Why::InTheWay => f.write_str("two or more files exchange their names"),
             Why::Deleted => f.write_str("deleted on the other side"),
             Why::SameContentAt { path } => write!(f, "the other side has this content already, as {path}"),

@@ -7,6 +7,7 @@ mod change;
 mod context;
 mod file;
 mod fs;
+mod gather;
 mod get;
 mod given;
 mod index;
@@ -41,7 +42,8 @@ use self::mount::{Below, Mount, Mounts, NoMount};
 use self::refusal::{Answered, broken, forbidden, refuse, settle};
 use super::http::{Body, Incoming, NOT_THERE, Peer, text};
 
-pub(super) use self::given::{Given, Place, Refused, etag_of, numbers_of, status_of};
+pub(super) use self::gather::{Gathering, Sink};
+pub(super) use self::given::{Place, Refused, etag_of, numbers_of, status_of};
 pub(super) use self::mount::destination;
 pub(super) use self::options::of_server;
 pub(super) use self::promised::Promises;

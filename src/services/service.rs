@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate};
 use crate::reconcile::{Deletes, Policy};
 use crate::store::documents::{self, CAUTIOUS, EVIDENCE, FINDINGS, MET, RUNS, SCHEDULE, SERVICES, UPLOAD_WAYS};
-use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote};
+use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote, traces};
 use crate::types::{RelPath, ServiceId};
 
 use super::{SecretError, SecretKey, Window};
@@ -109,6 +109,9 @@ pub struct Service {
     pub user: String,
     /// The pinned certificate.
     pub fingerprint: Option<Fingerprint>,
+    /// The password may travel over plain http through public networks.
+    #[serde(default)]
+    pub allow_http: bool,
     /// How it is synced.
     pub sync: SyncSettings,
 }
@@ -182,6 +185,7 @@ impl Services {
                 url: endpoint.url,
                 user: endpoint.user,
                 fingerprint: endpoint.fingerprint,
+                allow_http: endpoint.allow_http,
                 sync: SyncSettings::default(),
             };
             let row = ServiceRow { service, sealed_password };
@@ -235,6 +239,7 @@ impl Services {
         user: Option<String>,
         password: Option<&str>,
         fingerprint: Option<Fingerprint>,
+        allow_http: Option<bool>,
     ) -> Result<Service, ServiceError> {
         let mut row = self.row(name)?;
         if let Some(password) = password {
@@ -242,6 +247,7 @@ impl Services {
         }
         row.service.user = user.unwrap_or(row.service.user);
         row.service.fingerprint = fingerprint.or(row.service.fingerprint);
+        row.service.allow_http = allow_http.unwrap_or(row.service.allow_http);
         let (key, service) = (name.to_owned(), row.service.clone());
         self.store.write(move |tx| SERVICES.put(tx, &key, &row))?;
         Ok(service)
@@ -251,8 +257,8 @@ impl Services {
     pub fn endpoint(&self, name: &str) -> Result<Endpoint, ServiceError> {
         let row = self.row(name)?;
         let password = self.key.open_sealed(&row.sealed_password)?;
-        let Service { url, user, fingerprint, .. } = row.service;
-        Ok(Endpoint { url, user, password, fingerprint })
+        let Service { url, user, fingerprint, allow_http, .. } = row.service;
+        Ok(Endpoint { url, user, password, fingerprint, allow_http })
     }
 
     /// Removes a service and what was agreed with it. Photos stay where they are, on both sides.
@@ -265,6 +271,7 @@ impl Services {
             failures::clear(tx, id)?;
             history::clear(tx, id)?;
             kinds::clear(tx, id)?;
+            traces::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
             UPLOAD_WAYS.remove(tx, &id.0.to_string())?;
             FINDINGS.remove(tx, &id.0.to_string())?;

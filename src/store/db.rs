@@ -11,7 +11,7 @@ use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabas
 use tokio::sync::watch;
 
 use super::snapshot::{Shared, Snapshot};
-use super::{baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, properties, remote};
+use super::{baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, properties, remote, traces};
 
 /// redb's page cache. The default of 1 GiB would be most of a small machine.
 const CACHE_BYTES: usize = 48 << 20;
@@ -105,6 +105,7 @@ impl Store {
         failures::prepare(&begin)?;
         history::prepare(&begin)?;
         properties::prepare(&begin)?;
+        traces::prepare(&begin)?;
         begin.commit()?;
         let database = Arc::new(database);
         let (jobs, queue) = mpsc::channel();

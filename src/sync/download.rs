@@ -12,13 +12,9 @@ use crate::client::{ClientError, Download};
 use crate::library::{Committed, LibraryError, Ready, Staged, Tree, commit_all};
 use crate::reconcile::outcome::deduplicates;
 use crate::reconcile::{Action, Base, Step, Why};
-use crate::store::Store;
 use crate::store::baseline::Baseline;
-use crate::store::index::Index;
-use crate::store::remote::RemoteView;
-use crate::types::{ContentHash, Digests, Expect, LocalVersion, Mtime, RelPath, RemoteVersion, ServiceId};
+use crate::types::{ContentHash, Expect, LocalVersion, Mtime, RelPath, RemoteVersion};
 
-use super::Noted;
 use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::resume;
@@ -43,6 +39,8 @@ enum Fate {
     Publish(Expect<LocalVersion>),
     /// Nothing more is to be done than to record this.
     Record(Record),
+    /// It was renamed on the service: the file that is here under this name gets its new one.
+    Rename(RelPath, LocalVersion),
     /// It depends on a file of the same batch; the next batch takes it.
     Later,
 }
@@ -132,6 +130,13 @@ impl Execution {
                     records.push(record);
                     done.push(step);
                 }
+                Ok(Fate::Rename(from, here)) => match self.follow_rename(&step, &file, from, here).await {
+                    Ok(record) => {
+                        records.push(record);
+                        done.push(step);
+                    }
+                    Err(error) => self.failed(&step, &error),
+                },
                 Ok(Fate::Later) => later.push((step, file)),
                 Err(error) => self.failed(&step, &error),
             }
@@ -227,6 +232,10 @@ impl Execution {
         if step.why == Why::New
             && let Some(at) = self.library_has(&step.remote, digests)?
         {
+            if let Some(here) = self.was_partner(digests, &at)? {
+                contents.insert(digests.content);
+                return Ok(Fate::Rename(at, here));
+            }
             return Ok(Fate::Record(self.join(step, file, at)));
         }
         contents.insert(digests.content);
@@ -317,49 +326,6 @@ impl Execution {
             _ => None,
         })
     }
-
-    /// A path of the library that holds this content already.
-    pub(super) fn library_has(&self, remote: &RelPath, digests: Digests) -> Result<Option<RelPath>, StepError> {
-        if !deduplicates(remote) {
-            return Ok(None);
-        }
-        let at = Index::open(&self.sync.store.read()?)?.holding(&digests.into())?;
-        Ok(at.filter(|at| !self.sync.filter.hides(at)))
-    }
-
-    /// The content turned out to be here under another name: no second copy. Both are joined when the local file has no
-    /// partner on this service yet.
-    pub(super) fn join(&self, step: &Step, fetched: &Fetched, at: RelPath) -> Record {
-        let reason = Why::SameContentAt { path: at.clone() }.to_string();
-        self.count(|report| {
-            report.adopted += 1;
-            report.skip(Noted { path: step.remote.to_string(), reason });
-        });
-        let partner = free_partner(&self.sync.store, self.sync.service.id, &at);
-        let version = RemoteVersion { digests: fetched.staged.digests().into(), ..fetched.version.clone() };
-        let adopted = partner.and_then(|local| Record::adopted(&at, local, &step.remote, version.clone()));
-        adopted.unwrap_or_else(|| Record::learned(&step.remote, version))
-    }
-}
-
-/// The local version at a path, when no file of the service is joined to it, or one that is no more: it was renamed there, and its listing
-/// did not tell its content.
-fn free_partner(store: &Store, service: ServiceId, at: &RelPath) -> Option<LocalVersion> {
-    let tx = store.read().ok()?;
-    let taken = Baseline::open(&tx, service).ok()?.get(at).ok()?;
-    let view = RemoteView::open(&tx, service).ok()?;
-    let row = Index::open(&tx).ok()?.get(at).ok()??;
-    let is_free = match taken {
-        None => true,
-        Some(taken) => view.get(taken.remote_path(at)).ok()?.is_none(),
-    };
-    is_free.then(|| row.version())
-}
-
-/// Whether a download of this run has joined a local file to another one of the service: it is not gone from there.
-pub(super) fn is_rejoined(store: &Store, service: ServiceId, step: &Step) -> Result<bool, StepError> {
-    let row = Baseline::open(&store.read()?, service)?.get(&step.local)?;
-    Ok(row.is_some_and(|row| !row.is_tombstone() && row.remote_path(&step.local) != &step.remote))
 }
 
 /// Compares what came with everything that is known of it.

@@ -1,6 +1,6 @@
 //! Carrying out a plan: moves first, then transfers side by side, deletions last.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,12 +15,14 @@ use crate::reconcile::{Action, Base, Plan, Step, Why};
 use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath};
 
+use super::join::gone_there;
 use super::leftovers::Leftovers;
 use super::names::explained;
 use super::record::Record;
 use super::room::Room;
 use super::run::{Sync, SyncError};
 use super::strategy::Ways;
+use super::traces::Settled;
 use super::{Noted, Progress, Report};
 
 /// Uploads into one folder that are proven by one look at it.
@@ -69,10 +71,13 @@ pub(super) struct Execution {
     report: Mutex<Report>,
     /// Contents that downloads of this run found to be on the service, under names whose listing told nothing.
     found: Mutex<HashMap<ContentHash, RelPath>>,
+    /// Local paths of the files that are gone from the service: they may have been renamed there.
+    pub(super) gone_there: HashSet<RelPath>,
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
     pub(super) room: Room,
     pub(super) ways: Ways,
+    pub(super) settled: Settled,
     files: AtomicU64,
     bytes: AtomicU64,
     files_total: u64,
@@ -91,9 +96,11 @@ impl Execution {
             creating: tokio::sync::Mutex::default(),
             report: Mutex::new(report),
             found: Mutex::default(),
+            gone_there: gone_there(plan),
             fatal: Mutex::default(),
             room: Room::default(),
             ways: Ways::default(),
+            settled: Settled::default(),
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             files_total: plan.steps.len() as u64,
@@ -138,6 +145,7 @@ impl Execution {
         for step in deletes {
             self.one(step, None).await?;
         }
+        self.forget_settled().await?;
         self.tell_room();
         self.remove_leftovers(leftovers).await;
         let mut report = std::mem::take(&mut *self.lock_report());

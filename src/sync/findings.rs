@@ -2,7 +2,9 @@
 
 use std::sync::PoisonError;
 
-use crate::services::{Findings, Reached};
+use crate::services::{Findings, Reached, doctor};
+use crate::store::listed;
+use crate::types::RelPath;
 
 use super::Report;
 use super::run::{Sync, SyncError, blocking};
@@ -13,20 +15,40 @@ impl Sync {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
     }
 
-    /// Recalls what was found, right before the first upload of a run.
+    /// Recalls what was found, right before the first upload of a run. What is not true any more is found out anew.
     pub(super) async fn recall_findings(&self) -> Result<(), SyncError> {
         let (store, service) = (self.store.clone(), self.service.id);
         let Some(found) = blocking(move || Ok(Findings::read(&store, service)?)).await? else { return Ok(()) };
-        if found.outdated.is_some() {
-            return Ok(());
+        let why = match &found.outdated {
+            Some(_) => None,
+            None => match found.contradicted_by(&self.client).await {
+                Some(why) => Some(why),
+                None => {
+                    self.keep_findings(Some(found));
+                    return Ok(());
+                }
+            },
+        };
+        if let Some(why) = why {
+            self.outdate_findings(why).await?;
         }
-        match found.contradicted_by(&self.client).await {
-            Some(why) => self.outdate_findings(why).await,
-            None => {
-                self.keep_findings(Some(found));
-                Ok(())
+        let again = match doctor::probe_again(&self.client, &self.service).await {
+            Ok(again) => again,
+            Err(error) if error.stops_everything() => return Err(error.into()),
+            Err(error) => {
+                tracing::debug!(service = %self.service.name, %error, "it could not be probed anew");
+                None
             }
-        }
+        };
+        let Some(found) = again else { return Ok(()) };
+        self.keep_findings(Some(found.clone()));
+        let (store, service, root) = (self.store.clone(), self.service.id, RelPath::root());
+        blocking(move || {
+            // The folder has changed for this reason, and needs no closer look.
+            store.write_soon(move |tx| listed::wrote_in(tx, service, &root))?;
+            Ok(found.write(&store, service)?)
+        })
+        .await
     }
 
     /// An upload went wrong that should have gone well.

@@ -18,7 +18,8 @@ use crate::library::{self, Found, LibraryError, Probe};
 use crate::store::baseline::{self, Baseline};
 use crate::store::documents::MET;
 use crate::store::listed;
-use crate::types::media::OWN_FOLDER;
+use crate::store::traces::Trace;
+use crate::types::media::{OWN_FOLDER, PROBE_PREFIX};
 use crate::types::{Digests, Expect, LibraryId, LocalVersion, Mtime, RelPath, RemoteVersion};
 
 use super::observe::Observed;
@@ -26,7 +27,6 @@ use super::run::{Sync, SyncError, blocking};
 
 /// A marker is some 200 bytes.
 const MARKER_LIMIT: usize = 4 << 10;
-const PROBE: &str = "twinlens-probe-";
 const PROBE_TEXT: &str = "Twinlens made this file to find out whether a service leads to its own library. It can be deleted.\n";
 
 /// How the service's folder and the library are one.
@@ -66,8 +66,6 @@ struct Met {
     apart: Option<Places>,
     /// The service overwrites what a PUT says must not be there (`If-None-Match: *`).
     overwrites: bool,
-    /// Probes that could not be removed from the service.
-    left: Vec<RelPath>,
 }
 
 /// Two places between which a probe was tried, and whether it could be put on the service.
@@ -123,14 +121,14 @@ impl Sync {
         if now == Some(self.library_id) {
             return Err(SyncError::SameLibrary(Overlap::Same));
         }
-        let met = if self.options.dry_run { self.met()? } else { self.remove_probes().await? };
+        let met = self.met()?;
         match (met.library, now) {
             // Without an id nothing can be said: not every server tells one.
             (_, None) => Ok(()),
             (Some(then), Some(now)) if then == now => Ok(()),
             (Some(then), Some(now)) if !self.options.force || self.options.dry_run => Err(SyncError::OtherLibrary { then, now }),
             _ if self.options.dry_run => Ok(()),
-            (then, now) => self.remember(Met { library: now, left: met.left, ..Met::default() }, then.is_some()).await,
+            (then, now) => self.remember(Met { library: now, ..Met::default() }, then.is_some()).await,
         }
     }
 
@@ -147,45 +145,19 @@ impl Sync {
             return Err(SyncError::SameLibrary(overlap));
         }
         let overwrites = self.overwrites.load(Ordering::Relaxed);
-        self.remember(Met { apart: Some(places), overwrites, ..self.met()? }, false).await
-    }
-
-    /// Tries once more to remove the probes that are still on the service.
-    async fn remove_probes(&self) -> Result<Met, SyncError> {
-        let mut met = self.met()?;
-        if met.left.is_empty() {
-            return Ok(met);
-        }
-        let mut left = Vec::new();
-        for path in met.left {
-            match self.remove_probe(&path).await {
-                true => self.wrote_in(&path.parent().unwrap_or_default()).await?,
-                false => left.push(path),
-            }
-        }
-        met.left = left;
-        self.remember(met.clone(), false).await?;
-        Ok(met)
-    }
-
-    /// A folder that has changed because of a probe needs no closer look.
-    async fn wrote_in(&self, at: &RelPath) -> Result<(), SyncError> {
-        let Some(at) = at.strip_prefix(&self.service.sync.folder) else { return Ok(()) };
-        let (store, service) = (self.store.clone(), self.service.id);
-        blocking(move || Ok(store.write_soon(move |tx| listed::wrote_in(tx, service, &at))?)).await
-    }
-
-    /// Removes a probe, and makes sure of it.
-    async fn remove_probe(&self, path: &RelPath) -> bool {
-        self.root.delete(path, &Expect::Anything).await.is_ok() && matches!(self.root.look(path).await, Ok(None))
+        self.remember(Met { apart: Some(places), overwrites, ..met }, false).await
     }
 
     async fn find_overlap(&self, observed: &Observed, library: Option<LibraryId>) -> Result<Option<Overlap>, SyncError> {
+        let library = match library {
+            None if observed.is_missing => self.library_above().await?,
+            told => told,
+        };
         if let Some(id) = library {
             // Every library has a marker at its root, and ours knows all its folders.
             let tree = self.tree.clone();
             let found = blocking(move || Ok(library::find_marker(&tree, id)?)).await?;
-            return Ok(found.map(Overlap::from));
+            return Ok(found.filter(|found| !is_above_nothing(found, observed)).map(Overlap::from));
         }
         // A marker may be hidden in listings and still be there.
         let folder = &self.service.sync.folder;
@@ -203,6 +175,17 @@ impl Sync {
         self.probe_here().await
     }
 
+    /// The library that a node says it is, where the service's folder is not there yet. It need not be tried out with a file, which would end in
+    /// its trash.
+    async fn library_above(&self) -> Result<Option<LibraryId>, SyncError> {
+        for above in self.service.sync.folder.ancestors() {
+            if let Some(root) = self.root.at(&above)?.look_at_root().await? {
+                return Ok(root.library_id.and_then(|id| id.parse().ok()));
+            }
+        }
+        Ok(None)
+    }
+
     /// Puts a file on the service and looks for it on the library's disk. None when the service does not take it.
     async fn probe_there(&self, observed: &Observed) -> Result<Option<Option<Overlap>>, SyncError> {
         let name = probe_name();
@@ -210,6 +193,7 @@ impl Sync {
         let folder = &self.service.sync.folder;
         for at in std::iter::once(folder.clone()).chain(folder.ancestors()) {
             let Ok(path) = at.join(&name) else { return Ok(None) };
+            self.leave_trace(Trace::Copy { at: path.clone() }).await?;
             let bytes = Bytes::from_static(PROBE_TEXT.as_bytes());
             let version =
                 LocalVersion { size: bytes.len() as u64, mtime: Mtime::from(std::time::SystemTime::now()), digests: Digests::of(&bytes) };
@@ -226,18 +210,24 @@ impl Sync {
                 self.overwrites.store(put().await.is_ok(), Ordering::Relaxed);
             }
             let tree = self.tree.clone();
-            let found = blocking(move || Ok(library::take_probe(&tree, &name)?)).await;
-            self.wrote_in(&at).await?;
+            let found = blocking({
+                let name = name.clone();
+                move || Ok(library::take_probe(&tree, &name)?)
+            })
+            .await;
+            // Folders that have changed for this reason need no closer look.
+            if let Some(at) = at.strip_prefix(folder) {
+                let (store, service) = (self.store.clone(), self.service.id);
+                blocking(move || Ok(store.write_soon(move |tx| listed::wrote_in(tx, service, &at))?)).await?;
+            }
             // What was refused may have been kept all the same.
-            if !self.remove_probe(&path).await {
-                tracing::warn!(service = %self.service.name, %path, "a file of ours could not be removed; the next run tries again");
-                let mut met = self.met()?;
-                met.left.push(path);
-                self.remember(met, false).await?;
+            match self.remove_for_certain(&path).await {
+                Ok(true) => self.forget_traces(vec![name]).await?,
+                Ok(false) => tracing::warn!(service = %self.service.name, %path, "a file of ours will be removed by the next run"),
+                Err(error) => tracing::warn!(service = %self.service.name, %path, %error, "a file of ours will be removed by the next run"),
             }
             return match found? {
-                // A folder that is not there cannot hold the library, even if a folder above it does.
-                Some(Found::Above(_)) if !is_there => Ok(Some(None)),
+                Some(found) if is_above_nothing(&found, observed) => Ok(Some(None)),
                 Some(found) => Ok(Some(Some(found.into()))),
                 None => Ok(sent.is_ok().then_some(None)),
             };
@@ -317,7 +307,12 @@ impl From<Found> for Overlap {
     }
 }
 
+/// A folder that is not there cannot hold the library, even if a folder above it does.
+fn is_above_nothing(found: &Found, observed: &Observed) -> bool {
+    observed.is_missing && matches!(found, Found::Above(_))
+}
+
 /// Without a dot at its beginning: some servers refuse or hide such names.
 fn probe_name() -> String {
-    format!("{PROBE}{}", Uuid::new_v4().simple())
+    format!("{PROBE_PREFIX}{}", Uuid::new_v4().simple())
 }

@@ -25,7 +25,7 @@ pub async fn mend(
     for (service, client) in services {
         let folder = client.at(&service.sync.folder)?;
         for remote in held(store, service.id, path, damage)? {
-            let staged = match fetch(tree, &folder, &remote).await {
+            let staged = match fetch(tree, &folder, &remote, damage.version().size).await {
                 Ok(staged) => staged,
                 Err(error) => {
                     tried.push(format!("{}: {error}", service.name));
@@ -64,9 +64,9 @@ fn held(store: &Store, service: ServiceId, path: &RelPath, damage: &Damage) -> R
     Ok(paths)
 }
 
-async fn fetch(tree: &Tree, folder: &Client, remote: &RelPath) -> Result<Staged, SyncError> {
-    // Whatever is there now: its bytes alone decide.
-    let mut download = folder.get(remote, &RemoteVersion::default()).await?;
+async fn fetch(tree: &Tree, folder: &Client, remote: &RelPath, size: u64) -> Result<Staged, SyncError> {
+    // Whatever is there now: its bytes alone decide. Of another size it cannot be what is wanted.
+    let mut download = folder.get(remote, &RemoteVersion { size: Some(size), ..RemoteVersion::default() }).await?;
     let (mut staged, mut gathered) = (None, Vec::new());
     loop {
         let piece = download.next().await?;

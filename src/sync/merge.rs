@@ -1,5 +1,7 @@
 //! The merge-join of library, service and baseline: one pass over three sorted streams, nothing held but what changed.
 
+mod apart;
+
 use std::collections::{HashMap, HashSet};
 use std::iter::Peekable;
 use std::sync::Arc;
@@ -199,12 +201,12 @@ impl Merge {
             && base.is_none()
         {
             // Uploading would need a name that another file has there.
-            sink.skip(self, path, Why::NameTaken { path: owner.clone() });
-            return Ok(());
+            let new = local.map(|row| Held::Local(row.version()));
+            return self.make_room(sink, Side::Remote, (owner, &path), new);
         }
         if here.is_some() && joined.is_none() && remote_path != path {
             // The row at this path is joined to another remote path, and yet the service has a file here.
-            sink.skip(self, path.clone(), Why::NameTaken { path: remote_path.clone() });
+            self.make_room(sink, Side::Local, (&path, &remote_path), here.map(Held::Remote))?;
         }
 
         let sides = Sides { index: &self.index, view: &self.view, kinds: &self.kinds };
@@ -329,13 +331,6 @@ impl Merge {
 impl<'a> Sink<'a> {
     fn new(collector: &'a mut Collector, survey: Option<Survey>) -> Self {
         Self { collector, open: Vec::new(), strangers: Strangers::default(), survey, pulled: HashSet::new(), kept_back: 0 }
-    }
-
-    /// Leaves a path out, in the first round.
-    fn skip(&mut self, merge: &Merge, path: RelPath, why: Why) {
-        if self.survey.is_none() && merge.window.as_ref().is_none_or(Window::is_first) {
-            self.collector.skip(path, why);
-        }
     }
 }
 

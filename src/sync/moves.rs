@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::StatusCode;
-use uuid::Uuid;
 
 use crate::client::{ClientError, Verified, verify};
 use crate::library::{LibraryError, OnDisk, Open, Tree};
@@ -132,6 +131,20 @@ impl Execution {
 
     /// Renames a folder in one go; where that cannot be, file by file.
     async fn follow_folder(self: &Arc<Self>, side: Side, from: &RelPath, to: &RelPath, files: &[Step]) -> Result<Vec<Record>, StepError> {
+        let mut there = Vec::new();
+        for step in files {
+            let Action::Move { local, remote, .. } = &step.action else { continue };
+            match side {
+                Side::Remote => there.push(remote.clone()),
+                Side::Local => match self.proven(step, local, remote).await {
+                    Ok(remote) => there.push(remote),
+                    Err(error) => {
+                        tracing::debug!(%from, %to, %error, "not everything in the folder is what it looked like");
+                        return self.move_each(files).await;
+                    }
+                },
+            }
+        }
         let renamed = match side {
             Side::Remote => {
                 self.ensure_folder(&to.parent().unwrap_or_default()).await?;
@@ -147,7 +160,7 @@ impl Execution {
             Err(StepError::Client(error)) if error.stops_everything() => return Err(error.into()),
             Err(error) => {
                 tracing::debug!(%from, %to, %error, "the folder cannot be renamed at once");
-                return Ok(self.move_each(files).await);
+                return self.move_each(files).await;
             }
         }
         let found = if side == Side::Remote { self.find_there(files).await? } else { HashMap::new() };
@@ -155,8 +168,8 @@ impl Execution {
         if side == Side::Remote {
             self.forget_there(from.clone()).await?;
         }
-        for step in files {
-            let Action::Move { base, local, remote, .. } = &step.action else { continue };
+        for (step, remote) in files.iter().zip(&there) {
+            let Action::Move { base, local, .. } = &step.action else { continue };
             let record = match side {
                 Side::Remote => verify::verify_listed(local, listed(&found, &step.remote))
                     .map(|proof| Record::uploaded(&step.local, *local, &proof))
@@ -180,15 +193,19 @@ impl Execution {
         Ok(blocking(move || Ok(store.write_soon(move |tx| remote::remove_all(tx, service, &folder))?)).await?)
     }
 
-    async fn move_each(self: &Arc<Self>, files: &[Step]) -> Vec<Record> {
+    async fn move_each(self: &Arc<Self>, files: &[Step]) -> Result<Vec<Record>, StepError> {
         let mut records = Vec::new();
         for step in files {
             match self.follow_move(step).await {
                 Ok(record) => records.extend(record),
+                // It looked like the renamed file and is another.
+                Err(StepError::Client(ClientError::Changed(_))) if matches!(&step.action, Action::Move { side: Side::Local, .. }) => {
+                    self.send_instead(step.clone()).await?;
+                }
                 Err(error) => self.failed(step, &error),
             }
         }
-        records
+        Ok(records)
     }
 
     /// What the service has in the folders of these files: one look at each folder.
@@ -216,12 +233,15 @@ impl Execution {
         if !taken || !matches!(expect, Expect::Absent) || !same_when_folded(from, to) {
             return Err(error.into());
         }
-        let between = to.with_name(&own_name()).map_err(|error| StepError::Refused(error.to_string()))?;
+        let between = self.between(from, to).await?;
         self.ask_rename(from, &between, what, &Expect::Absent).await?;
-        let Err(error) = self.ask_rename(&between, to, what, &Expect::Absent).await else { return Ok(()) };
-        // Something else has the name after all.
-        self.ask_rename(&between, from, what, &Expect::Absent).await?;
-        Err(error.into())
+        let renamed = self.ask_rename(&between, to, what, &Expect::Absent).await;
+        if renamed.is_err() {
+            // Something else has the name after all.
+            self.ask_rename(&between, from, what, &Expect::Absent).await?;
+        }
+        self.is_settled(between.name());
+        Ok(renamed?)
     }
 
     async fn ask_rename(&self, from: &RelPath, to: &RelPath, what: Named<'_>, expect: &Expect<RemoteVersion>) -> Result<(), ClientError> {
@@ -243,11 +263,12 @@ impl Execution {
         let proof = match replaces {
             None => self.copy_and_prove(from, &step.remote, &now, local).await?,
             Some(there) => {
-                let between = step.remote.with_name(&own_name()).map_err(|error| StepError::Refused(error.to_string()))?;
+                let between = self.temporary(&step.remote).await?;
                 let copied = self.copy_and_prove(from, &between, &now, local).await?;
                 let placed = self.put_in_place(&between, step, &copied, there, local).await;
-                if placed.is_err() {
-                    self.remove_copy(&between, copied.version().clone()).await;
+                match &placed {
+                    Ok(_) => self.is_settled(between.name()),
+                    Err(_) => self.remove_temporary(&between).await,
                 }
                 placed?
             }
@@ -328,14 +349,17 @@ impl Execution {
     }
 
     /// Work on the library, on a blocking thread.
-    async fn disk<R: Send + 'static>(&self, work: impl FnOnce() -> Result<R, LibraryError> + Send + 'static) -> Result<R, StepError> {
+    pub(super) async fn disk<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<R, LibraryError> + Send + 'static,
+    ) -> Result<R, StepError> {
         let done = blocking(move || Ok(work())).await.map_err(|error| StepError::Refused(error.to_string()))?;
         Ok(done?)
     }
 }
 
 /// Renames in the library; what is replaced goes to the trash.
-fn rename_here(tree: &Tree, from: &RelPath, to: &RelPath, expect: Expect<LocalVersion>) -> Result<(), LibraryError> {
+pub(super) fn rename_here(tree: &Tree, from: &RelPath, to: &RelPath, expect: Expect<LocalVersion>) -> Result<(), LibraryError> {
     if let Some(parent) = to.parent() {
         tree.create_folders(&parent)?;
     }
@@ -368,9 +392,4 @@ fn same_when_folded(one: &RelPath, other: &RelPath) -> bool {
     use unicode_normalization::UnicodeNormalization as _;
     let folded = |path: &RelPath| path.as_str().nfc().flat_map(char::to_lowercase).nfc().collect::<String>();
     folded(one) == folded(other)
-}
-
-/// A name that nobody else uses, and no side syncs.
-fn own_name() -> String {
-    format!(".twinlens-{}", &Uuid::new_v4().simple().to_string()[..12])
 }

@@ -35,8 +35,6 @@ pub(super) struct Observed {
     pub markers: Vec<RelPath>,
     /// Files that no library can hold, and why.
     pub unnamable: Vec<Noted>,
-    /// What earlier runs of ours left under temporary names.
-    pub remains: Vec<(RelPath, RemoteVersion)>,
     /// Something is not as it was at the last look.
     pub changed: bool,
 }

@@ -45,6 +45,15 @@ pub struct PlannedStep {
     pub reason: String,
 }
 
+/// What a dry run would do, of one action.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTotal {
+    /// How many steps.
+    pub count: u64,
+    /// Bytes that travel.
+    pub bytes: u64,
+}
+
 impl From<&Step> for PlannedStep {
     fn from(step: &Step) -> Self {
         Self {
@@ -117,6 +126,9 @@ pub struct Report {
     /// What would be done, in a dry run.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub plan: Vec<PlannedStep>,
+    /// The sums of the plan, by action.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub totals: BTreeMap<String, PlannedTotal>,
 }
 
 impl Report {
@@ -131,6 +143,16 @@ impl Report {
         self.verified += 1;
         self.bytes_up += size;
         *self.evidence.entry(proof.evidence()).or_default() += 1;
+    }
+
+    /// Adds steps to the plan of a dry run.
+    pub(crate) fn foresee(&mut self, steps: Vec<PlannedStep>) {
+        for step in &steps {
+            let total = self.totals.entry(step.action.clone()).or_default();
+            total.count += 1;
+            total.bytes += step.bytes;
+        }
+        self.plan.extend(steps);
     }
 
     pub(super) fn skip_all(&mut self, plan: &Plan) {

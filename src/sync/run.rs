@@ -21,6 +21,7 @@ use super::merge::Merge;
 use super::names::Fitted;
 use super::naming;
 use super::observe::Observed;
+use super::report::PlannedStep;
 use super::rounds::Round;
 use super::{Monitor, Report, Stop};
 
@@ -184,13 +185,13 @@ impl Sync {
     }
 
     async fn run_inner(self: &Arc<Self>) -> Result<Report, SyncError> {
+        if !self.options.dry_run {
+            self.sweep().await?;
+        }
         let (scanned, observed) = tokio::join!(self.observe_local(), self.observe_remote());
         let (scanned, observed) = (scanned?, observed?);
         self.check_marker().await?;
         self.meet(&observed).await?;
-        if self.policy.upload && !self.options.dry_run {
-            self.sweep(&observed.remains).await;
-        }
         let state = self.state(&scanned).await?;
         let whole = scanned.coverage.gaps().next().is_none() && observed.is_whole();
         if whole
@@ -209,9 +210,9 @@ impl Sync {
             all_seen &= sure;
             round = next;
             if self.options.dry_run {
-                let first = report.plan.len();
-                report.plan.extend(plan.steps.iter().chain(&late).map(Into::into));
-                naming::foretell(&mut report.plan[first..], &self.policy);
+                let mut steps: Vec<PlannedStep> = plan.steps.iter().chain(&late).map(Into::into).collect();
+                naming::foretell(&mut steps, &self.policy);
+                report.foresee(steps);
                 continue;
             }
             if !plan.steps.is_empty() || !late.is_empty() {
@@ -262,8 +263,9 @@ impl Sync {
         let Fitted { plan, late, refused } = self.fit_names(plan).await?;
         report.skip_all(&plan);
         report.skipped_total += collected.unnamed;
-        let unread = |skipped: &Skipped| matches!(skipped.why, Why::Unreadable { .. });
-        let sure = self.filter.is_sure() && left.is_empty() && !plan.skipped.iter().any(unread);
+        // What is in the way of a new file is renamed as soon as it is in step.
+        let may_change = |skipped: &Skipped| matches!(skipped.why, Why::Unreadable { .. } | Why::NameTaken { .. });
+        let sure = self.filter.is_sure() && left.is_empty() && !plan.skipped.iter().any(may_change);
         left.into_iter().chain(refused).for_each(|noted| report.skip(noted));
         if round.is_first() {
             report.hold_back(self.filter.held_back());

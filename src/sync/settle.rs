@@ -8,8 +8,8 @@ use crate::reconcile::{Action, Step};
 use crate::types::{Expect, LocalVersion, PathError, RelPath, RemoteVersion, Side};
 
 use super::Noted;
-use super::download::is_rejoined;
 use super::execute::{Execution, StepError};
+use super::join::is_rejoined;
 use super::record::Record;
 use super::run::blocking;
 use super::upload::Sending;

@@ -122,7 +122,7 @@ impl Execution {
             return Err(failed);
         }
         let mut patience = self.sync.client.patience();
-        let (mut tried, mut in_pieces) = (0, self.way()? == Way::Chunks || self.goes_in_chunks(source).await);
+        let mut tried = 0;
         for way in [Way::FreshConnection, Way::Chunks, Way::TemporaryName, Way::Put] {
             if way == self.way()? || !self.offers(way, expect).await {
                 continue;
@@ -137,13 +137,9 @@ impl Execution {
             tokio::time::sleep(wait).await;
             tracing::info!(service = %self.sync.service.name, path = %step.local, ?way, %wrong, "it is sent another way");
             tried += 1;
-            in_pieces |= way == Way::Chunks;
             match self.attempt(way, step, source, expect).await {
                 Ok(proof) => {
                     self.ways.in_vain.store(0, Ordering::Relaxed);
-                    if in_pieces && way != Way::Chunks {
-                        self.give_up_pieces(&[step.remote.clone(), self.sync.temporary_name(&step.remote)?]).await;
-                    }
                     self.remember_way(way).await?;
                     return Ok(proof);
                 }

@@ -153,10 +153,6 @@ impl Whole {
     fn take_one(&mut self, told: Told) -> bool {
         note_gap(&mut self.observed, &told);
         let (path, file) = match told {
-            Told::File(path, version) if self.sync.is_temporary(&path) => {
-                self.observed.remains.push((path, version));
-                return true;
-            }
             Told::File(path, version) => (path, Some(version)),
             Told::Folder(path, _) if path.name() == OWN_FOLDER => {
                 self.observed.markers.extend(path.parent());

@@ -104,6 +104,7 @@ impl Execution {
             }
         }
         self.sync.record(records).await?;
+        self.forget_settled().await?;
         proven.iter().for_each(|(step, _)| self.finished(step, None));
         Ok(())
     }

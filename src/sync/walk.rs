@@ -105,7 +105,6 @@ impl Walk {
             match member {
                 Member::Folder(path, _) if path.name() == OWN_FOLDER => self.observed.markers.push(folder.clone()),
                 Member::Folder(path, etag) if !is_litter(&path) => folders.push((path, etag)),
-                Member::File(path, version) if self.sync.is_temporary(&path) => self.observed.remains.push((path, version)),
                 Member::File(path, version) if !is_litter(&path) => files.push((path, version)),
                 _ => {}
             }

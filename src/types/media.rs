@@ -108,10 +108,21 @@ const JUNK_SUFFIXES: &[&str] = &[
 #[rustfmt::skip]
 const JUNK_PREFIXES: &[&str] = &[
     "._", "~syncthing~", ".syncthing.", ".unison.", ".mutagen-temporary-", ".~lock.", "~$", ".fuse_hidden", ".nfs", ".trash-",
-    "._sync_", ".sync_", ".twinlens-", "twinlens-probe-",
+    "._sync_", ".sync_", ".twinlens-", PROBE_PREFIX,
 ];
 /// Photos that wait under a name of ours for their place (see `reconcile::parking`): they must be found again.
 pub const PARKED_PREFIX: &str = ".twinlens-moving-";
+/// What the names of files begin with that a node writes to a service to find something out. They are removed at once.
+pub const PROBE_PREFIX: &str = "twinlens-probe-";
+
+/// What such a file says at its beginning.
+pub const PROBE_TEXT: &str = "Twinlens made this file to find out ";
+
+/// Whether a file has the whole name of a probe: no owner gives such a name.
+pub fn is_probe(name: &str) -> bool {
+    let id = name.strip_prefix(PROBE_PREFIX).map(|rest| rest.strip_suffix("-new").unwrap_or(rest));
+    id.is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
 
 /// True for a file or folder name that is known to be no photo: a system's litter or somebody's unfinished transfer.
 /// Such names are stored and served like any other, but not indexed, counted or synced.

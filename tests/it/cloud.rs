@@ -151,6 +151,50 @@ fn chunks_become_one_file_even_when_the_node_is_killed_between_them() {
     assert_eq!(tree(&node.library.join(".twinlens/uploads")).len(), 0);
 }
 
+/// The inodes of all files in a folder and below.
+fn inodes(folder: &std::path::Path) -> Vec<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    let files = tree(folder).into_keys().map(|file| std::fs::metadata(folder.join(file)).unwrap());
+    files.filter(|metadata| metadata.is_file()).map(|metadata| metadata.ino()).collect()
+}
+
+#[test]
+fn chunks_that_come_in_order_are_not_written_again() {
+    use std::os::unix::fs::MetadataExt as _;
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("a");
+    node.serve();
+    let upload = |node: &Node| format!("{}/remote.php/dav/uploads/admin/in-order", node.url());
+    assert_eq!(http("MKCOL", &upload(&node), &[], b"").status, 201);
+    let put = |node: &Node, name: &str, body: &str| http("PUT", &format!("{}/{name}", upload(node)), &[], body.as_bytes()).status;
+    assert_eq!((put(&node, "00001", "one,"), put(&node, "00002", "two,")), (201, 201));
+    node.signal("KILL");
+    node.serve();
+    let mut stream = send_head("admin", PASSWORD, "PUT", &format!("{}/00003", upload(&node)), &[("Content-Length", "4000000")]);
+    stream.write_all(&[b'x'; 3_000_000]).unwrap();
+    let uploads = node.library.join(".twinlens/uploads");
+    let size = || tree(&uploads).values().map(String::len).sum::<usize>();
+    eventually("a part of the third chunk", || size() > 1 << 20);
+    let listed = http("PROPFIND", &upload(&node), &BOTH, b"").text();
+    assert!(listed.contains("/00002<") && !listed.contains("/00003<"), "{listed}");
+    // The client comes again before anybody has noticed that it is gone.
+    assert_eq!(put(&node, "00003", "three"), 201);
+    drop(stream);
+    let before = inodes(&uploads);
+    let to = format!("{}/remote.php/dav/files/admin/film.mov", node.url());
+    let finish = |checksum: &str| {
+        let headers = [("Destination", to.as_str()), ("OC-Total-Length", "13"), ("OC-Checksum", checksum)];
+        http("MOVE", &format!("{}/.file", upload(&node)), &headers, b"").status
+    };
+    assert_eq!(finish("MD5:00000000000000000000000000000000"), 400);
+    assert_eq!(finish(&format!("SHA1:{} ADLER32:232d050d", sha1(b"one,two,three"))), 201);
+    assert_files(&node, &[("film.mov", "one,two,three")]);
+    let photo = std::fs::metadata(node.library.join("film.mov")).unwrap();
+    assert!(before.contains(&photo.ino()), "the file was written a second time");
+    assert_eq!(photo.len(), 13, "something of the broken request is left");
+    assert_eq!(tree(&uploads).len(), 0);
+}
+
 #[test]
 fn the_end_of_an_upload_heeds_conditions_and_locks() {
     let sandbox = Sandbox::new();

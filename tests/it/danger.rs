@@ -103,6 +103,26 @@ fn a_server_that_hides_what_is_twinlenss_own_is_seen_through() {
 }
 
 #[test]
+fn no_probe_ends_in_the_trash_of_a_node() {
+    let sandbox = Sandbox::new();
+    let (here, mut there) = (sandbox.node("here"), sandbox.node("there"));
+    here.put("a.jpg", "a");
+    there.put("b.jpg", "b");
+    there.serve();
+    for (name, folder) in [("root", "/"), ("new", "/not yet/there")] {
+        here.connect(name, &there.originals(), &["--folder", folder]);
+        here.run(&["sync", name]);
+        assert_eq!(there.trashed(), Vec::<String>::new(), "{folder}");
+        here.run(&["service", "remove", name]);
+    }
+    assert!(there.files().contains_key("not yet/there/a.jpg"), "{:?}", there.files());
+    // A folder of the node's own library, which is to be made yet, is still seen through.
+    there.connect("itself", &there.originals(), &["--folder", "/new"]);
+    let error = there.sync_expecting(1, &["itself"])["error"].to_string();
+    assert!(error.contains("the very library"), "{error}");
+}
+
+#[test]
 fn a_link_that_comes_later_is_found_too() {
     let sandbox = Sandbox::new();
     let Some((node, server)) = beside_apache(&sandbox, "Options FollowSymLinks") else { return };
@@ -338,4 +358,49 @@ fn a_folder_that_is_gone_from_the_service_is_no_deletion() {
     assert_files(&node, &[("only.jpg", "the only one")]);
     assert_counts(&node.sync_expecting(0, &["--force"]), &[("deleted", 1)]);
     assert_eq!(node.trashed(), ["the only one"]);
+}
+
+/// Sets a file's content and date, in seconds since 1970.
+fn put_of(node: &Node, path: &str, content: &str, date: u64) {
+    node.put(path, content);
+    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(date);
+    fs::File::options().write(true).open(node.library.join(path)).unwrap().set_modified(time).unwrap();
+}
+
+#[test]
+fn a_backup_that_was_copied_over_the_library_replaces_no_newer_versions() {
+    let sandbox = Sandbox::new();
+    let (node, server) = (sandbox.node("n"), FaultyServer::start());
+    node.connect("svc", &server.url, &[]);
+    let name = |number: u64| format!("{number}.jpg");
+    for number in 0..10 {
+        put_of(&node, &name(number), &format!("newer {number}"), 1_600_000_000 + number);
+    }
+    node.sync();
+    server.writes();
+    // What is only renamed takes its date along, and is no older version.
+    for number in (0..9).rev() {
+        node.rename(&name(number), &format!("{}.tmp", number + 1));
+    }
+    node.rename("9.jpg", "0.tmp");
+    (0..10).for_each(|number| node.rename(&format!("{number}.tmp"), &name(number)));
+    assert_counts(&node.sync(), &[("moved", 10)]);
+    server.writes();
+    // Two files may become older, and many may become newer.
+    (0..2).for_each(|number| put_of(&node, &name(number), &format!("older {number}"), 1_500_000_000));
+    (5..10).for_each(|number| put_of(&node, &name(number), &format!("edited {number}"), 1_700_000_000));
+    assert_counts(&node.sync(), &[("uploaded", 7)]);
+    server.writes();
+    (5..8).for_each(|number| put_of(&node, &name(number), &format!("older {number}"), 1_500_000_000));
+    for options in [&[][..], &["--dry-run"]] {
+        let report = node.sync_expecting(1, options);
+        let error = report["error"].as_str().unwrap();
+        for word in ["3 of 10 files in the library", "an older date", "--force sends them"] {
+            assert!(error.contains(word), "{word}: {report:#}");
+        }
+        assert_eq!(server.writes(), Vec::<String>::new());
+    }
+    assert_eq!(server.state().files["5.jpg"], b"edited 5");
+    assert_counts(&node.sync_expecting(0, &["--force"]), &[("uploaded", 3)]);
+    assert_eq!(server.state().files["5.jpg"], b"older 5");
 }

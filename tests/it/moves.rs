@@ -376,3 +376,75 @@ fn apache_is_asked_to_move_and_copy_and_its_renames_are_followed() {
     assert!(node.trashed().is_empty());
     assert_counts(&node.sync(), &[]);
 }
+
+#[test]
+fn a_change_of_case_that_breaks_off_at_any_request_is_ended_by_the_next_run() {
+    for (at, after) in (0..3).flat_map(|at| [(at, false), (at, true)]) {
+        for (from, to) in [("img.jpg", "IMG.jpg"), ("d", "D")] {
+            let sandbox = Sandbox::new();
+            let (node, server) =
+                in_step_with_plain(&sandbox, &[("img.jpg", "x"), ("d/y.jpg", "y"), ("d/z.jpg", "z")], &["--deletes", "trash"]);
+            server.state().ignores_case = true;
+            std::fs::rename(node.library.join(from), node.library.join(to)).unwrap();
+            server.state().breaks_at = Some((at, after));
+            // When only the last answer is lost, all is done; so it is when it is seen that the name was taken.
+            let _ = node.command(&["sync", "--json"]).output().unwrap();
+            server.state().breaks_at = None;
+            node.sync();
+            node.sync();
+            assert_eq!(server.state().contents(), node.files(), "{from}, broken off at {at}, {after}");
+            assert_eq!(node.files().len(), 3);
+            assert!(node.trashed().is_empty());
+            assert_counts(&node.sync(), &[]);
+        }
+    }
+}
+
+#[test]
+fn what_was_copied_and_deleted_on_the_service_is_renamed_here_and_its_old_name_is_free() {
+    let sandbox = Sandbox::new();
+    for deletes in ["trash", "ignore"] {
+        let (node, server) = (sandbox.node(deletes), PlainServer::start());
+        node.connect("svc", &server.url, &["--deletes", deletes]);
+        node.put("old.jpg", "picture");
+        node.put("other.jpg", "other");
+        node.sync();
+        // Without checksums it is known by its bytes only, once they have come.
+        let mut there = server.state();
+        there.remove("old.jpg");
+        there.put("d/new.jpg", "picture");
+        drop(there);
+        assert_counts(&node.sync(), &[("moved", 1)]);
+        assert_files(&node, &[("d/new.jpg", "picture"), ("other.jpg", "other")]);
+        assert_eq!(node.trashed().len(), 0, "{deletes}");
+        assert_counts(&node.sync(), &[]);
+        server.state().put("old.jpg", "another one");
+        assert_counts(&node.sync(), &[("downloaded", 1)]);
+        assert_eq!(node.files(), server.state().contents());
+        assert_counts(&node.sync(), &[]);
+    }
+}
+
+#[test]
+fn a_new_file_comes_though_its_name_belongs_to_one_that_is_called_otherwise_on_the_other_side() {
+    for here in [true, false] {
+        let sandbox = Sandbox::new();
+        let (node, server) = (sandbox.node("n"), PlainServer::start());
+        server.state().tells_checksums = true;
+        node.connect("svc", &server.url, &[]);
+        node.put("here.jpg", "same");
+        server.state().put("there.jpg", "same");
+        let report = node.sync();
+        assert_counts(&report, &[("adopted", 1)]);
+        match here {
+            true => node.put("there.jpg", "new"),
+            false => server.state().put("here.jpg", "new"),
+        }
+        let report = node.sync();
+        assert_eq!(report["moved"], 1, "{report:#}");
+        assert_eq!(node.files(), server.state().contents());
+        assert_eq!(node.files().into_values().collect::<Vec<_>>(), if here { ["same", "new"] } else { ["new", "same"] });
+        assert_eq!(node.trashed().len(), 0);
+        assert_counts(&node.sync(), &[]);
+    }
+}

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use twinlens::client::{Client, ClientError, Endpoint, Member, Payload};
+use twinlens::client::{Begun, Client, ClientError, Endpoint, Member, Payload};
 use twinlens::dav::{href, multistatus};
 use twinlens::types::{Digests, Expect, LocalVersion, Mtime, RelPath, RemoteVersion, Sha1};
 
@@ -135,9 +135,9 @@ fn an_upload_in_chunks_goes_as_recorded() {
         let film = vec![b'x'; 152_345];
         let file = with_sha1(version(&film, 1_577_934_245), "83042a9c1887baa25fa32d9f9745fc7f3d5fe17b");
         let session = client.session("tid1", &path("big.bin"), 152_345).unwrap();
-        assert!(session.begin().await.unwrap());
+        assert!(matches!(session.begin().await.unwrap(), Begun::Now));
         for (name, chunk) in ["00001", "00002", "00003"].iter().zip(film.chunks(70_000)) {
-            session.put(name, Bytes::copy_from_slice(chunk)).await.unwrap();
+            session.put(name, whole(chunk), Some(Digests::of(chunk).sha1)).await.unwrap();
         }
         let there = session.chunks().await.unwrap().unwrap();
         assert_eq!((there["00001"], there["00002"], there["00003"]), (70_000, 70_000, 12_345), "{there:?}");
@@ -158,8 +158,9 @@ fn an_upload_in_chunks_is_refused_when_a_chunk_or_a_condition_is_missed() {
     run(async {
         let of = |id: &str, name: &str, total: u64| client.session(id, &path(name), total).unwrap();
         let file = version(&vec![b'x'; 152_345], 0);
-        assert!(!of("tid4", "sum.bin", 12_345).begin().await.unwrap(), "it was begun before");
-        let lost = of("nofolder", "x.bin", 5).put("1", Bytes::from_static(b"x")).await;
+        let begun = of("tid4", "sum.bin", 12_345).begin().await.unwrap();
+        assert!(!matches!(begun, Begun::Now), "it was begun before");
+        let lost = of("nofolder", "x.bin", 5).put("1", whole(b"x"), None).await;
         assert!(matches!(lost, Err(ClientError::NotFound(_))), "{lost:?}");
         let short = of("tid2", "miss.bin", 152_345).finish(&file, &Expect::Anything, false).await;
         assert_eq!(status(short.err()), 400, "the total length tells that a chunk is missing");
@@ -394,7 +395,7 @@ fn open_door(stream: &TcpStream, state: &Mutex<Door>) -> std::io::Result<bool> {
 fn a_session_is_brought_back_so_that_the_password_is_not_checked_each_time() {
     let state = Arc::new(Mutex::new(Door::default()));
     let url = format!("http://{}/remote.php/dav/files/alice/", serve_state(&state, open_door));
-    let endpoint = Endpoint { url, user: "alice".into(), password: "secret".into(), fingerprint: None };
+    let endpoint = Endpoint { url, user: "alice".into(), password: "secret".into(), fingerprint: None, allow_http: false };
     let client = Client::new(&endpoint).unwrap();
     run(async {
         assert_eq!(client.look(&path("a")).await.unwrap(), None);

@@ -12,10 +12,11 @@ use twinlens::client::{Client, ClientError, Endpoint};
 use twinlens::types::{ContentHash, Digests, LocalVersion, Mtime, RelPath};
 
 use crate::faulty::FaultyServer;
-use crate::support::{Node, PASSWORD, Sandbox, assert_counts, eventually};
+use crate::support::{Node, PASSWORD, Sandbox, assert_counts, eventually, http};
 
 fn client(node: &Node, folder: &str) -> Client {
-    let endpoint = Endpoint { url: node.originals(), user: "admin".into(), password: PASSWORD.into(), fingerprint: None };
+    let endpoint =
+        Endpoint { url: node.originals(), user: "admin".into(), password: PASSWORD.into(), fingerprint: None, allow_http: false };
     Client::new(&endpoint).unwrap().at(&RelPath::parse(folder).unwrap()).unwrap()
 }
 
@@ -309,6 +310,40 @@ fn what_was_sent_of_an_earlier_version_is_thrown_away() {
 }
 
 #[test]
+fn what_was_sent_of_a_file_that_is_no_more_is_thrown_away() {
+    let sandbox = Sandbox::new();
+    let (here, there, line) = over_a_line(&sandbox);
+    here.put("film.mov", &film(10, 24 * MIB));
+    line.begin(Trouble::Freeze(15 * MIB), Trouble::None);
+    sync_killed_when(&here, "a piece of the film", || waiting(&there) >= 10 * MIB);
+    line.begin(Trouble::None, Trouble::None);
+    // As long as it may be gone on with, it stays.
+    here.run(&["sync", "--dry-run"]);
+    assert!(waiting(&there) >= 10 * MIB);
+    here.remove("film.mov");
+    here.put("other.mov", "short");
+    assert_counts(&here.sync(), &[("uploaded", 1)]);
+    // By the run that saw that it is gone, or by the one after it.
+    here.put("more.mov", "short, too");
+    here.sync();
+    assert_eq!(waiting(&there), 0);
+    assert_eq!(here.files(), there.files());
+}
+
+#[test]
+fn what_another_node_has_under_way_on_a_service_is_left_alone_and_is_no_photo() {
+    let sandbox = Sandbox::new();
+    let (node, server) = with_server(&sandbox, &["a.jpg"]);
+    server.put(".twinlens-0123456789ab", b"of another node");
+    server.put("d/twinlens-probe-0123456789abcdef0123456789abcdef", b"of another node, too");
+    for expected in [&[("uploaded", 1)][..], &[]] {
+        assert_counts(&node.sync(), expected);
+        assert_eq!(node.files().len(), 1);
+        assert_eq!(server.names(), [".twinlens-0123456789ab", "a.jpg", "d/twinlens-probe-0123456789abcdef0123456789abcdef"]);
+    }
+}
+
+#[test]
 fn a_large_update_takes_the_place_of_what_is_there_and_of_nothing_else() {
     let sandbox = Sandbox::new();
     let (here, there, line) = over_a_line(&sandbox);
@@ -320,6 +355,23 @@ fn a_large_update_takes_the_place_of_what_is_there_and_of_nothing_else() {
     assert_eq!(here.files(), there.files());
     assert_eq!(there.trashed(), ["a short film"]);
     assert!(line.up() > 12 * MIB);
+}
+
+#[test]
+fn why_an_upload_in_pieces_is_refused_is_told() {
+    let sandbox = Sandbox::new();
+    let (here, there, line) = over_a_line(&sandbox);
+    line.begin(Trouble::None, Trouble::None);
+    let url = |id: &str| format!("{}/remote.php/dav/uploads/admin/{id}", there.url());
+    for id in 0..128 {
+        assert_eq!(http("MKCOL", &url(&id.to_string()), &[], b"").status, 201);
+    }
+    here.put("film.mov", &film(10, 12 * MIB));
+    let report = here.sync_expecting(1, &[]);
+    assert!(report["failed"].to_string().contains("there are too many uploads or chunks already"), "{report:#}");
+    (0..128).for_each(|id| drop(http("DELETE", &url(&id.to_string()), &[], b"")));
+    assert_counts(&here.sync(), &[("uploaded", 1)]);
+    assert_eq!(here.files(), there.files());
 }
 
 /// A node with these files, connected to a server that is not well.

@@ -283,7 +283,14 @@ fn a_dry_run_changes_nothing_and_says_what_it_would_do() {
     let step = &report["plan"][0];
     assert_eq!((step["action"].as_str(), step["path"].as_str(), step["bytes"].as_u64()), (Some("upload"), Some("x.jpg"), Some(4)));
     assert_files(&b, &[]);
-    assert_counts(&a.sync(), &[("uploaded", 1)]);
+    a.put("y.jpg", "eighteen");
+    b.put("z.jpg", "two");
+    let totals = &a.sync_expecting(0, &["--dry-run"])["totals"];
+    let expected = serde_json::json!({ "upload": { "count": 2, "bytes": 12 }, "download": { "count": 1, "bytes": 3 } });
+    assert_eq!(totals, &expected);
+    let report = a.sync();
+    assert_counts(&report, &[("uploaded", 2), ("downloaded", 1)]);
+    assert!(report["totals"].is_null(), "{report:#}");
 }
 
 #[test]

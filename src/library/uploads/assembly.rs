@@ -2,73 +2,84 @@
 
 use std::cmp::Ordering;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
-use super::{Chunk, UploadError, Uploads};
+use super::joined::{Joined, Piece};
+use super::{Chunk, Tree, UploadError, Uploads, failed, locked};
+use crate::library::Staged;
+
+/// A chunk, and where its bytes are: in the file of those that are joined, or else in a file of its own.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) chunk: Chunk,
+    pub(super) joined: Option<Piece>,
+}
 
 /// The chunks of a session as one file. Dropping it gives the session back as it was.
 pub struct Assembly {
     uploads: Uploads,
     session: PathBuf,
-    size: u64,
-    chunks: Vec<PathBuf>,
+    parts: Vec<Part>,
+    joined: Option<Arc<Mutex<Joined>>>,
 }
 
 impl Assembly {
     /// Of a session that nobody else puts together.
     pub(super) fn new(uploads: Uploads, session: PathBuf) -> Self {
-        Self { uploads, session, size: 0, chunks: Vec::new() }
+        Self { uploads, session, parts: Vec::new(), joined: None }
     }
 
     /// The same, of these chunks.
-    pub(super) fn of(mut self, chunks: &[Chunk]) -> Self {
-        self.size = chunks.iter().map(|chunk| chunk.size).sum();
-        self.chunks = chunks.iter().map(|chunk| self.session.join(&chunk.name)).collect();
+    pub(super) fn of(mut self, joined: Arc<Mutex<Joined>>, parts: Vec<Part>) -> Self {
+        (self.joined, self.parts) = (Some(joined), parts);
         self
     }
 
-    /// Bytes of the whole file.
-    pub fn size(&self) -> u64 {
-        self.size
+    /// The whole file, ready to be published in `tree`. When the chunks came in their order that is the file that they were written to;
+    /// what came otherwise is copied.
+    pub fn put_together(&self, tree: &Tree) -> Result<Staged, UploadError> {
+        let name = self.session.file_name().unwrap_or_default().to_string_lossy();
+        let io = |error| failed(&name, error);
+        let Some(joined) = &self.joined else { return Err(UploadError::NoSession) };
+        let mut joined = locked(joined);
+        let own = &self.uploads.inner.tree;
+        let chunks: Vec<Chunk> = self.parts.iter().map(|part| part.chunk.clone()).collect();
+        let (mut staged, rest) = if own.root() == tree.root() && joined.begins(&chunks) {
+            (joined.whole(own).map_err(io)?, &self.parts[joined.pieces().len()..])
+        } else {
+            (tree.stage(), &self.parts[..])
+        };
+        self.append(rest, &joined, &mut staged).map_err(io)?;
+        Ok(staged)
     }
 
-    /// All bytes, one chunk after the other.
-    pub fn reader(&self) -> impl Read + Send + use<> {
-        Chunks { rest: self.chunks.clone().into_iter(), open: None }
+    fn append(&self, parts: &[Part], joined: &Joined, staged: &mut Staged) -> io::Result<()> {
+        for part in parts {
+            match &part.joined {
+                Some(piece) => staged.fill_with(&mut joined.read(piece)?, piece.chunk.size)?,
+                None => staged.fill(&mut File::open(self.session.join(&part.chunk.name))?)?,
+            }
+        }
+        Ok(())
     }
 
     /// Ends the session: the file is where it belongs.
-    pub fn finish(self) {
+    pub fn finish(&self) {
         self.uploads.discard(&self.session);
     }
 }
 
 impl Drop for Assembly {
     fn drop(&mut self) {
-        self.uploads.lock().busy.remove(&self.session);
-    }
-}
-
-struct Chunks {
-    rest: std::vec::IntoIter<PathBuf>,
-    open: Option<File>,
-}
-
-impl Read for Chunks {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some(file) = &mut self.open {
-                let read = file.read(buffer)?;
-                if read > 0 || buffer.is_empty() {
-                    return Ok(read);
-                }
-            }
-            match self.rest.next() {
-                Some(place) => self.open = Some(File::open(place)?),
-                None => return Ok(0),
-            }
+        // A file that was published, or got lost on the way there, is not gone on with.
+        let is_gone = self.joined.as_ref().is_some_and(|joined| !locked(joined).is_there());
+        let mut state = self.uploads.lock();
+        if is_gone {
+            state.joined.remove(&self.session);
         }
+        state.busy.remove(&self.session);
     }
 }
 

@@ -1,24 +1,23 @@
 //! Chunked upload v2: MKCOL a session, PUT its chunks in any order, MOVE `.file` to where the file belongs.
 
+use std::sync::Arc;
+
 use http::header::{CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 
 use crate::accounts::Login;
 use crate::dav::href;
-use crate::library::{Chunk, IncomingChunk, UploadError, Uploads};
+use crate::library::{Chunk, IncomingChunk, Tree, UploadError, Uploads};
 use crate::types::Mtime;
 
 use super::super::http::{Body, Incoming, NOT_THERE, discard, text};
-use super::super::webdav::{Given, Promises, Refused, destination, status_of};
+use super::super::webdav::{Gathering, Promises, Refused, Sink, destination, status_of};
 use super::Cloud;
 use super::answers::{Base, empty};
 use super::collections::{Entry, Value, listing};
 
 const DESTINATION: HeaderName = HeaderName::from_static("destination");
-
-/// Bytes that are gathered before they are written.
-const GATHER: usize = 1 << 20;
 
 /// The name that stands for all chunks together.
 const WHOLE: &str = ".file";
@@ -94,13 +93,13 @@ impl Cloud {
     }
 
     async fn receive(&self, user: &str, id: &str, name: &str, request: Request<Incoming>) -> Response<Body> {
-        let announced = number(request.headers(), CONTENT_LENGTH).unwrap_or(0);
+        let announced = number(request.headers(), CONTENT_LENGTH);
         let promises = match Promises::of(request.headers()) {
             Ok(promises) => promises,
             Err(reason) => return refuse(request, StatusCode::BAD_REQUEST, reason).await,
         };
         let owned = name.to_owned();
-        let begun = self.with_id(user, id, move |uploads, user, id| uploads.receive(user, id, &owned, announced)).await;
+        let begun = self.with_id(user, id, move |uploads, user, id| uploads.receive(user, id, &owned, announced.unwrap_or(0))).await;
         let chunk = match begun {
             Ok(chunk) => chunk,
             Err(error) => {
@@ -108,7 +107,8 @@ impl Cloud {
                 return answer_of(&error);
             }
         };
-        match take(chunk, promises, request.into_body()).await {
+        let taking = Gathering::new(Taking { chunk, promises: promises.alone() }, announced);
+        match take(taking, request.into_body()).await {
             Ok(replaced) => empty(if replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED }),
             Err((status, reason)) => text(status, reason),
         }
@@ -125,14 +125,15 @@ impl Cloud {
             Ok(assembly) => assembly,
             Err(error) => return answer_of(&error),
         };
-        let (webdav, headers) = (self.webdav.clone(), headers.clone());
+        let (webdav, headers, assembly) = (self.webdav.clone(), headers.clone(), Arc::new(assembly));
         let work = tokio::spawn(async move {
-            let given = Given { size: assembly.size(), bytes: Box::new(assembly.reader()) };
-            let answer = webdav.put_given(&target, &headers, given, login).await;
+            let parts = Arc::clone(&assembly);
+            let give = move |tree: &Tree| parts.put_together(tree).map_err(|error| refused(&error));
+            let answer = webdav.put_given(&target, headers, give, login).await;
             let ended = answer.status().is_success();
             let cleaned = tokio::task::spawn_blocking(move || {
                 if ended {
-                    assembly.finish()
+                    assembly.finish();
                 }
             });
             if let Err(error) = cleaned.await {
@@ -170,49 +171,51 @@ impl Cloud {
     }
 }
 
+/// A chunk that is being taken.
+struct Taking {
+    chunk: IncomingChunk,
+    promises: Promises,
+}
+
+impl Sink for Taking {
+    type Error = Refused;
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        self.promises.update(bytes);
+        self.chunk.write(bytes).map_err(|error| refused(&error))
+    }
+
+    fn broken() -> Refused {
+        (StatusCode::INTERNAL_SERVER_ERROR, "The chunk could not be kept; the log says why.\n".into())
+    }
+}
+
 /// Takes the body of a chunk; what was there before stays until all of it has come.
-async fn take(mut chunk: IncomingChunk, mut promises: Promises, mut body: Incoming) -> Result<bool, Refused> {
-    let mut gathered: Vec<u8> = Vec::new();
-    loop {
-        let frame = match body.frame().await {
-            Some(Ok(frame)) => frame,
-            Some(Err(_)) => return Err((StatusCode::BAD_REQUEST, "The chunk did not come whole; it was not kept.\n".into())),
-            None => break,
+async fn take(mut taking: Gathering<Taking>, mut body: Incoming) -> Result<bool, Refused> {
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err((StatusCode::BAD_REQUEST, "The chunk did not come whole; it was not kept.\n".into()));
         };
-        let Ok(data) = frame.into_data() else { continue };
-        gathered.extend_from_slice(&data);
-        if gathered.len() >= GATHER {
-            let bytes = std::mem::take(&mut gathered);
-            match blocking(move || append(chunk, promises, bytes)).await {
-                Ok((next, kept)) => (chunk, promises) = (next, kept),
-                Err(refused) => {
-                    discard(body).await;
-                    return Err(refused);
-                }
-            }
+        if let Some(data) = frame.data_ref()
+            && let Err(refused) = taking.take(data).await
+        {
+            discard(body).await;
+            return Err(refused);
         }
     }
-    let kept = blocking(move || {
-        let (chunk, promises) = append(chunk, promises, gathered)?;
-        if let Some(kind) = promises.broken(&chunk.digests().sha1) {
+    let (mut taking, rest) = taking.end().await?;
+    let kept = tokio::task::spawn_blocking(move || {
+        taking.append(&rest)?;
+        let Taking { chunk, promises } = taking;
+        if let Some(kind) = promises.broken_alone() {
             let reason = format!("What came has another {kind} checksum than was promised; the chunk was not kept.\n");
             return Err((StatusCode::BAD_REQUEST, reason));
         }
         chunk.keep().map_err(|error| refused(&error))
     });
-    kept.await
-}
-
-fn append(mut chunk: IncomingChunk, mut promises: Promises, bytes: Vec<u8>) -> Result<(IncomingChunk, Promises), Refused> {
-    chunk.write(&bytes).map_err(|error| refused(&error))?;
-    promises.update(&bytes);
-    Ok((chunk, promises))
-}
-
-async fn blocking<R: Send + 'static>(work: impl FnOnce() -> Result<R, Refused> + Send + 'static) -> Result<R, Refused> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+    kept.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request ended unexpectedly");
-        Err((StatusCode::INTERNAL_SERVER_ERROR, "The chunk could not be kept; the log says why.\n".into()))
+        Err(Taking::broken())
     })
 }
 

@@ -1,18 +1,14 @@
 //! Files on their way in.
 
-use http::StatusCode;
-use tokio::task::JoinHandle;
-
 use crate::library::{Committed, LibraryError, OnDisk, Staged, Tree};
 use crate::types::{Digests, Expect, RelPath};
+use http::StatusCode;
 
 use super::context::Context;
+use super::gather::{Gathering, Sink};
 use super::meta::{FsError, Meta};
 use super::promised::Promises;
 use super::refusal::{Answered, Refusal, broken, failed, refuse};
-
-/// Bytes that are gathered before they are written and hashed on a blocking thread. A smaller file is written in one go.
-pub(super) const GATHER: usize = 1 << 20;
 
 /// Runs `work` where it may block.
 pub(super) async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> Result<R, FsError> {
@@ -24,32 +20,15 @@ pub(super) async fn blocking<R: Send + 'static>(work: impl FnOnce() -> R + Send 
 
 /// A file on its way in; dropping it leaves no trace.
 pub(super) struct Intake {
-    tree: Tree,
-    path: RelPath,
     announced: Option<u64>,
     received: u64,
-    gathered: Vec<u8>,
-    arrived: Arriving,
-}
-
-/// What has been written so far, or is being written on a blocking thread.
-enum Arriving {
-    Here(Box<Arrived>),
-    Busy(JoinHandle<Result<Returned, LibraryError>>),
-}
-
-/// What comes back from the blocking thread: what has been written, and a buffer that can be used again.
-type Returned = (Box<Arrived>, Vec<u8>);
-
-impl Default for Arriving {
-    fn default() -> Self {
-        Self::Here(Box::default())
-    }
+    gathering: Gathering<Arrived>,
 }
 
 /// What has been written so far.
-#[derive(Default)]
 struct Arrived {
+    tree: Tree,
+    path: RelPath,
     staged: Option<Staged>,
     promises: Promises,
 }
@@ -67,15 +46,13 @@ pub(super) struct Stored {
 impl Intake {
     pub(super) fn new(tree: Tree, path: RelPath, context: &Context) -> Self {
         let announced = context.announced();
-        let gathered = Vec::with_capacity(announced.map_or(64 << 10, |size| size.min(GATHER as u64)) as usize);
-        let arrived = Arriving::Here(Box::new(Arrived { staged: None, promises: context.promises() }));
-        Self { tree, path, announced, received: 0, gathered, arrived }
+        let arrived = Arrived { tree, path, staged: None, promises: context.promises() };
+        Self { announced, received: 0, gathering: Gathering::new(arrived, announced) }
     }
 
     /// Whether everything so far is in memory only.
     pub(super) fn is_small(&self) -> bool {
-        matches!(&self.arrived, Arriving::Here(arrived) if arrived.staged.is_none())
-            && self.announced.is_some_and(|size| size <= GATHER as u64)
+        self.gathering.is_small()
     }
 
     /// Takes more of the body.
@@ -85,60 +62,42 @@ impl Intake {
             let reason = format!("More than the announced {announced} bytes came; nothing was changed.\n");
             return Err(refuse(StatusCode::BAD_REQUEST, reason));
         }
-        self.gathered.extend_from_slice(bytes);
-        if self.gathered.len() < GATHER || self.is_small() {
-            return Ok(());
-        }
-        self.hand_on().await
-    }
-
-    /// Gives what was gathered to a blocking thread, which writes and hashes it while more comes.
-    async fn hand_on(&mut self) -> Answered<()> {
-        let (mut arrived, mut spare) = self.come_back().await?;
-        std::mem::swap(&mut self.gathered, &mut spare);
-        self.gathered.clear();
-        let (tree, path, bytes) = (self.tree.clone(), self.path.clone(), spare);
-        self.arrived = Arriving::Busy(tokio::task::spawn_blocking(move || {
-            arrived.append(&tree, &path, &bytes)?;
-            Ok((arrived, bytes))
-        }));
-        Ok(())
-    }
-
-    /// Waits for what was handed on.
-    async fn come_back(&mut self) -> Answered<Returned> {
-        match std::mem::take(&mut self.arrived) {
-            Arriving::Here(arrived) => Ok((arrived, Vec::with_capacity(GATHER + (64 << 10)))),
-            Arriving::Busy(handle) => handle.await.map_err(broken)?.map_err(|error| failed(&error)),
-        }
+        self.gathering.take(bytes).await
     }
 
     /// The file with its whole body, ready to be stored.
-    pub(super) async fn end(mut self) -> Answered<Whole> {
-        let (arrived, _) = self.come_back().await?;
-        let Self { tree, path, announced, received, gathered, .. } = self;
-        if let Some(announced) = announced.filter(|announced| *announced != received) {
+    pub(super) async fn end(self) -> Answered<Whole> {
+        let (arrived, gathered) = self.gathering.end().await?;
+        let received = self.received;
+        if let Some(announced) = self.announced.filter(|announced| *announced != received) {
             let reason = format!("Only {received} of {announced} bytes came; nothing was changed.\n");
             return Err(refuse(StatusCode::BAD_REQUEST, reason));
         }
-        Ok(Whole { tree, path, gathered, arrived })
+        Ok(Whole { arrived, gathered })
     }
 }
 
 /// A file all of which has come. Dropping it leaves no trace.
 pub(super) struct Whole {
-    tree: Tree,
-    path: RelPath,
+    arrived: Arrived,
     gathered: Vec<u8>,
-    arrived: Box<Arrived>,
 }
 
 impl Whole {
+    /// Of a file that is staged already. Blocks when something else than SHA-1 is promised of it, for then it is read once more.
+    pub(super) fn of(mut staged: Staged, tree: Tree, path: RelPath, context: &Context) -> Answered<Self> {
+        let mut promises = context.promises();
+        if promises.need_bytes() {
+            staged.read_again(|piece| promises.update(piece)).map_err(|error| failed(&LibraryError::io(&path, error)))?;
+        }
+        Ok(Self { arrived: Arrived { tree, path, staged: Some(staged), promises }, gathered: Vec::new() })
+    }
+
     /// Publishes the file, durably, when it is what was promised and there is what is expected. Blocks.
     pub(super) fn store(self, expect: &Expect<OnDisk>, context: &Context) -> Answered<Stored> {
-        let Self { tree, path, gathered, mut arrived } = self;
-        arrived.append(&tree, &path, &gathered).map_err(|error| failed(&error))?;
-        let Arrived { staged, promises } = *arrived;
+        let Self { mut arrived, gathered } = self;
+        arrived.append(&gathered)?;
+        let Arrived { tree, path, staged, promises } = arrived;
         let Some(staged) = staged else { return Err(broken(())) };
         let digests = staged.digests();
         let hashes = promises.answers(&digests.sha1);
@@ -163,13 +122,19 @@ fn wrong_checksum(kind: &str) -> Refusal {
     refuse(StatusCode::BAD_REQUEST, format!("What came has another {kind} checksum than was promised; nothing was changed.\n"))
 }
 
-impl Arrived {
-    fn append(&mut self, tree: &Tree, path: &RelPath, bytes: &[u8]) -> Result<(), LibraryError> {
+impl Sink for Arrived {
+    type Error = Refusal;
+
+    fn append(&mut self, bytes: &[u8]) -> Answered<()> {
         let staged = match &mut self.staged {
             Some(staged) => staged,
-            None => self.staged.insert(tree.stage()),
+            None => self.staged.insert(self.tree.stage()),
         };
         self.promises.update(bytes);
-        staged.write(bytes).map_err(|error| LibraryError::io(path, error))
+        staged.write(bytes).map_err(|error| failed(&LibraryError::io(&self.path, error)))
+    }
+
+    fn broken() -> Refusal {
+        broken(())
     }
 }

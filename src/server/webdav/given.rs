@@ -1,37 +1,23 @@
 //! Files that do not come as the body of a PUT: put together from chunks, or sent many at once. For them the same conditions, locks, rights
 //! and checks hold as for a PUT.
 
-use std::io::{self, Read};
-
-use bytes::Bytes;
-use futures_util::stream;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, EXPECT, IF_NONE_MATCH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, StreamBody};
-use hyper::body::Frame;
+use http::header::{CONTENT_RANGE, CONTENT_TYPE, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::BodyExt as _;
 
 use crate::accounts::{Login, Rights};
-use crate::library::{Committed, LibraryError, OnDisk, Tree};
+use crate::library::{Committed, LibraryError, OnDisk, Staged, Tree};
 use crate::types::{Expect, RelPath};
 
 use super::super::http::{Body, text};
 use super::afterwards::Afterwards;
-use super::file::meta_of;
-use super::file::{GATHER, blocking};
+use super::file::{blocking, meta_of};
 use super::judge::{Claim, Target};
 use super::mount::Below;
 use super::put;
 use super::refusal::{Answered, Refusal, broken, settle};
 use super::scene::oc_id;
 use super::{Mount, WebDav};
-
-/// A body that is here already.
-pub(in crate::server) struct Given {
-    /// How many bytes there are.
-    pub(in crate::server) size: u64,
-    /// Where they come from.
-    pub(in crate::server) bytes: Box<dyn Read + Send>,
-}
 
 /// Where a file goes in the library, and what may be there.
 #[derive(Debug)]
@@ -62,25 +48,24 @@ impl WebDav {
         })
     }
 
-    /// Stores what is given at an encoded path, as a PUT with these headers would. `Overwrite: F` is heeded too.
-    pub(in crate::server) async fn put_given(&self, path: &str, headers: &HeaderMap, given: Given, login: Login) -> Response<Body> {
+    /// Stores at an encoded path what `give` makes, as a PUT with these headers would. `Overwrite: F` is heeded too.
+    pub(in crate::server) async fn put_given(
+        &self,
+        path: &str,
+        mut headers: HeaderMap,
+        give: impl FnOnce(&Tree) -> Result<Staged, Refused> + Send + 'static,
+        login: Login,
+    ) -> Response<Body> {
         let (mount, below) = match self.find(path, &login) {
             Ok(found) => found,
             Err((status, reason)) => return text(status, reason),
         };
-        let mut request = Request::new(StreamBody::new(Box::pin(pieces(given.bytes))));
-        *request.headers_mut() = headers.clone();
-        for name in [CONTENT_RANGE, TRANSFER_ENCODING] {
-            request.headers_mut().remove(name);
-        }
-        request.headers_mut().insert(CONTENT_LENGTH, given.size.into());
-        // It is judged before anything is read.
-        request.headers_mut().insert(EXPECT, HeaderValue::from_static("100-continue"));
+        headers.remove(CONTENT_RANGE);
         if headers.get("overwrite").is_some_and(|value| value == "F") {
-            request.headers_mut().insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+            headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
         }
-        let afterwards = Afterwards::of_upload((&mount, &below), headers, &login);
-        let answer = settle(put::answer(&self.mounts, mount, below, request, login).await);
+        let afterwards = Afterwards::of_upload((&mount, &below), &headers, &login);
+        let answer = settle(put::answer_given(&self.mounts, &mount, &below, headers, give, login).await);
         afterwards.complete(answer).await
     }
 
@@ -112,18 +97,6 @@ async fn in_words(refusal: Refusal) -> Refused {
     let told = body.collect().await.ok().filter(|_| plain).map(|body| String::from_utf8_lossy(&body.to_bytes()).trim_end().to_owned());
     let reason = parts.status.canonical_reason().unwrap_or_default();
     (parts.status, told.unwrap_or_else(|| reason.to_owned()))
-}
-
-/// What a reader gives, read on blocking threads.
-fn pieces(bytes: Box<dyn Read + Send>) -> impl stream::Stream<Item = io::Result<Frame<Bytes>>> {
-    stream::try_unfold(bytes, |mut bytes| async {
-        let read = tokio::task::spawn_blocking(move || {
-            let mut piece = Vec::with_capacity(GATHER);
-            bytes.by_ref().take(GATHER as u64).read_to_end(&mut piece).map(|_| (piece, bytes))
-        });
-        let (piece, bytes) = read.await.map_err(io::Error::other)??;
-        Ok((!piece.is_empty()).then(|| (Frame::data(Bytes::from(piece)), bytes)))
-    })
 }
 
 /// Nextcloud's wish that missing folders above an upload be made.

@@ -24,6 +24,8 @@ enum Sum {
     Md5(Md5),
     /// The stage computes it for every file.
     Sha1,
+    /// Of what is no file.
+    OwnSha1(sha1::Sha1),
     Sha256(Sha256),
     Adler32(Adler32),
 }
@@ -81,12 +83,27 @@ impl Promises {
         Ok(())
     }
 
+    /// The same of a body that nobody else computes the SHA-1 of.
+    pub(in crate::server) fn alone(mut self) -> Self {
+        self.0
+            .iter_mut()
+            .filter(|promise| matches!(promise.sum, Sum::Sha1))
+            .for_each(|promise| promise.sum = Sum::OwnSha1(Default::default()));
+        self
+    }
+
+    /// Whether there is anything that the bytes must be read for.
+    pub(super) fn need_bytes(&self) -> bool {
+        self.0.iter().any(|promise| !matches!(promise.sum, Sum::Sha1))
+    }
+
     /// Takes the next bytes of the body.
     pub(in crate::server) fn update(&mut self, bytes: &[u8]) {
         for promise in &mut self.0 {
             match &mut promise.sum {
                 Sum::Md5(sum) => sum.update(bytes),
                 Sum::Sha1 => {}
+                Sum::OwnSha1(sum) => sum.update(bytes),
                 Sum::Sha256(sum) => sum.update(bytes),
                 Sum::Adler32(sum) => sum.write_slice(bytes),
             }
@@ -95,8 +112,17 @@ impl Promises {
 
     /// The kind of a promise that the body, whose SHA-1 is known already, did not keep.
     pub(in crate::server) fn broken(self, sha1: &Sha1) -> Option<&'static str> {
+        self.first_broken(Some(sha1))
+    }
+
+    /// The same of a body that nobody else computes the SHA-1 of.
+    pub(in crate::server) fn broken_alone(self) -> Option<&'static str> {
+        self.first_broken(None)
+    }
+
+    fn first_broken(self, sha1: Option<&Sha1>) -> Option<&'static str> {
         self.0.into_iter().find_map(|promise| {
-            let kept = promise.expected.is_none_or(|expected| promise.sum.finish(sha1) == expected);
+            let kept = promise.expected.is_none_or(|expected| promise.sum.finish(sha1) == Some(expected));
             (!kept).then_some(promise.name)
         })
     }
@@ -105,7 +131,7 @@ impl Promises {
     pub(super) fn answers(&self, sha1: &Sha1) -> Vec<(&'static str, String)> {
         let asked = self.0.iter().filter(|promise| promise.expected.is_none());
         let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        asked.map(|promise| (promise.name, hex(promise.sum.clone().finish(sha1)))).collect()
+        asked.filter_map(|promise| Some((promise.name, hex(promise.sum.clone().finish(Some(sha1))?)))).collect()
     }
 }
 
@@ -120,13 +146,15 @@ impl Sum {
         }
     }
 
-    fn finish(self, sha1: &Sha1) -> Vec<u8> {
-        match self {
+    /// The digits; none of a SHA-1 that the stage was to compute and did not.
+    fn finish(self, sha1: Option<&Sha1>) -> Option<Vec<u8>> {
+        Some(match self {
             Self::Md5(sum) => sum.finalize().to_vec(),
-            Self::Sha1 => sha1.0.to_vec(),
+            Self::Sha1 => sha1?.0.to_vec(),
+            Self::OwnSha1(sum) => sum.finalize().to_vec(),
             Self::Sha256(sum) => sum.finalize().to_vec(),
             Self::Adler32(sum) => sum.checksum().to_be_bytes().to_vec(),
-        }
+        })
     }
 }
 
@@ -167,6 +195,11 @@ mod tests {
             kept.update(b"a");
             kept.update(b"bc");
             assert_eq!(kept.broken(&sha1(b"abc")), None, "{header:?}");
+            let mut alone = promises(&[header]).unwrap().alone();
+            alone.update(b"abc");
+            assert_eq!(alone.clone().broken_alone(), None, "{header:?}");
+            alone.update(b"d");
+            assert!(alone.broken_alone().is_some(), "{header:?}");
             let mut broken = promises(&[header]).unwrap();
             broken.update(b"abd");
             assert!(broken.broken(&sha1(b"abd")).is_some(), "{header:?}");

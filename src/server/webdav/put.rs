@@ -9,13 +9,13 @@ use http_body_util::BodyExt as _;
 
 use crate::accounts::Login;
 use crate::dav::etag;
-use crate::library::{Kind, LibraryError, OnDisk};
+use crate::library::{Kind, LibraryError, OnDisk, Staged, Tree};
 use crate::types::Expect;
 
 use super::super::http::{Body, drain, text};
 use super::context::Context;
-use super::file::{Intake, Stored, blocking};
-use super::given;
+use super::file::{Intake, Stored, Whole, blocking};
+use super::given::{self, Refused};
 use super::judge::{Claim, Target, may_add};
 use super::live::HttpDate;
 use super::lock::empty;
@@ -76,7 +76,41 @@ where
         let expect = may_put(&judged.0, &judged.1)?;
         whole.store(&expect, &context)
     });
-    let Stored { meta, digests, hashes, replaced } = stored.await.map_err(broken)??;
+    Ok(tell(stored.await.map_err(broken)??, timed))
+}
+
+/// Stores what is here already under a path. It is judged before `give`, which may take its time, makes it for a tree.
+pub(super) async fn answer_given(
+    mounts: &Mounts,
+    mount: &Mount,
+    below: &Below,
+    headers: HeaderMap,
+    give: impl FnOnce(&Tree) -> Result<Staged, Refused> + Send + 'static,
+    login: Login,
+) -> Answered<Response<Body>> {
+    whole_and_plain(&headers)?;
+    let context = Context::of(&headers).map_err(|reason| refuse(StatusCode::BAD_REQUEST, reason))?;
+    let target = Target::of(mount, below)?;
+    if given::wants_folders(&headers) {
+        given::make_folders(&target).await;
+    }
+    let claim = Claim::of(mounts, mount, headers, &login)?;
+    let timed = context.mtime().is_some();
+    let stored = blocking(move || {
+        may_put(&claim, &target)?;
+        let (tree, path) = (target.root.tree.clone(), target.path.clone());
+        let staged = give(&tree).map_err(|(status, reason)| refuse(status, reason))?;
+        let whole = Whole::of(staged, tree, path, &context)?;
+        // Meanwhile somebody may have locked or changed what is there.
+        let expect = may_put(&claim, &target)?;
+        whole.store(&expect, &context)
+    });
+    Ok(tell(stored.await.map_err(broken)??, timed))
+}
+
+/// The answer that tells what was stored.
+fn tell(stored: Stored, timed: bool) -> Response<Body> {
+    let Stored { meta, digests, hashes, replaced } = stored;
     let mut answer = empty(if replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED });
     let headers = answer.headers_mut();
     tell_version(headers, &meta);
@@ -92,7 +126,7 @@ where
     if let Ok(sha1) = HeaderValue::from_str(&digests.sha1.to_string()) {
         headers.insert("x-hash-sha1", sha1);
     }
-    Ok(answer)
+    answer
 }
 
 /// A photo is replaced whole or not at all, and stored as the bytes that came.

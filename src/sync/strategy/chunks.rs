@@ -2,21 +2,23 @@
 //! where, so that a later run finds on the service what it has already sent.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read as _;
-use std::sync::Arc;
+use std::io::{self, Seek as _, SeekFrom};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use sha1::Digest as _;
 
-use crate::client::{ClientError, Receipt, Session};
-use crate::library::LibraryError;
-use crate::types::{Digests, Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
+use crate::client::{Begun, ClientError, Receipt, Session};
+use crate::library::{LibraryError, Tree};
+use crate::store::traces::Trace;
+use crate::types::{ContentHash, Digests, Expect, LocalVersion, RelPath, RemoteVersion, Sha1};
 
 use super::super::download::staging;
 use super::super::execute::{Execution, StepError};
-use super::put::open_source;
+use super::put::{in_pieces, open_source, read_piece};
 
 /// Files over this size are sent in pieces where the service offers that; and so large is a piece.
 const CHUNK: u64 = 10 << 20;
@@ -39,7 +41,8 @@ impl Execution {
     ) -> Result<Receipt, StepError> {
         let can = self.sync.client.capabilities().await?;
         let size = CHUNK.min(can.largest_chunk.unwrap_or(CHUNK)).max(source.size.div_ceil(CHUNKS));
-        let upload = self.pieces_of(remote);
+        let place = Digests::of(format!("{} {} {remote}", self.sync.library_id, self.sync.client.url()).as_bytes()).content.etag();
+        let upload = format!("twinlens-{}-", &place[..16]);
         let version = Digests::of(format!("{} {} {size}", source.digests.content, source.size).as_bytes()).content.etag();
         let id = format!("{upload}{}", &version[..16]);
         let session =
@@ -48,33 +51,40 @@ impl Execution {
         // Where uploads cannot be listed they are only found by name.
         let there = self.sync.client.sessions().await.unwrap_or_default();
         for outdated in there.iter().filter(|name| name.starts_with(&upload) && **name != id) {
-            give_up(&session(outdated)?).await;
+            self.give_up(outdated, &session(outdated)?).await?;
         }
         let session = session(&id)?;
+        self.sync.leave_trace(Trace::Session { id: id.clone(), local: local.clone(), content: source.digests.content }).await?;
         let mut known = HashMap::new();
-        if there.contains(&id) || !session.begin().await? {
-            match session.chunks().await? {
-                Some(chunks) => known = chunks,
-                None => drop(session.begin().await?),
+        if there.contains(&id) || matches!(session.begin().await?, Begun::Before(_)) {
+            known = match session.chunks().await? {
+                Some(chunks) => chunks,
+                None => match session.begin().await? {
+                    Begun::Now => HashMap::new(),
+                    Begun::Before(refused) => return Err(refused.into()),
+                },
             }
         }
         let resumed = !known.is_empty();
-        match self.send_missing(&session, local, source, size, &known).await {
+        match self.send_missing(&session, local, source, (size, can.node), &known).await {
             Ok(()) => {}
             Err(error) => {
                 // What breaks is gone on with; what cannot be right is not kept.
-                if matches!(error, StepError::Library(_) | StepError::Client(ClientError::Corrupt(_))) {
-                    give_up(&session).await;
+                if matches!(error, StepError::Library(_) | StepError::Client(ClientError::Corrupt(_) | ClientError::OtherBytes { .. })) {
+                    self.give_up(&id, &session).await?;
                 }
                 return Err(error);
             }
         }
         let finished = self.finish_chunks(&session, remote, source, expect, can.node).await;
+        if finished.is_ok() {
+            self.is_settled(&id);
+        }
         if let Err(StepError::Client(error)) = &finished
             && !error.may_have_arrived()
             && !error.stops_everything()
         {
-            give_up(&session).await;
+            self.give_up(&id, &session).await?;
             if resumed && !matches!(error, ClientError::Changed(_)) && !error.is_full() {
                 // What an earlier run left there did not fit together.
                 return Box::pin(self.send_in_chunks(local, remote, source, expect)).await;
@@ -83,51 +93,71 @@ impl Execution {
         finished
     }
 
-    /// How the names of all uploads to a path begin.
-    fn pieces_of(&self, remote: &RelPath) -> String {
-        let place = Digests::of(format!("{} {} {remote}", self.sync.library_id, self.sync.client.url()).as_bytes()).content.etag();
-        format!("twinlens-{}-", &place[..16])
-    }
-
-    /// Throws away what was sent in pieces to these paths: the file arrived in another way.
-    pub(super) async fn give_up_pieces(&self, paths: &[RelPath]) {
-        let there = self.sync.client.sessions().await.unwrap_or_default();
-        for path in paths {
-            let begin = self.pieces_of(path);
-            for id in there.iter().filter(|id| id.starts_with(&begin)) {
-                if let Some(session) = self.sync.client.session(id, path, 0) {
-                    give_up(&session).await;
-                }
-            }
-        }
-    }
-
     /// Reads the whole file, and sends the chunks of it that the service lacks.
     async fn send_missing(
         &self,
         session: &Session<'_>,
         local: &RelPath,
         source: &LocalVersion,
-        size: u64,
+        (size, is_node): (u64, bool),
         known: &HashMap<String, u64>,
     ) -> Result<(), StepError> {
-        let (tree, path, version) = (self.sync.tree.clone(), local.clone(), *source);
-        let mut reading =
-            staging(move || Ok(Reading { file: open_source(&tree, &path, &version)?, path, hasher: Hasher::default() })).await?;
+        let mut before = blake3::Hasher::new();
         for number in 0..source.size.div_ceil(size) {
-            let length = size.min(source.size - number * size);
+            let start = number * size;
+            let length = size.min(source.size - start);
             let name = format!("{:05}", number + 1);
-            let (next, bytes) = staging(move || reading.next(length)).await?;
-            reading = next;
-            if known.get(&name) != Some(&length) {
-                session.put(&name, bytes).await?;
-                self.moved_bytes(length);
+            let chunk = Chunk { tree: self.sync.tree.clone(), path: local.clone(), version: *source, start, length };
+            if known.get(&name) == Some(&length) {
+                before = staging(move || chunk.hash_after(before)).await?;
+                continue;
             }
+            // A node proves the whole in the end, and computes nothing twice; others may look at each chunk only.
+            let sha1 = match is_node {
+                true => None,
+                false => {
+                    let chunk = chunk.clone();
+                    Some(staging(move || chunk.sha1()).await?)
+                }
+            };
+            let after = Arc::new(Mutex::new(None));
+            let sent = Arc::clone(&after);
+            let read = move |send: &mut dyn FnMut(Bytes) -> ControlFlow<()>| {
+                let mut hasher = before.clone();
+                let whole = chunk.read(|piece| {
+                    hasher.update(&piece);
+                    send(piece)
+                });
+                if whole.map_err(io::Error::other)? {
+                    *sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(hasher);
+                }
+                Ok(())
+            };
+            let put = session.put(&name, in_pieces(length, read, |_| {}), sha1).await;
+            if matches!(put, Err(ClientError::Source(_))) {
+                // A file that was changed is begun anew; what was only stopped is gone on with.
+                let (tree, path, version) = (self.sync.tree.clone(), local.clone(), *source);
+                staging(move || open_source(&tree, &path, &version)).await?;
+            }
+            put?;
+            self.moved_bytes(length);
+            let hashed = after.lock().unwrap_or_else(PoisonError::into_inner).take();
+            before = hashed.ok_or_else(|| StepError::Refused("the service answered before it had a whole piece".into()))?;
         }
-        match reading.hasher.finish() == source.digests {
+        match ContentHash(*before.finalize().as_bytes()) == source.digests.content {
             true => Ok(()),
             false => Err(LibraryError::Changed(local.clone()).into()),
         }
+    }
+
+    /// Throws away what was sent. Where that fails, a later run does so, or the service itself after a day or two.
+    async fn give_up(&self, id: &str, session: &Session<'_>) -> Result<(), StepError> {
+        match session.abort().await {
+            // At once: it may be begun again.
+            Ok(()) => self.sync.forget_traces(vec![id.to_owned()]).await?,
+            Err(error) => tracing::warn!(%error, "an unfinished upload could not be removed from the service"),
+        }
+        Ok(())
     }
 
     /// Has the file put together. When the answer is lost, one looks whether it is there.
@@ -169,28 +199,51 @@ fn put_together_within(size: u64) -> Duration {
     Duration::from_secs(size >> 22)
 }
 
-/// A file that is read chunk by chunk.
-struct Reading {
-    file: File,
+/// A part of a local file.
+#[derive(Clone)]
+struct Chunk {
+    tree: Tree,
     path: RelPath,
-    hasher: Hasher,
+    version: LocalVersion,
+    start: u64,
+    length: u64,
 }
 
-impl Reading {
-    fn next(mut self, length: u64) -> Result<(Self, Bytes), LibraryError> {
-        let mut bytes = vec![0; length as usize];
-        self.file.read_exact(&mut bytes).map_err(|source| match source.kind() {
-            std::io::ErrorKind::UnexpectedEof => LibraryError::Changed(self.path.clone()),
+impl Chunk {
+    /// Gives its bytes to `take` until that has enough; says whether it took them all. Blocks, as the others do.
+    fn read(&self, mut take: impl FnMut(Bytes) -> ControlFlow<()>) -> Result<bool, LibraryError> {
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::UnexpectedEof => LibraryError::Changed(self.path.clone()),
             _ => LibraryError::Io { path: self.path.to_string(), source },
-        })?;
-        self.hasher.update(&bytes);
-        Ok((self, bytes.into()))
+        };
+        let mut file = open_source(&self.tree, &self.path, &self.version)?;
+        file.seek(SeekFrom::Start(self.start)).map_err(failed)?;
+        let mut left = self.length;
+        while left > 0 {
+            let piece = read_piece(&mut file, left).map_err(failed)?;
+            left -= piece.len() as u64;
+            if take(piece).is_break() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
-}
 
-/// Throws away what was sent. Where that fails, the service does so itself after a day or two.
-async fn give_up(session: &Session<'_>) {
-    if let Err(error) = session.abort().await {
-        tracing::warn!(%error, "an unfinished upload could not be removed from the service");
+    fn sha1(&self) -> Result<Sha1, LibraryError> {
+        let mut sum = sha1::Sha1::new();
+        self.read(|piece| {
+            sum.update(&piece);
+            ControlFlow::Continue(())
+        })?;
+        Ok(Sha1(sum.finalize().into()))
+    }
+
+    /// The hash of everything up to its end, from that of everything before it.
+    fn hash_after(&self, mut before: blake3::Hasher) -> Result<blake3::Hasher, LibraryError> {
+        self.read(|piece| {
+            before.update(&piece);
+            ControlFlow::Continue(())
+        })?;
+        Ok(before)
     }
 }

@@ -1,6 +1,8 @@
 //! A plain PUT, perhaps on a connection of its own. A request whose answer was lost is not sent again before one has looked what is there.
 
+use std::fs::File;
 use std::io::{self, Read as _};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,10 +13,11 @@ use tokio::sync::mpsc;
 
 use crate::client::{Client, ClientError, Payload, Receipt};
 use crate::library::{LibraryError, Open, Tree};
-use crate::types::{Expect, Hasher, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{ContentHash, Expect, LocalVersion, RelPath, RemoteVersion};
 
 use super::super::execute::{Execution, StepError};
 use super::super::run::blocking;
+use super::super::traces::is_temporary;
 use super::super::upload::Sending;
 
 /// Files up to this size are read into memory and sent in one piece.
@@ -78,7 +81,7 @@ impl Execution {
     /// Looks right before a new file is sent, where the service would not refuse to replace what somebody else has put there meanwhile.
     /// RACE: between this look and the PUT; such a service has no other way to say it.
     async fn refuse_to_overwrite(&self, remote: &RelPath) -> Result<(), StepError> {
-        if !self.sync.overwrites.load(Ordering::Relaxed) || self.sync.is_temporary(remote) {
+        if !self.sync.overwrites.load(Ordering::Relaxed) || is_temporary(remote) {
             return Ok(());
         }
         match self.sync.client.look(remote).await? {
@@ -144,30 +147,44 @@ impl Execution {
             return Ok(Payload::Whole(read.map_err(|error| StepError::Refused(error.to_string()))??));
         }
         let execution = Arc::clone(self);
-        Ok(Payload::Pieces(
-            version.size,
-            Arc::new(move || {
-                let (pieces, receiver) = mpsc::channel(4);
-                let (tree, path) = (tree.clone(), path.clone());
-                tokio::task::spawn_blocking(move || {
-                    if let Err(error) = read_pieces(&tree, &path, &version, &pieces) {
-                        // The receiver is gone when the request ended first; it has its own error then.
-                        let _ = pieces.blocking_send(Err(error));
-                    }
-                });
-                // What is on its way counts, so that a large file does not look like a stop.
-                let execution = Arc::clone(&execution);
-                let count = move |piece: &io::Result<Bytes>| execution.moved_bytes(piece.as_ref().map_or(0, |piece| piece.len() as u64));
-                stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|piece| (piece, receiver)) })
-                    .inspect(count)
-                    .boxed()
-            }),
-        ))
+        // What is on its way counts, so that a large file does not look like a stop.
+        let count = move |piece: &Bytes| execution.moved_bytes(piece.len() as u64);
+        Ok(in_pieces(version.size, move |send| read_pieces(&tree, &path, &version, send), count))
     }
 }
 
+/// So many bytes that `read` gives piece by piece, as often as they are sent. It blocks, and ends when there is nobody to give to.
+pub(super) fn in_pieces(
+    size: u64,
+    read: impl Fn(&mut dyn FnMut(Bytes) -> ControlFlow<()>) -> io::Result<()> + Send + Sync + 'static,
+    taken: impl Fn(&Bytes) + Clone + Send + Sync + 'static,
+) -> Payload {
+    let read = Arc::new(read);
+    Payload::Pieces(
+        size,
+        Arc::new(move || {
+            let (pieces, receiver) = mpsc::channel(4);
+            let read = Arc::clone(&read);
+            tokio::task::spawn_blocking(move || {
+                let mut send = |piece| match pieces.blocking_send(Ok(piece)) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
+                };
+                if let Err(error) = read(&mut send) {
+                    // The receiver is gone when the request ended first; it has its own error then.
+                    let _ = pieces.blocking_send(Err(error));
+                }
+            });
+            let taken = taken.clone();
+            stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|piece| (piece, receiver)) })
+                .inspect(move |piece: &io::Result<Bytes>| piece.iter().for_each(&taken))
+                .boxed()
+        }),
+    )
+}
+
 /// A file of the version that the plan was made from, as far as its size and time tell.
-pub(in crate::sync) fn open_source(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<std::fs::File, LibraryError> {
+pub(in crate::sync) fn open_source(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<File, LibraryError> {
     let Open { file, stat } = tree.open_file(path)?;
     match (stat.size, stat.mtime) == (version.size, version.mtime) {
         true => Ok(file),
@@ -186,22 +203,28 @@ pub(in crate::sync) fn read_whole(tree: &Tree, path: &RelPath, version: &LocalVe
     Ok(bytes.into())
 }
 
-fn read_pieces(tree: &Tree, path: &RelPath, version: &LocalVersion, pieces: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
+fn read_pieces(tree: &Tree, path: &RelPath, version: &LocalVersion, send: &mut dyn FnMut(Bytes) -> ControlFlow<()>) -> io::Result<()> {
     let mut file = open_source(tree, path, version).map_err(io::Error::other)?;
-    let mut hasher = Hasher::default();
+    let mut hasher = blake3::Hasher::new();
     let mut left = version.size;
     while left > 0 {
-        let mut piece = vec![0; PIECE.min(left as usize)];
-        file.read_exact(&mut piece)?;
+        let piece = read_piece(&mut file, left)?;
         hasher.update(&piece);
         left -= piece.len() as u64;
         // The last piece goes out only when the whole was what was promised: a changed file becomes a short request, which no server takes.
-        if left == 0 && hasher.clone().finish() != version.digests {
+        if left == 0 && ContentHash(*hasher.finalize().as_bytes()) != version.digests.content {
             return Err(io::Error::other(LibraryError::Changed(path.clone())));
         }
-        if pieces.blocking_send(Ok(piece.into())).is_err() {
+        if send(piece).is_break() {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// The next bytes of a file, of which so many are left.
+pub(super) fn read_piece(file: &mut File, left: u64) -> io::Result<Bytes> {
+    let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
+    file.read_exact(&mut piece)?;
+    Ok(piece.into())
 }

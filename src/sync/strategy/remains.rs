@@ -10,6 +10,7 @@ use crate::types::{Digests, Expect, Hasher, KnownDigests, LocalVersion, RelPath,
 
 use super::super::execute::{Execution, StepError};
 use super::super::run::blocking;
+use super::super::traces::is_temporary;
 use super::super::upload::Sending;
 
 const PIECE: usize = 256 << 10;
@@ -40,16 +41,7 @@ impl Execution {
     }
 
     pub(in crate::sync) async fn remove_remains(&self, path: &RelPath, found: RemoteVersion) {
-        self.remove(path, &Expect::Version(found)).await;
-    }
-
-    /// Removes what has a name of ours, which nobody else uses: one need not look what it is.
-    pub(in crate::sync) async fn remove_own(&self, path: &RelPath) {
-        self.remove(path, &Expect::Anything).await;
-    }
-
-    async fn remove(&self, path: &RelPath, expect: &Expect<RemoteVersion>) {
-        if let Err(error) = self.sync.client.delete(path, expect).await {
+        if let Err(error) = self.sync.client.delete(path, &Expect::Version(found)).await {
             tracing::warn!(service = %self.sync.service.name, %path, %error, "the remains of an upload could not be removed");
         }
     }
@@ -57,7 +49,7 @@ impl Execution {
     /// Whether what stands under a name that was free is what we put there and nobody else's since: it has the entity tag that we
     /// were answered, or it is a beginning of our file.
     pub(in crate::sync) async fn is_ours(&self, path: &RelPath, sent: &LocalVersion, found: &RemoteVersion, sending: Sending<'_>) -> bool {
-        if self.sync.is_temporary(path) {
+        if is_temporary(path) {
             return true;
         }
         if let (Some(answered), Some(etag)) = (&sending.receipt.etag, &found.etag)

@@ -30,30 +30,23 @@ impl Execution {
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
     ) -> Result<Verified, StepError> {
-        let temporary = self.sync.temporary_name(&step.remote)?;
-        let proof = match self.prove_at(&temporary, way, step, source).await {
-            Ok(proof) => proof,
-            Err(error) => {
-                self.remove_own(&temporary).await;
-                return Err(error);
-            }
+        let temporary = self.temporary(&step.remote).await?;
+        let placed = match self.prove_at(&temporary, way, step, source).await {
+            Ok(proof) => self.take_the_place(&temporary, step, source, expect, &proof).await,
+            Err(error) => Err(error),
         };
-        let placed = self.take_the_place(&temporary, step, source, expect, &proof).await;
-        if placed.is_err() {
-            self.remove_own(&temporary).await;
+        match &placed {
+            Ok(_) => self.is_settled(temporary.name()),
+            // A server that has not noticed the break yet may write it once more: the next run looks again.
+            Err(StepError::Client(error)) if error.may_have_arrived() => self.remove_remains_of(&temporary).await,
+            Err(_) => self.remove_temporary(&temporary).await,
         }
         placed
     }
 
     async fn prove_at(self: &Arc<Self>, temporary: &RelPath, way: Way, step: &Step, source: &LocalVersion) -> Result<Verified, StepError> {
-        let receipt = match self.send_by(way, &step.local, temporary, source, &Expect::Absent).await {
-            // An earlier run had to leave it there.
-            Err(StepError::Client(ClientError::Changed(_))) => {
-                self.remove_own(temporary).await;
-                self.send_by(way, &step.local, temporary, source, &Expect::Absent).await?
-            }
-            sent => sent?,
-        };
+        // Nobody else uses a name like this one: whatever is there is ours.
+        let receipt = self.send_by(way, &step.local, temporary, source, &Expect::Absent).await?;
         let found = self.sync.client.look(temporary).await?.map(|found| (temporary.clone(), found));
         self.prove_one(source, found, Sending { local: &step.local, receipt: &receipt, was_free: true }).await
     }

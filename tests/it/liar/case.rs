@@ -213,7 +213,7 @@ impl Case {
             verify: setting.verify,
             ..SyncSettings::default()
         };
-        let remote = Remote { id: SERVICE, name: "liar".into(), url, user: "u".into(), fingerprint: None, sync };
+        let remote = Remote { id: SERVICE, name: "liar".into(), url, user: "u".into(), fingerprint: None, allow_http: false, sync };
         let store = Store::open(&root.join("state.redb")).unwrap();
         if setting.in_pieces {
             store.write_soon(|tx| documents::UPLOAD_WAYS.put(tx, "1", &"chunks")).unwrap();
@@ -224,7 +224,8 @@ impl Case {
 
     async fn run(&mut self) -> Result<Result<Report, SyncError>, String> {
         let library = library::open_library(&self.root.join("library"), &self.store).unwrap();
-        let endpoint = Endpoint { url: self.remote.url.clone(), user: "u".into(), password: "p".into(), fingerprint: None };
+        let endpoint =
+            Endpoint { url: self.remote.url.clone(), user: "u".into(), password: "p".into(), fingerprint: None, allow_http: false };
         let ms = Duration::from_millis;
         let waits = Waits { first: ms(1), longest: ms(5), busy: ms(200), locked: ms(20), idle: Duration::from_secs(2) };
         let client = Client::new(&endpoint).unwrap().with_waits(waits);

@@ -124,7 +124,7 @@ impl Replay {
 
     pub fn client_at(&self, root: &str) -> Client {
         let url = format!("http://{}/remote.php/dav/{root}", self.host);
-        Client::new(&Endpoint { url, user: "alice".into(), password: "secret".into(), fingerprint: None }).unwrap()
+        Client::new(&Endpoint { url, user: "alice".into(), password: "secret".into(), fingerprint: None, allow_http: false }).unwrap()
     }
 
     /// Everything was asked, and nothing wrongly.

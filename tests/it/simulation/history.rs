@@ -23,7 +23,7 @@ use crate::support;
 
 use super::chance::Chance;
 use super::network::{Service, service};
-use super::owners::{Contents, Files, Place, act};
+use super::owners::{Contents, Files, Place, act, is_own};
 
 /// So many runs without trouble bring both sides to rest.
 const RUNS: usize = 8;
@@ -67,7 +67,8 @@ pub async fn play(seed: u64, folder: &Path) -> Result<(), String> {
     let service = Arc::new(Mutex::new(service(seed, state)));
     let mut tasks = JoinSet::new();
     let url = wire::serve(Arc::clone(&service), &mut tasks).await;
-    let remote = Remote { id: ServiceId(1), name: "sim".into(), url, user: "u".into(), fingerprint: None, sync: settings };
+    let remote =
+        Remote { id: ServiceId(1), name: "sim".into(), url, user: "u".into(), fingerprint: None, allow_http: false, sync: settings };
     let sides = [Place::Library { root: root.join("library"), clock: 0 }, Place::Service(Arc::clone(&service))];
     let parallel = *chance.pick(&[1, 1, 2, 8]);
     told.push(format!("  {parallel} transfers at a time"));
@@ -159,7 +160,8 @@ impl History {
             None => self.store.insert(Store::open(&self.root.join("state.redb")).unwrap()).clone(),
         };
         let library = library::open_library(&self.root.join("library"), &store).unwrap();
-        let endpoint = Endpoint { url: self.remote.url.clone(), user: "u".into(), password: "p".into(), fingerprint: None };
+        let endpoint =
+            Endpoint { url: self.remote.url.clone(), user: "u".into(), password: "p".into(), fingerprint: None, allow_http: false };
         let ms = Duration::from_millis;
         let waits = Waits { first: ms(2), longest: ms(20), busy: ms(500), locked: ms(100), idle: Duration::from_secs(10) };
         let client = Client::new(&endpoint).unwrap().with_waits(waits);
@@ -191,7 +193,17 @@ impl History {
             let report = self.sync(0).await?.map_err(|error| format!("without trouble the sync stops: {error}"))?;
             let did = report.uploaded + report.downloaded + report.moved + report.copied + report.deleted + report.adopted;
             if did == 0 && report.failed.is_empty() && self.writes() == writes {
-                return Ok(());
+                // What waits for its place is the owner's, and told.
+                let left = self
+                    .service
+                    .lock()
+                    .unwrap()
+                    .world
+                    .files
+                    .contents()
+                    .into_keys()
+                    .find(|path| is_own(path) && !path.contains(".twinlens-moving-"));
+                return left.map_or(Ok(()), |path| Err(format!("{path} was left there")));
             }
         }
         Err(format!("it does not come to rest in {RUNS} runs"))
@@ -231,6 +243,9 @@ impl History {
             return Ok(());
         }
         let sides = self.sides.each_ref().map(Place::files);
+        if let Some(noted) = self.last.skipped.iter().find(|noted| noted.reason.contains("uses this name")) {
+            return Err(format!("{} never comes: {}", noted.path, noted.reason));
+        }
         let named = |path: &str| self.last.skipped.iter().any(|noted| noted.path == path);
         for (side, files, other) in [(&self.sides[0], &sides[0], &sides[1]), (&self.sides[1], &sides[1], &sides[0])] {
             // A picture that is there under another name is not needed twice.

@@ -81,7 +81,8 @@ fn parent(path: &Path) -> PathBuf {
     path.parent().unwrap().to_owned()
 }
 
-fn is_own(path: &str) -> bool {
+/// A name of Twinlens's own.
+pub fn is_own(path: &str) -> bool {
     path.split('/').any(|name| name.starts_with(".twinlens") || name.starts_with("twinlens-probe-"))
 }
 

@@ -1,0 +1,184 @@
+//! The connection doctor: examines a service step by step, and says of each step what it found, what that means and what to do.
+//!
+//! Each check has an id that stays the same, so that programs can rely on it. A check whose ground is missing is skipped and says so. Only the
+//! probe writes, and only when it is told to; what it wrote is removed in every case.
+
+mod answers;
+mod probe;
+mod reach;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::client::{Client, ClientError, Root};
+
+use super::{Findings, Service};
+
+/// What came of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// It works, but the owner should know something.
+    Warning,
+    /// It does not work.
+    Failed,
+    /// It was not tried.
+    Skipped,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Check {
+    /// Stays the same from version to version.
+    pub id: &'static str,
+    /// What it is about, for people.
+    pub title: &'static str,
+    /// What came of it.
+    pub status: Verdict,
+    /// What that means and what to do, in plain sentences.
+    pub text: String,
+    /// The same for programs, where there is more to tell.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub details: Map<String, Value>,
+}
+
+impl Check {
+    fn detail(&mut self, key: &str, value: impl Serialize) -> &mut Self {
+        self.details.insert(key.to_owned(), serde_json::to_value(value).unwrap_or_default());
+        self
+    }
+}
+
+/// All checks, in their order: id and title.
+const CHECKS: [(&str, &str); 19] = [
+    ("dns", "DNS"),
+    ("tcp", "connection"),
+    ("tls", "TLS"),
+    ("http", "HTTP"),
+    ("server", "server"),
+    ("login", "login"),
+    ("dav", "WebDAV"),
+    ("folder", "folder"),
+    ("depth", "listing at once"),
+    ("endpoints", "more ways to send"),
+    ("names", "names"),
+    ("quota", "room"),
+    ("write", "write"),
+    ("overwrite", "update"),
+    ("mtime", "times"),
+    ("checksums", "checksums"),
+    ("streaming", "bodies without length"),
+    ("cleanup", "cleaning up"),
+    ("verify", "proof"),
+];
+/// Without these nothing works.
+const CONNECTION: [&str; 8] = ["dns", "tcp", "tls", "http", "server", "login", "dav", "folder"];
+
+/// What an examination found.
+#[derive(Debug, Default)]
+pub struct Checkup {
+    /// All checks, in their order.
+    pub checks: Vec<Check>,
+    /// What kind of server it is, in one word.
+    pub kind: String,
+    /// Its version, if it tells.
+    pub version: Option<String>,
+    /// The folders directly in the service's folder.
+    pub folders: usize,
+    /// The files directly in it.
+    pub files: usize,
+    /// What the probe found, when it was made.
+    pub findings: Option<Findings>,
+}
+
+impl Checkup {
+    /// Whether nothing failed.
+    pub fn is_well(&self) -> bool {
+        !self.checks.iter().any(|check| check.status == Verdict::Failed)
+    }
+
+    /// Whether the service can be used at all.
+    pub fn is_connected(&self) -> bool {
+        !self.checks.iter().any(|check| check.status == Verdict::Failed && CONNECTION.contains(&check.id))
+    }
+
+    fn note(&mut self, id: &'static str, status: Verdict, text: impl Into<String>) -> &mut Check {
+        let title = CHECKS.iter().find(|(known, _)| *known == id).map_or(id, |(_, title)| title);
+        self.checks.push(Check { id, title, status, text: text.into(), details: Map::new() });
+        let last = self.checks.len() - 1;
+        &mut self.checks[last]
+    }
+
+    fn ok(&mut self, id: &'static str, text: impl Into<String>) -> &mut Check {
+        self.note(id, Verdict::Ok, text)
+    }
+
+    fn warn(&mut self, id: &'static str, text: impl Into<String>) -> &mut Check {
+        self.note(id, Verdict::Warning, text)
+    }
+
+    fn fail(&mut self, id: &'static str, text: impl Into<String>) -> &mut Check {
+        self.note(id, Verdict::Failed, text)
+    }
+
+    fn skip(&mut self, id: &'static str, text: impl Into<String>) -> &mut Check {
+        self.note(id, Verdict::Skipped, text)
+    }
+
+    /// Skips what has not been tried, and brings everything into its order.
+    fn finish(mut self, why: &str) -> Self {
+        for (id, _) in CHECKS {
+            if !self.checks.iter().any(|check| check.id == id) {
+                self.skip(id, why);
+            }
+        }
+        self.checks.sort_by_key(|check| CHECKS.iter().position(|(id, _)| *id == check.id));
+        self
+    }
+}
+
+/// Examines a service. `root` is a client of its WebDAV root. Something is written there only when `write` allows it; otherwise it says why
+/// not.
+pub async fn examine(root: &Client, service: &Service, write: Result<(), &'static str>) -> Checkup {
+    let mut checkup = Checkup { kind: "unknown".into(), ..Checkup::default() };
+    if !reach::reach(&mut checkup, root, service).await {
+        return checkup.finish("not tried, because there is no connection");
+    }
+    let product = reach::server(&mut checkup, root).await;
+    let Some(found) = answers::log_in(&mut checkup, root, service, product.as_ref()).await else {
+        return checkup.finish("not tried, because there is no WebDAV to talk to");
+    };
+    if checkup.kind == "unknown" {
+        checkup.kind = if found.library_id.is_some() { "twinlens".into() } else { "webdav".into() };
+    }
+    let Some(folder) = answers::folder(&mut checkup, root, service).await else {
+        return checkup.finish("not tried, because the folder cannot be used");
+    };
+    answers::depth(&mut checkup, &folder).await;
+    answers::endpoints(&mut checkup, root).await;
+    answers::quota(&mut checkup, &folder).await;
+    match write {
+        Ok(()) => probe::probe(&mut checkup, &folder, service, &found).await,
+        Err(why) => {
+            for id in ["write", "overwrite", "mtime", "checksums", "streaming", "cleanup"] {
+                checkup.skip(id, why);
+            }
+        }
+    }
+    checkup.finish("not tried")
+}
+
+/// Finds out anew how uploads to a folder work; nothing is told. None when it cannot be found out now.
+pub async fn probe_again(folder: &Client, service: &Service) -> Result<Option<Findings>, ClientError> {
+    let Some(root) = folder.look_at_root().await? else { return Ok(None) };
+    let mut checkup = Checkup::default();
+    probe::probe(&mut checkup, folder, service, &root).await;
+    Ok(checkup.findings)
+}
+
+/// Whether it is one of our own kind.
+fn is_node(root: &Root) -> bool {
+    root.library_id.is_some()
+}
