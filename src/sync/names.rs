@@ -269,7 +269,7 @@ pub(super) fn explained(step: &Step, error: &StepError) -> String {
 }
 
 /// What some servers do not like about a path.
-fn oddity(path: &RelPath) -> Option<String> {
+pub(super) fn oddity(path: &RelPath) -> Option<String> {
     const RESERVED: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
     path.segments().find_map(|name| {
         let stem = name.split('.').next().unwrap_or_default().trim_end().to_lowercase();

@@ -22,6 +22,7 @@ use crate::store::documents::UPLOAD_WAYS;
 use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion};
 
 use super::execute::{Execution, StepError};
+use super::names::oddity;
 use super::run::blocking;
 use super::upload::Sending;
 
@@ -113,7 +114,9 @@ impl Execution {
         expect: &Expect<RemoteVersion>,
         failed: StepError,
     ) -> Result<Verified, StepError> {
-        if !may_go_better(&failed) || self.fatal().is_some() {
+        // A name that many servers do not take is the likelier reason.
+        let refused = matches!(&failed, StepError::Client(ClientError::Status { status, .. }) if *status == StatusCode::BAD_REQUEST);
+        if !may_go_better(&failed) || self.fatal().is_some() || (refused && oddity(&step.remote).is_some()) {
             return Err(failed);
         }
         let wrong = failed.to_string();

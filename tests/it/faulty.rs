@@ -73,7 +73,7 @@ pub struct State {
     /// The fault concerns every file.
     everywhere: bool,
     /// It concerns temporary names of ours as well.
-    temporary_too: bool,
+    pub temporary_too: bool,
     pub names: Names,
 }
 

@@ -134,6 +134,7 @@ fn a_file_that_fails_holds_up_no_other_and_waits_with_reason_and_next_try() {
     let sandbox = Sandbox::new();
     let (mut a, server) = (sandbox.node("a"), FaultyServer::start());
     server.set(Fault::BreaksOff);
+    server.state().temporary_too = true;
     a.connect("peer", &server.url, &["--interval", "7d"]);
     a.put("bad.jpg", "a picture that the server does not like");
     a.put("good.jpg", "good");
@@ -166,6 +167,7 @@ fn another_version_of_a_file_that_failed_is_tried_at_once() {
     let sandbox = Sandbox::new();
     let (mut a, server) = (sandbox.node("a"), FaultyServer::start());
     server.set(Fault::BreaksOff);
+    server.state().temporary_too = true;
     a.connect("peer", &server.url, &["--interval", "7d"]);
     a.put("bad.jpg", "a picture that the server does not like");
     a.sync_expecting(1, &[]);
