@@ -1,5 +1,6 @@
 //! One run.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -140,6 +141,8 @@ pub struct Sync {
     pub(super) options: Options,
     pub(super) events: Events,
     pub(super) monitor: Monitor,
+    /// The service overwrites what a PUT says must not be there.
+    pub(super) overwrites: AtomicBool,
     /// What the probe found with this service, once it has been recalled.
     pub(super) findings: Mutex<Option<Findings>>,
 }
@@ -158,7 +161,8 @@ impl Sync {
         let root = client.with_flow(Flow::new(service.sync.rate, monitor.told()));
         let client = root.at(&service.sync.folder)?;
         let filter = Arc::new(Filter::new(&service.sync, &tree).map_err(SyncError::Pattern)?);
-        Ok(Self { filter, tree, library_id, store, client, root, service, policy, options, events, monitor, findings: Mutex::default() })
+        let (findings, overwrites) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Self { filter, tree, library_id, store, client, root, service, policy, options, events, monitor, overwrites, findings })
     }
 
     /// Observes, plans, and unless it is a dry run executes. What concerns single files is in the report.

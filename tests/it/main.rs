@@ -30,6 +30,8 @@ mod paths;
 mod peers;
 mod plain;
 mod props;
+mod real;
+mod recorded;
 mod resume;
 mod rfc4918;
 mod rights;

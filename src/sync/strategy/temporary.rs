@@ -37,6 +37,8 @@ impl Execution {
         };
         match &placed {
             Ok(_) => self.is_settled(temporary.name()),
+            // A server that has not noticed the break yet may write it once more: the next run looks again.
+            Err(StepError::Client(error)) if error.may_have_arrived() => self.remove_remains_of(&temporary).await,
             Err(_) => self.remove_temporary(&temporary).await,
         }
         placed
