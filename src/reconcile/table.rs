@@ -109,7 +109,7 @@ fn two_way(row: &Row, deletes: Deletes) -> Decision {
         _ if local.is_none() && remote.is_none() => Decision::Forget,
         (Change::Same, Change::Same) => Decision::Nothing,
         _ if reappeared && let (Some(local), Some(remote)) = (local, remote) => compare(local, remote),
-        (Change::Changed, Change::Same) if emptied(base.local.map(|was| was.size), local.map(|now| now.size)) => {
+        (Change::Changed, Change::Same | Change::Gone) if emptied(base.local.map(|was| was.size), local.map(|now| now.size)) => {
             Decision::Skip(Why::Emptied { side: Side::Local })
         }
         (Change::Same | Change::Gone, Change::Changed)
