@@ -13,6 +13,7 @@ use crate::library::{Committed, LibraryError, Ready, Staged, Tree, commit_all};
 use crate::reconcile::outcome::deduplicates;
 use crate::reconcile::{Action, Base, Step, Why};
 use crate::store::baseline::Baseline;
+use crate::store::listed::{self, FolderRow};
 use crate::types::{ContentHash, Expect, LocalVersion, Mtime, RelPath, RemoteVersion};
 
 use super::execute::{Execution, StepError};
