@@ -37,7 +37,13 @@ impl Execution {
         };
         match &placed {
             Ok(_) => self.is_settled(temporary.name()),
-            Err(_) => self.remove_temporary(&temporary).await,
+            Err(_) => {
+                self.remove_temporary(&temporary).await;
+                if way == Way::Chunks || self.goes_in_chunks(source).await {
+                    // Nobody goes on with what was sent to this name.
+                    self.give_up_pieces(&temporary).await?;
+                }
+            }
         }
         placed
     }
