@@ -10,6 +10,7 @@ mod certificate;
 mod changes;
 mod cloud;
 mod connect;
+mod cookies;
 mod doubt;
 mod error;
 mod forbidden;

@@ -53,6 +53,11 @@ impl Cloud {
 }
 
 impl Client {
+    /// Whether its address is one that clouds and nodes have.
+    pub fn is_cloud(&self) -> bool {
+        self.cloud().is_some()
+    }
+
     /// Whose files the address leads to, where it says so (`.../remote.php/dav/files/USER/`).
     pub fn cloud_user(&self) -> Option<String> {
         self.cloud().map(|cloud| cloud.user)

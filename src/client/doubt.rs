@@ -11,7 +11,7 @@ use super::{Client, ClientError};
 pub(super) enum Moved {
     /// The file has its new name.
     Done,
-    /// It has its old name, and nothing has the new one.
+    /// It has its old name, and what is at the new one is as before.
     NotYet,
     /// Neither is certain.
     Unclear,
@@ -46,8 +46,13 @@ impl Client {
         }
     }
 
-    /// What became of a MOVE that was answered with doubt, or not at all.
-    pub(super) async fn after_move(&self, from: &RelPath, to: &RelPath, source: &RemoteVersion) -> Result<Moved, ClientError> {
+    /// What became of a MOVE that was answered with doubt, or not at all. `expect` is what was to be at the new name before it.
+    pub(super) async fn after_move(
+        &self,
+        (from, to): (&RelPath, &RelPath),
+        source: &RemoteVersion,
+        expect: &Expect<RemoteVersion>,
+    ) -> Result<Moved, ClientError> {
         let look = async |path| match self.look(path).await {
             // It has the name in another case, and answers about that one.
             Err(ClientError::Outside(_)) => Ok(None),
@@ -56,8 +61,16 @@ impl Client {
         let (Some(here), Some(there)) = (look(from).await?, look(to).await?) else { return Ok(Moved::Unclear) };
         Ok(match (here, there) {
             (None, Some(there)) if there.size == source.size && there.digests.agree(&source.digests) != Some(false) => Moved::Done,
-            (Some(here), None) if here.unchanged_since(source) => Moved::NotYet,
+            (Some(here), there) if here.unchanged_since(source) && is_as_before(there.as_ref(), expect) => Moved::NotYet,
             _ => Moved::Unclear,
         })
+    }
+}
+
+fn is_as_before(there: Option<&RemoteVersion>, expect: &Expect<RemoteVersion>) -> bool {
+    match (expect, there) {
+        (Expect::Absent, None) => true,
+        (Expect::Version(then), Some(now)) => now.unchanged_since(then),
+        _ => false,
     }
 }

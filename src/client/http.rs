@@ -14,6 +14,7 @@ use crate::types::RelPath;
 
 use super::body::{Answer, Pulse, SourceFailed};
 use super::capabilities::short;
+use super::cookies::Cookies;
 use super::gate::Gate;
 use super::plain_http::{Care, NotPrivate, OnlyPrivate};
 use super::retry::{Call, Waits};
@@ -57,6 +58,7 @@ pub struct Client {
     /// The decoded path of `base`, with the slash.
     base_path: Arc<str>,
     authorization: Option<HeaderValue>,
+    cookies: Cookies,
     shown: tls::Shown,
     pub(super) flow: Flow,
     requests: Arc<AtomicU64>,
@@ -109,6 +111,7 @@ impl Client {
             base,
             base_path,
             authorization,
+            cookies: Cookies::default(),
             shown,
             flow: Flow::default(),
             requests,
@@ -207,6 +210,9 @@ impl Client {
         if let Some(authorization) = self.authorization.as_ref().filter(|_| logged_in) {
             request = request.header(header::AUTHORIZATION, authorization.clone());
         }
+        if let Some(cookies) = self.cookies.header().filter(|_| logged_in) {
+            request = request.header(header::COOKIE, cookies);
+        }
         let pulse = Pulse::new();
         if let Some(body) = call.payload.body(&pulse, &self.flow) {
             if let Some(size) = call.payload.size() {
@@ -220,6 +226,7 @@ impl Client {
             answered = request.send() => answered.map_err(|error| self.explain(&error))?,
             () = pulse.stopped(idle) => return Err(ClientError::Timeout { host: self.host() }),
         };
+        self.cookies.take(answered.headers());
         let response = Response::from(http::Response::from(answered).map(|body| Body::wrap(Answer::new(body, self.waits.idle))));
         if let Some(server) = response.headers().get(header::SERVER).and_then(|value| value.to_str().ok()).map(short) {
             *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);

@@ -108,6 +108,11 @@ impl Patience {
         (self.begun.elapsed() + wait <= self.waits.locked + work).then_some(wait)
     }
 
+    /// The next wait before one looks for the last time what became of it.
+    pub fn once_more(&mut self) -> Duration {
+        self.doubled()
+    }
+
     fn allows(&self, wait: Duration, of: Duration) -> bool {
         Instant::now() + wait + self.waits.busy.saturating_sub(of) <= self.deadline
     }

@@ -95,6 +95,9 @@ impl Session<'_> {
             insert(&mut headers, OC_CHECKSUM, &oc_checksum(sha1));
             insert(&mut headers, "x-hash", "sha1");
         }
+        if let Some(size) = payload.size() {
+            insert(&mut headers, "x-expected-entity-length", &size.to_string());
+        }
         let answer = self.call("PUT", name, headers, payload).await?;
         if !answer.status().is_success() {
             return Err(self.client.refusal("PUT", &self.path, answer).await);

@@ -47,18 +47,17 @@ impl Client {
         source: &RemoteVersion,
         expect: &Expect<RemoteVersion>,
     ) -> Result<(), ClientError> {
-        let replaces = !matches!(expect, Expect::Absent);
-        self.give_name("MOVE", (from, to), false, replaces, Some(source)).await
+        self.give_name("MOVE", (from, to), false, expect, Some(source)).await
     }
 
     /// Renames a folder with everything in it. Nothing may be at the new name.
     pub async fn rename_folder(&self, from: &RelPath, to: &RelPath) -> Result<(), ClientError> {
-        self.give_name("MOVE", (from, to), true, false, None).await
+        self.give_name("MOVE", (from, to), true, &Expect::Absent, None).await
     }
 
     /// Copies a file on the service (RFC 4918 section 9.8). `source` is what must be copied; nothing may be at the new name.
     pub async fn copy(&self, from: &RelPath, to: &RelPath, source: &RemoteVersion) -> Result<(), ClientError> {
-        self.give_name("COPY", (from, to), false, false, Some(source)).await
+        self.give_name("COPY", (from, to), false, &Expect::Absent, Some(source)).await
     }
 
     async fn give_name(
@@ -66,12 +65,12 @@ impl Client {
         method: &'static str,
         (from, to): (&RelPath, &RelPath),
         folder: bool,
-        replaces: bool,
+        expect: &Expect<RemoteVersion>,
         source: Option<&RemoteVersion>,
     ) -> Result<(), ClientError> {
         let target = self.url_of(to, folder);
         let mut headers = HeaderMap::new();
-        headers.insert("overwrite", HeaderValue::from_static(if replaces { "T" } else { "F" }));
+        headers.insert("overwrite", HeaderValue::from_static(if matches!(expect, Expect::Absent) { "F" } else { "T" }));
         let destination = HeaderValue::from_str(target.as_str()).map_err(|_| ClientError::BadUrl(target.to_string()))?;
         headers.insert("destination", destination);
         if let Some(value) = source.and_then(|source| if_match(&Expect::Version(source.clone()))) {
@@ -85,13 +84,17 @@ impl Client {
                 Ok(response) => matches!(response.status().as_u16(), 404 | 412 | 502 | 504),
                 Err(error) => error.may_have_arrived(),
             };
-            if doubtful
-                && method == "MOVE"
-                && let Some(source) = source
-            {
+            if doubtful && let Some(source) = source {
                 // When looking tells nothing either, the first answer stands.
-                match self.after_move(from, to, source).await {
+                match self.after_move((from, to), source, expect).await {
                     Ok(Moved::Done) => return Ok(()),
+                    // WsgiDAV compares If-Match with what is at the destination. What was just seen at both names is as good.
+                    Ok(Moved::NotYet)
+                        if answered.as_ref().is_ok_and(|answer| answer.status() == StatusCode::PRECONDITION_FAILED)
+                            && headers.remove(header::IF_MATCH).is_some() =>
+                    {
+                        continue;
+                    }
                     Ok(Moved::NotYet)
                         if answered.is_err()
                             && let Some(wait) = patience.broken() =>

@@ -181,6 +181,11 @@ impl Collector {
         self.parked[side as usize].push((path, held, digests));
     }
 
+    /// Counts a row that takes part and is decided elsewhere: what the guard calls many is measured by all files.
+    pub fn count(&mut self, row: &Row) {
+        self.totals.count(row);
+    }
+
     /// Takes one decided row. `local` and `remote` are its paths on the two sides.
     pub fn push(&mut self, local: RelPath, remote: RelPath, row: Row, decision: Decision) {
         self.totals.count(&row);

@@ -9,7 +9,7 @@ use crate::client::ClientError;
 use crate::library::{LibraryError, Tree};
 use crate::reconcile::Seen;
 use crate::services::Trust;
-use crate::types::{Digests, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{Digests, LocalVersion, RelPath, RemoteVersion, Sha1};
 
 use super::merge::Open;
 use super::run::{Sync, SyncError, blocking};
@@ -46,7 +46,13 @@ impl Sync {
 
     /// None when it is none of the candidates, and what it is instead need not be known.
     async fn digests_of(&self, item: &Open, version: &RemoteVersion) -> Result<Option<Digests>, ClientError> {
-        if self.service.sync.trust == Trust::Samples {
+        if let Some(sha1) = self.hashed_there(item, version).await? {
+            match item.candidates.iter().find(|(_, here)| here.digests.sha1 == sha1 && version.size == Some(here.size)) {
+                Some((_, here)) => return Ok(Some(here.digests)),
+                None if !item.must_be_known => return Ok(None),
+                None => {}
+            }
+        } else if self.service.sync.trust == Trust::Samples {
             for (path, here) in &item.candidates {
                 if version.size == Some(here.size) && self.samples_agree(&item.remote, version, path, here).await? {
                     return Ok(Some(here.digests));
@@ -56,6 +62,23 @@ impl Sync {
         match item.must_be_known {
             true => self.remote_digests(&item.remote, version).await.map(Some),
             false => Ok(None),
+        }
+    }
+
+    /// What a Nextcloud says the file's bytes hash to, when that may tell that it is one of the candidates: one request, and proof where
+    /// samples are none. None where it is not offered, or where everything is to be read.
+    async fn hashed_there(&self, item: &Open, version: &RemoteVersion) -> Result<Option<Sha1>, ClientError> {
+        let may_be_here = item.candidates.iter().any(|(_, here)| version.size == Some(here.size));
+        if !may_be_here || self.service.sync.trust == Trust::Full || !self.client.is_cloud() {
+            return Ok(None);
+        }
+        match self.client.recalculate(&item.remote).await {
+            Err(error) if error.stops_everything() => Err(error),
+            Err(error) => {
+                tracing::debug!(service = %self.service.name, path = %item.remote, %error, "it does not tell the hash of a file");
+                Ok(None)
+            }
+            told => told,
         }
     }
 

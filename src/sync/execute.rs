@@ -60,7 +60,7 @@ impl From<StoreError> for StepError {
     }
 }
 
-/// One plan being carried out.
+/// What a run does, through all its rounds.
 pub(super) struct Execution {
     pub(super) sync: Arc<Sync>,
     pub(super) is_node: bool,
@@ -69,25 +69,30 @@ pub(super) struct Execution {
     /// One creates folders at a time, so that nobody creates what another one is about to.
     pub(super) creating: tokio::sync::Mutex<()>,
     report: Mutex<Report>,
-    /// Contents that downloads of this run found to be on the service, under names whose listing told nothing.
+    /// Contents that downloads of this round found to be on the service, under names whose listing told nothing.
     found: Mutex<HashMap<ContentHash, RelPath>>,
-    /// Local paths of the files that are gone from the service: they may have been renamed there.
-    pub(super) gone_there: HashSet<RelPath>,
+    /// Local paths of the files that are gone from the service, as this round sees it: they may have been renamed there.
+    gone_there: Mutex<HashSet<RelPath>>,
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
     pub(super) room: Room,
     pub(super) ways: Ways,
     pub(super) settled: Settled,
+    /// Steps that are over, and bytes that went over the wire.
+    done: Amount,
+    /// As far as is known, of so many.
+    total: Amount,
+}
+
+/// So many steps and bytes.
+#[derive(Debug, Default)]
+struct Amount {
     files: AtomicU64,
     bytes: AtomicU64,
-    files_total: u64,
-    bytes_total: u64,
 }
 
 impl Execution {
-    pub(super) fn new(sync: Arc<Sync>, is_node: bool, report: Report, plan: &Plan) -> Arc<Self> {
-        let bytes_total = plan.steps.iter().map(Step::bytes).sum();
-        sync.monitor.advance(Progress { files_total: plan.steps.len() as u64, bytes_total, ..Progress::default() });
+    pub(super) fn new(sync: Arc<Sync>, is_node: bool, report: Report) -> Arc<Self> {
         let permits = Semaphore::new(sync.options.parallel.max(1));
         Arc::new(Self {
             sync,
@@ -96,19 +101,27 @@ impl Execution {
             creating: tokio::sync::Mutex::default(),
             report: Mutex::new(report),
             found: Mutex::default(),
-            gone_there: gone_there(plan),
+            gone_there: Mutex::default(),
             fatal: Mutex::default(),
             room: Room::default(),
             ways: Ways::default(),
             settled: Settled::default(),
-            files: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            files_total: plan.steps.len() as u64,
-            bytes_total,
+            done: Amount::default(),
+            total: Amount::default(),
         })
     }
 
-    pub(super) async fn run(self: Arc<Self>, plan: Plan, late: Vec<Step>) -> Result<Report, SyncError> {
+    /// Carries out the plan of a round. `late` goes last, one by one; `to_come` is how many files with how many bytes other rounds will take.
+    pub(super) async fn carry_out(self: &Arc<Self>, plan: Plan, late: Vec<Step>, to_come: (u64, u64)) -> Result<(), SyncError> {
+        // What a round found is in the store for the next one.
+        lock(&self.found).clear();
+        *lock(&self.gone_there) = gone_there(&plan);
+        let here = || plan.steps.iter().chain(&late);
+        self.total.files.store(self.done.files.load(Ordering::Relaxed) + here().count() as u64 + to_come.0, Ordering::Relaxed);
+        self.total
+            .bytes
+            .store(self.done.bytes.load(Ordering::Relaxed) + here().map(Step::bytes).sum::<u64>() + to_come.1, Ordering::Relaxed);
+        self.sync.monitor.advance(self.progress());
         let mut records = Vec::new();
         let (mut moves, mut blind, mut downloads, mut conflicts, mut deletes) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -146,11 +159,22 @@ impl Execution {
             self.one(step, None).await?;
         }
         self.forget_settled().await?;
-        self.tell_room();
         self.remove_leftovers(leftovers).await;
+        Ok(())
+    }
+
+    /// The run is over.
+    pub(super) fn report(&self) -> Report {
+        self.tell_room();
         let mut report = std::mem::take(&mut *self.lock_report());
         report.error = self.fatal();
-        Ok(report)
+        report
+    }
+
+    /// The rest of the run cannot be planned or carried out. What was done is done, and is told.
+    pub(super) fn break_off(&self, error: &SyncError) {
+        self.count(|report| report.refused |= matches!(error, SyncError::Client(ClientError::Unauthorized)));
+        lock(&self.fatal).get_or_insert_with(|| error.to_string());
     }
 
     /// Runs steps and uploads side by side.
@@ -250,12 +274,12 @@ impl Execution {
 
     /// A step is over.
     pub(super) fn finished(&self, step: &Step, failure: Option<String>) {
-        let files = self.files.fetch_add(1, Ordering::Relaxed) + 1;
+        self.done.files.fetch_add(1, Ordering::Relaxed);
         let service = self.sync.service.name.clone();
         let (verb, path) = (step.verb().to_owned(), step.local.to_string());
         self.sync.monitor.finished(step, failure.as_deref());
         self.sync.events.publish(Event::Step { service, verb, path, failure });
-        self.publish_progress(files, self.bytes.load(Ordering::Relaxed));
+        self.publish_progress();
     }
 
     /// A step failed; it is in the report, and the next run tries again.
@@ -286,8 +310,8 @@ impl Execution {
 
     /// Bytes went over the wire.
     pub(super) fn moved_bytes(&self, count: u64) {
-        let bytes = self.bytes.fetch_add(count, Ordering::Relaxed) + count;
-        self.publish_progress(self.files.load(Ordering::Relaxed), bytes);
+        self.done.bytes.fetch_add(count, Ordering::Relaxed);
+        self.publish_progress();
     }
 
     /// A file of the service turned out to hold this content.
@@ -295,15 +319,31 @@ impl Execution {
         lock(&self.found).entry(content).or_insert_with(|| at.clone());
     }
 
+    /// Whether the file that was in step at a path of the library is gone from the service.
+    pub(super) fn is_gone_there(&self, local: &RelPath) -> bool {
+        lock(&self.gone_there).contains(local)
+    }
+
     /// Where an earlier step of this run found the content of a file that was to be sent.
     pub(super) fn found_here(&self, path: &RelPath, content: ContentHash) -> Option<RelPath> {
         lock(&self.found).get(&content).filter(|_| deduplicates(path)).cloned()
     }
 
-    fn publish_progress(&self, files: u64, bytes: u64) {
-        let (files_total, bytes_total) = (self.files_total, self.bytes_total);
+    fn progress(&self) -> Progress {
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        Progress {
+            files: read(&self.done.files),
+            files_total: read(&self.total.files),
+            bytes: read(&self.done.bytes),
+            bytes_total: read(&self.total.bytes),
+        }
+    }
+
+    fn publish_progress(&self) {
+        let progress = self.progress();
+        let Progress { files, files_total, bytes, bytes_total } = progress;
         let service = self.sync.service.name.clone();
-        self.sync.monitor.advance(Progress { files, files_total, bytes, bytes_total });
+        self.sync.monitor.advance(progress);
         self.sync.events.publish(Event::Progress { service, files, files_total, bytes, bytes_total });
     }
 

@@ -17,6 +17,9 @@ impl Sync {
 
     /// Recalls what was found, right before the first upload of a run. What is not true any more is found out anew.
     pub(super) async fn recall_findings(&self) -> Result<(), SyncError> {
+        if self.findings.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(());
+        }
         let (store, service) = (self.store.clone(), self.service.id);
         let Some(found) = blocking(move || Ok(Findings::read(&store, service)?)).await? else { return Ok(()) };
         let why = match &found.outdated {

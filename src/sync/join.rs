@@ -39,7 +39,7 @@ impl Execution {
     /// What is at `at`, when it was in step with a file that is gone from the service in this run: what came with the same content is that
     /// file, renamed there by a copy and a deletion.
     pub(super) fn was_partner(&self, digests: Digests, at: &RelPath) -> Result<Option<LocalVersion>, StepError> {
-        if !self.sync.policy.keep_names || !self.gone_there.contains(at) {
+        if !self.sync.policy.keep_names || !self.is_gone_there(at) {
             return Ok(None);
         }
         let tx = self.sync.store.read()?;

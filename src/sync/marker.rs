@@ -7,9 +7,9 @@
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -64,6 +64,8 @@ struct Met {
     library: Option<LibraryId>,
     /// The two places that were found to be different ones.
     apart: Option<Places>,
+    /// The service overwrites what a PUT says must not be there (`If-None-Match: *`).
+    overwrites: bool,
 }
 
 /// Two places between which a probe was tried, and whether it could be put on the service.
@@ -126,7 +128,7 @@ impl Sync {
             (Some(then), Some(now)) if then == now => Ok(()),
             (Some(then), Some(now)) if !self.options.force || self.options.dry_run => Err(SyncError::OtherLibrary { then, now }),
             _ if self.options.dry_run => Ok(()),
-            (then, now) => self.remember(Met { library: now, apart: None }, then.is_some()).await,
+            (then, now) => self.remember(Met { library: now, ..Met::default() }, then.is_some()).await,
         }
     }
 
@@ -134,6 +136,7 @@ impl Sync {
     pub(super) async fn rule_out_itself(&self, observed: &Observed) -> Result<(), SyncError> {
         let (met, places) = (self.met()?, self.places()?);
         if met.apart.as_ref() == Some(&places) {
+            self.overwrites.store(met.overwrites, Ordering::Relaxed);
             return Ok(());
         }
         // A node that only tells what changed is who it was.
@@ -141,7 +144,8 @@ impl Sync {
         if let Some(overlap) = self.find_overlap(observed, library).await? {
             return Err(SyncError::SameLibrary(overlap));
         }
-        self.remember(Met { apart: Some(places), ..met }, false).await
+        let overwrites = self.overwrites.load(Ordering::Relaxed);
+        self.remember(Met { apart: Some(places), overwrites, ..met }, false).await
     }
 
     async fn find_overlap(&self, observed: &Observed, library: Option<LibraryId>) -> Result<Option<Overlap>, SyncError> {
@@ -193,12 +197,17 @@ impl Sync {
             let bytes = Bytes::from_static(PROBE_TEXT.as_bytes());
             let version =
                 LocalVersion { size: bytes.len() as u64, mtime: Mtime::from(std::time::SystemTime::now()), digests: Digests::of(&bytes) };
-            let sent = self.root.put(&path, &version, &Expect::Absent, Payload::Whole(bytes)).await;
+            let put = async || self.root.put(&path, &version, &Expect::Absent, Payload::Whole(bytes.clone())).await;
+            let sent = put().await;
             match &sent {
                 Err(error) if error.stops_everything() => return Err(SyncError::Client(error.clone())),
-                // The folder is not there yet. Where it will be is decided by those above it.
-                Err(ClientError::NotFound(_) | ClientError::Status { status: StatusCode::CONFLICT, .. }) if !is_there => continue,
+                // The folder is not there yet, which nginx answers with 500. Where it will be is decided by those above it.
+                Err(ClientError::NotFound(_) | ClientError::Status { .. }) if !is_there => continue,
                 _ => {}
+            }
+            if sent.is_ok() {
+                // Now it is there: nginx and rclone take it a second time.
+                self.overwrites.store(put().await.is_ok(), Ordering::Relaxed);
             }
             let tree = self.tree.clone();
             let found = blocking({

@@ -55,6 +55,10 @@ struct Sink<'a> {
     /// Files of either side that another round would take, and that a new file of this one is the same as.
     pulled: HashSet<(Side, RelPath)>,
     kept_back: u64,
+    /// New files, and their bytes: in the first round those that it leaves, in the others those that they take.
+    tally: (u64, u64),
+    /// New files that this round takes though they are another's.
+    out_of_turn: HashSet<RelPath>,
 }
 
 /// What came of a look at all rows.
@@ -63,6 +67,8 @@ pub(super) struct Collected {
     pub open: Vec<Open>,
     /// Files that a direction which is off keeps back, and that are not named.
     pub unnamed: u64,
+    /// The round after this one, if one is needed.
+    pub next: Option<Round>,
 }
 
 /// Where decisions are looked up.
@@ -113,20 +119,18 @@ impl Merge {
             remote_coverage,
         };
         // With fewer files than that in all one round is enough.
-        if merge.index.len()? + merge.view.at_most()? > round.limit as u64 {
-            merge.window = Some(merge.survey(round)?);
+        if !round.is_first() || merge.index.len()? + merge.view.at_most()? > round.limit as u64 {
+            merge.window = Some(match round.known() {
+                Some(window) => window,
+                None => merge.survey(round)?,
+            });
         }
         Ok(merge)
     }
 
-    /// The round after this one, if one is needed.
-    pub(super) fn next_round(&self) -> Option<Round> {
-        self.window.as_ref().and_then(Window::next)
-    }
-
     fn survey(&self, round: Round) -> Result<Window, StoreError> {
         let mut nothing = Collector::new(self.policy, String::new());
-        let mut sink = Sink::new(&mut nothing, Some(Survey::new(round)));
+        let mut sink = Sink::new(&mut nothing, Some(Survey::new(round.clone())));
         self.stream(&mut sink)?;
         Ok(sink.survey.take().unwrap_or_else(|| Survey::new(round)).window())
     }
@@ -134,7 +138,10 @@ impl Merge {
     /// Decides every path; what needs a digest first comes back.
     pub(super) fn collect(&self, collector: &mut Collector) -> Result<Collected, StoreError> {
         let mut sink = Sink::new(collector, None);
-        self.stream(&mut sink)?;
+        match self.window.as_ref().filter(|window| !window.is_first()) {
+            Some(window) => self.look_up(window, &mut sink)?,
+            None => self.stream(&mut sink)?,
+        }
         if self.window.as_ref().is_none_or(Window::is_first) {
             for (side, coverage) in [(Side::Local, &self.local_coverage), (Side::Remote, &self.remote_coverage)] {
                 for (path, reason) in coverage.gaps() {
@@ -142,9 +149,23 @@ impl Merge {
                 }
             }
         }
-        let Sink { mut open, strangers, kept_back, .. } = sink;
+        let Sink { mut open, strangers, kept_back, tally, out_of_turn, .. } = sink;
         open.extend(strangers.introduced());
-        Ok(Collected { open, unnamed: kept_back.saturating_sub(rounds::NAMED) })
+        let next = self.window.as_ref().and_then(|window| window.next(&out_of_turn, tally));
+        Ok(Collected { open, unnamed: kept_back.saturating_sub(rounds::NAMED), next })
+    }
+
+    /// Goes through the paths of a round, in order.
+    fn look_up(&self, window: &Window, sink: &mut Sink<'_>) -> Result<(), StoreError> {
+        self.filter.begin();
+        let mut paths: Vec<_> = window.paths().collect();
+        paths.sort();
+        for path in paths {
+            let heads =
+                Heads { path: path.clone(), local: self.index.get(path)?, base: self.baseline.get(path)?, remote: self.view.get(path)? };
+            self.take(heads, sink)?;
+        }
+        Ok(())
     }
 
     fn stream(&self, sink: &mut Sink<'_>) -> Result<(), StoreError> {
@@ -160,6 +181,7 @@ impl Merge {
 
     fn take(&self, heads: Heads, sink: &mut Sink<'_>) -> Result<(), StoreError> {
         let Heads { path, local, base, remote: mut here } = heads;
+        let at = path.clone();
         if let Some(content) = parking::content_of(&path) {
             if let Some(survey) = &mut sink.survey {
                 survey.parked(&content);
@@ -226,14 +248,28 @@ impl Merge {
         let row = Row { base: base.as_ref().map(BaseRow::base), local, remote };
         let decision = decide(&row, &self.policy);
         if let Some(survey) = &mut sink.survey {
-            survey.see(&path, &remote_path, &row, &decision);
+            survey.see(&at, (&path, &remote_path), &row, &decision);
             return Ok(());
         }
         if let Some(window) = &self.window {
-            match window.place(&path, &remote_path, &row, &decision, &mut sink.kept_back) {
-                Place::New => self.pull_partner(&row, window, sink)?,
+            match window.place(&at, (&path, &remote_path), &row, &decision, &mut sink.kept_back) {
+                Place::New => {
+                    if !window.is_first() {
+                        sink.tally(&row);
+                    }
+                    self.pull_partner(&row, window, sink)?;
+                }
+                Place::OutOfTurn => drop(sink.out_of_turn.insert(at)),
                 Place::Here => {}
-                Place::Elsewhere | Place::Counted => return Ok(()),
+                place => {
+                    if window.is_first() {
+                        sink.collector.count(&row);
+                    }
+                    if place == Place::Later {
+                        sink.tally(&row);
+                    }
+                    return Ok(());
+                }
             }
             if sink.pulled.contains(&(Side::Local, path.clone())) || sink.pulled.contains(&(Side::Remote, remote_path.clone())) {
                 return Ok(());
@@ -273,6 +309,7 @@ impl Merge {
     /// The same content new on the other side under another name: both are looked at in one round.
     fn pull_partner(&self, row: &Row, window: &Window, sink: &mut Sink<'_>) -> Result<(), StoreError> {
         let (side, digests) = match (&row.local, &row.remote) {
+            (Seen::File(_), Seen::File(_)) => return Ok(()),
             (Seen::File(here), _) => (Side::Remote, KnownDigests::from(here.digests)),
             (_, Seen::File(there)) => (Side::Local, there.digests),
             _ => return Ok(()),
@@ -287,7 +324,9 @@ impl Merge {
             Row { base: None, local: here.map_or(Seen::Absent(local), Seen::File), remote: there.map_or(Seen::Absent(remote), Seen::File) };
         let decision = decide(&row, &self.policy);
         // One of this round comes by itself.
-        if window.place(&path, &path, &row, &decision, &mut 0) == Place::Elsewhere && sink.pulled.insert((side, path.clone())) {
+        let place = window.place(&path, (&path, &path), &row, &decision, &mut 0);
+        if matches!(place, Place::Later | Place::Elsewhere) && sink.pulled.insert((side, path.clone())) {
+            sink.out_of_turn.insert(path.clone());
             sink.collector.push(path.clone(), path, row, decision);
         }
         Ok(())
@@ -330,7 +369,21 @@ impl Merge {
 
 impl<'a> Sink<'a> {
     fn new(collector: &'a mut Collector, survey: Option<Survey>) -> Self {
-        Self { collector, open: Vec::new(), strangers: Strangers::default(), survey, pulled: HashSet::new(), kept_back: 0 }
+        Self {
+            collector,
+            open: Vec::new(),
+            strangers: Strangers::default(),
+            survey,
+            pulled: HashSet::new(),
+            kept_back: 0,
+            tally: (0, 0),
+            out_of_turn: HashSet::new(),
+        }
+    }
+
+    fn tally(&mut self, row: &Row) {
+        self.tally.0 += 1;
+        self.tally.1 += bytes_of(row);
     }
 }
 
@@ -406,6 +459,15 @@ impl Merge {
             }
         }
         Ok(None)
+    }
+}
+
+/// How much a new file is.
+fn bytes_of(row: &Row) -> u64 {
+    match (&row.local, &row.remote) {
+        (Seen::File(here), _) => here.size,
+        (_, Seen::File(there)) => there.size.unwrap_or(0),
+        _ => 0,
     }
 }
 

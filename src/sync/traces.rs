@@ -30,9 +30,16 @@ impl Settled {
     }
 }
 
+const PREFIX: &str = ".twinlens-";
+
+/// Whether a name that we have written to is a temporary one of ours: whatever is there is ours.
+pub(super) fn is_temporary(path: &RelPath) -> bool {
+    path.name().starts_with(PREFIX)
+}
+
 /// A name that nobody else uses, and no side syncs.
 fn own_name() -> String {
-    format!(".twinlens-{}", &Uuid::new_v4().simple().to_string()[..12])
+    format!("{PREFIX}{}", &Uuid::new_v4().simple().to_string()[..12])
 }
 
 impl Sync {
@@ -167,6 +174,13 @@ impl Execution {
     /// Forgets what is not there any more.
     pub(super) async fn forget_settled(&self) -> Result<(), SyncError> {
         self.sync.forget_traces(self.settled.take()).await
+    }
+
+    /// Removes a file of ours that may come back: its trace stays.
+    pub(super) async fn remove_remains_of(&self, path: &RelPath) {
+        if let Err(error) = self.sync.remove_for_certain(&self.sync.service.sync.folder.join_path(path)).await {
+            tracing::warn!(service = %self.sync.service.name, %path, %error, "a file of ours will be removed by the next run");
+        }
     }
 
     /// Removes a file of ours, which need not be there. What it is need not be known: nobody else uses its name.

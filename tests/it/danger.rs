@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use crate::faulty::FaultyServer;
-use crate::peers::{Apache, apache_with};
+use crate::peers::{Server, apache_with};
 use crate::support::{Node, PASSWORD, Sandbox, assert_counts, assert_files, http, show, tree};
 
 /// Everybody may write below.
@@ -21,7 +21,7 @@ fn open_to_all(folder: &Path) {
 }
 
 /// A library with some files, and Apache on the same disk.
-fn beside_apache(sandbox: &Sandbox, extra: &str) -> Option<(Node, Apache)> {
+fn beside_apache(sandbox: &Sandbox, extra: &str) -> Option<(Node, Server)> {
     let server = apache_with(sandbox, extra)?;
     let node = sandbox.node("n");
     node.put("a.jpg", "a");
@@ -34,7 +34,7 @@ fn beside_apache(sandbox: &Sandbox, extra: &str) -> Option<(Node, Apache)> {
 
 /// Syncs with a folder of the service, expects it to be refused with these words, with and without --force, and nothing to be changed.
 #[track_caller]
-fn is_refused(node: &Node, server: &Apache, options: &[&str], words: &str) {
+fn is_refused(node: &Node, server: &Server, options: &[&str], words: &str) {
     node.connect("svc", &server.url, options);
     let before = node.files();
     for force in [&[][..], &["--force"]] {

@@ -135,6 +135,8 @@ struct Cloud {
 }
 
 struct CloudState {
+    /// Of all its addresses.
+    root: &'static str,
     files: BTreeMap<String, File>,
     folder_etags: BTreeMap<String, u64>,
     changes: u64,
@@ -165,11 +167,15 @@ impl CloudState {
 
 impl Cloud {
     fn start(files: &[&str]) -> Self {
-        let mut state =
-            CloudState { files: BTreeMap::new(), folder_etags: BTreeMap::new(), changes: 0, quirk: Quirk::None, requests: Vec::new() };
+        Self::start_at("/dav/", files)
+    }
+
+    fn start_at(root: &'static str, files: &[&str]) -> Self {
+        let (files_there, folder_etags, requests) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let mut state = CloudState { root, files: files_there, folder_etags, changes: 0, quirk: Quirk::None, requests };
         files.iter().for_each(|path| state.put(path, path, 1_700_000_000));
         let state = Arc::new(Mutex::new(state));
-        let url = format!("http://{}/dav/", serve_state(&state, serve_one));
+        let url = format!("http://{}{root}", serve_state(&state, serve_one));
         Self { url, state }
     }
 
@@ -191,8 +197,8 @@ impl Cloud {
 
 fn serve_one(stream: &TcpStream, state: &Mutex<CloudState>) -> std::io::Result<bool> {
     let Some(Request { method, target, headers, body }) = read_request(stream)? else { return Ok(false) };
-    let path = target.strip_prefix("/dav/").unwrap_or_default().trim_end_matches('/').to_owned();
     let mut state = state.lock().unwrap();
+    let path = target.strip_prefix(state.root).unwrap_or_default().trim_end_matches('/').to_owned();
     let depth = headers.get("depth").cloned().unwrap_or_default();
     let range = headers.get("range").cloned();
     let detail = range.clone().unwrap_or_else(|| depth.clone());
@@ -253,9 +259,10 @@ impl CloudState {
             _ => {}
         }
         let mut body = "<d:multistatus xmlns:d='DAV:' xmlns:oc='http://owncloud.org/ns'>".to_owned();
+        let root = self.root;
         let mut one = |path: &str, props: &str| {
             body.push_str(&format!(
-                "<d:response><d:href>/dav/{path}</d:href><d:propstat><d:prop>{props}</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat>\
+                "<d:response><d:href>{root}{path}</d:href><d:propstat><d:prop>{props}</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat>\
                  </d:response>"
             ));
         };
@@ -411,6 +418,24 @@ fn what_both_have_is_found_out_by_samples_before_anything_is_downloaded() {
     assert!(asked.iter().any(|request| request.starts_with("GET same.jpg bytes=0-")), "{asked:?}");
     assert!(asked.contains(&"GET new.jpg".to_owned()), "{asked:?}");
     assert_eq!(cloud.asked(&node, &[]).iter().filter(|request| request.starts_with("GET")).count(), 0);
+}
+
+#[test]
+fn what_a_nextcloud_has_already_is_proven_by_its_own_hash() {
+    for (trust, asks) in [("samples", true), ("checksum", true), ("full", false)] {
+        let sandbox = Sandbox::new();
+        let (node, cloud) = (sandbox.node("n"), Cloud::start_at("/remote.php/dav/files/admin/", &[]));
+        cloud.state().put("same.jpg", &long("a", "x"), 1);
+        cloud.state().put("other.jpg", &long("b", "x"), 1);
+        node.put("same.jpg", &long("a", "x"));
+        node.put("other.jpg", &long("b", "y"));
+        node.connect("cloud", &cloud.url, &["--trust", trust, "--upload", "no"]);
+        let asked = cloud.asked(&node, &[("adopted", 1), ("downloaded", 1)]);
+        assert_eq!(asked.contains(&"PATCH same.jpg".to_owned()), asks, "{trust}: {asked:?}");
+        assert_eq!(asked.iter().any(|request| request.starts_with("GET same.jpg")), !asks, "{trust}: {asked:?}");
+        // A byte in the middle is another file, whatever samples say.
+        assert_eq!(node.files().len(), 3, "{trust}: both versions are kept");
+    }
 }
 
 #[test]

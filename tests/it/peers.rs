@@ -1,9 +1,10 @@
 //! Real programs on the other side. Each test says by name what is missing when it skips.
 
 use std::fs;
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::support::{Node, PASSWORD, Sandbox, assert_counts, assert_files, eventually, have, show, tree, write};
 
@@ -65,45 +66,88 @@ fn rclone_reads_and_writes() {
     rclone(&["check", "--download", "n:", local.to_str().unwrap()]);
 }
 
-/// Apache with mod_dav, in a folder of its own.
-pub struct Apache {
-    child: Child,
-    pub url: String,
-    pub files: PathBuf,
-}
+/// A program that runs until its owner goes.
+pub struct Running(pub Child);
 
-impl Drop for Apache {
+impl Drop for Running {
     fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        let _ = self.child.wait();
+        let _ = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
     }
 }
 
-fn apache(sandbox: &Sandbox) -> Option<Apache> {
+/// A WebDAV server, in a folder of its own.
+pub struct Server {
+    /// Its WebDAV root; ends with a slash.
+    pub url: String,
+    /// Where its files are.
+    pub files: PathBuf,
+    /// What makes it up; the front goes first.
+    pub parts: Vec<Running>,
+}
+
+/// A port that nobody listens on, below those that the system gives out by itself. RACE: somebody else may take it before it is used; no
+/// other test does.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let first = 10_000 + (std::process::id() % 2_000) as u16 * 10;
+        let port = first + NEXT.fetch_add(1, Ordering::SeqCst) % 1_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Starts a program that listens on a port, and waits until it does.
+#[track_caller]
+pub fn listening(command: &mut Command, port: u16) -> Running {
+    let mut running = Running(command.stdin(Stdio::null()).spawn().unwrap());
+    eventually(&format!("the start of {command:?}"), || {
+        assert!(running.0.try_wait().unwrap().is_none(), "{command:?} ended");
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    running
+}
+
+fn apache(sandbox: &Sandbox) -> Option<Server> {
     apache_with(sandbox, "")
 }
 
 /// The same with some lines more for its folder.
-pub fn apache_with(sandbox: &Sandbox, extra: &str) -> Option<Apache> {
+pub fn apache_with(sandbox: &Sandbox, extra: &str) -> Option<Server> {
+    let config = |root: &Path| {
+        let root = root.display();
+        format!(
+            "DavLockDB {root}/locks/db\n<Directory {root}/dav>\n  Dav On\n  AuthType Basic\n  AuthName dav\n  AuthUserFile {root}/users\n  \
+             Require valid-user\n{extra}\n</Directory>\n"
+        )
+    };
+    apache_of(sandbox, &["authn_core", "authn_file", "authz_user", "auth_basic", "dav", "dav_fs"], config)
+}
+
+/// Apache with these modules and what `config` says for its folder. The files are in `dav` there, the users in `users`.
+pub fn apache_of(sandbox: &Sandbox, modules: &[&str], config: impl Fn(&Path) -> String) -> Option<Server> {
     if !have("apache2") || !have("htpasswd") {
         return None;
     }
     let root = sandbox.path().join("apache");
     let files = root.join("dav");
     fs::create_dir_all(&files).unwrap();
-    let made = Command::new("htpasswd").args(["-cbs"]).arg(root.join("users")).args(["admin", PASSWORD]).output().unwrap();
-    assert!(made.status.success(), "{}", show(&made));
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let modules: String = ["mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic", "dav", "dav_fs"]
+    make_users(&root.join("users"));
+    let port = free_port();
+    let modules: String = ["mpm_event", "authz_core"]
+        .iter()
+        .chain(modules)
         .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
-        .concat();
+        .collect();
     // Root may not serve; the files must belong to whom Apache becomes.
     let user = if is_root() { "User www-data\nGroup www-data\n" } else { "" };
     let config = format!(
         "ServerRoot {root}\nPidFile {root}/pid\nErrorLog {root}/error.log\nListen 127.0.0.1:{port}\nServerName 127.0.0.1\n{modules}{user}\
-         DavLockDB {root}/locks/db\nDocumentRoot {root}/dav\n<Directory {root}/dav>\n  Dav On\n  AuthType Basic\n  AuthName dav\n  \
-         AuthUserFile {root}/users\n  Require valid-user\n{extra}\n</Directory>\n",
-        root = root.display()
+         DocumentRoot {root}/dav\n{config}",
+        root = root.display(),
+        config = config(&root)
     );
     fs::write(root.join("httpd.conf"), config).unwrap();
     fs::create_dir(root.join("locks")).unwrap();
@@ -113,16 +157,21 @@ pub fn apache_with(sandbox: &Sandbox, extra: &str) -> Option<Apache> {
         let reachable = Command::new("chmod").arg("755").arg(sandbox.path()).status().unwrap();
         assert!(reachable.success());
     }
-    let child = Command::new("apache2").args(["-DFOREGROUND", "-f"]).arg(root.join("httpd.conf")).spawn().unwrap();
-    eventually("Apache's start", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-    Some(Apache { child, url: format!("http://127.0.0.1:{port}/"), files })
+    let running = listening(Command::new("apache2").args(["-DFOREGROUND", "-f"]).arg(root.join("httpd.conf")), port);
+    Some(Server { url: format!("http://127.0.0.1:{port}/"), files, parts: vec![running] })
+}
+
+/// Writes a file of users for Apache and nginx, in which the admin is.
+pub fn make_users(place: &Path) {
+    let made = Command::new("htpasswd").arg("-cbs").arg(place).args(["admin", PASSWORD]).output().unwrap();
+    assert!(made.status.success(), "{}", show(&made));
 }
 
 pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
 }
 
-fn connected(sandbox: &Sandbox) -> Option<(Node, Apache)> {
+fn connected(sandbox: &Sandbox) -> Option<(Node, Server)> {
     let server = apache(sandbox)?;
     let node = sandbox.node("n");
     node.connect("apache", &server.url, &["--folder", "/Photos & more"]);

@@ -27,6 +27,16 @@ pub struct State {
     pub ignores_case: bool,
     /// Answers COPY with this.
     pub refuses_copy: Option<&'static str>,
+    /// Answers requests that begin so (method and path) with this, and does nothing.
+    pub refuses: Option<(&'static str, &'static str)>,
+    /// Takes no notice of If-None-Match and If-Match.
+    pub ignores_conditions: bool,
+    /// Compares If-Match of a MOVE with what is at the destination.
+    pub compares_with_destination: bool,
+    /// Answers what comes into a folder that is not there with 500.
+    pub fails_without_folder: bool,
+    /// When this change was made, somebody else puts this content at this path.
+    pub intruder: Option<(&'static str, &'static str, &'static str)>,
     /// Goes silent at this change: before it is made, or after.
     pub breaks_at: Option<(usize, bool)>,
 }
@@ -133,16 +143,17 @@ impl State {
         let goal = target.as_deref().unwrap_or(path);
         let parent = goal.rsplit_once('/').map_or("", |(folder, _)| folder);
         if method != "DELETE" && !self.has(parent) {
-            return "409 Conflict";
+            return if self.fails_without_folder && method == "PUT" { "500 Internal Server Error" } else { "409 Conflict" };
         }
         if method != "MKCOL" && method != "PUT" && !self.has(path) {
             return "404 Not Found";
         }
         let is_there = self.has(goal);
-        let etag = self.files.get(&self.key(path)).map(|(_, version)| format!("\"v{version}\""));
-        if headers.get("if-match").is_some_and(|expected| Some(expected) != etag.as_ref())
-            || headers.contains_key("if-none-match") && is_there
-        {
+        let compared = if self.compares_with_destination { goal } else { path };
+        let etag = self.files.get(&self.key(compared)).map(|(_, version)| format!("\"v{version}\""));
+        let differs = headers.get("if-match").is_some_and(|expected| Some(expected) != etag.as_ref())
+            || headers.contains_key("if-none-match") && is_there;
+        if differs && !self.ignores_conditions {
             return "412 Precondition Failed";
         }
         match method {
@@ -219,6 +230,11 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
         out.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{extra}\r\n", body.len()).as_bytes())?;
         out.write_all(body)
     };
+    if let Some((_, status)) = state.refuses.filter(|(begin, _)| format!("{method} {path}").starts_with(begin)) {
+        state.changes.push(format!("refused {method} {path}"));
+        answer(status, "", b"")?;
+        return Ok(true);
+    }
     match method.as_str() {
         "GET" => match state.get(&path) {
             Some((content, etag)) => answer("200 OK", &etag, &content)?,
@@ -238,6 +254,10 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
             }
             state.changes.push(format!("{method} {path}{}", destination.unwrap_or_default()));
             let status = state.change(&method, &path, &headers, body);
+            let made = state.changes.last().cloned();
+            if let Some((_, path, content)) = state.intruder.take_if(|(change, ..)| made.as_deref() == Some(change)) {
+                state.put(path, content);
+            }
             if breaks.is_some() {
                 return Ok(false);
             }

@@ -402,9 +402,12 @@ pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
 pub fn have(program: &str) -> bool {
     let found = std::env::var_os("PATH").is_some_and(|paths| std::env::split_paths(&paths).any(|path| path.join(program).is_file()))
         || Path::new("/usr/sbin").join(program).is_file();
-    if !found {
-        assert!(std::env::var_os("TWINLENS_REQUIRE_PEERS").is_none_or(|value| value != "1"), "{program} is required and not installed");
-        eprintln!("skipped: {program} is not installed");
-    }
-    found
+    found || is_missing(program)
+}
+
+/// Says by name what is not installed. Never true.
+pub fn is_missing(what: &str) -> bool {
+    assert!(std::env::var_os("TWINLENS_REQUIRE_PEERS").is_none_or(|value| value != "1"), "{what} is required and not installed");
+    eprintln!("skipped: {what} is not installed");
+    false
 }

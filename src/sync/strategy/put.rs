@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -16,6 +17,7 @@ use crate::types::{ContentHash, Expect, LocalVersion, RelPath, RemoteVersion};
 
 use super::super::execute::{Execution, StepError};
 use super::super::run::blocking;
+use super::super::traces::is_temporary;
 use super::super::upload::Sending;
 
 /// Files up to this size are read into memory and sent in one piece.
@@ -42,6 +44,9 @@ impl Execution {
         source: &LocalVersion,
         expect: &Expect<RemoteVersion>,
     ) -> Result<Receipt, StepError> {
+        if matches!(expect, Expect::Absent) {
+            self.refuse_to_overwrite(remote).await?;
+        }
         let payload = self.payload(local, source).await?;
         let (mut patience, mut again) = (self.sync.client.patience(), false);
         loop {
@@ -56,18 +61,32 @@ impl Execution {
             };
             // The first one may have arrived after we looked: then the second finds it there.
             let unsure = error.may_have_arrived() || (again && matches!(error, ClientError::Changed(_)));
+            let wait = if unsure { patience.broken() } else { None };
+            if unsure {
+                // A server that has not noticed the break yet may still be writing what came of it.
+                tokio::time::sleep(wait.unwrap_or_else(|| patience.once_more())).await;
+            }
             match self.look_after(local, remote, source, expect, &error, unsure).await? {
                 After::Arrived if unsure => {
                     self.moved_bytes(source.size);
                     return Ok(Receipt::default());
                 }
-                After::AsBefore if error.may_have_arrived() => match patience.broken() {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(error.into()),
-                },
+                After::AsBefore if wait.is_some() => {}
                 _ => return Err(error.into()),
             }
             again = true;
+        }
+    }
+
+    /// Looks right before a new file is sent, where the service would not refuse to replace what somebody else has put there meanwhile.
+    /// RACE: between this look and the PUT; such a service has no other way to say it.
+    async fn refuse_to_overwrite(&self, remote: &RelPath) -> Result<(), StepError> {
+        if !self.sync.overwrites.load(Ordering::Relaxed) || is_temporary(remote) {
+            return Ok(());
+        }
+        match self.sync.client.look(remote).await? {
+            Some(_) => Err(ClientError::Changed(remote.to_string()).into()),
+            None => Ok(()),
         }
     }
 

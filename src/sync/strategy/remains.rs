@@ -10,6 +10,7 @@ use crate::types::{Digests, Expect, Hasher, KnownDigests, LocalVersion, RelPath,
 
 use super::super::execute::{Execution, StepError};
 use super::super::run::blocking;
+use super::super::traces::is_temporary;
 use super::super::upload::Sending;
 
 const PIECE: usize = 256 << 10;
@@ -48,6 +49,9 @@ impl Execution {
     /// Whether what stands under a name that was free is what we put there and nobody else's since: it has the entity tag that we
     /// were answered, or it is a beginning of our file.
     pub(in crate::sync) async fn is_ours(&self, path: &RelPath, sent: &LocalVersion, found: &RemoteVersion, sending: Sending<'_>) -> bool {
+        if is_temporary(path) {
+            return true;
+        }
         if let (Some(answered), Some(etag)) = (&sending.receipt.etag, &found.etag)
             && answered == etag
         {

@@ -38,6 +38,8 @@ pub struct History {
     service: Arc<Mutex<Service>>,
     remote: Remote,
     parallel: usize,
+    /// New files that are planned at once.
+    round: usize,
     /// The owners' places: the library and the service.
     sides: [Place; 2],
     contents: Contents,
@@ -71,10 +73,12 @@ pub async fn play(seed: u64, folder: &Path) -> Result<(), String> {
         Remote { id: ServiceId(1), name: "sim".into(), url, user: "u".into(), fingerprint: None, allow_http: false, sync: settings };
     let sides = [Place::Library { root: root.join("library"), clock: 0 }, Place::Service(Arc::clone(&service))];
     let parallel = *chance.pick(&[1, 1, 2, 8]);
-    told.push(format!("  {parallel} transfers at a time"));
+    // Of its own: the histories before there were rounds stay what they are.
+    let round = *Chance::of(seed, "round").pick(&[1, 1, 2, 3, 5, Options::default().round]);
+    told.push(format!("  {parallel} transfers at a time, rounds of {round}"));
     let (store, contents, last) = (None, Contents::default(), Report::default());
     let mut history =
-        History { chance, root: root.clone(), store, service, remote, parallel, sides, contents, last, unproven: false, told };
+        History { chance, root: root.clone(), store, service, remote, parallel, round, sides, contents, last, unproven: false, told };
     let played = history.play().await;
     drop(history.store.take());
     std::fs::remove_dir_all(&root).unwrap();
@@ -165,7 +169,7 @@ impl History {
         let ms = Duration::from_millis;
         let waits = Waits { first: ms(2), longest: ms(20), busy: ms(500), locked: ms(100), idle: Duration::from_secs(10) };
         let client = Client::new(&endpoint).unwrap().with_waits(waits);
-        let options = Options { force, parallel: self.parallel, ..Options::default() };
+        let options = Options { force, parallel: self.parallel, round: self.round, ..Options::default() };
         let watched = (Events::default(), Monitor::default());
         let sync = Sync::new(library, store.clone(), client, self.remote.clone(), options, watched).map_err(|error| error.to_string())?;
         let outcome = tokio::time::timeout(ENDS_WITHIN, sync.run()).await;
