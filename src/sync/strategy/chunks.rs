@@ -139,14 +139,17 @@ impl Execution {
             let after = Arc::new(Mutex::new(None));
             let sent = Arc::clone(&after);
             let read = move |send: &mut dyn FnMut(Bytes) -> ControlFlow<()>| {
-                let mut hasher = before.clone();
-                let whole = chunk.read(|piece| {
+                let (mut hasher, mut left) = (before.clone(), length);
+                let read = chunk.read(|piece| {
                     hasher.update(&piece);
+                    left -= piece.len() as u64;
+                    if left == 0 {
+                        // Before the last of it goes out: the answer may be here at once.
+                        *sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(hasher.clone());
+                    }
                     send(piece)
                 });
-                if whole.map_err(io::Error::other)? {
-                    *sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(hasher);
-                }
+                read.map_err(io::Error::other)?;
                 Ok(())
             };
             let put = session.put(&name, in_pieces(length, read, |_| {}), sha1).await;

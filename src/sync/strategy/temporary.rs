@@ -37,9 +37,17 @@ impl Execution {
         };
         match &placed {
             Ok(_) => self.is_settled(temporary.name()),
-            // A server that has not noticed the break yet may write it once more: the next run looks again.
-            Err(StepError::Client(error)) if error.may_have_arrived() => self.remove_remains_of(&temporary).await,
-            Err(_) => self.remove_temporary(&temporary).await,
+            Err(error) => {
+                match error {
+                    // A server that has not noticed the break yet may write it once more: the next run looks again.
+                    StepError::Client(error) if error.may_have_arrived() => self.remove_remains_of(&temporary).await,
+                    _ => self.remove_temporary(&temporary).await,
+                }
+                if way == Way::Chunks || self.goes_in_chunks(source).await {
+                    // Nobody goes on with what was sent to this name.
+                    self.give_up_pieces(&temporary).await?;
+                }
+            }
         }
         placed
     }
