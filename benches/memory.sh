@@ -10,15 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 twinlens=${TWINLENS_BINARY:-${CARGO_TARGET_DIR:-$PWD/target}/release/twinlens}
 limit=${LIMIT:-190}
-work=$(mktemp -d)
-pids=()
-finish() {
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-  wait 2>/dev/null || true
-  rm -rf "$work"
-}
-trap finish EXIT
-export TWINLENS_ADMIN_PASSWORD=benchmark-password
+. benches/servers.sh
 
 case ${1:-} in
   --smoke) files=300 bytes=100 folders=3 ;;
@@ -62,14 +54,7 @@ client() { # name
   "$twinlens" service sync peer --upload yes >/dev/null
 }
 
-mkdir -p "$work/node/library"
-"$twinlens" serve --json --library "$work/node/library" --data "$work/node/data" --listen 127.0.0.1:0 >"$work/started" 2>"$work/log" &
-pids+=($!)
-while [ ! -s "$work/started" ]; do
-  kill -0 "${pids[0]}" || { cat "$work/log" >&2; exit 1; }
-  sleep 0.05
-done
-url=$(sed 's/.*"url":"\([^"]*\)".*/\1/' "$work/started")/originals/
+serve node
 
 echo "$files files of $bytes bytes in $folders folders, node to node"
 client up

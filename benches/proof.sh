@@ -10,19 +10,10 @@ cd "$(dirname "$0")/.."
 twinlens=${TWINLENS:-${CARGO_TARGET_DIR:-$PWD/target}/release/twinlens}
 [ "${1:-}" = --smoke ] && set -- 40 10240 2
 files=${1:-1000} bytes=${2:-102400} folders=${3:-10}
-work=$(mktemp -d)
-pids=()
-finish() {
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-  wait 2>/dev/null || true
-  rm -rf "$work"
-}
-trap finish EXIT
+. benches/servers.sh
 chmod 755 "$work"
-export TWINLENS_ADMIN_PASSWORD=benchmark-password
 root=$(id -u)
 
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 answers() { until curl -s -o /dev/null "http://127.0.0.1:$1/"; do kill -0 "$2" || exit 1; sleep 0.05; done; }
 
 mkdir "$work/photos" "$work/pieces"
@@ -35,44 +26,9 @@ for piece in "$work"/pieces/*; do
   count=$((count + 1))
 done
 
-# node, apache, php: start one; its address is in $url
-node() {
-  mkdir -p "$work/node/library"
-  "$twinlens" serve --json --library "$work/node/library" --data "$work/node/data" --listen 127.0.0.1:0 >"$work/node/started" 2>"$work/node/log" &
-  pids+=($!)
-  while [ ! -s "$work/node/started" ]; do
-    kill -0 "${pids[-1]}" || { cat "$work/node/log" >&2; exit 1; }
-    sleep 0.05
-  done
-  url=$(sed 's/.*"url":"\([^"]*\)".*/\1/' "$work/node/started")/originals/
-}
+node() { serve node; }
 
-apache() {
-  local port
-  port=$(free_port)
-  mkdir -p "$work/apache/photos"
-  {
-    echo "ServerName localhost"
-    echo "ServerRoot $work/apache"
-    echo "PidFile $work/apache/pid"
-    echo "ErrorLog $work/apache/log"
-    echo "Listen 127.0.0.1:$port"
-    [ "$root" -ne 0 ] || echo "User www-data"
-    for module in mpm_event authz_core dav dav_fs; do echo "LoadModule ${module}_module /usr/lib/apache2/modules/mod_$module.so"; done
-    echo "DocumentRoot $work/apache/photos"
-    echo "DavLockDB $work/apache/locks"
-    echo "<Directory $work/apache/photos>"
-    echo "Dav On"
-    echo "Require all granted"
-    echo "</Directory>"
-  } >"$work/apache/conf"
-  [ "$root" -ne 0 ] || chown -R www-data "$work/apache"
-  apache2 -f "$work/apache/conf" -DFOREGROUND &
-  pids+=($!)
-  answers "$port" "${pids[-1]}"
-  url=http://127.0.0.1:$port/
-}
-
+# php: SabreDAV under php-fpm behind nginx; its address is in $url
 php() {
   local port fpm program kind
   port=$(free_port)
