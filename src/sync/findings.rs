@@ -1,6 +1,7 @@
 //! What the probe of the connection doctor found with this service, as far as it is still true.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use crate::services::{Findings, Reached, doctor};
 use crate::store::listed;
@@ -17,7 +18,7 @@ impl Sync {
 
     /// Recalls what was found, right before the first upload of a run. What is not true any more is found out anew.
     pub(super) async fn recall_findings(&self) -> Result<(), SyncError> {
-        if self.findings.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+        if self.recalled.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
         let (store, service) = (self.store.clone(), self.service.id);

@@ -143,7 +143,9 @@ pub struct Sync {
     pub(super) monitor: Monitor,
     /// The service overwrites what a PUT says must not be there.
     pub(super) overwrites: AtomicBool,
-    /// What the probe found with this service, once it has been recalled.
+    /// What the probe found was recalled: once in a run, even when it turns out to be wrong.
+    pub(super) recalled: AtomicBool,
+    /// What the probe found with this service, as far as it is true.
     pub(super) findings: Mutex<Option<Findings>>,
 }
 
@@ -161,8 +163,23 @@ impl Sync {
         let root = client.with_flow(Flow::new(service.sync.rate, monitor.told()));
         let client = root.at(&service.sync.folder)?;
         let filter = Arc::new(Filter::new(&service.sync, &tree).map_err(SyncError::Pattern)?);
-        let (findings, overwrites) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Self { filter, tree, library_id, store, client, root, service, policy, options, events, monitor, overwrites, findings })
+        let (findings, recalled, overwrites) = (Mutex::default(), AtomicBool::default(), AtomicBool::default());
+        Ok(Self {
+            filter,
+            tree,
+            library_id,
+            store,
+            client,
+            root,
+            service,
+            policy,
+            options,
+            events,
+            monitor,
+            overwrites,
+            recalled,
+            findings,
+        })
     }
 
     /// Observes, plans, and unless it is a dry run executes. What concerns single files is in the report.
