@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::accounts::GrantChange;
 use crate::events::Event;
-use crate::node::{AccountChange, Command, Failure, NewService, NewUser, Node, SyncRequest};
+use crate::node::Node;
+use crate::operations::{AccountChange, Command, Failure, NewService, NewUser, SyncRequest};
 
 use super::args::{Cli, Cmd, Global, OneOrAll, ServiceCmd, UserCmd, YesNo};
 use super::progress::Progress;
@@ -75,7 +76,7 @@ pub(super) fn data_folder(global: &Global) -> Result<PathBuf, Failure> {
     Ok(base.join("twinlens"))
 }
 
-async fn dispatch(cli: Cli) -> Result<crate::node::ExitCode, Failure> {
+async fn dispatch(cli: Cli) -> Result<crate::operations::ExitCode, Failure> {
     let Cli { global, command } = cli;
     match command {
         Cmd::Demo(args) => demo::run(&global, args).await,

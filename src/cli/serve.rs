@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::node::{CareSettings, ExitCode, Failure, Node, UpkeepSettings};
+use crate::node::{CareSettings, Node, UpkeepSettings};
+use crate::operations::{ExitCode, Failure};
 use crate::server::{Rules, listen};
 
 use super::args::{Global, ServeArgs};

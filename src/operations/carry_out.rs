@@ -12,14 +12,14 @@ use crate::store::documents::RUNS;
 use crate::store::history::{self, Run};
 use crate::sync::{Monitor, Options, Report, Stop, Sync, SyncError, next_retry};
 
-use super::operations::blocking;
+use super::blocking::blocking;
 use super::restored;
 use super::runs::{Note, Turn};
-use super::{ExitCode, Failure, Node};
+use super::{ExitCode, Failure, Operations};
 
-impl Node {
+impl Operations {
     /// Runs a sync whose turn it is, and writes down what became of it. A service that fails as a whole has the reason in its report.
-    pub(super) async fn carry_out(self: &Arc<Self>, turn: Turn, service: Service, options: Options, trigger: Trigger) -> Report {
+    pub(crate) async fn carry_out(self: &Arc<Self>, turn: Turn, service: Service, options: Options, trigger: Trigger) -> Report {
         if !options.dry_run {
             self.runs.tell(Note::Started(service.id, trigger));
         }
