@@ -36,7 +36,7 @@ pub(crate) use self::blocking::blocking;
 pub use self::care::{Care, TRASH_DAYS};
 pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
 pub use self::conflicts::Keep;
-pub use self::failure::{ExitCode, Failure};
+pub use self::failure::{ExitCode, Failure, Kind};
 pub(crate) use self::runs::{Note, Runs};
 pub(crate) use self::standings::{now, setting};
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::users::random_letters;
 use super::{AccountError, Users};
@@ -19,7 +20,7 @@ const MOST: usize = 200;
 const PURPOSE: &str = "twinlens 2026 app password of a user";
 
 /// An app password, without the password.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AppPassword {
     /// Its own among those of its user, never given again.
     pub id: String,
@@ -33,7 +34,7 @@ pub struct AppPassword {
 }
 
 /// An app password that was just made: the only time that the password itself is there. Has no `Debug` for that reason.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewAppPassword {
     /// The user.
     pub user: String,

@@ -12,7 +12,7 @@ use crate::types::RelPath;
 use super::blocking::blocking;
 use super::command::document;
 use super::runs::Note;
-use super::{AccountChange, Failure, Limit, NewService, Operations, SyncChange};
+use super::{AccountChange, Failure, Kind, Limit, NewService, Operations, SyncChange};
 
 /// Longest interval between runs: a week.
 const INTERVAL_LIMIT: u32 = 7 * 24 * 60;
@@ -24,11 +24,14 @@ const LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 async fn try_out(client: &Client) -> Result<Listing, Failure> {
     match client.list(&RelPath::root()).await? {
         Some(listing) => Ok(listing),
-        None => Err(Failure::unreachable(format!(
-            "{} answers, but there is no folder at that address; give the WebDAV address of the service, such as .../originals/ or \
-             .../remote.php/dav/files/USER/",
-            client.url()
-        ))),
+        None => {
+            let message = format!(
+                "{} answers, but there is no folder at that address; give the WebDAV address of the service, such as .../originals/ or \
+                 .../remote.php/dav/files/USER/",
+                client.url()
+            );
+            Err(Failure::unreachable(message).of_kind(Kind::ServiceUnreachable).about("url"))
+        }
     }
 }
 
@@ -80,7 +83,7 @@ impl Operations {
     async fn refuse_own_library(&self, client: &Client, listing: &Listing) -> Result<(), Failure> {
         let Some(own) = self.known_library_id()? else { return Ok(()) };
         if leads_to(client, listing, own).await {
-            return Err(Failure::usage(Overlap::Same.to_string()));
+            return Err(Failure::wrong_state(Overlap::Same.to_string()));
         }
         Ok(())
     }
@@ -189,13 +192,14 @@ impl Operations {
             let set_up = change != SyncChange::default();
             let folder = match change.folder {
                 Some(text) => {
-                    RelPath::parse_lenient(&text).map_err(|error| Failure::usage(format!("the folder {text} cannot be used: {error}")))?
+                    RelPath::parse_lenient(&text)
+                        .map_err(|error| Failure::usage(format!("the folder {text} cannot be used: {error}")).about("folder"))?
                 }
                 None => old.folder,
             };
             let interval_minutes = change.interval_minutes.unwrap_or(old.interval_minutes);
             if !(1..=INTERVAL_LIMIT).contains(&interval_minutes) {
-                return Err(Failure::usage("the interval is between one minute (1m) and a week (7d)"));
+                return Err(Failure::usage("the interval is between one minute (1m) and a week (7d)").about("interval_minutes"));
             }
             let sync = SyncSettings {
                 on: change.on.unwrap_or(old.on || set_up),
@@ -210,11 +214,11 @@ impl Operations {
                 verify: change.verify.unwrap_or(old.verify),
                 rate: change.rate.map_or(old.rate, Limit::into),
                 window: change.window.map_or(old.window, Limit::into),
-                include: patterns(change.include)?.unwrap_or(old.include),
-                exclude: patterns(change.exclude)?.unwrap_or(old.exclude),
+                include: patterns("include", change.include)?.unwrap_or(old.include),
+                exclude: patterns("exclude", change.exclude)?.unwrap_or(old.exclude),
             };
             if sync.on && !sync.download && !sync.upload {
-                return Err(Failure::usage("with neither download nor upload there is nothing to sync; use --off to switch it off"));
+                return Err(Failure::usage("with neither download nor upload there is nothing to sync; use --off to switch it off").about("download"));
             }
             Ok(services.set_sync(&name, sync)?)
         })
@@ -225,11 +229,11 @@ impl Operations {
 }
 
 /// Patterns for file names; empty ones count for nothing, so that a single empty one clears the list.
-fn patterns(given: Option<Vec<String>>) -> Result<Option<Vec<String>>, Failure> {
+fn patterns(field: &str, given: Option<Vec<String>>) -> Result<Option<Vec<String>>, Failure> {
     let Some(given) = given else { return Ok(None) };
     let given: Vec<String> = given.into_iter().filter(|pattern| !pattern.trim().is_empty()).collect();
     match Patterns::parse(given.iter().map(String::as_str)) {
         Ok(_) => Ok(Some(given)),
-        Err(error) => Err(Failure::usage(format!("a pattern cannot be understood: {error}"))),
+        Err(error) => Err(Failure::usage(format!("a pattern cannot be understood: {error}")).about(field)),
     }
 }

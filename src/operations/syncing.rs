@@ -77,13 +77,13 @@ impl Operations {
         }
         let on: Vec<_> = all.into_iter().filter(|(service, _)| service.sync.on).collect();
         if on.is_empty() {
-            return Err(Failure::usage(
+            return Err(Failure::wrong_state(
                 "no service has sync switched on; add one with `twinlens service add` and set it up with `twinlens service sync NAME --on`",
             ));
         }
         let awake: Vec<_> = on.into_iter().filter(|(_, standing)| !standing.paused).collect();
         if awake.is_empty() {
-            return Err(Failure::usage("all services are paused; name the one to be synced, or resume them with `twinlens resume`"));
+            return Err(Failure::wrong_state("all services are paused; name the one to be synced, or resume them with `twinlens resume`"));
         }
         Ok(awake)
     }
