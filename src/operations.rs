@@ -34,10 +34,12 @@ use crate::types::LibraryId;
 
 pub(crate) use self::blocking::blocking;
 pub use self::care::{Care, TRASH_DAYS};
+pub(crate) use self::command::PUBLIC;
 pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
 pub use self::conflicts::Keep;
 pub use self::failure::{ExitCode, Failure, Kind};
 pub(crate) use self::runs::{Note, Runs};
+pub use self::services::{Tested, ToldService};
 pub(crate) use self::standings::{now, setting};
 
 /// The state of a node, and everything that can be done with it.

@@ -132,6 +132,16 @@ impl Users {
         })
     }
 
+    /// The user whose app password this is.
+    pub(super) fn owner_of(&self, password: &str) -> Result<Option<String>, StoreError> {
+        let all: Vec<(String, Vec<Stored>)> = APP_PASSWORDS.all(&self.store.read()?)?;
+        let has = |(user, apps): &(String, Vec<Stored>)| {
+            let hash = app_hash(user, password);
+            apps.iter().any(|stored| stored.has(hash))
+        };
+        Ok(all.into_iter().find(has).map(|(user, _)| user))
+    }
+
     /// Notes that an app password was used today. Writes once a day; no login depends on it.
     pub(super) fn note_use(&self, user: &str, id: &str) -> Result<(), StoreError> {
         let today = Timestamp::now().strftime("%Y-%m-%d").to_string();

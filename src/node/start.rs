@@ -199,7 +199,7 @@ impl Node {
         .await?;
         let (originals, library_id, import) = (roots.originals.clone(), roots.library_id, roots.import.clone());
         let control = ControlServer::start(&self.data, Arc::clone(&self.operations))?;
-        let app = App::open(self.logins.clone(), roots, self.store.clone(), self.rules)?;
+        let app = App::open(Arc::clone(&self.operations), self.logins.clone(), roots, self.store.clone(), self.rules)?;
         let running = server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()))?;
         self.operations.serves(running.url(), running.fingerprint());
         let import = import.filter(|_| !self.rules.read_only);

@@ -305,15 +305,15 @@ impl Operations {
         }
         Ok(match command {
             Command::ServiceAdd(new) => document(&self.add_service(new).await?)?,
-            Command::ServiceList => json!({ "services": self.told_services().await? }),
-            Command::ServiceShow { name } => self.told_service(self.service(name).await?).await?,
-            Command::ServiceTest { name, write } => self.test_service(name, write).await?,
-            Command::ServiceEdit { name, change } => self.told_service(self.edit_service(name, change).await?).await?,
+            Command::ServiceList => json!({ "services": document(&self.told_services().await?)? }),
+            Command::ServiceShow { name } => document(&self.told_service(self.service(name).await?).await?)?,
+            Command::ServiceTest { name, write } => document(&self.test_service(name, write).await?)?,
+            Command::ServiceEdit { name, change } => document(&self.told_service(self.edit_service(name, change).await?).await?)?,
             Command::ServiceRemove { name } => {
                 self.remove_service(name.clone()).await?;
                 json!({ "removed": name })
             }
-            Command::ServiceSync { name, change } => self.told_service(self.change_sync(name, change).await?).await?,
+            Command::ServiceSync { name, change } => document(&self.told_service(self.change_sync(name, change).await?).await?)?,
             Command::Sync(request) => json!({ "services": document(&self.sync(request).await?)? }),
             Command::Pause { name } => json!({ "paused": self.pause(name).await? }),
             Command::Resume { name } => json!({ "resumed": self.resume(name).await? }),

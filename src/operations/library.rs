@@ -18,8 +18,10 @@ impl Operations {
             return Ok((tree.clone(), *id));
         }
         let path = self.library_path.as_ref().ok_or_else(|| {
-            Failure::usage("no library is known yet; name it with --library DIR (or TWINLENS_LIBRARY), it is remembered by `twinlens serve`")
-                .of_kind(Kind::NoLibrary)
+            Failure::usage(
+                "no library is known yet; name it with --library DIR (or TWINLENS_LIBRARY), it is remembered by `twinlens serve`",
+            )
+            .of_kind(Kind::NoLibrary)
         })?;
         let _first = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(library) = self.library.get() {

@@ -1,16 +1,17 @@
 //! Connecting services, and setting up how they are synced.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::client::{Client, Endpoint, Listing};
 use crate::library::Patterns;
 use crate::scheduler::Standing;
-use crate::services::{Findings, Reached, Service, SyncSettings, doctor};
+use crate::services::doctor::{self, Check};
+use crate::services::{Findings, Reached, Service, SyncSettings};
 use crate::sync::{Overlap, Stop, leads_to};
 use crate::types::RelPath;
 
 use super::blocking::blocking;
-use super::command::document;
 use super::runs::Note;
 use super::{AccountChange, Failure, Kind, Limit, NewService, Operations, SyncChange};
 
@@ -33,6 +34,45 @@ async fn try_out(client: &Client) -> Result<Listing, Failure> {
             Err(Failure::unreachable(message).of_kind(Kind::ServiceUnreachable).about("url"))
         }
     }
+}
+
+/// A service, and what is known of it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ToldService {
+    /// How it is set up.
+    #[serde(flatten)]
+    pub service: Service,
+    /// What a probe found out, if there was one.
+    pub found: Option<Findings>,
+    /// What the proofs of its uploads rested on, if there were any.
+    pub reached: Option<Reached>,
+}
+
+/// What an examination of a service found.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Tested {
+    /// The service.
+    pub name: String,
+    /// Its WebDAV root.
+    pub url: String,
+    /// Everything is well.
+    pub ok: bool,
+    /// It can be reached, and the login is right.
+    pub connected: bool,
+    /// What kind of server it is, in one word.
+    pub kind: String,
+    /// Its version, if it tells.
+    pub version: Option<String>,
+    /// The folders directly in the service's folder.
+    pub folders: usize,
+    /// The files directly in it.
+    pub files: usize,
+    /// What a probe found out, now or earlier.
+    pub found: Option<Findings>,
+    /// What the proofs of its uploads rested on, if there were any.
+    pub reached: Option<Reached>,
+    /// Every check, in order.
+    pub checks: Vec<Check>,
 }
 
 impl Operations {
@@ -113,17 +153,17 @@ impl Operations {
     }
 
     /// What is told of a service: how it is set up, what was found out about it, what the proofs of its uploads rested on.
-    pub(crate) async fn told_service(&self, service: Service) -> Result<Value, Failure> {
-        let (store, id) = (self.store.clone(), service.id);
-        let (found, reached) = blocking(move || Ok((Findings::read(&store, id)?, Reached::read(&store, id)?))).await?;
-        let mut told = document(&service)?;
-        told["found"] = document(&found)?;
-        told["reached"] = document(&reached)?;
-        Ok(told)
+    pub(crate) async fn told_service(&self, service: Service) -> Result<ToldService, Failure> {
+        let store = self.store.clone();
+        blocking(move || {
+            let (found, reached) = (Findings::read(&store, service.id)?, Reached::read(&store, service.id)?);
+            Ok(ToldService { service, found, reached })
+        })
+        .await
     }
 
     /// The same of all services.
-    pub(crate) async fn told_services(&self) -> Result<Vec<Value>, Failure> {
+    pub(crate) async fn told_services(&self) -> Result<Vec<ToldService>, Failure> {
         let mut told = Vec::new();
         for service in self.services().await? {
             told.push(self.told_service(service).await?);
@@ -133,7 +173,7 @@ impl Operations {
 
     /// Examines a service. What a probe finds out about uploads is remembered, and used by them. By itself the probe writes only to services
     /// that are uploaded to.
-    pub async fn test_service(&self, name: String, write: Option<bool>) -> Result<Value, Failure> {
+    pub async fn test_service(&self, name: String, write: Option<bool>) -> Result<Tested, Failure> {
         let service = self.service(name.clone()).await?;
         let client = self.services.client(&name)?;
         let may_write = match write {
@@ -154,20 +194,19 @@ impl Operations {
             Ok((before, Reached::read(&store, id)?))
         })
         .await?;
-        let found = checkup.findings.as_ref().or(before.as_ref());
-        Ok(json!({
-            "name": name,
-            "url": client.url(),
-            "ok": checkup.is_well(),
-            "connected": checkup.is_connected(),
-            "kind": checkup.kind,
-            "version": checkup.version,
-            "folders": checkup.folders,
-            "files": checkup.files,
-            "found": document(&found)?,
-            "reached": document(&reached)?,
-            "checks": document(&checkup.checks)?,
-        }))
+        Ok(Tested {
+            name,
+            url: client.url().to_owned(),
+            ok: checkup.is_well(),
+            connected: checkup.is_connected(),
+            found: checkup.findings.or(before),
+            reached,
+            kind: checkup.kind,
+            version: checkup.version,
+            folders: checkup.folders,
+            files: checkup.files,
+            checks: checkup.checks,
+        })
     }
 
     /// Removes a service and what was agreed with it; photos stay where they are.
@@ -191,10 +230,8 @@ impl Operations {
             // Whoever sets something up means to use it.
             let set_up = change != SyncChange::default();
             let folder = match change.folder {
-                Some(text) => {
-                    RelPath::parse_lenient(&text)
-                        .map_err(|error| Failure::usage(format!("the folder {text} cannot be used: {error}")).about("folder"))?
-                }
+                Some(text) => RelPath::parse_lenient(&text)
+                    .map_err(|error| Failure::usage(format!("the folder {text} cannot be used: {error}")).about("folder"))?,
                 None => old.folder,
             };
             let interval_minutes = change.interval_minutes.unwrap_or(old.interval_minutes);
@@ -218,7 +255,8 @@ impl Operations {
                 exclude: patterns("exclude", change.exclude)?.unwrap_or(old.exclude),
             };
             if sync.on && !sync.download && !sync.upload {
-                return Err(Failure::usage("with neither download nor upload there is nothing to sync; use --off to switch it off").about("download"));
+                return Err(Failure::usage("with neither download nor upload there is nothing to sync; use --off to switch it off")
+                    .about("download"));
             }
             Ok(services.set_sync(&name, sync)?)
         })

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 use unicode_normalization::UnicodeNormalization as _;
+use utoipa::ToSchema;
 
 /// The longest file name, in bytes, that common file systems store.
 const NAME_LIMIT: usize = 255;
