@@ -13,6 +13,7 @@ use crate::node::Node;
 use crate::operations::{AccountChange, Command, Failure, NewService, NewUser, SyncRequest};
 
 use super::args::{Cli, Cmd, Global, OneOrAll, ServiceCmd, UserCmd, YesNo};
+use super::clock::clock;
 use super::progress::Progress;
 use super::serve::interrupt;
 use super::{demo, output, password, serve};
@@ -164,7 +165,7 @@ async fn execute(global: &Global, command: &Command) -> Result<Value, Failure> {
             cancellable(control.execute(command, hear), interrupt, cancel).await
         }
         None => {
-            let node = Arc::new(Node::builder(&data).library(global.library.clone()).open().await?);
+            let node = Arc::new(Node::builder(&data).library(global.library.clone()).clock(clock()?).open().await?);
             let mut events = node.events().subscribe();
             let work = async {
                 let mut work = std::pin::pin!(node.execute(command.clone()));

@@ -9,6 +9,7 @@ use crate::operations::{ExitCode, Failure};
 use crate::server::{Rules, listen};
 
 use super::args::{Global, ServeArgs};
+use super::clock::clock;
 use super::run::{data_folder, print};
 
 pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Failure> {
@@ -19,6 +20,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
     let front = args.front.front(&data);
     let node = Node::builder(&data)
         .front(front)
+        .clock(clock()?)
         .library(global.library.clone())
         .import(args.import)
         .admin_password(std::env::var("TWINLENS_ADMIN_PASSWORD").ok())

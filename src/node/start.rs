@@ -16,6 +16,7 @@ use crate::services::{SecretKey, Services};
 use crate::store::Store;
 use crate::store::meta::{self, Places};
 use crate::store::properties::Area;
+use crate::types::Clock;
 
 use super::caretaker::Caretaker;
 use super::control::ControlServer;
@@ -39,6 +40,7 @@ pub struct Builder {
     upkeep: UpkeepSettings,
     care: CareSettings,
     by_hand: bool,
+    clock: Clock,
 }
 
 impl Builder {
@@ -90,6 +92,13 @@ impl Builder {
         self
     }
 
+    /// What tells the time: for schedules, back-off, expiry, retention and every date that is written down. The system's clock unless said
+    /// otherwise.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Transfers at the same time; 8 unless said otherwise.
     pub fn parallel(mut self, parallel: usize) -> Self {
         self.parallel = Some(parallel);
@@ -98,7 +107,7 @@ impl Builder {
 
     /// Opens the state without serving. The library is opened when something needs it.
     pub async fn open(self) -> Result<Node, Failure> {
-        let data = self.data.clone();
+        let (data, clock) = (self.data.clone(), self.clock);
         let (store, key) = blocking(move || {
             // Hashes of passwords and the key are in it: for nobody else to read.
             let mut private = fs::DirBuilder::new();
@@ -106,7 +115,7 @@ impl Builder {
             private
                 .create(&data)
                 .map_err(|error| Failure::unreachable(format!("the data folder {} cannot be created: {error}", data.display())))?;
-            let store = Store::open(&data.join("state.redb"))?;
+            let store = Store::open(&data.join("state.redb"))?.with_clock(clock);
             Ok((store, SecretKey::open(&data.join("secret.key"))?))
         })
         .await?;

@@ -24,7 +24,7 @@ impl Operations {
             self.runs.tell(Note::Started(service.id, trigger));
         }
         self.events.publish(Event::Started { service: service.name.clone(), trigger: trigger.to_string() });
-        let started = Timestamp::now();
+        let started = self.store.clock().now();
         let monitor = turn.monitor();
         let report = self.sync_one(&service, options, &monitor).await;
         if !options.dry_run
@@ -34,7 +34,7 @@ impl Operations {
             // The scheduler must know all the same that it is over.
             let ending = ending(&report, &monitor);
             let interval = std::time::Duration::from_secs(60) * service.sync.interval_minutes;
-            let standing = Standing::default().after(&ending, Timestamp::now().as_second(), interval);
+            let standing = Standing::default().after(&ending, self.store.clock().seconds(), interval);
             self.runs.tell(Note::Ended(service.id, ending, standing));
         }
         self.events.publish(Event::Ended { service: service.name, failure: report.error.clone() });
@@ -81,7 +81,7 @@ impl Operations {
         let ending = ending(report, monitor);
         let interval = std::time::Duration::from_secs(60) * service.sync.interval_minutes;
         let outcomes = monitor.outcomes();
-        let ended = Timestamp::now();
+        let ended = self.store.clock().now();
         let run = Run {
             service: id,
             started: started.as_millisecond(),
