@@ -12,6 +12,7 @@ mod front_args;
 mod output;
 mod password;
 mod progress;
+mod restore;
 mod run;
 mod runs;
 mod sample;

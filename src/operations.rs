@@ -3,6 +3,7 @@
 //! Rank 6. The command line, the control socket, the API and the pages all come through here: none of them has a logic of its own. It
 //! knows nothing of HTTP and starts nothing by itself; [`Node`](crate::node::Node) does.
 
+mod backup;
 mod blocking;
 mod care;
 mod carry_out;
@@ -11,6 +12,7 @@ mod conflicts;
 mod failure;
 mod index;
 mod library;
+mod metrics;
 mod restored;
 mod runs;
 mod services;
@@ -24,7 +26,7 @@ mod verify;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::accounts::Users;
+use crate::accounts::{Logins, Users};
 use crate::client::Fingerprint;
 use crate::events::Events;
 use crate::library::Tree;
@@ -32,21 +34,26 @@ use crate::services::Services;
 use crate::store::Store;
 use crate::types::LibraryId;
 
+pub use self::backup::restore;
 pub(crate) use self::blocking::blocking;
 pub use self::care::{Care, TRASH_DAYS};
 pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
 pub use self::conflicts::Keep;
 pub use self::failure::{ExitCode, Failure};
+pub(crate) use self::metrics::Metrics;
 pub(crate) use self::runs::{Note, Runs};
 pub(crate) use self::standings::{now, setting};
 
 /// The state of a node, and everything that can be done with it.
 pub struct Operations {
+    data: PathBuf,
     library_path: Option<PathBuf>,
     library: OnceLock<(Tree, LibraryId)>,
     opening: Mutex<()>,
     pub(crate) store: Store,
     pub(crate) users: Users,
+    pub(crate) logins: Logins,
+    pub(crate) metrics: Metrics,
     pub(crate) services: Services,
     events: Events,
     pub(crate) parallel: usize,
@@ -57,8 +64,10 @@ pub struct Operations {
 
 /// How they are set up.
 pub(crate) struct Setup {
+    pub data: PathBuf,
     pub library_path: Option<PathBuf>,
     pub store: Store,
+    pub logins: Logins,
     pub services: Services,
     /// Transfers at the same time.
     pub parallel: usize,
@@ -68,12 +77,15 @@ pub(crate) struct Setup {
 
 impl Operations {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { library_path, store, services, parallel, public } = setup;
+        let Setup { data, library_path, store, logins, services, parallel, public } = setup;
         Self {
+            data,
             library_path,
             library: OnceLock::new(),
             opening: Mutex::default(),
-            users: Users::new(store.clone()),
+            users: logins.users().clone(),
+            logins,
+            metrics: Metrics::default(),
             services,
             store,
             events: Events::default(),

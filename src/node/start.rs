@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::accounts::{Logins, Role, random_password};
+use crate::accounts::{Logins, Role, Users, random_password};
 use crate::library::Tree;
 use crate::operations::{Failure, Operations, Setup, blocking};
 use crate::server::{self, App, Front, Roots, Rules, Running};
@@ -121,7 +121,10 @@ impl Builder {
         .await?;
         let remembered = meta::places(&store.read()?)?;
         let pick = |given: Option<PathBuf>, remembered: Option<String>| given.or_else(|| remembered.map(PathBuf::from));
+        let logins = Logins::new(Users::new(store.clone()))?.closed(self.rules.public);
         let operations = Operations::new(Setup {
+            data: self.data.clone(),
+            logins,
             library_path: pick(self.library, remembered.library),
             services: Services::new(store.clone(), key),
             store,
@@ -131,7 +134,6 @@ impl Builder {
         Ok(Node {
             import_path: pick(self.import, remembered.import),
             data: self.data,
-            logins: Logins::new(operations.users.clone())?.closed(self.rules.public),
             operations: Arc::new(operations),
             rules: self.rules,
             front: self.front,
@@ -151,7 +153,6 @@ pub struct Node {
     operations: Arc<Operations>,
     data: PathBuf,
     import_path: Option<PathBuf>,
-    logins: Logins,
     rules: Rules,
     front: Front,
     upkeep: UpkeepSettings,

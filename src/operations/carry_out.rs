@@ -27,6 +27,9 @@ impl Operations {
         let started = self.store.clock().now();
         let monitor = turn.monitor();
         let report = self.sync_one(&service, options, &monitor).await;
+        if !options.dry_run {
+            self.metrics.count(&report);
+        }
         if !options.dry_run
             && let Err(error) = self.write_down(&service, trigger, started, &report, &monitor).await
         {

@@ -114,6 +114,9 @@ pub struct Report {
     pub held_back: Vec<HeldBack>,
     /// Files that were to be transferred or changed and were not; the next run tries again.
     pub failed: Vec<Noted>,
+    /// How many of them for which kind of reason: `unreachable`, `timeout`, `not-proven`, `full`, ...
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub causes: BTreeMap<String, u64>,
     /// Why the whole run stopped, if it did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
