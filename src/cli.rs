@@ -9,6 +9,7 @@ mod checkup;
 mod clock;
 mod demo;
 mod front_args;
+mod hook_args;
 mod output;
 mod password;
 mod progress;

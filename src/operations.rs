@@ -9,6 +9,7 @@ mod care;
 mod carry_out;
 mod command;
 mod conflicts;
+mod ended;
 mod failure;
 mod index;
 mod library;
@@ -26,6 +27,8 @@ mod verify;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use tokio::sync::broadcast;
+
 use crate::accounts::{Logins, Users};
 use crate::client::Fingerprint;
 use crate::events::Events;
@@ -39,10 +42,14 @@ pub(crate) use self::blocking::blocking;
 pub use self::care::{Care, TRASH_DAYS};
 pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
 pub use self::conflicts::Keep;
+pub use self::ended::Ended;
 pub use self::failure::{ExitCode, Failure};
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::runs::{Note, Runs};
 pub(crate) use self::standings::{now, setting};
+
+/// So many ended runs are kept for who listens slowly.
+const ENDS: usize = 256;
 
 /// The state of a node, and everything that can be done with it.
 pub struct Operations {
@@ -59,6 +66,7 @@ pub struct Operations {
     pub(crate) parallel: usize,
     public: bool,
     pub(crate) runs: Arc<Runs>,
+    ended: broadcast::Sender<Arc<Ended>>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
 }
 
@@ -92,6 +100,7 @@ impl Operations {
             parallel,
             public,
             runs: Arc::default(),
+            ended: broadcast::Sender::new(ENDS),
             serving: OnceLock::new(),
         }
     }
@@ -114,6 +123,11 @@ impl Operations {
     /// The node serves from now on.
     pub(crate) fn serves(&self, url: String, fingerprint: Option<Fingerprint>) {
         let _ = self.serving.set((url, fingerprint));
+    }
+
+    /// Every run that ends from now on. Who listens too slowly misses some.
+    pub fn listen_to_ends(&self) -> broadcast::Receiver<Arc<Ended>> {
+        self.ended.subscribe()
     }
 
     /// What happens, from now on.

@@ -16,6 +16,7 @@ use crate::types::RelPath;
 
 use super::care_args::{CareArgs, ConflictsArgs, IndexArgs, TombstonesCmd, TrashCmd};
 use super::front_args::FrontArgs;
+use super::hook_args::HookArgs;
 
 /// Keeps photo libraries in step over WebDAV.
 #[derive(Parser)]
@@ -149,6 +150,8 @@ pub(super) struct ServeArgs {
     pub scan_interval: Pause,
     #[command(flatten)]
     pub care: CareArgs,
+    #[command(flatten)]
+    pub hook: HookArgs,
     #[command(flatten)]
     pub front: FrontArgs,
 }

@@ -22,7 +22,8 @@ use super::caretaker::Caretaker;
 use super::control::ControlServer;
 use super::schedule::Schedule;
 use super::upkeep::Upkeep;
-use super::{CareSettings, Control, UpkeepSettings};
+use super::webhook::Webhook;
+use super::{CareSettings, Control, HookSettings, UpkeepSettings};
 
 /// The first user of a node.
 const ADMIN: &str = "admin";
@@ -41,6 +42,7 @@ pub struct Builder {
     care: CareSettings,
     by_hand: bool,
     clock: Clock,
+    hook: Option<HookSettings>,
 }
 
 impl Builder {
@@ -99,6 +101,12 @@ impl Builder {
         self
     }
 
+    /// Whom a serving node tells when a sync has ended.
+    pub fn webhook(mut self, hook: Option<HookSettings>) -> Self {
+        self.hook = hook;
+        self
+    }
+
     /// Transfers at the same time; 8 unless said otherwise.
     pub fn parallel(mut self, parallel: usize) -> Self {
         self.parallel = Some(parallel);
@@ -141,6 +149,7 @@ impl Builder {
             care: self.care,
             admin_password: self.admin_password,
             by_hand: self.by_hand,
+            hook: self.hook,
             indexed: watch::Sender::new(false),
             scheduling: Mutex::default(),
             running: Mutex::default(),
@@ -159,10 +168,11 @@ pub struct Node {
     care: CareSettings,
     admin_password: Option<String>,
     by_hand: bool,
+    hook: Option<HookSettings>,
     /// The first look at the library is over.
     indexed: watch::Sender<bool>,
     scheduling: Mutex<Option<Schedule>>,
-    running: Mutex<Option<(Running, ControlServer, Upkeep, Caretaker)>>,
+    running: Mutex<Option<(Running, ControlServer, Upkeep, Caretaker, Option<Webhook>)>>,
 }
 
 impl Deref for Node {
@@ -208,6 +218,7 @@ impl Node {
         })
         .await?;
         let (originals, library_id, import) = (roots.originals.clone(), roots.library_id, roots.import.clone());
+        let webhook = self.hook.as_ref().map(|hook| Webhook::start(self, hook)).transpose()?;
         let control = ControlServer::start(&self.data, Arc::clone(&self.operations))?;
         let app = App::open(self.logins.clone(), roots, self.store.clone(), self.rules)?;
         let running = server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()))?;
@@ -218,7 +229,7 @@ impl Node {
             self.schedule()?;
         }
         let upkeep = Upkeep::start((originals, library_id), import, self.events(), self.indexed.clone(), self.upkeep)?;
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker));
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker, webhook));
         Ok(first)
     }
 
@@ -250,7 +261,7 @@ impl Node {
     /// Stops serving: no new requests, those under way may end.
     pub async fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((server, control, upkeep, caretaker)) = running {
+        if let Some((server, control, upkeep, caretaker, webhook)) = running {
             drop(caretaker);
             control.stop();
             let scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -259,6 +270,7 @@ impl Node {
             }
             self.logins.release();
             server.stop().await;
+            drop(webhook);
             let stopped = blocking(move || {
                 upkeep.stop();
                 Ok(())

@@ -33,13 +33,7 @@ impl Metrics {
     /// A run ended.
     pub(crate) fn count(&self, report: &Report) {
         let of = |name, value: &str| vec![("service", report.name.clone()), (name, value.to_owned())];
-        let result = match report {
-            Report { cancelled: true, .. } => "cancelled",
-            Report { error: Some(_), .. } => "failed",
-            report if report.is_clean() => "done",
-            _ => "incomplete",
-        };
-        self.runs.get_or_create(&of("result", result)).inc();
+        self.runs.get_or_create(&of("result", report.result())).inc();
         for (action, files) in [
             ("upload", report.uploaded),
             ("download", report.downloaded),

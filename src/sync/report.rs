@@ -143,6 +143,16 @@ impl Report {
         self.failed.is_empty() && self.error.is_none()
     }
 
+    /// How it ended, in one word: `done`, `incomplete` (some files failed), `failed` (as a whole), `cancelled`.
+    pub fn result(&self) -> &'static str {
+        match self {
+            Self { cancelled: true, .. } => "cancelled",
+            Self { error: Some(_), .. } => "failed",
+            _ if self.is_clean() => "done",
+            _ => "incomplete",
+        }
+    }
+
     /// Counts a file that was sent and proven.
     pub(super) fn uploaded(&mut self, size: u64, proof: &Verified) {
         self.uploaded += 1;

@@ -1,13 +1,15 @@
 //! What whoever runs a node needs: backups, upgrades, logs.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use serde_json::Value;
 
-use crate::support::{Node, PASSWORD, Sandbox, assert_counts, http, http_as, show};
+use crate::support::{Node, PASSWORD, Sandbox, assert_counts, eventually, http, http_as, read_request, serve_state, show};
 
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
@@ -206,4 +208,76 @@ fn what_takes_days_goes_by_the_clock() {
     };
     assert_eq!((empty("0h"), empty("690h"), empty("700h")), (0, 0, 1));
     assert!(a.trashed().is_empty());
+}
+
+/// What a webhook heard; it refuses the first message.
+#[derive(Default)]
+struct Heard(Vec<(std::collections::BTreeMap<String, String>, Vec<u8>)>);
+
+fn hear(mut stream: &TcpStream, heard: &Mutex<Heard>) -> std::io::Result<bool> {
+    let Some(request) = read_request(stream)? else { return Ok(false) };
+    let mut heard = heard.lock().unwrap();
+    let status = if heard.0.is_empty() { "503 Busy" } else { "204 No Content" };
+    heard.0.push((request.headers, request.body));
+    stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes())?;
+    Ok(true)
+}
+
+#[test]
+fn a_webhook_hears_of_what_was_done_and_of_failures() {
+    let heard = Arc::<Mutex<Heard>>::default();
+    let hook = format!("http://{}/hook?token=secret-token", serve_state(&heard, hear));
+    let sandbox = Sandbox::new();
+    let (mut a, mut b) = (sandbox.node("a"), sandbox.node("b"));
+    b.serve();
+    a.put("a.jpg", "a");
+    a.pair(&b, &[]);
+    let log = a.serve_logged(&["--webhook", &hook, "--import-quiet", "off"]);
+    a.run(&["pause"]);
+    a.sync_expecting(0, &["peer"]);
+    let told = |count: usize| {
+        eventually("a message to the webhook", || heard.lock().unwrap().0.len() >= count);
+        let heard = heard.lock().unwrap();
+        let (headers, body) = &heard.0[count - 1];
+        assert_eq!(headers["content-type"], "application/json");
+        assert!(!headers.contains_key("x-twinlens-signature"));
+        serde_json::from_slice::<Value>(body).unwrap()
+    };
+    // The first one was refused and came again.
+    assert_eq!(told(1), told(2));
+    let message = told(2);
+    assert_eq!((&message["event"], &message["service"], &message["result"]), (&"sync-ended".into(), &"peer".into(), &"done".into()));
+    assert_eq!((&message["counts"]["uploaded"], &message["trigger"]), (&1.into(), &"by hand".into()));
+    // Nothing done is no news; a failure is.
+    a.sync_expecting(0, &["peer"]);
+    b.stop();
+    a.sync_expecting(3, &["peer"]);
+    let message = told(3);
+    assert_eq!(message["result"], "failed", "{message:#}");
+    assert!(message["error"].as_str().unwrap().contains("does not answer"));
+    a.stop();
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("did not take a message") && !log.contains("secret-token"), "{log}");
+
+    // With a secret it is signed.
+    heard.lock().unwrap().0.clear();
+    let mut serving = a.command(&["serve", "--listen", "127.0.0.1:0", "--webhook", &hook, "--webhook-on", "end"]);
+    let mut serving = serving.env("TWINLENS_WEBHOOK_SECRET", "key").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    eventually("the node", || {
+        a.command(&["sync", "peer"]).output().unwrap().status.code() == Some(3) && !heard.lock().unwrap().0.is_empty()
+    });
+    let (headers, body) = heard.lock().unwrap().0[0].clone();
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+    assert_eq!(headers["x-twinlens-signature"], format!("sha256={}", hmac_sha256(b"key", &body)));
+}
+
+/// As RFC 2104 defines it.
+fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
+    use sha2::{Digest as _, Sha256};
+    let mut block = [0_u8; 64];
+    block[..key.len()].copy_from_slice(key);
+    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
+    let outer = Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize();
+    outer.iter().map(|byte| format!("{byte:02x}")).collect()
 }
