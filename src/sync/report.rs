@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Verified;
-use crate::reconcile::{Plan, Step};
-use crate::types::Evidence;
+use crate::reconcile::{Plan, Skipped, Step, Why};
+use crate::types::{Evidence, Side};
 
 /// Skipped files that are named.
 const NAMED: usize = 1000;
@@ -175,9 +175,16 @@ impl Report {
         self.plan.extend(steps);
     }
 
+    /// Notes what a plan leaves as it is. A folder that the service did not tell of is a failure: what is to be done in it is not known, and
+    /// not done.
     pub(super) fn skip_all(&mut self, plan: &Plan) {
-        let noted = |skipped: &crate::reconcile::Skipped| Noted { path: skipped.path.to_string(), reason: skipped.why.to_string() };
-        plan.skipped.iter().map(noted).for_each(|noted| self.skip(noted));
+        for Skipped { path, why } in &plan.skipped {
+            let noted = Noted { path: path.to_string(), reason: why.to_string() };
+            match why {
+                Why::Unreadable { side: Side::Remote, .. } => self.failed.push(noted),
+                _ => self.skip(noted),
+            }
+        }
     }
 
     pub(super) fn skip(&mut self, noted: Noted) {
