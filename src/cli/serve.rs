@@ -9,6 +9,7 @@ use crate::operations::{ExitCode, Failure};
 use crate::server::{Rules, listen};
 
 use super::args::{Global, ServeArgs};
+use super::clock::clock;
 use super::run::{data_folder, print};
 
 pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Failure> {
@@ -19,12 +20,14 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
     let front = args.front.front(&data);
     let node = Node::builder(&data)
         .front(front)
+        .clock(clock()?)
         .library(global.library.clone())
         .import(args.import)
         .admin_password(std::env::var("TWINLENS_ADMIN_PASSWORD").ok())
         .rules(Rules { read_only: args.read_only, finite_depth: args.finite_depth, public: args.public })
         .upkeep(UpkeepSettings { import_quiet: args.import_quiet.0, scan_interval: args.scan_interval.0 })
         .care(CareSettings { keep_trash: args.care.trash_days.0, verify: args.care.verify_interval.0 })
+        .webhook(args.hook.settings())
         .open()
         .await?;
     let node = Arc::new(node);

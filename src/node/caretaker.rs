@@ -123,7 +123,7 @@ impl Reader {
         let (going_on, damaged) = on_a_thread_of_its_own(move || {
             library::check_marker(tree.root(), library)?;
             let pass = Pass::read(&store.read()?)?;
-            let now = Timestamp::now().as_second();
+            let now = store.clock().seconds();
             let Some(ended) = pass.ended else {
                 // Everything was read just now, when it was indexed.
                 store.write(move |tx| Pass { ended: Some(now), ..pass }.write(tx))?;
@@ -178,7 +178,7 @@ where
 fn let_go(tree: &Tree, keep: Duration) {
     let emptied = || -> Result<library::Emptied, Failure> {
         let Some(trash) = tree.trash()? else { return Ok(library::Emptied::default()) };
-        Ok(trash.empty(Timestamp::now().checked_sub(keep).unwrap_or(Timestamp::MIN))?)
+        Ok(trash.empty(tree.now().checked_sub(keep).unwrap_or(Timestamp::MIN))?)
     };
     match emptied() {
         Ok(emptied) => {

@@ -62,7 +62,7 @@ struct Driver {
 impl Driver {
     async fn drive(mut self, mut ready: watch::Receiver<bool>) {
         let mut peers = Peers::default();
-        let Some(mut library) = self.node.upgrade().map(|node| node.store.watch()) else { return };
+        let Some((mut library, clock)) = self.node.upgrade().map(|node| (node.store.watch(), node.store.clock().clone())) else { return };
         tokio::select! {
             // The first look at the library: a run before it would only look as well.
             () = becomes_true(&mut ready) => {}
@@ -70,16 +70,16 @@ impl Driver {
         }
         let mut stopped = self.stopped.clone();
         let begun = Instant::now();
-        self.take_settings(&mut peers, now(begun)).await;
+        self.take_settings(&mut peers, now(&clock, begun)).await;
         loop {
-            let moment = now(begun);
+            let moment = now(&clock, begun);
             for action in self.agenda.tick(moment) {
                 self.act(action);
             }
             let wait = self.agenda.wait(moment).unwrap_or(LOOK).min(LOOK);
             tokio::select! {
                 note = self.notes.recv() => match note {
-                    Some(note) => self.take(note, &mut peers, now(begun)).await,
+                    Some(note) => self.take(note, &mut peers, now(&clock, begun)).await,
                     None => return,
                 },
                 changed = library.changed() => {
@@ -89,7 +89,7 @@ impl Driver {
                     }
                     // The first write after opening tells a number without a change.
                     if std::mem::replace(&mut self.seen, latest) != latest {
-                        self.agenda.changed_here(now(begun));
+                        self.agenda.changed_here(now(&clock, begun));
                     }
                 }
                 () = tokio::time::sleep(wait.max(Duration::from_millis(10))) => {}

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::accounts::{Logins, Role, random_password};
+use crate::accounts::{Logins, Role, Users, random_password};
 use crate::library::Tree;
 use crate::operations::{Failure, Operations, Setup, blocking};
 use crate::server::{self, App, Front, Roots, Rules, Running};
@@ -16,12 +16,14 @@ use crate::services::{SecretKey, Services};
 use crate::store::Store;
 use crate::store::meta::{self, Places};
 use crate::store::properties::Area;
+use crate::types::Clock;
 
 use super::caretaker::Caretaker;
 use super::control::ControlServer;
 use super::schedule::Schedule;
 use super::upkeep::Upkeep;
-use super::{CareSettings, Control, UpkeepSettings};
+use super::webhook::Webhook;
+use super::{CareSettings, Control, HookSettings, UpkeepSettings};
 
 /// The first user of a node.
 const ADMIN: &str = "admin";
@@ -39,6 +41,8 @@ pub struct Builder {
     upkeep: UpkeepSettings,
     care: CareSettings,
     by_hand: bool,
+    clock: Clock,
+    hook: Option<HookSettings>,
 }
 
 impl Builder {
@@ -90,6 +94,19 @@ impl Builder {
         self
     }
 
+    /// What tells the time: for schedules, back-off, expiry, retention and every date that is written down. The system's clock unless said
+    /// otherwise.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Whom a serving node tells when a sync has ended.
+    pub fn webhook(mut self, hook: Option<HookSettings>) -> Self {
+        self.hook = hook;
+        self
+    }
+
     /// Transfers at the same time; 8 unless said otherwise.
     pub fn parallel(mut self, parallel: usize) -> Self {
         self.parallel = Some(parallel);
@@ -98,7 +115,7 @@ impl Builder {
 
     /// Opens the state without serving. The library is opened when something needs it.
     pub async fn open(self) -> Result<Node, Failure> {
-        let data = self.data.clone();
+        let (data, clock) = (self.data.clone(), self.clock);
         let (store, key) = blocking(move || {
             // Hashes of passwords and the key are in it: for nobody else to read.
             let mut private = fs::DirBuilder::new();
@@ -106,13 +123,16 @@ impl Builder {
             private
                 .create(&data)
                 .map_err(|error| Failure::unreachable(format!("the data folder {} cannot be created: {error}", data.display())))?;
-            let store = Store::open(&data.join("state.redb"))?;
+            let store = Store::open(&data.join("state.redb"))?.with_clock(clock);
             Ok((store, SecretKey::open(&data.join("secret.key"))?))
         })
         .await?;
         let remembered = meta::places(&store.read()?)?;
         let pick = |given: Option<PathBuf>, remembered: Option<String>| given.or_else(|| remembered.map(PathBuf::from));
+        let logins = Logins::new(Users::new(store.clone()))?.closed(self.rules.public);
         let operations = Operations::new(Setup {
+            data: self.data.clone(),
+            logins,
             library_path: pick(self.library, remembered.library),
             services: Services::new(store.clone(), key),
             store,
@@ -122,7 +142,6 @@ impl Builder {
         Ok(Node {
             import_path: pick(self.import, remembered.import),
             data: self.data,
-            logins: Logins::new(operations.users.clone())?.closed(self.rules.public),
             operations: Arc::new(operations),
             rules: self.rules,
             front: self.front,
@@ -130,6 +149,7 @@ impl Builder {
             care: self.care,
             admin_password: self.admin_password,
             by_hand: self.by_hand,
+            hook: self.hook,
             indexed: watch::Sender::new(false),
             scheduling: Mutex::default(),
             running: Mutex::default(),
@@ -142,17 +162,17 @@ pub struct Node {
     operations: Arc<Operations>,
     data: PathBuf,
     import_path: Option<PathBuf>,
-    logins: Logins,
     rules: Rules,
     front: Front,
     upkeep: UpkeepSettings,
     care: CareSettings,
     admin_password: Option<String>,
     by_hand: bool,
+    hook: Option<HookSettings>,
     /// The first look at the library is over.
     indexed: watch::Sender<bool>,
     scheduling: Mutex<Option<Schedule>>,
-    running: Mutex<Option<(Running, ControlServer, Upkeep, Caretaker)>>,
+    running: Mutex<Option<(Running, ControlServer, Upkeep, Caretaker, Option<Webhook>)>>,
 }
 
 impl Deref for Node {
@@ -198,6 +218,7 @@ impl Node {
         })
         .await?;
         let (originals, library_id, import) = (roots.originals.clone(), roots.library_id, roots.import.clone());
+        let webhook = self.hook.as_ref().map(|hook| Webhook::start(self, hook)).transpose()?;
         let control = ControlServer::start(&self.data, Arc::clone(&self.operations))?;
         let app = App::open(Arc::clone(&self.operations), self.logins.clone(), roots, self.store.clone(), self.rules)?;
         let running = server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()))?;
@@ -208,7 +229,7 @@ impl Node {
             self.schedule()?;
         }
         let upkeep = Upkeep::start((originals, library_id), import, self.events(), self.indexed.clone(), self.upkeep)?;
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker));
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker, webhook));
         Ok(first)
     }
 
@@ -240,7 +261,7 @@ impl Node {
     /// Stops serving: no new requests, those under way may end.
     pub async fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((server, control, upkeep, caretaker)) = running {
+        if let Some((server, control, upkeep, caretaker, webhook)) = running {
             drop(caretaker);
             control.stop();
             let scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -249,6 +270,7 @@ impl Node {
             }
             self.logins.release();
             server.stop().await;
+            drop(webhook);
             let stopped = blocking(move || {
                 upkeep.stop();
                 Ok(())

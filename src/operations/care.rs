@@ -130,7 +130,7 @@ impl Operations {
     pub async fn empty_trash(&self, older_than: Duration) -> Result<Value, Failure> {
         let (tree, _) = self.library()?;
         blocking(move || {
-            let before = Timestamp::now().checked_sub(older_than).unwrap_or(Timestamp::MIN);
+            let before = tree.now().checked_sub(older_than).unwrap_or(Timestamp::MIN);
             let trash = tree.trash()?;
             let emptied = trash.as_ref().map_or_else(|| Ok(Default::default()), |trash| trash.empty(before))?;
             let left = trash.map_or_else(|| Ok(Vec::new()), |trash| trash.list())?;

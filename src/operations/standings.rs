@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::ZonedDateTime;
-
 use crate::scheduler::{Agenda, Now, Setting, Standing, Trigger};
 use crate::services::Service;
+use crate::types::Clock;
 
 use super::blocking::blocking;
 use super::{Failure, Operations};
@@ -17,8 +16,8 @@ pub(crate) fn setting(service: &Service) -> Setting {
 }
 
 /// The time, with the steady clock beginning at `begun`.
-pub(crate) fn now(begun: Instant) -> Now {
-    let wall = ZonedDateTime::now();
+pub(crate) fn now(clock: &Clock, begun: Instant) -> Now {
+    let wall = clock.here();
     let minute = u16::try_from(i32::from(wall.hour()) * 60 + i32::from(wall.minute())).unwrap_or(0);
     Now { steady: begun.elapsed(), wall: wall.timestamp().as_second(), minute }
 }
@@ -37,7 +36,7 @@ impl Operations {
     /// When a service is run next by itself: an estimate for its owner.
     pub(crate) fn next_run(&self, service: &Service, standing: &Standing) -> Option<i64> {
         let mut agenda = Agenda::default();
-        let moment = now(Instant::now());
+        let moment = now(self.store.clock(), Instant::now());
         agenda.set(vec![(setting(service), standing.clone())], moment);
         let running = self.runs.of(service.id).is_some_and(|running| running.trigger != Trigger::Manual);
         agenda.next(service.id, moment).filter(|_| !running)

@@ -44,7 +44,7 @@ impl Operations {
             }
         }
         let store = self.store.clone();
-        let pass = Pass { after: None, ended: Some(Timestamp::now().as_second()), whole: true };
+        let pass = Pass { after: None, ended: Some(self.store.clock().seconds()), whole: true };
         blocking(move || Ok(store.write(move |tx| pass.write(tx))?)).await?;
         let damaged: Vec<_> = self.mend_all().await?.iter().map(treated).collect();
         Ok(json!({ "files": files, "bytes": bytes, "damaged": damaged, "failed": failed }))
