@@ -39,16 +39,20 @@ use crate::types::LibraryId;
 
 pub use self::backup::restore;
 pub(crate) use self::blocking::blocking;
-pub use self::care::{Care, TRASH_DAYS};
+pub use self::care::{Back, Care, NotDone, Restored, TRASH_DAYS, TrashEmptied, TrashFile, TrashList};
 pub(crate) use self::command::PUBLIC;
 pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
-pub use self::conflicts::Keep;
-pub use self::failure::{ExitCode, Failure, Kind};
+pub use self::conflicts::{ConflictList, Keep, Resolved, ToldConflict, ToldVersion};
 pub use self::ended::Ended;
+pub use self::failure::{ExitCode, Failure, Kind};
+pub use self::index::IndexReport;
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::runs::{Note, Runs};
 pub use self::services::{Tested, ToldService};
 pub(crate) use self::standings::{now, setting};
+pub use self::status::{Going, OneRun, RunFile, ServiceStatus, Status, SyncState, ToldRun, Waiting, WaitingFile, WaitingOf};
+pub use self::tombstones::{Deleted, Forgotten, Tombstone, TombstoneList};
+pub use self::verify::{Accepted, Damaged, Hurt, VerifyReport};
 
 /// So many ended runs are kept for who listens slowly.
 const ENDS: usize = 256;
