@@ -8,7 +8,7 @@ use crate::store::{StoreError, meta};
 use crate::types::LibraryId;
 
 use super::restored::look_back;
-use super::{Failure, Operations};
+use super::{Failure, Kind, Operations};
 
 impl Operations {
     /// The library, opened when it is first needed. Looks every time whether the marker is still there.
@@ -21,6 +21,7 @@ impl Operations {
             Failure::usage(
                 "no library is known yet; name it with --library DIR (or TWINLENS_LIBRARY), it is remembered by `twinlens serve`",
             )
+            .of_kind(Kind::NoLibrary)
         })?;
         let _first = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(library) = self.library.get() {

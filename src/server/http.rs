@@ -24,6 +24,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 
 use crate::accounts::{AccountError, Checked, Login, Logins};
+use crate::operations::Operations;
 use crate::store::{Store, StoreError};
 
 use super::api::{self, Api};
@@ -34,6 +35,7 @@ pub(super) use self::incoming::Incoming;
 pub use self::limits::Limits;
 pub use self::listen::{Front, Running, StartError, listen, start};
 pub use self::mount::Mounted;
+pub(super) use self::outgoing::AskedBy;
 pub(super) use self::outside::Peer;
 pub use self::outside::{ExternalUrl, Network, Outside, Prefix};
 
@@ -70,14 +72,17 @@ pub struct App {
 
 impl App {
     /// Serves these roots to these people; Locks are kept in the store.
-    pub fn open(logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
-        let api = Arc::new(Api::new(roots.originals.clone(), &store));
+    pub fn open(operations: Arc<Operations>, logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
+        let api = Arc::new(Api::new(operations, logins.clone(), &roots, &store));
         let webdav = Arc::new(WebDav::open(roots, store, rules)?);
         let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone()));
         Ok(Self { logins, webdav, api, cloud, public: rules.public })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
+        if api::covers(request.uri().path()) {
+            return self.api.answer(request, from).await;
+        }
         let route = Route::of(request.uri().path());
         if route.is_some() && self.public {
             discard(request.into_body()).await;
@@ -89,7 +94,6 @@ impl App {
         }
         match (self.admit(&request, from, route.is_some()).await, route) {
             (Ok(login), Some(route)) => self.cloud.answer(route, request, login, base).await,
-            (Ok(login), None) if api::covers(request.uri().path()) => self.api.answer(request, login).await,
             (Ok(login), None) => self.webdav.handle(request, login).await,
             (Err(refusal), _) => {
                 // A client that is still sending would see a broken stream instead of the answer.
@@ -108,7 +112,7 @@ impl App {
             "/" if request.method().as_str() != "PROPFIND" => return Err(front_page(request.method())),
             _ => {}
         }
-        if !known && !self.webdav.covers(path) && !api::covers(path) {
+        if !known && !self.webdav.covers(path) {
             return Err(text(StatusCode::NOT_FOUND, "There is nothing here. WebDAV is at /originals/, /import/ and /webdav/.\n"));
         }
         if self.public {
@@ -163,7 +167,7 @@ pub(super) async fn drain<B: hyper::body::Body<Data = Bytes> + Unpin>(body: &mut
 }
 
 /// User and password of a Basic Authorization header (RFC 7617).
-fn credentials(header: &HeaderValue) -> Option<(String, String)> {
+pub(super) fn credentials(header: &HeaderValue) -> Option<(String, String)> {
     let (scheme, encoded) = header.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
