@@ -17,6 +17,7 @@ mod metrics;
 mod restored;
 mod runs;
 mod services;
+mod settings;
 mod standings;
 mod status;
 mod syncing;
@@ -39,6 +40,7 @@ use crate::types::LibraryId;
 
 pub use self::backup::restore;
 pub(crate) use self::blocking::blocking;
+pub(crate) use self::care::moment;
 pub use self::care::{Back, Care, NotDone, Restored, TRASH_DAYS, TrashEmptied, TrashFile, TrashList};
 pub(crate) use self::command::PUBLIC;
 pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
@@ -49,6 +51,7 @@ pub use self::index::IndexReport;
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::runs::{Note, Runs};
 pub use self::services::{Tested, ToldService};
+pub use self::settings::Settings;
 pub(crate) use self::standings::{now, setting};
 pub use self::status::{Going, OneRun, RunFile, ServiceStatus, Status, SyncState, ToldRun, Waiting, WaitingFile, WaitingOf};
 pub use self::tombstones::{Deleted, Forgotten, Tombstone, TombstoneList};
@@ -59,7 +62,8 @@ const ENDS: usize = 256;
 
 /// The state of a node, and everything that can be done with it.
 pub struct Operations {
-    data: PathBuf,
+    pub(crate) data: PathBuf,
+    settings: OnceLock<Settings>,
     library_path: Option<PathBuf>,
     library: OnceLock<(Tree, LibraryId)>,
     opening: Mutex<()>,
@@ -94,6 +98,7 @@ impl Operations {
         let Setup { data, library_path, store, logins, services, parallel, public } = setup;
         Self {
             data,
+            settings: OnceLock::new(),
             library_path,
             library: OnceLock::new(),
             opening: Mutex::default(),

@@ -79,7 +79,7 @@ pub struct NotDone {
 }
 
 impl NotDone {
-    pub(super) fn of(path: impl ToString, reason: impl ToString) -> Self {
+    pub(crate) fn of(path: impl ToString, reason: impl ToString) -> Self {
         Self { path: path.to_string(), id: None, reason: reason.to_string() }
     }
 
