@@ -172,6 +172,7 @@ fn heard(text: &mut Vec<u8>, hear: &mut impl FnMut(Event)) {
 /// The socket of a serving node. Only its owner may connect.
 pub(super) struct ControlServer {
     path: PathBuf,
+    app: App,
     task: JoinHandle<()>,
 }
 
@@ -187,18 +188,20 @@ impl ControlServer {
         let listener = UnixListener::bind(&path).map_err(failed)?;
         let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&path, owner_only).map_err(failed)?;
+        let serving = app.clone();
         let task = tokio::spawn(async move {
             loop {
                 let Ok((stream, _)) = listener.accept().await else { continue };
-                let app = app.clone();
+                let app = serving.clone();
                 tokio::spawn(async move { app.answer_owner(stream).await });
             }
         });
-        Ok(Self { path, task })
+        Ok(Self { path, app, task })
     }
 
     pub(super) fn stop(self) {
         self.task.abort();
+        self.app.let_go();
         if let Err(error) = std::fs::remove_file(&self.path) {
             tracing::warn!(%error, path = %self.path.display(), "the control socket could not be removed");
         }

@@ -122,7 +122,8 @@ impl Api {
         let library = roots.library_id.0.simple().to_string();
         let cookie = format!("twinlens_{}", library.get(..8).unwrap_or_default());
         let (originals, waiting) = (roots.originals.clone(), Waiting::new(&store));
-        let shared = Shared(Arc::new(Inner { operations, logins, originals, waiting, webdav, store, running: Arc::default(), cookie }));
+        let shared =
+            Shared(Arc::new(Inner { operations, logins, originals, waiting, webdav, store, running: once::Running::default(), cookie }));
         let (router, document) = all_routes().split_for_parts();
         let router = router
             .fallback(async || Problem::nothing_here())

@@ -21,11 +21,33 @@ const LONGEST: usize = 255;
 const PURPOSE: &str = "twinlens 2026 idempotency key of a user";
 const HEADER: &str = "idempotency-key";
 
-/// Those that are being answered.
-pub(super) type Running = Arc<Mutex<HashSet<String>>>;
+/// Old answers are looked for so many seconds after the last look: with thousands of uploads a day not each of them can look at all.
+const SWEEP: i64 = 3600;
 
-fn lock(running: &Running) -> MutexGuard<'_, HashSet<String>> {
-    running.lock().unwrap_or_else(PoisonError::into_inner)
+/// Those that are being answered. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Running(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    keys: HashSet<String>,
+    swept: i64,
+}
+
+impl Running {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is time to look for old answers.
+    fn is_due(&self, now: i64) -> bool {
+        let mut state = self.lock();
+        let due = (now - state.swept).abs() >= SWEEP;
+        if due {
+            state.swept = now;
+        }
+        due
+    }
 }
 
 /// How it is stored.
@@ -58,7 +80,7 @@ pub(super) struct Once {
 
 impl Drop for Once {
     fn drop(&mut self) {
-        lock(&self.running).remove(&self.key);
+        self.running.lock().keys.remove(&self.key);
     }
 }
 
@@ -75,16 +97,17 @@ impl Once {
         let key = hasher.finalize().to_hex().to_string();
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let request = format!("{path}\n{}\n{}\n{}", text("content-length"), text("content-digest"), text("if-match"));
-        if !lock(&shared.running).insert(key.clone()) {
+        if !shared.running.lock().keys.insert(key.clone()) {
             let detail = "The same upload is being received already; please wait for its answer.";
             return Err(Problem::new(StatusCode::CONFLICT, "in-progress", detail));
         }
-        Ok(Some(Self { store: shared.store.clone(), running: Arc::clone(&shared.running), key, request }))
+        Ok(Some(Self { store: shared.store.clone(), running: shared.running.clone(), key, request }))
     }
 
     /// Looks what became of the key before, and notes that it is tried now.
     pub(super) async fn begin(&self) -> Result<Attempt, Problem> {
         let (store, key, request, now) = (self.store.clone(), self.key.clone(), self.request.clone(), self.store.clock().seconds());
+        let sweep = self.running.is_due(now);
         blocking(move || {
             let earlier = ANSWERED.get::<Row>(&store.read()?, &key)?.filter(|row| now - row.at < KEPT);
             let attempt = match earlier {
@@ -100,10 +123,9 @@ impl Once {
                 None => Attempt::First,
             };
             store.write(move |tx| {
-                for (old, row) in ANSWERED.all_to_change::<Row>(tx)? {
-                    if now - row.at >= KEPT {
-                        ANSWERED.remove(tx, &old)?;
-                    }
+                let all = if sweep { ANSWERED.all_to_change::<Row>(tx)? } else { Vec::new() };
+                for (old, _) in all.iter().filter(|(_, row)| now - row.at >= KEPT) {
+                    ANSWERED.remove(tx, old)?;
                 }
                 ANSWERED.put(tx, &key, &Row { request, at: now, answer: None })
             })?;

@@ -12,6 +12,11 @@ use super::{App, text};
 use crate::server::api;
 
 impl App {
+    /// Lets nobody wait any longer for what may happen: the node stops.
+    pub(crate) fn let_go(&self) {
+        self.api.stop();
+    }
+
     /// Answers the owner on a connection, until it ends. When the owner goes away, what was being done is broken off.
     pub(crate) async fn answer_owner(&self, stream: UnixStream) {
         let service = service_fn(|request: http::Request<hyper::body::Incoming>| {

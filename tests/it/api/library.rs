@@ -22,9 +22,14 @@ fn a_folder_is_listed_with_what_is_known() {
     node.run(&["index"]);
     let admin = Client::admin(&node);
     let page = admin.document("/library?folder=/d/");
-    let told: Vec<_> = page["entries"].as_array().unwrap().iter().map(|entry| json!([entry["path"], entry["kind"], entry["size"]])).collect();
+    let told: Vec<_> =
+        page["entries"].as_array().unwrap().iter().map(|entry| json!([entry["path"], entry["kind"], entry["size"]])).collect();
     let expected = json!([
-        ["d/a.mov", "video", 1], ["d/b.jpg", "image", 2], ["d/sub", "folder", 3], ["d/z.xmp", "sidecar", 0], ["d/ü ?#.png", "image", 1],
+        ["d/a.mov", "video", 1],
+        ["d/b.jpg", "image", 2],
+        ["d/sub", "folder", 3],
+        ["d/z.xmp", "sidecar", 0],
+        ["d/ü ?#.png", "image", 1],
     ]);
     assert_eq!(json!(told), expected);
     let b = &page["entries"][1];
@@ -78,7 +83,12 @@ fn an_upload_is_stored_once() {
     assert_eq!(problem(&wrong), (400, "bad-request".into()));
     assert!(node.files().is_empty());
     let first = put(&with_key("k1"), "a.jpg", b"photo");
-    assert_eq!((first.status, json_of(&first)["blake3"].as_str()), (201, Some(blake3::hash(b"photo").to_hex().as_str())), "{}", first.text());
+    assert_eq!(
+        (first.status, json_of(&first)["blake3"].as_str()),
+        (201, Some(blake3::hash(b"photo").to_hex().as_str())),
+        "{}",
+        first.text()
+    );
     assert!(!first.headers.contains_key("idempotency-replayed"));
     // The answer was lost: the same again, also after a restart.
     for restart in [false, true] {

@@ -25,7 +25,10 @@ fn a_service_is_connected_set_up_synced_and_removed() {
 
     let set_up = json!({ "upload": true, "interval_minutes": 60, "rate": "off", "window": "22:00-06:00", "exclude": ["*.tmp"] });
     let sync = json_of(&admin.change("PATCH", "/services/attic/sync", &set_up))["sync"].clone();
-    assert_eq!((&sync["on"], &sync["upload"], &sync["window"], &sync["rate"]), (&json!(true), &json!(true), &json!("22:00-06:00"), &json!(null)));
+    assert_eq!(
+        (&sync["on"], &sync["upload"], &sync["window"], &sync["rate"]),
+        (&json!(true), &json!(true), &json!("22:00-06:00"), &json!(null))
+    );
     let plan = json_of(&admin.post("/syncs", &json!({ "dry_run": true })))["services"][0].clone();
     assert_eq!((plan["plan"].as_array().unwrap().len(), plan["dry_run"].clone()), (2, json!(true)), "{plan}");
     assert_eq!(here.files().len(), 1);

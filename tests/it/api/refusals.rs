@@ -7,7 +7,12 @@ use crate::support::{Answer, Sandbox};
 
 #[track_caller]
 fn assert_refused(answer: &Answer, status: u16, code: &str, named: &[&str]) {
-    assert_eq!((problem(answer), fields(answer)), ((status, code.to_owned()), named.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()), "{}", answer.text());
+    assert_eq!(
+        (problem(answer), fields(answer)),
+        ((status, code.to_owned()), named.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()),
+        "{}",
+        answer.text()
+    );
 }
 
 #[test]
@@ -47,12 +52,18 @@ fn what_cannot_be_used_is_named_and_changes_nothing() {
     assert_refused(&admin.get("/services/none"), 404, "not-found", &[]);
     assert_refused(&admin.change("PATCH", "/services/none/sync", &json!({ "rate": 5 })), 400, "bad-request", &["rate"]);
     assert_refused(&admin.change("PATCH", "/services/none/sync", &json!({ "window": "25:00" })), 400, "bad-request", &["window"]);
-    assert_refused(&admin.change("PATCH", "/services/none/sync", &json!({ "interval_minutes": -1 })), 400, "bad-request", &["interval_minutes"]);
+    assert_refused(
+        &admin.change("PATCH", "/services/none/sync", &json!({ "interval_minutes": -1 })),
+        400,
+        "bad-request",
+        &["interval_minutes"],
+    );
     assert_refused(&admin.post("/syncs", &json!({ "names": ["none"] })), 404, "not-found", &[]);
     assert_refused(&admin.post("/syncs", &json!({})), 409, "wrong-state", &[]);
     assert_refused(&admin.get("/runs/7"), 404, "not-found", &[]);
     assert_refused(&admin.get("/runs/seven"), 404, "nothing-here", &[]);
-    for (query, field) in [("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("cursor=x", "cursor"), ("page=2", "page")] {
+    for (query, field) in [("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("cursor=x", "cursor"), ("page=2", "page")]
+    {
         let answer = admin.get(&format!("/trash?{query}"));
         assert_eq!((answer.status, fields(&answer)), (400, vec![field.to_owned()]), "{query}: {}", answer.text());
     }
@@ -115,19 +126,46 @@ fn what_belongs_to_others_is_neither_shown_nor_told() {
     node.put("private.jpg", "not hers");
     node.serve();
     node.run(&["index"]);
-    let anna = add_user(&node, "anna", json!({ "folder": "anna", "originals": { "read": true, "add": true, "change": false, "delete": false } }));
+    let anna =
+        add_user(&node, "anna", json!({ "folder": "anna", "originals": { "read": true, "add": true, "change": false, "delete": false } }));
     let vera = add_user(&node, "vera", json!({ "role": "viewer" }));
     let nobody = Client::of(&node);
     let admins = [
-        "/users", "/users/admin", "/users/nobody", "/users/vera/app-passwords", "/users/nobody/app-passwords", "/services", "/services/x", "/runs",
-        "/runs/1", "/failures", "/transfers", "/trash", "/conflicts", "/tombstones", "/index", "/settings", "/events",
+        "/users",
+        "/users/admin",
+        "/users/nobody",
+        "/users/vera/app-passwords",
+        "/users/nobody/app-passwords",
+        "/services",
+        "/services/x",
+        "/runs",
+        "/runs/1",
+        "/failures",
+        "/transfers",
+        "/trash",
+        "/conflicts",
+        "/tombstones",
+        "/index",
+        "/settings",
+        "/events",
     ];
     for path in admins {
         // Whether there is such a thing makes no difference.
         assert_eq!(problem(&anna.get(path)), (403, "no-right".into()), "{path}");
         assert_eq!(problem(&nobody.get(path)), (401, "login-needed".into()), "{path}");
     }
-    for path in ["/syncs", "/syncs/pause", "/syncs/cancel", "/trash/empty", "/trash/restore", "/index", "/index/verify", "/backup", "/users", "/users/vera/app-passwords"] {
+    for path in [
+        "/syncs",
+        "/syncs/pause",
+        "/syncs/cancel",
+        "/trash/empty",
+        "/trash/restore",
+        "/index",
+        "/index/verify",
+        "/backup",
+        "/users",
+        "/users/vera/app-passwords",
+    ] {
         assert_eq!(problem(&anna.post(path, &json!({}))), (403, "no-right".into()), "{path}");
         assert_eq!(problem(&nobody.post(path, &json!({}))), (401, "login-needed".into()), "{path}");
     }
@@ -137,10 +175,20 @@ fn what_belongs_to_others_is_neither_shown_nor_told() {
     assert_eq!((anna.document("/status")["files"].clone(), anna.document("/status")["library"].clone()), (json!(1), Value::Null));
     let listed = anna.document("/library");
     assert_eq!((listed["entries"].as_array().unwrap().len(), &listed["entries"][0]["path"]), (1, &json!("a.jpg")));
-    for path in ["/library?folder=../", "/library?folder=..", "/library?folder=a/../../", "/library/file?path=../private.jpg", "/library/file?path=%2e%2e/private.jpg", "/library/file?path=a%00b", "/library/file?path=a%5cb"] {
+    for path in [
+        "/library?folder=../",
+        "/library?folder=..",
+        "/library?folder=a/../../",
+        "/library/file?path=../private.jpg",
+        "/library/file?path=%2e%2e/private.jpg",
+        "/library/file?path=a%00b",
+        "/library/file?path=a%5cb",
+    ] {
         assert_eq!(anna.get(path).status, 400, "{path}");
     }
-    for path in ["/library?folder=.twinlens", "/library?folder=anna", "/library/file?path=private.jpg", "/library/file?path=.twinlens/library.toml"] {
+    for path in
+        ["/library?folder=.twinlens", "/library?folder=anna", "/library/file?path=private.jpg", "/library/file?path=.twinlens/library.toml"]
+    {
         assert_eq!(problem(&anna.get(path)), (404, "not-found".into()), "{path}");
     }
     assert_eq!(problem(&Client::admin(&node).get("/library?folder=.twinlens/trash")).0, 404);
@@ -162,13 +210,19 @@ fn in_public_mode_there_are_no_users_services_and_secrets() {
     node.run(&["index"]);
     let here = Client::of(&node);
     for client in [here.clone(), Client::admin(&node), Client { host: here.host.clone(), ..session }] {
-        for path in ["/session", "/users", "/users/admin", "/services", "/runs", "/trash", "/settings", "/events", "/library/file?path=a.jpg"] {
+        for path in
+            ["/session", "/users", "/users/admin", "/services", "/runs", "/trash", "/settings", "/events", "/library/file?path=a.jpg"]
+        {
             let answer = client.get(path);
             assert_eq!(problem(&answer), (403, "public-mode".into()), "{path}");
             assert!(json_of(&answer)["detail"].as_str().unwrap().contains("public mode"));
         }
         for path in ["/users", "/services", "/syncs", "/syncs/pause", "/trash/empty", "/index", "/known", "/session"] {
-            assert_eq!(problem(&client.post(path, &json!({ "user": "anna", "password": "a password of theirs" }))), (403, "public-mode".into()), "{path}");
+            assert_eq!(
+                problem(&client.post(path, &json!({ "user": "anna", "password": "a password of theirs" }))),
+                (403, "public-mode".into()),
+                "{path}"
+            );
         }
         assert_eq!(problem(&client.ask("PUT", "/library/file?path=b.jpg", b"x")), (403, "public-mode".into()));
         assert_eq!(client.document("/library")["entries"][0]["name"], "a.jpg");

@@ -96,7 +96,9 @@ fn a_page_of_others_changes_nothing() {
     assert_eq!(problem(&paused(&session.with("X-CSRF-Token", &token))), (403, "csrf".into()));
     let origin = format!("http://{}", session.host);
     assert_eq!(paused(&session.with("Origin", &origin).with("Sec-Fetch-Site", "same-origin")).status, 200);
-    for (name, value) in [("Origin", "https://evil.example"), ("Origin", "null"), ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-site")] {
+    for (name, value) in
+        [("Origin", "https://evil.example"), ("Origin", "null"), ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-site")]
+    {
         assert_eq!(problem(&paused(&session.with(name, value))), (403, "foreign-origin".into()), "{name}: {value}");
         // A browser sends passwords that it remembers along as well.
         assert_eq!(problem(&paused(&Client::admin(&node).with(name, value))), (403, "foreign-origin".into()), "{name}: {value}");
@@ -126,7 +128,10 @@ fn a_session_ends_with_the_password_and_with_the_user() {
     assert_eq!((problem(&without), fields(&without)), ((403, "wrong-current".into()), vec!["current".into()]));
     let wrong = change(&anna, json!({ "password": "another password", "current": "not it, really" }));
     assert_eq!((problem(&wrong), fields(&wrong)), ((403, "wrong-current".into()), vec!["current".into()]));
-    assert_eq!(problem(&change(&bert, json!({ "password": "another password", "current": "a password of theirs" }))), (403, "no-right".into()));
+    assert_eq!(
+        problem(&change(&bert, json!({ "password": "another password", "current": "a password of theirs" }))),
+        (403, "no-right".into())
+    );
     let changed = change(&anna, json!({ "password": "another password", "current": "a password of theirs" }));
     assert_eq!(changed.status, 200, "{}", changed.text());
     // Who changed it goes on with a new session; all others are over.
