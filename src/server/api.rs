@@ -9,6 +9,7 @@ mod asked;
 mod caller;
 mod changes;
 mod known;
+mod metrics;
 mod openapi;
 mod page;
 mod problem;
@@ -47,7 +48,7 @@ const PREFIX: &str = "/api/v1";
 
 /// Whether a path is one of these, whoever asks.
 pub(super) fn covers(path: &str) -> bool {
-    path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path == metrics::PATH || path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// What the answers are made from. Cheap to clone.
@@ -199,7 +200,7 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(syncs::cancel))
         .routes(routes!(known::ask))
         .routes(routes!(changes::wait));
-    OpenApiRouter::new().nest(PREFIX, routes)
+    OpenApiRouter::new().nest(PREFIX, routes).routes(routes!(metrics::show))
 }
 
 /// An answer that went well: its status and its document.

@@ -45,6 +45,9 @@ const DISCARD: usize = 16 << 20;
 /// Why WebDAV is off in public mode.
 const PUBLIC: &str = "This node runs in public mode, without a login: WebDAV is off, because everybody could change the library.\n";
 
+/// Why is in the log: the answer is for everybody.
+const NOT_READY: &str = "The node runs, but its library or its state cannot be used; the log says why.\n";
+
 /// Why a library cannot be served.
 pub(super) const NOT_THERE: &str = "The library is not there; its disk is probably not mounted.\n";
 
@@ -67,16 +70,17 @@ pub struct App {
     webdav: Arc<WebDav>,
     api: Arc<Api>,
     cloud: Arc<Cloud>,
+    operations: Arc<Operations>,
     public: bool,
 }
 
 impl App {
     /// Serves these roots to these people; Locks are kept in the store.
     pub fn open(operations: Arc<Operations>, logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
-        let api = Arc::new(Api::new(operations, logins.clone(), &roots, &store));
+        let api = Arc::new(Api::new(Arc::clone(&operations), logins.clone(), &roots, &store));
         let webdav = Arc::new(WebDav::open(roots, store, rules)?);
         let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone()));
-        Ok(Self { logins, webdav, api, cloud, public: rules.public })
+        Ok(Self { logins, webdav, api, cloud, operations, public: rules.public })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
@@ -107,7 +111,8 @@ impl App {
     async fn admit(&self, request: &Request<Incoming>, from: IpAddr, known: bool) -> Result<Login, Response<Body>> {
         let path = request.uri().path();
         match path {
-            "/livez" | "/readyz" => return Err(text(StatusCode::OK, "ok\n")),
+            "/livez" => return Err(text(StatusCode::OK, "ok\n")),
+            "/readyz" => return Err(self.readiness().await),
             "/" | "*" if request.method() == Method::OPTIONS => return Err(super::webdav::of_server()),
             "/" if request.method().as_str() != "PROPFIND" => return Err(front_page(request.method())),
             _ => {}
@@ -134,6 +139,17 @@ impl App {
             Err(error) => {
                 tracing::error!(%error, "a login could not be checked");
                 Err(text(StatusCode::INTERNAL_SERVER_ERROR, "The login could not be checked; the log says why.\n"))
+            }
+        }
+    }
+
+    /// Whether the node can do its work, for whoever sends it some.
+    async fn readiness(&self) -> Response<Body> {
+        match self.operations.ready().await {
+            Ok(()) => text(StatusCode::OK, "ok\n"),
+            Err(failure) => {
+                tracing::warn!(%failure, "the node is not ready");
+                text(StatusCode::SERVICE_UNAVAILABLE, NOT_READY)
             }
         }
     }
