@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::AccountError;
 use crate::client::ClientError;
 use crate::library::LibraryError;
+use crate::services::discovery::Missed;
 use crate::services::{SecretError, ServiceError};
 use crate::store::StoreError;
 use crate::sync::SyncError;
@@ -72,10 +73,21 @@ impl From<ClientError> for Failure {
     }
 }
 
+impl From<Missed> for Failure {
+    fn from(missed: Missed) -> Self {
+        match &missed.error {
+            Some(ClientError::BadUrl(_) | ClientError::PlainHttp { .. }) => Self::usage(missed.to_string()),
+            _ => Self::unreachable(missed.to_string()),
+        }
+    }
+}
+
 impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
         match error {
-            ServiceError::Unknown(_) | ServiceError::Taken(_) | ServiceError::BadName => Self::usage(error.to_string()),
+            ServiceError::Unknown(_) | ServiceError::Taken(_) | ServiceError::BadName | ServiceError::NothingToUndo(_) => {
+                Self::usage(error.to_string())
+            }
             ServiceError::Client(error) => error.into(),
             ServiceError::Secret(_) | ServiceError::Store(_) => Self::unreachable(error.to_string()),
         }
