@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::Member;
+use crate::client::{ClientError, Member};
 use crate::types::RelPath;
 
 use super::{Failure, Operations};
@@ -37,7 +37,11 @@ impl Operations {
         let mut created = false;
         let mut listing = client.list(&path).await?;
         if listing.is_none() && create {
-            client.create_folder(&path).await?;
+            match client.create_folder(&path).await {
+                Err(ClientError::NotFound(_)) => return Err(no_way(&path)),
+                Err(ClientError::Status { status, .. }) if status.as_u16() == 409 => return Err(no_way(&path)),
+                made => made?,
+            }
             created = true;
             listing = client.list(&path).await?;
         }
@@ -58,4 +62,9 @@ impl Operations {
         let unusable = strange.chain(listing.unnamable).take(LIMIT).collect();
         Ok(Folders { name, path, created, folders, more, files, unusable })
     }
+}
+
+/// Only one folder is made at a time, so that a slip makes no tree.
+fn no_way(path: &RelPath) -> Failure {
+    Failure::unreachable(format!("/{path} cannot be made, because the folder above it is not there; make that first"))
 }

@@ -210,11 +210,11 @@ impl Search<'_> {
         for at in &sites {
             self.who(&client, at).await?;
         }
-        // A cloud whose front door asks for a login has its files elsewhere all the same.
+        // The front door of a cloud or a node may ask for a login, or even list something: the files are elsewhere all the same.
         let cloud = self.product.clone().filter(|(_, product)| product.name != "Twinlens");
-        let is_site_of_cloud = cloud.as_ref().is_some_and(|(at, _)| *at == given);
+        let is_site = self.product.as_ref().is_some_and(|(at, _)| *at == given);
         if !is_page
-            && !is_site_of_cloud
+            && !is_site
             && let Some(found) = self.answered(&client, &given, first).await?
         {
             return Ok(found);
@@ -296,7 +296,10 @@ impl Search<'_> {
         let files = |user: &str| format!("{site}remote.php/dav/files/{}/", href::encode_text(user));
         let user = self.wanted.user.clone();
         if user.is_empty() {
-            return self.look(client, &format!("{site}remote.php/webdav/")).await;
+            return match self.look(client, &format!("{site}remote.php/webdav/")).await? {
+                Some(found) => Ok(Some(found)),
+                None => Err(Stop::NeedsLogin),
+            };
         }
         if let Some(found) = self.look(client, &files(&user)).await? {
             return Ok(Some(found));
