@@ -9,8 +9,10 @@ mod peers;
 mod schedule;
 mod start;
 mod upkeep;
+mod webhook;
 
 pub use caretaker::CareSettings;
 pub use control::{Control, Message};
 pub use start::{Builder, FirstAdmin, Node};
 pub use upkeep::UpkeepSettings;
+pub use webhook::{HookOn, HookSettings};

@@ -24,4 +24,4 @@ pub mod remote;
 pub mod snapshot;
 pub mod traces;
 
-pub use db::{Store, StoreError};
+pub use db::{Store, StoreError, check_copy};

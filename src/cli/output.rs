@@ -18,6 +18,12 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
         Command::Pause { .. } | Command::Resume { .. } | Command::Cancel { .. } | Command::History { .. } => runs::text(command, answer),
         Command::Care(care) => super::care::text(care, answer),
         Command::Index => index(answer),
+        Command::Backup { to } => {
+            format!(
+                "{} holds the state, the key and the settings; keep it where nobody else can read it. Photos are not in it\n",
+                to.display()
+            )
+        }
         Command::ServiceAdd(_)
         | Command::ServiceList
         | Command::ServiceShow { .. }

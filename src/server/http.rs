@@ -6,6 +6,7 @@ mod fragment;
 mod incoming;
 mod limits;
 mod listen;
+mod mount;
 mod outgoing;
 mod outside;
 mod pulse;
@@ -32,6 +33,7 @@ use super::webdav::{Roots, Rules, WebDav};
 pub(super) use self::incoming::Incoming;
 pub use self::limits::Limits;
 pub use self::listen::{Front, Running, StartError, listen, start};
+pub use self::mount::Mounted;
 pub(super) use self::outside::Peer;
 pub use self::outside::{ExternalUrl, Network, Outside, Prefix};
 
@@ -44,7 +46,8 @@ const PUBLIC: &str = "This node runs in public mode, without a login: WebDAV is 
 /// Why a library cannot be served.
 pub(super) const NOT_THERE: &str = "The library is not there; its disk is probably not mounted.\n";
 
-pub(super) type Body = UnsyncBoxBody<Bytes, io::Error>;
+/// The body of an answer.
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// An answer of plain text.
 pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body> {
