@@ -193,6 +193,8 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(services::list, services::add))
         .routes(routes!(services::show, services::edit, services::remove))
         .routes(routes!(services::test))
+        .routes(routes!(services::undo))
+        .routes(routes!(services::folders, services::make_folder))
         .routes(routes!(services::change_sync))
         .routes(routes!(syncs::start))
         .routes(routes!(syncs::pause))

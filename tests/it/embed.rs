@@ -24,7 +24,15 @@ fn builder(root: &Path) -> Builder {
 }
 
 fn new_service(url: String) -> NewService {
-    NewService { name: "there".into(), url, user: "admin".into(), password: PASSWORD.into(), fingerprint: None, allow_http: false }
+    NewService {
+        name: "there".into(),
+        url,
+        user: "admin".into(),
+        password: PASSWORD.into(),
+        fingerprint: None,
+        allow_http: false,
+        kind: None,
+    }
 }
 
 fn run<F: Future<Output = ()>>(work: F) {
