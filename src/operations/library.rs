@@ -7,6 +7,7 @@ use crate::library::{Tree, check_marker, open_library};
 use crate::store::{StoreError, meta};
 use crate::types::LibraryId;
 
+use super::blocking::blocking;
 use super::restored::look_back;
 use super::{Failure, Kind, Operations};
 
@@ -39,5 +40,15 @@ impl Operations {
     /// Where the library is.
     pub fn library_path(&self) -> Option<&Path> {
         self.library_path.as_deref()
+    }
+
+    /// Whether the library and the state can be used at this moment.
+    pub async fn ready(&self) -> Result<(), Failure> {
+        let (store, known) = (self.store.clone(), self.library.get().map(|(tree, id)| (tree.clone(), *id)));
+        blocking(move || {
+            store.read()?;
+            Ok(known.map_or(Ok(()), |(tree, id)| check_marker(tree.root(), id))?)
+        })
+        .await
     }
 }

@@ -16,6 +16,7 @@ mod files;
 mod index;
 mod known;
 mod library;
+mod metrics;
 mod once;
 mod openapi;
 mod page;
@@ -61,7 +62,7 @@ const PREFIX: &str = "/api/v1";
 
 /// Whether a path is one of these, whoever asks.
 pub(super) fn covers(path: &str) -> bool {
-    path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path == metrics::PATH || path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The form of the API for a refusal that its front gave in words, before the API was asked.
@@ -237,6 +238,8 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(services::list, services::add))
         .routes(routes!(services::show, services::edit, services::remove))
         .routes(routes!(services::test))
+        .routes(routes!(services::undo))
+        .routes(routes!(services::folders, services::make_folder))
         .routes(routes!(services::change_sync))
         .routes(routes!(syncs::start))
         .routes(routes!(syncs::pause))
@@ -264,7 +267,7 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(backup::begin))
         .routes(routes!(known::ask))
         .routes(routes!(changes::wait));
-    OpenApiRouter::new().nest(PREFIX, routes)
+    OpenApiRouter::new().nest(PREFIX, routes).routes(routes!(metrics::show))
 }
 
 /// An answer that went well: its status and its document.

@@ -46,6 +46,9 @@ const DISCARD: usize = 16 << 20;
 /// Why WebDAV is off in public mode.
 const PUBLIC: &str = "This node runs in public mode, without a login: WebDAV is off, because everybody could change the library.\n";
 
+/// Why is in the log: the answer is for everybody.
+const NOT_READY: &str = "The node runs, but its library or its state cannot be used; the log says why.\n";
+
 /// Why a library cannot be served.
 pub(super) const NOT_THERE: &str = "The library is not there; its disk is probably not mounted.\n";
 
@@ -68,6 +71,7 @@ pub struct App {
     webdav: Arc<WebDav>,
     api: Arc<Api>,
     cloud: Arc<Cloud>,
+    operations: Arc<Operations>,
     public: bool,
 }
 
@@ -75,9 +79,9 @@ impl App {
     /// Serves these roots to these people; Locks are kept in the store.
     pub fn open(operations: Arc<Operations>, logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
         let webdav = Arc::new(WebDav::open(roots.clone(), store.clone(), rules)?);
-        let api = Arc::new(Api::new(operations, logins.clone(), &roots, store, Arc::clone(&webdav)));
+        let api = Arc::new(Api::new(Arc::clone(&operations), logins.clone(), &roots, store, Arc::clone(&webdav)));
         let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone()));
-        Ok(Self { logins, webdav, api, cloud, public: rules.public })
+        Ok(Self { logins, webdav, api, cloud, operations, public: rules.public })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
@@ -108,7 +112,8 @@ impl App {
     async fn admit(&self, request: &Request<Incoming>, from: IpAddr, known: bool) -> Result<Login, Response<Body>> {
         let path = request.uri().path();
         match path {
-            "/livez" | "/readyz" => return Err(text(StatusCode::OK, "ok\n")),
+            "/livez" => return Err(text(StatusCode::OK, "ok\n")),
+            "/readyz" => return Err(self.readiness().await),
             "/" | "*" if request.method() == Method::OPTIONS => return Err(super::webdav::of_server()),
             "/" if request.method().as_str() != "PROPFIND" => return Err(front_page(request.method())),
             _ => {}
@@ -135,6 +140,17 @@ impl App {
             Err(error) => {
                 tracing::error!(%error, "a login could not be checked");
                 Err(text(StatusCode::INTERNAL_SERVER_ERROR, "The login could not be checked; the log says why.\n"))
+            }
+        }
+    }
+
+    /// Whether the node can do its work, for whoever sends it some.
+    async fn readiness(&self) -> Response<Body> {
+        match self.operations.ready().await {
+            Ok(()) => text(StatusCode::OK, "ok\n"),
+            Err(failure) => {
+                tracing::warn!(%failure, "the node is not ready");
+                text(StatusCode::SERVICE_UNAVAILABLE, NOT_READY)
             }
         }
     }

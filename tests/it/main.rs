@@ -11,6 +11,7 @@ mod care;
 mod changes;
 mod cloud;
 mod cloud_clients;
+mod connect;
 mod danger;
 mod demo;
 mod doctor;

@@ -36,6 +36,11 @@ impl Call {
             Command::ServiceShow { name } => get(&at("services", name)),
             Command::ServiceTest { name, write } => post(&format!("{}/test", at("services", name)), &json!({ "write": write })),
             Command::ServiceEdit { name, change } => send(Method::PATCH, &at("services", name), change),
+            Command::ServiceUndo { name } => post(&format!("{}/undo", at("services", name)), &json!({})),
+            Command::ServiceFolders { name, path, create: true } => post(&format!("{}/folders", at("services", name)), &json!({ "path": path })),
+            Command::ServiceFolders { name, path, create: false } => {
+                get(&format!("{}/folders?path={}", at("services", name), utf8_percent_encode(path, NON_ALPHANUMERIC)))
+            }
             Command::ServiceRemove { name } => delete(&at("services", name)),
             Command::ServiceSync { name, change } => send(Method::PATCH, &format!("{}/sync", at("services", name)), change),
             Command::Sync(SyncRequest { names, dry_run, force }) => {
