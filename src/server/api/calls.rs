@@ -37,7 +37,9 @@ impl Call {
             Command::ServiceTest { name, write } => post(&format!("{}/test", at("services", name)), &json!({ "write": write })),
             Command::ServiceEdit { name, change } => send(Method::PATCH, &at("services", name), change),
             Command::ServiceUndo { name } => post(&format!("{}/undo", at("services", name)), &json!({})),
-            Command::ServiceFolders { name, path, create: true } => post(&format!("{}/folders", at("services", name)), &json!({ "path": path })),
+            Command::ServiceFolders { name, path, create: true } => {
+                post(&format!("{}/folders", at("services", name)), &json!({ "path": path }))
+            }
             Command::ServiceFolders { name, path, create: false } => {
                 get(&format!("{}/folders?path={}", at("services", name), utf8_percent_encode(path, NON_ALPHANUMERIC)))
             }
