@@ -6,6 +6,7 @@ mod args;
 mod care;
 mod care_args;
 mod checkup;
+mod clock;
 mod demo;
 mod front_args;
 mod output;

@@ -15,9 +15,10 @@
 //! | 3 | [`services`] | remote accounts and their secrets |
 //! | 4 | [`sync`] | two-way sync with one service |
 //! | 5 | [`scheduler`] | when which service is synced |
-//! | 6 | [`server`] | HTTP and its limits, login, WebDAV, the surface of Nextcloud and ownCloud, the API |
-//! | 7 | [`node`] | the composition root and embedding API |
-//! | 8 | [`cli`] | the command line |
+//! | 6 | [`operations`] | everything a node can do, as typed calls |
+//! | 7 | [`server`] | HTTP and its limits, login, WebDAV, the surface of Nextcloud and ownCloud, the API |
+//! | 8 | [`node`] | the composition root and embedding API |
+//! | 9 | [`cli`] | the command line |
 
 pub mod accounts;
 pub mod cli;
@@ -26,6 +27,7 @@ pub mod dav;
 pub mod events;
 pub mod library;
 pub mod node;
+pub mod operations;
 pub mod reconcile;
 pub mod scheduler;
 pub mod server;

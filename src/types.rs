@@ -4,6 +4,7 @@
 //! at the border ([`RelPath::parse`], [`ContentHash::from_hex`], ...) and never checked again further in.
 
 pub mod backoff;
+pub mod clock;
 pub mod digest;
 pub mod evidence;
 pub mod expect;
@@ -18,6 +19,7 @@ pub mod stack;
 pub mod time;
 pub mod version;
 
+pub use clock::Clock;
 pub use digest::{ContentHash, Digests, Hasher, KnownDigests, Sha1};
 pub use evidence::Evidence;
 pub use expect::Expect;

@@ -1,6 +1,5 @@
 //! Passwords for one device or program each, which can be taken back one by one.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::users::random_letters;
@@ -79,7 +78,7 @@ impl Users {
         let letters = random_letters(GROUPS * LETTERS)?;
         let groups: Vec<_> = (0..GROUPS).map(|group| &letters[group * LETTERS..][..LETTERS]).collect();
         let new = NewAppPassword { user: user.to_owned(), id: random_letters(ID_LETTERS)?, label, password: groups.join("-") };
-        let (user, made) = (user.to_owned(), new.clone());
+        let (user, made, now) = (user.to_owned(), new.clone(), self.store.clock().now());
         self.change(move |tx| {
             if !USERS.contains(tx, &user)? {
                 return Ok(Err(AccountError::Unknown(user)));
@@ -88,7 +87,7 @@ impl Users {
             if all.len() >= MOST {
                 return Ok(Err(AccountError::TooMany(user)));
             }
-            let created = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+            let created = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             let app = AppPassword { id: made.id, label: made.label, created, last_used: None };
             all.push(Stored { app, hash: app_hash(&user, &made.password).to_hex().to_string() });
             APP_PASSWORDS.put(tx, &user, &all)?;
@@ -133,7 +132,7 @@ impl Users {
 
     /// Notes that an app password was used today. Writes once a day; no login depends on it.
     pub(super) fn note_use(&self, user: &str, id: &str) -> Result<(), StoreError> {
-        let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
+        let today = self.store.clock().now().strftime("%Y-%m-%d").to_string();
         let noted: Option<Vec<Stored>> = APP_PASSWORDS.get(&self.store.read()?, user)?;
         let of_id = |stored: &&Stored| stored.app.id == id;
         if noted.is_none_or(|all| all.iter().find(of_id).is_none_or(|stored| stored.app.last_used.as_ref() == Some(&today))) {

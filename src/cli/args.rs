@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::accounts::{Given, Grant, GrantChange, Role};
 use crate::client::{Fingerprint, Rate};
-use crate::node::{Limit, SyncChange};
+use crate::operations::{Limit, SyncChange};
 use crate::reconcile::Deletes;
 use crate::services::{Trust, Verify, Window};
 use crate::types::RelPath;

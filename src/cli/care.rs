@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::node::Care;
+use crate::operations::Care;
 
 use super::output::{bytes, list, string};
 

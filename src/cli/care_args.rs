@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::node::{Care, Command, Keep, TRASH_DAYS};
+use crate::operations::{Care, Command, Keep, TRASH_DAYS};
 use crate::types::RelPath;
 
 use super::args::Pause;

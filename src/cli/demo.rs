@@ -9,7 +9,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::node::{ExitCode, Failure, NewService, Node, SyncChange, SyncRequest};
+use crate::node::Node;
+use crate::operations::{ExitCode, Failure, NewService, SyncChange, SyncRequest};
 use crate::sync::Report;
 use crate::types::ContentHash;
 use crate::types::media::is_junk;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::accounts::{AppPassword, User};
-use crate::node::Command;
+use crate::operations::Command;
 use crate::sync::{HeldBack, Noted, Report};
 
 use super::{checkup, runs};

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _};
 
-use crate::node::Failure;
+use crate::operations::Failure;
 
 use super::args::PasswordArgs;
 

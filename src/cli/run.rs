@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 
 use crate::accounts::GrantChange;
 use crate::events::Event;
-use crate::node::{AccountChange, Command, Failure, NewService, NewUser, Node, SyncRequest};
+use crate::node::Node;
+use crate::operations::{AccountChange, Command, Failure, NewService, NewUser, SyncRequest};
 
 use super::args::{Cli, Cmd, Global, OneOrAll, ServiceCmd, UserCmd, YesNo};
+use super::clock::clock;
 use super::progress::Progress;
 use super::serve::interrupt;
 use super::{demo, output, password, serve};
@@ -75,7 +77,7 @@ pub(super) fn data_folder(global: &Global) -> Result<PathBuf, Failure> {
     Ok(base.join("twinlens"))
 }
 
-async fn dispatch(cli: Cli) -> Result<crate::node::ExitCode, Failure> {
+async fn dispatch(cli: Cli) -> Result<crate::operations::ExitCode, Failure> {
     let Cli { global, command } = cli;
     match command {
         Cmd::Demo(args) => demo::run(&global, args).await,
@@ -163,7 +165,7 @@ async fn execute(global: &Global, command: &Command) -> Result<Value, Failure> {
             cancellable(control.execute(command, hear), interrupt, cancel).await
         }
         None => {
-            let node = Arc::new(Node::builder(&data).library(global.library.clone()).open().await?);
+            let node = Arc::new(Node::builder(&data).library(global.library.clone()).clock(clock()?).open().await?);
             let mut events = node.events().subscribe();
             let work = async {
                 let mut work = std::pin::pin!(node.execute(command.clone()));

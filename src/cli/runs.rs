@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::node::Command;
+use crate::operations::Command;
 
 use super::output::{bytes, several};
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::node::{CareSettings, ExitCode, Failure, Node, UpkeepSettings};
+use crate::node::{CareSettings, Node, UpkeepSettings};
+use crate::operations::{ExitCode, Failure};
 use crate::server::{Rules, listen};
 
 use super::args::{Global, ServeArgs};
+use super::clock::clock;
 use super::run::{data_folder, print};
 
 pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Failure> {
@@ -18,6 +20,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
     let front = args.front.front(&data);
     let node = Node::builder(&data)
         .front(front)
+        .clock(clock()?)
         .library(global.library.clone())
         .import(args.import)
         .admin_password(std::env::var("TWINLENS_ADMIN_PASSWORD").ok())

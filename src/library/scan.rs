@@ -278,7 +278,7 @@ impl<'a> Scan<'a> {
             return Err(failure);
         }
         if everything && !self.stopped() {
-            let today = (jiff::Timestamp::now().as_second() / 86_400).unsigned_abs();
+            let today = (self.store.clock().seconds() / 86_400).unsigned_abs();
             self.store.write_soon(move |tx| changes::compact(tx, today))?;
             for folder in self.index.folders()? {
                 if !found.folders.contains(&folder) && found.coverage.of(&folder).is_ok() {
@@ -314,7 +314,7 @@ impl<'a> Scan<'a> {
         for Rewritten { path, stat, good, found: digests } in std::mem::take(&mut found.rewritten) {
             if copied {
                 let Stat { size, mtime, inode, .. } = stat;
-                let since = jiff::Timestamp::now().as_second();
+                let since = self.store.clock().seconds();
                 found.damaged.push((path.clone(), Damage { size, mtime, inode, good, found: digests, since }));
             }
             found.rows.push((path, stat, if copied { good } else { digests }));

@@ -8,7 +8,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::types::RelPath;
@@ -164,7 +163,7 @@ pub(super) fn slot(tree: &Tree, path: &RelPath, why: Reason) -> Result<Slot, Lib
 fn make_slot(tree: &Tree, path: &RelPath, why: Reason) -> Result<Slot, LibraryError> {
     let io = |error| LibraryError::io(path, error);
     loop {
-        let now = Timestamp::now();
+        let now = tree.now();
         let day = tree.own().join(FOLDER).join(now.strftime(DAY).to_string());
         fs::create_dir_all(&day).map_err(io)?;
         let folder = day.join(format!("{}-{}", now.strftime(MOMENT), why.word()));

@@ -200,6 +200,11 @@ impl Tree {
         &self.inner.store
     }
 
+    /// The time by the clock of the state.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.inner.store.clock().now()
+    }
+
     pub(super) fn area(&self) -> Area {
         self.inner.area
     }

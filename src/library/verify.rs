@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use rustix::fs::Advice;
 
@@ -80,7 +79,7 @@ pub fn verify_some(tree: &Tree, after: Option<&RelPath>, pace: &Pace) -> Result<
             Found::Damaged(row, digests) => {
                 checked.files += 1;
                 checked.bytes += row.size;
-                let since = Timestamp::now().as_second();
+                let since = tree.now().as_second();
                 let FileRow { size, mtime, inode, digests: good, .. } = row;
                 checked.damaged.push((path.clone(), Damage { size, mtime, inode, good, found: digests, since }));
             }

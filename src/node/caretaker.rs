@@ -8,11 +8,9 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 use crate::library::{self, Pace, Tree};
+use crate::operations::{Failure, Operations, TRASH_DAYS, blocking};
 use crate::store::damage::Pass;
 use crate::types::LibraryId;
-
-use super::operations::blocking;
-use super::{Failure, Node, TRASH_DAYS};
 
 /// After reading for a while it rests for so many times as long: others have the disk for most of the time.
 const REST: u32 = 3;
@@ -43,7 +41,7 @@ pub(super) struct Caretaker {
 
 impl Caretaker {
     /// Begins to look after a node that serves, as long as the library's marker is there.
-    pub(super) fn start(node: &Arc<Node>, originals: Tree, library: LibraryId, import: Option<Tree>, settings: CareSettings) -> Self {
+    pub(super) fn start(node: &Arc<Operations>, originals: Tree, library: LibraryId, import: Option<Tree>, settings: CareSettings) -> Self {
         let mut caretaker = Self { stop: Arc::default(), tasks: Vec::new() };
         let (root, keep) = (originals.clone(), settings.keep_trash);
         caretaker.tasks.push(tokio::spawn(async move {
@@ -87,7 +85,7 @@ impl Drop for Caretaker {
 
 /// Reads everything, a little at a time, and goes on after a restart where it was.
 struct Reader {
-    node: Weak<Node>,
+    node: Weak<Operations>,
     tree: Tree,
     library: LibraryId,
     interval: Duration,
@@ -119,13 +117,13 @@ impl Reader {
     }
 
     /// The next files, when it is time; false when it is not.
-    async fn step(&self, node: &Arc<Node>) -> Result<bool, Failure> {
+    async fn step(&self, node: &Arc<Operations>) -> Result<bool, Failure> {
         let (tree, library, store, interval) = (self.tree.clone(), self.library, node.store.clone(), self.interval);
         let stop = Arc::clone(&self.stop);
         let (going_on, damaged) = on_a_thread_of_its_own(move || {
             library::check_marker(tree.root(), library)?;
             let pass = Pass::read(&store.read()?)?;
-            let now = Timestamp::now().as_second();
+            let now = store.clock().seconds();
             let Some(ended) = pass.ended else {
                 // Everything was read just now, when it was indexed.
                 store.write(move |tx| Pass { ended: Some(now), ..pass }.write(tx))?;
@@ -180,7 +178,7 @@ where
 fn let_go(tree: &Tree, keep: Duration) {
     let emptied = || -> Result<library::Emptied, Failure> {
         let Some(trash) = tree.trash()? else { return Ok(library::Emptied::default()) };
-        Ok(trash.empty(Timestamp::now().checked_sub(keep).unwrap_or(Timestamp::MIN))?)
+        Ok(trash.empty(tree.now().checked_sub(keep).unwrap_or(Timestamp::MIN))?)
     };
     match emptied() {
         Ok(emptied) => {

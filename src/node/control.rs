@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::events::Event;
 
-use super::{Command, Failure, Node};
+use crate::operations::{Command, Failure, Operations};
 
 const NAME: &str = "control.sock";
 /// A command larger than this is none of ours.
@@ -75,7 +75,7 @@ pub(super) struct ControlServer {
 
 impl ControlServer {
     /// Listens in the data folder. The state is locked by us, so a socket that is there is left over from a crash.
-    pub(super) fn start(data: &Path, node: Arc<Node>) -> Result<Self, Failure> {
+    pub(super) fn start(data: &Path, node: Arc<Operations>) -> Result<Self, Failure> {
         let path = data.join(NAME);
         let failed = |error: io::Error| Failure::unreachable(format!("the control socket {} cannot be made: {error}", path.display()));
         match std::fs::remove_file(&path) {
@@ -109,7 +109,7 @@ impl ControlServer {
 }
 
 /// Answers one command. When the other end goes away, the command is broken off, like a Ctrl-C.
-async fn answer(node: &Arc<Node>, stream: UnixStream) -> io::Result<()> {
+async fn answer(node: &Arc<Operations>, stream: UnixStream) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read.take(COMMAND_LIMIT));
     let mut line = String::new();

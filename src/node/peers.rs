@@ -7,11 +7,10 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 
 use crate::client::ClientError;
+use crate::operations::{Note, Runs};
 use crate::services::{Service, Services};
 use crate::types::ServiceId;
 use crate::types::backoff::doubling;
-
-use super::runs::{Note, Runs};
 
 /// How long one request waits: shorter than what the client takes for a dead line.
 const WAIT: Duration = Duration::from_secs(45);

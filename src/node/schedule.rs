@@ -3,19 +3,16 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use jiff::ZonedDateTime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::scheduler::{Action, Agenda, Now, Setting, Standing, Trigger};
+use crate::operations::{Failure, Note, Operations, Runs, now, setting};
+use crate::scheduler::{Action, Agenda, Now, Standing};
 use crate::services::Service;
 use crate::store::changes::Changes;
 use crate::sync::{Options, Stop};
 
-use super::operations::blocking;
 use super::peers::Peers;
-use super::runs::{Note, Runs};
-use super::{Failure, Node};
 
 /// The clock on the wall is looked at so often, because nobody says when it is set or when the machine wakes up.
 const LOOK: Duration = Duration::from_secs(15);
@@ -30,7 +27,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// Begins when `ready` becomes true.
-    pub(super) fn start(node: &Arc<Node>, ready: watch::Receiver<bool>) -> Result<Self, Failure> {
+    pub(super) fn start(node: &Arc<Operations>, ready: watch::Receiver<bool>) -> Result<Self, Failure> {
         let (stop, stopped) = watch::channel(false);
         // What was changed until now is behind us.
         let seen = Changes::open(&node.store.read()?)?.latest();
@@ -53,7 +50,7 @@ impl Schedule {
 
 struct Driver {
     /// The node stops us, and must not be kept by us.
-    node: Weak<Node>,
+    node: Weak<Operations>,
     runs: Arc<Runs>,
     notes: mpsc::UnboundedReceiver<Note>,
     /// The latest change in the library that the agenda knows of.
@@ -65,7 +62,7 @@ struct Driver {
 impl Driver {
     async fn drive(mut self, mut ready: watch::Receiver<bool>) {
         let mut peers = Peers::default();
-        let Some(mut library) = self.node.upgrade().map(|node| node.store.watch()) else { return };
+        let Some((mut library, clock)) = self.node.upgrade().map(|node| (node.store.watch(), node.store.clock().clone())) else { return };
         tokio::select! {
             // The first look at the library: a run before it would only look as well.
             () = becomes_true(&mut ready) => {}
@@ -73,16 +70,16 @@ impl Driver {
         }
         let mut stopped = self.stopped.clone();
         let begun = Instant::now();
-        self.take_settings(&mut peers, now(begun)).await;
+        self.take_settings(&mut peers, now(&clock, begun)).await;
         loop {
-            let moment = now(begun);
+            let moment = now(&clock, begun);
             for action in self.agenda.tick(moment) {
                 self.act(action);
             }
             let wait = self.agenda.wait(moment).unwrap_or(LOOK).min(LOOK);
             tokio::select! {
                 note = self.notes.recv() => match note {
-                    Some(note) => self.take(note, &mut peers, now(begun)).await,
+                    Some(note) => self.take(note, &mut peers, now(&clock, begun)).await,
                     None => return,
                 },
                 changed = library.changed() => {
@@ -92,7 +89,7 @@ impl Driver {
                     }
                     // The first write after opening tells a number without a change.
                     if std::mem::replace(&mut self.seen, latest) != latest {
-                        self.agenda.changed_here(now(begun));
+                        self.agenda.changed_here(now(&clock, begun));
                     }
                 }
                 () = tokio::time::sleep(wait.max(Duration::from_millis(10))) => {}
@@ -158,38 +155,4 @@ impl Driver {
 async fn becomes_true(told: &mut watch::Receiver<bool>) {
     // An error means that nobody is left who could say so: the node is gone.
     let _ = told.wait_for(|told| *told).await;
-}
-
-fn setting(service: &Service) -> Setting {
-    let sync = &service.sync;
-    let interval = Duration::from_secs(60) * sync.interval_minutes.max(1);
-    Setting { id: service.id, on: sync.on, interval, window: sync.window, sends: sync.upload }
-}
-
-/// The time, with the steady clock beginning at `begun`.
-fn now(begun: Instant) -> Now {
-    let wall = ZonedDateTime::now();
-    let minute = u16::try_from(i32::from(wall.hour()) * 60 + i32::from(wall.minute())).unwrap_or(0);
-    Now { steady: begun.elapsed(), wall: wall.timestamp().as_second(), minute }
-}
-
-impl Node {
-    /// All services, with what is remembered of them.
-    pub(super) async fn services_and_standings(&self) -> Result<Vec<(Service, Standing)>, Failure> {
-        let (services, store) = (self.services.clone(), self.store.clone());
-        blocking(move || {
-            let all = services.list()?.into_iter();
-            Ok(all.map(|service| Standing::of(&store, service.id).map(|standing| (service, standing))).collect::<Result<_, _>>()?)
-        })
-        .await
-    }
-
-    /// When a service is run next by itself: an estimate for its owner.
-    pub(super) fn next_run(&self, service: &Service, standing: &Standing) -> Option<i64> {
-        let mut agenda = Agenda::default();
-        let moment = now(Instant::now());
-        agenda.set(vec![(setting(service), standing.clone())], moment);
-        let running = self.runs.of(service.id).is_some_and(|running| running.trigger != Trigger::Manual);
-        agenda.next(service.id, moment).filter(|_| !running)
-    }
 }

@@ -1,31 +1,28 @@
 //! Opening, starting and stopping a node.
 
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::accounts::{Logins, Role, Users, random_password};
-use crate::client::Fingerprint;
-use crate::events::Events;
-use crate::library::{Tree, open_library};
+use crate::accounts::{Logins, Role, random_password};
+use crate::library::Tree;
+use crate::operations::{Failure, Operations, Setup, blocking};
 use crate::server::{self, App, Front, Roots, Rules, Running};
 use crate::services::{SecretKey, Services};
+use crate::store::Store;
 use crate::store::meta::{self, Places};
 use crate::store::properties::Area;
-use crate::store::{Store, StoreError};
-use crate::types::LibraryId;
+use crate::types::Clock;
 
 use super::caretaker::Caretaker;
 use super::control::ControlServer;
-use super::operations::blocking;
-use super::restored::look_back;
-use super::runs::Runs;
 use super::schedule::Schedule;
 use super::upkeep::Upkeep;
-use super::{CareSettings, Control, Failure, UpkeepSettings};
+use super::{CareSettings, Control, UpkeepSettings};
 
 /// The first user of a node.
 const ADMIN: &str = "admin";
@@ -43,6 +40,7 @@ pub struct Builder {
     upkeep: UpkeepSettings,
     care: CareSettings,
     by_hand: bool,
+    clock: Clock,
 }
 
 impl Builder {
@@ -94,6 +92,13 @@ impl Builder {
         self
     }
 
+    /// What tells the time: for schedules, back-off, expiry, retention and every date that is written down. The system's clock unless said
+    /// otherwise.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Transfers at the same time; 8 unless said otherwise.
     pub fn parallel(mut self, parallel: usize) -> Self {
         self.parallel = Some(parallel);
@@ -102,7 +107,7 @@ impl Builder {
 
     /// Opens the state without serving. The library is opened when something needs it.
     pub async fn open(self) -> Result<Node, Failure> {
-        let data = self.data.clone();
+        let (data, clock) = (self.data.clone(), self.clock);
         let (store, key) = blocking(move || {
             // Hashes of passwords and the key are in it: for nobody else to read.
             let mut private = fs::DirBuilder::new();
@@ -110,65 +115,61 @@ impl Builder {
             private
                 .create(&data)
                 .map_err(|error| Failure::unreachable(format!("the data folder {} cannot be created: {error}", data.display())))?;
-            let store = Store::open(&data.join("state.redb"))?;
+            let store = Store::open(&data.join("state.redb"))?.with_clock(clock);
             Ok((store, SecretKey::open(&data.join("secret.key"))?))
         })
         .await?;
         let remembered = meta::places(&store.read()?)?;
         let pick = |given: Option<PathBuf>, remembered: Option<String>| given.or_else(|| remembered.map(PathBuf::from));
-        let users = Users::new(store.clone());
-        Ok(Node {
+        let operations = Operations::new(Setup {
             library_path: pick(self.library, remembered.library),
-            import_path: pick(self.import, remembered.import),
-            data: self.data,
-            library: OnceLock::new(),
-            opening: Mutex::default(),
-            logins: Logins::new(users.clone())?.closed(self.rules.public),
-            users,
             services: Services::new(store.clone(), key),
             store,
-            events: Events::default(),
             parallel: self.parallel.unwrap_or(8),
+            public: self.rules.public,
+        });
+        Ok(Node {
+            import_path: pick(self.import, remembered.import),
+            data: self.data,
+            logins: Logins::new(operations.users.clone())?.closed(self.rules.public),
+            operations: Arc::new(operations),
             rules: self.rules,
             front: self.front,
             upkeep: self.upkeep,
             care: self.care,
             admin_password: self.admin_password,
-            runs: Arc::default(),
             by_hand: self.by_hand,
             indexed: watch::Sender::new(false),
             scheduling: Mutex::default(),
-            serving: OnceLock::new(),
             running: Mutex::default(),
         })
     }
 }
 
-/// A node, open and perhaps serving.
+/// A node, open and perhaps serving. What can be done with it are its [`Operations`], which it lends.
 pub struct Node {
+    operations: Arc<Operations>,
     data: PathBuf,
-    library_path: Option<PathBuf>,
     import_path: Option<PathBuf>,
-    library: OnceLock<(Tree, LibraryId)>,
-    opening: Mutex<()>,
-    pub(super) store: Store,
-    pub(super) users: Users,
     logins: Logins,
-    pub(super) services: Services,
-    pub(super) events: Events,
-    pub(super) parallel: usize,
     rules: Rules,
     front: Front,
     upkeep: UpkeepSettings,
     care: CareSettings,
     admin_password: Option<String>,
-    pub(super) runs: Arc<Runs>,
     by_hand: bool,
     /// The first look at the library is over.
     indexed: watch::Sender<bool>,
     scheduling: Mutex<Option<Schedule>>,
-    serving: OnceLock<(String, Option<Fingerprint>)>,
     running: Mutex<Option<(Running, ControlServer, Upkeep, Caretaker)>>,
+}
+
+impl Deref for Node {
+    type Target = Arc<Operations>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.operations
+    }
 }
 
 /// What was made when a node was served for the first time.
@@ -206,16 +207,16 @@ impl Node {
         })
         .await?;
         let (originals, library_id, import) = (roots.originals.clone(), roots.library_id, roots.import.clone());
-        let control = ControlServer::start(&self.data, Arc::clone(self))?;
+        let control = ControlServer::start(&self.data, Arc::clone(&self.operations))?;
         let app = App::open(self.logins.clone(), roots, self.store.clone(), self.rules)?;
         let running = server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()))?;
-        let _ = self.serving.set((running.url(), running.fingerprint()));
+        self.operations.serves(running.url(), running.fingerprint());
         let import = import.filter(|_| !self.rules.read_only);
-        let caretaker = Caretaker::start(self, originals.clone(), library_id, import.clone(), self.care);
+        let caretaker = Caretaker::start(&self.operations, originals.clone(), library_id, import.clone(), self.care);
         if !self.by_hand {
             self.schedule()?;
         }
-        let upkeep = Upkeep::start((originals, library_id), import, &self.events, self.indexed.clone(), self.upkeep)?;
+        let upkeep = Upkeep::start((originals, library_id), import, self.events(), self.indexed.clone(), self.upkeep)?;
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker));
         Ok(first)
     }
@@ -224,7 +225,7 @@ impl Node {
     pub fn schedule(self: &Arc<Self>) -> Result<(), Failure> {
         let mut scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner);
         if scheduling.is_none() && !self.is_public() {
-            *scheduling = Some(Schedule::start(self, self.indexed.subscribe())?);
+            *scheduling = Some(Schedule::start(&self.operations, self.indexed.subscribe())?);
         }
         Ok(())
     }
@@ -267,53 +268,9 @@ impl Node {
         }
     }
 
-    /// The library, opened when it is first needed. Looks every time whether the marker is still there.
-    pub fn library(&self) -> Result<(Tree, LibraryId), Failure> {
-        if let Some((tree, id)) = self.library.get() {
-            crate::library::check_marker(tree.root(), *id)?;
-            return Ok((tree.clone(), *id));
-        }
-        let path = self.library_path.as_ref().ok_or_else(|| {
-            Failure::usage(
-                "no library is known yet; name it with --library DIR (or TWINLENS_LIBRARY), it is remembered by `twinlens serve`",
-            )
-        })?;
-        let _first = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(library) = self.library.get() {
-            return Ok(library.clone());
-        }
-        let opened = open_library(path, &self.store)?;
-        look_back(&opened.0, &self.store, &self.services.list()?)?;
-        Ok(self.library.get_or_init(|| opened).clone())
-    }
-
-    pub(super) fn known_library_id(&self) -> Result<Option<LibraryId>, StoreError> {
-        meta::library(&self.store.read()?)
-    }
-
-    /// Where the library is.
-    pub fn library_path(&self) -> Option<&Path> {
-        self.library_path.as_deref()
-    }
-
-    /// Whether the node serves without a login, and therefore without what is only for people who log in.
-    pub fn is_public(&self) -> bool {
-        self.rules.public
-    }
-
-    /// The address that the node serves on, if it does.
-    pub fn url(&self) -> Option<String> {
-        self.serving.get().map(|(url, _)| url.clone())
-    }
-
-    /// The fingerprint of the certificate that the node serves with, if it does.
-    pub fn fingerprint(&self) -> Option<Fingerprint> {
-        self.serving.get().and_then(|(_, fingerprint)| *fingerprint)
-    }
-
-    /// What happens, from now on.
-    pub fn events(&self) -> &Events {
-        &self.events
+    /// Everything that can be done with it.
+    pub fn operations(&self) -> &Arc<Operations> {
+        &self.operations
     }
 
     /// The control socket of the node whose state is in `data`, if one is running.

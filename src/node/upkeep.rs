@@ -14,10 +14,10 @@ use tokio::sync::watch;
 
 use crate::events::Events;
 use crate::library::{Blind, Importer, Tree, Waker, Watch};
+use crate::operations::Failure;
 use crate::types::LibraryId;
 
 use self::library::LibraryKeeper;
-use super::Failure;
 
 /// So long nothing more may happen to a file in the library before it is read; so long events are gathered.
 const SETTLE: Duration = Duration::from_secs(2);

@@ -10,6 +10,8 @@ use redb::{Database, DatabaseError, Durability, ReadTransaction, ReadableDatabas
 
 use tokio::sync::watch;
 
+use crate::types::Clock;
+
 use super::snapshot::{Shared, Snapshot};
 use super::{baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, properties, remote, traces};
 
@@ -74,6 +76,7 @@ struct Job {
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
+    clock: Clock,
 }
 
 struct Inner {
@@ -117,7 +120,17 @@ impl Store {
             .spawn(move || writer.work(&queue))
             .map_err(|error| StoreError::Open { path: path.to_owned(), reason: error.to_string() })?;
         let inner = Inner { database, shared, latest, jobs: Mutex::new(Some(jobs)), writer: Mutex::new(Some(writer)) };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), clock: Clock::default() })
+    }
+
+    /// The same state, whose dates are of this clock.
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// What tells the time to everything that is remembered here.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// One consistent state to read from.

@@ -299,7 +299,7 @@ impl Execution {
         self.notice_room(error);
         let reason = explained(step, error);
         if !fatal {
-            self.sync.monitor.failed(step, &reason);
+            self.sync.monitor.failed(step, &reason, self.sync.store.clock().seconds());
         } else {
             lock(&self.fatal).get_or_insert_with(|| reason.clone());
         }

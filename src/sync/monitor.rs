@@ -146,9 +146,9 @@ impl Monitor {
         outcomes.files.push(FileOutcome { path, verb, bytes: step.bytes(), failure: failure.map(str::to_owned) });
     }
 
-    /// A step failed for a reason of its own.
-    pub(super) fn failed(&self, step: &Step, reason: &str) {
-        self.state().ledger.failed(step, reason);
+    /// A step failed for a reason of its own, at this second.
+    pub(super) fn failed(&self, step: &Step, reason: &str, now: i64) {
+        self.state().ledger.failed(step, reason, now);
     }
 
     pub(super) fn with_ledger<R>(&self, work: impl FnOnce(&mut Ledger) -> R) -> R {

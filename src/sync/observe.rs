@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use jiff::Timestamp;
-
 use crate::client::{ClientError, Root};
 use crate::library::{self, ScanReport};
 use crate::reconcile::Coverage;
@@ -64,7 +62,7 @@ impl Sync {
     /// further down it leaves a gap in the coverage.
     pub(super) async fn observe_remote(self: &Arc<Self>) -> Result<Observed, SyncError> {
         let listed = self.listed().await?;
-        let now = Timestamp::now().as_second();
+        let now = self.store.clock().seconds();
         let due = listed.full_at.is_none_or(|at| !(0..FULL_LOOK).contains(&(now - at)));
         if let Some(token) = listed.token.as_ref().filter(|_| !due)
             && let Some((observed, token)) = self.follow_changes(token).await?

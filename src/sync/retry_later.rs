@@ -28,8 +28,7 @@ impl Ledger {
         self.forgotten.extend(self.before.remove(path).map(|_| path.clone()));
     }
 
-    pub(super) fn failed(&mut self, step: &Step, reason: &str) {
-        let now = Timestamp::now().as_second();
+    pub(super) fn failed(&mut self, step: &Step, reason: &str, now: i64) {
         let failed = FailedFile::new(step.verb(), versions(step), reason.to_owned(), now).after(self.before.get(&step.local), now);
         self.failed.push((step.local.clone(), failed));
     }
@@ -62,7 +61,7 @@ impl Sync {
         if before.is_empty() {
             return Ok(Vec::new());
         }
-        let now = Timestamp::now().as_second();
+        let now = self.store.clock().seconds();
         let mut left = Vec::new();
         let mut seen = HashSet::new();
         plan.steps.retain(|step| {

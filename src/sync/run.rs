@@ -4,8 +4,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use jiff::ZonedDateTime;
-
 use crate::client::{Client, ClientError, Flow};
 use crate::events::Events;
 use crate::library::{self, LibraryError, Tree};
@@ -291,7 +289,7 @@ impl Sync {
             let (policy, filter) = ((self.policy, trust), Arc::clone(&self.filter));
             blocking(move || Ok(Arc::new(Merge::open(&store, service.id, policy, filter, coverage, round)?))).await?
         };
-        let now = ZonedDateTime::now().strftime("%Y-%m-%d %H%M%S").to_string();
+        let now = self.store.clock().here().strftime("%Y-%m-%d %H%M%S").to_string();
         let (collector, collected) = self.collect(&merge, &format!("conflict {} {now}", self.service.name)).await?;
         let closed = self.find_digests(collected.open).await?;
         let deciding = Arc::clone(&merge);

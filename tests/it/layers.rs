@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-const RANKS: [(&str, u8); 16] = [
+const RANKS: [(&str, u8); 17] = [
     ("types", 0),
     ("reconcile", 1),
     ("dav", 1),
@@ -18,9 +18,10 @@ const RANKS: [(&str, u8); 16] = [
     ("sync", 4),
     ("share", 4),
     ("scheduler", 5),
-    ("server", 6),
-    ("node", 7),
-    ("cli", 8),
+    ("operations", 6),
+    ("server", 7),
+    ("node", 8),
+    ("cli", 9),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<std::path::PathBuf>) {

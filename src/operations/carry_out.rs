@@ -12,19 +12,19 @@ use crate::store::documents::RUNS;
 use crate::store::history::{self, Run};
 use crate::sync::{Monitor, Options, Report, Stop, Sync, SyncError, next_retry};
 
-use super::operations::blocking;
+use super::blocking::blocking;
 use super::restored;
 use super::runs::{Note, Turn};
-use super::{ExitCode, Failure, Node};
+use super::{ExitCode, Failure, Operations};
 
-impl Node {
+impl Operations {
     /// Runs a sync whose turn it is, and writes down what became of it. A service that fails as a whole has the reason in its report.
-    pub(super) async fn carry_out(self: &Arc<Self>, turn: Turn, service: Service, options: Options, trigger: Trigger) -> Report {
+    pub(crate) async fn carry_out(self: &Arc<Self>, turn: Turn, service: Service, options: Options, trigger: Trigger) -> Report {
         if !options.dry_run {
             self.runs.tell(Note::Started(service.id, trigger));
         }
         self.events.publish(Event::Started { service: service.name.clone(), trigger: trigger.to_string() });
-        let started = Timestamp::now();
+        let started = self.store.clock().now();
         let monitor = turn.monitor();
         let report = self.sync_one(&service, options, &monitor).await;
         if !options.dry_run
@@ -34,7 +34,7 @@ impl Node {
             // The scheduler must know all the same that it is over.
             let ending = ending(&report, &monitor);
             let interval = std::time::Duration::from_secs(60) * service.sync.interval_minutes;
-            let standing = Standing::default().after(&ending, Timestamp::now().as_second(), interval);
+            let standing = Standing::default().after(&ending, self.store.clock().seconds(), interval);
             self.runs.tell(Note::Ended(service.id, ending, standing));
         }
         self.events.publish(Event::Ended { service: service.name, failure: report.error.clone() });
@@ -81,7 +81,7 @@ impl Node {
         let ending = ending(report, monitor);
         let interval = std::time::Duration::from_secs(60) * service.sync.interval_minutes;
         let outcomes = monitor.outcomes();
-        let ended = Timestamp::now();
+        let ended = self.store.clock().now();
         let run = Run {
             service: id,
             started: started.as_millisecond(),

@@ -1,36 +1,24 @@
-//! What a node can do, as typed calls.
-
-use std::sync::atomic::AtomicBool;
+//! Connecting services, and setting up how they are synced.
 
 use serde_json::{Value, json};
 
-use crate::accounts::{AppPassword, GrantChange, NewAppPassword, User};
 use crate::client::{Client, Endpoint, Listing};
-use crate::library::{self, Patterns};
+use crate::library::Patterns;
 use crate::scheduler::Standing;
 use crate::services::{Findings, Reached, Service, SyncSettings, doctor};
 use crate::sync::{Overlap, Stop, leads_to};
 use crate::types::RelPath;
 
+use super::blocking::blocking;
 use super::command::document;
 use super::runs::Note;
-use super::{AccountChange, Failure, Limit, NewService, NewUser, Node, SyncChange};
+use super::{AccountChange, Failure, Limit, NewService, Operations, SyncChange};
 
 /// Longest interval between runs: a week.
 const INTERVAL_LIMIT: u32 = 7 * 24 * 60;
 
 /// How long setting up a sync waits for the service to say what its folder is.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// Runs `work` where it may block.
-pub(super) async fn blocking<R, F>(work: F) -> Result<R, Failure>
-where
-    R: Send + 'static,
-    F: FnOnce() -> Result<R, Failure> + Send + 'static,
-{
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Failure::unreachable(format!("a part of the program ended unexpectedly: {error}")))?
-}
 
 /// Looks at the root of a service: what must work before anything else can.
 async fn try_out(client: &Client) -> Result<Listing, Failure> {
@@ -44,7 +32,7 @@ async fn try_out(client: &Client) -> Result<Listing, Failure> {
     }
 }
 
-impl Node {
+impl Operations {
     /// Adds a service after trying it. When it does not work, nothing is changed.
     pub async fn add_service(&self, new: NewService) -> Result<Service, Failure> {
         let NewService { name, url, user, password, fingerprint, allow_http } = new;
@@ -122,7 +110,7 @@ impl Node {
     }
 
     /// What is told of a service: how it is set up, what was found out about it, what the proofs of its uploads rested on.
-    pub(super) async fn told_service(&self, service: Service) -> Result<Value, Failure> {
+    pub(crate) async fn told_service(&self, service: Service) -> Result<Value, Failure> {
         let (store, id) = (self.store.clone(), service.id);
         let (found, reached) = blocking(move || Ok((Findings::read(&store, id)?, Reached::read(&store, id)?))).await?;
         let mut told = document(&service)?;
@@ -132,7 +120,7 @@ impl Node {
     }
 
     /// The same of all services.
-    pub(super) async fn told_services(&self) -> Result<Vec<Value>, Failure> {
+    pub(crate) async fn told_services(&self) -> Result<Vec<Value>, Failure> {
         let mut told = Vec::new();
         for service in self.services().await? {
             told.push(self.told_service(service).await?);
@@ -233,71 +221,6 @@ impl Node {
         .await;
         self.runs.tell(Note::Settings);
         changed
-    }
-
-    /// Brings the index up to date with the disk.
-    pub async fn index(&self) -> Result<Value, Failure> {
-        let (tree, _) = self.library()?;
-        let events = self.events.clone();
-        let report = blocking(move || Ok(library::scan_quiet(&tree, &events, &AtomicBool::new(false))?)).await?;
-        let growing = report.growing.iter().map(|path| (path, library::GROWING));
-        let failed = report.coverage.gaps().chain(growing).map(|(path, reason)| json!({ "path": path.as_str(), "reason": reason }));
-        let failed: Vec<_> = failed.collect();
-        Ok(json!({
-            "files": report.files,
-            "hashed": report.hashed,
-            "bytes": report.bytes,
-            "removed": report.removed,
-            "failed": failed,
-        }))
-    }
-
-    /// Adds a user.
-    pub async fn add_user(&self, new: NewUser) -> Result<User, Failure> {
-        let users = self.users.clone();
-        blocking(move || Ok(users.add(&new.name, new.grant, &new.password)?)).await
-    }
-
-    /// All users.
-    pub async fn users(&self) -> Result<Vec<User>, Failure> {
-        let users = self.users.clone();
-        blocking(move || Ok(users.list()?)).await
-    }
-
-    /// Gives a user another password.
-    pub async fn set_password(&self, name: String, password: String) -> Result<(), Failure> {
-        let users = self.users.clone();
-        blocking(move || Ok(users.set_password(&name, &password)?)).await
-    }
-
-    /// Changes what a user may do.
-    pub async fn edit_user(&self, name: String, change: GrantChange) -> Result<User, Failure> {
-        let users = self.users.clone();
-        blocking(move || Ok(users.edit(&name, change)?)).await
-    }
-
-    /// Removes a user and their app passwords.
-    pub async fn remove_user(&self, name: String) -> Result<(), Failure> {
-        let users = self.users.clone();
-        blocking(move || Ok(users.remove(&name)?)).await
-    }
-
-    /// Makes an app password for a user.
-    pub async fn create_app_password(&self, user: String, label: String) -> Result<NewAppPassword, Failure> {
-        let users = self.users.clone();
-        blocking(move || Ok(users.create_app_password(&user, &label)?)).await
-    }
-
-    /// The app passwords of a user.
-    pub async fn app_passwords(&self, user: String) -> Result<Vec<AppPassword>, Failure> {
-        let users = self.users.clone();
-        blocking(move || Ok(users.app_passwords(&user)?)).await
-    }
-
-    /// Takes an app password back, by its id or its label.
-    pub async fn revoke_app_password(&self, user: String, app: String) -> Result<AppPassword, Failure> {
-        let users = self.users.clone();
-        blocking(move || Ok(users.revoke_app_password(&user, &app)?)).await
     }
 }
 

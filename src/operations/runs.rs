@@ -12,7 +12,7 @@ use crate::types::ServiceId;
 
 /// What the scheduler is told.
 #[derive(Debug)]
-pub(super) enum Note {
+pub(crate) enum Note {
     /// Services were added, removed, or set up in another way.
     Settings,
     /// A run began.
@@ -29,21 +29,21 @@ pub(super) enum Note {
 
 /// A run that goes on.
 #[derive(Debug, Clone)]
-pub(super) struct Running {
+pub(crate) struct Running {
     pub trigger: Trigger,
     pub started: Timestamp,
     pub monitor: Monitor,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Runs {
+pub(crate) struct Runs {
     running: Mutex<HashMap<ServiceId, Running>>,
     ended: Notify,
     notes: Mutex<Option<mpsc::UnboundedSender<Note>>>,
 }
 
 /// A service's turn; it ends when this is dropped.
-pub(super) struct Turn {
+pub(crate) struct Turn {
     runs: Arc<Runs>,
     id: ServiceId,
     monitor: Monitor,
@@ -58,14 +58,14 @@ impl Drop for Turn {
 
 impl Turn {
     /// By which the run is watched and stopped.
-    pub(super) fn monitor(&self) -> Monitor {
+    pub(crate) fn monitor(&self) -> Monitor {
         self.monitor.clone()
     }
 }
 
 impl Runs {
     /// The service's turn, if nobody has it.
-    pub(super) fn try_turn(self: &Arc<Self>, id: ServiceId, trigger: Trigger) -> Option<Turn> {
+    pub(crate) fn try_turn(self: &Arc<Self>, id: ServiceId, trigger: Trigger) -> Option<Turn> {
         let mut running = lock(&self.running);
         if running.contains_key(&id) {
             return None;
@@ -76,7 +76,7 @@ impl Runs {
     }
 
     /// The service's turn, when whoever has it is done.
-    pub(super) async fn turn(self: &Arc<Self>, id: ServiceId, trigger: Trigger) -> Turn {
+    pub(crate) async fn turn(self: &Arc<Self>, id: ServiceId, trigger: Trigger) -> Turn {
         loop {
             // Before looking, so that an end right after the look is not missed.
             let mut ended = std::pin::pin!(self.ended.notified());
@@ -89,18 +89,18 @@ impl Runs {
     }
 
     /// The run with a service, if one goes on.
-    pub(super) fn of(&self, id: ServiceId) -> Option<Running> {
+    pub(crate) fn of(&self, id: ServiceId) -> Option<Running> {
         lock(&self.running).get(&id).cloned()
     }
 
     /// Tells a run to stop; true when there is one.
-    pub(super) fn stop(&self, id: ServiceId, why: Stop) -> bool {
+    pub(crate) fn stop(&self, id: ServiceId, why: Stop) -> bool {
         let running = self.of(id);
         running.as_ref().inspect(|running| running.monitor.stop(why)).is_some()
     }
 
     /// Tells all runs to stop, and waits until they have.
-    pub(super) async fn stop_all(&self, why: Stop) {
+    pub(crate) async fn stop_all(&self, why: Stop) {
         loop {
             let mut ended = std::pin::pin!(self.ended.notified());
             ended.as_mut().enable();
@@ -114,7 +114,7 @@ impl Runs {
     }
 
     /// Tells the scheduler, if there is one.
-    pub(super) fn tell(&self, note: Note) {
+    pub(crate) fn tell(&self, note: Note) {
         if let Some(notes) = &*lock(&self.notes) {
             // It stops listening when the node stops.
             let _ = notes.send(note);
@@ -122,7 +122,7 @@ impl Runs {
     }
 
     /// From now on the scheduler is told here.
-    pub(super) fn listen(&self) -> mpsc::UnboundedReceiver<Note> {
+    pub(crate) fn listen(&self) -> mpsc::UnboundedReceiver<Note> {
         let (notes, told) = mpsc::unbounded_channel();
         *lock(&self.notes) = Some(notes);
         told

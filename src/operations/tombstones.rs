@@ -8,12 +8,12 @@ use crate::store::baseline::{self, BaseRow, Baseline};
 use crate::store::listed;
 use crate::types::RelPath;
 
-use super::operations::blocking;
-use super::{ExitCode, Failure, Node};
+use super::blocking::blocking;
+use super::{ExitCode, Failure, Operations};
 
-impl Node {
+impl Operations {
     /// The deletions that are remembered, of one service or of all.
-    pub(super) async fn list_tombstones(&self, service: Option<String>) -> Result<Value, Failure> {
+    pub(crate) async fn list_tombstones(&self, service: Option<String>) -> Result<Value, Failure> {
         let services = match service {
             Some(name) => vec![self.service(name).await?],
             None => self.services().await?,
@@ -42,7 +42,7 @@ impl Node {
     }
 
     /// Forgets deletions: of a path and everything below it, or of everything. What was deleted may come back then.
-    pub(super) async fn forget_tombstones(&self, service: String, at: RelPath) -> Result<Value, Failure> {
+    pub(crate) async fn forget_tombstones(&self, service: String, at: RelPath) -> Result<Value, Failure> {
         let found = self.service(service).await?;
         // A sync that is under way has read them already.
         let turn = self.runs.try_turn(found.id, Trigger::Manual);

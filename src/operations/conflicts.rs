@@ -10,9 +10,9 @@ use crate::store::index::{FileRow, Index};
 use crate::sync::{Conflict, Version, conflicts};
 use crate::types::{Expect, Mtime, RelPath};
 
+use super::blocking::blocking;
 use super::care::moment;
-use super::operations::blocking;
-use super::{Failure, Node};
+use super::{Failure, Operations};
 
 /// So many names are tried for a copy that is kept.
 const NAMES: u32 = 1000;
@@ -29,9 +29,9 @@ pub enum Keep {
     Both,
 }
 
-impl Node {
+impl Operations {
     /// The conflict copies that exist now, with both versions.
-    pub(super) async fn list_conflicts(&self) -> Result<Value, Failure> {
+    pub(crate) async fn list_conflicts(&self) -> Result<Value, Failure> {
         let services = self.services().await?;
         let store = self.store.clone();
         blocking(move || {
@@ -44,7 +44,7 @@ impl Node {
 
     /// Carries out what the owner decided about a file or a copy of it, here. What is given up goes to the trash; the next sync carries it
     /// over.
-    pub(super) async fn resolve_conflict(&self, path: RelPath, keep: Keep) -> Result<Value, Failure> {
+    pub(crate) async fn resolve_conflict(&self, path: RelPath, keep: Keep) -> Result<Value, Failure> {
         let (tree, _) = self.library()?;
         let services = self.services().await?;
         let store = self.store.clone();

@@ -15,7 +15,7 @@ use super::Failure;
 const CAREFUL: &str = "the index was put back from a backup: in this one run no deletion was followed";
 
 /// Looks whether the state and a library that is opened are of one time, and prepares the next syncs if not.
-pub(super) fn look_back(tree: &Tree, store: &Store, services: &[Service]) -> Result<(), Failure> {
+pub(crate) fn look_back(tree: &Tree, store: &Store, services: &[Service]) -> Result<(), Failure> {
     let ids: Vec<ServiceId> = services.iter().map(|service| service.id).collect();
     match tree.past()? {
         Past::Together => {}
@@ -41,7 +41,7 @@ pub(super) fn look_back(tree: &Tree, store: &Store, services: &[Service]) -> Res
 }
 
 /// The settings that the next sync with a service is to be done with, and whether they are other ones than the owner's.
-pub(super) fn carefully(store: &Store, service: &mut Service) -> Result<bool, StoreError> {
+pub(crate) fn carefully(store: &Store, service: &mut Service) -> Result<bool, StoreError> {
     let careful = CAUTIOUS.get::<Value>(&store.read()?, &service.id.0.to_string())?.is_some();
     if careful {
         service.sync.deletes = Deletes::Ignore;
@@ -50,7 +50,7 @@ pub(super) fn carefully(store: &Store, service: &mut Service) -> Result<bool, St
 }
 
 /// A careful sync came to its end: what is deleted from now on is followed again.
-pub(super) fn looked(store: &Store, service: ServiceId, report: &mut Report) -> Result<(), StoreError> {
+pub(crate) fn looked(store: &Store, service: ServiceId, report: &mut Report) -> Result<(), StoreError> {
     report.skipped.push(Noted { path: "/".into(), reason: CAREFUL.into() });
     if report.dry_run || report.error.is_some() {
         return Ok(());

@@ -13,14 +13,14 @@ use crate::store::{Store, StoreError};
 use crate::sync::Report;
 use crate::types::RelPath;
 
-use super::operations::blocking;
+use super::blocking::blocking;
 use super::runs::Running;
-use super::{Failure, Node};
+use super::{Failure, Operations};
 
 /// So many of the files that wait are named.
 const NAMED: usize = 5;
 
-impl Node {
+impl Operations {
     /// The library, how much it holds, the services: what they are doing, their last and next runs, what failed and waits.
     pub async fn status(&self) -> Result<Value, Failure> {
         let serving = self.url();

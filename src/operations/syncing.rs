@@ -12,9 +12,9 @@ use crate::services::{Service, ServiceError};
 use crate::sync::{Options, Report, Stop};
 use crate::types::ServiceId;
 
-use super::operations::blocking;
+use super::blocking::blocking;
 use super::runs::{Note, Runs};
-use super::{Failure, Node, SyncRequest};
+use super::{Failure, Operations, SyncRequest};
 
 /// How many services are synced at once when several are asked for.
 const AT_ONCE: usize = 3;
@@ -34,7 +34,7 @@ impl Drop for Waiting {
     }
 }
 
-impl Node {
+impl Operations {
     /// Syncs now, several services at once, after the runs with them that go on. A service that fails as a whole has the reason in its
     /// report. When this is dropped the runs are cancelled.
     pub async fn sync(self: &Arc<Self>, request: SyncRequest) -> Result<Vec<Report>, Failure> {
@@ -89,7 +89,7 @@ impl Node {
     }
 
     /// The service of this name, or all of them.
-    pub(super) async fn one_or_all(&self, name: Option<String>) -> Result<Vec<(Service, Standing)>, Failure> {
+    pub(crate) async fn one_or_all(&self, name: Option<String>) -> Result<Vec<(Service, Standing)>, Failure> {
         let all = self.services_and_standings().await?;
         match name {
             Some(name) => Ok(vec![one(&all, &name)?]),

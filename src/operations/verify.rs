@@ -13,20 +13,20 @@ use crate::store::damage::{self, Damage, Pass};
 use crate::sync::mend;
 use crate::types::RelPath;
 
-use super::operations::blocking;
-use super::{Failure, Node};
+use super::blocking::blocking;
+use super::{Failure, Operations};
 
 /// What became of a damaged file.
-pub(super) struct Treated {
+pub(crate) struct Treated {
     pub path: RelPath,
     damage: Damage,
     /// The service that a good copy came from, or why there is none.
     pub mended: Result<String, String>,
 }
 
-impl Node {
+impl Operations {
     /// Reads every file again. What is damaged is fetched back from a service that has it, or stays reported.
-    pub(super) async fn verify(&self) -> Result<Value, Failure> {
+    pub(crate) async fn verify(&self) -> Result<Value, Failure> {
         self.index().await?;
         let (tree, _) = self.library()?;
         let pace = Pace { stop: Arc::default(), rest: None };
@@ -44,14 +44,14 @@ impl Node {
             }
         }
         let store = self.store.clone();
-        let pass = Pass { after: None, ended: Some(Timestamp::now().as_second()), whole: true };
+        let pass = Pass { after: None, ended: Some(self.store.clock().seconds()), whole: true };
         blocking(move || Ok(store.write(move |tx| pass.write(tx))?)).await?;
         let damaged: Vec<_> = self.mend_all().await?.iter().map(treated).collect();
         Ok(json!({ "files": files, "bytes": bytes, "damaged": damaged, "failed": failed }))
     }
 
     /// Fetches back whatever is known to be damaged.
-    pub(super) async fn mend_all(&self) -> Result<Vec<Treated>, Failure> {
+    pub(crate) async fn mend_all(&self) -> Result<Vec<Treated>, Failure> {
         let (tree, _) = self.library()?;
         let store = self.store.clone();
         let damaged = blocking(move || Ok(damage::all(&store.read()?)?)).await?;
@@ -86,7 +86,7 @@ impl Node {
     }
 
     /// Takes damaged files as they are: edits, from now on.
-    pub(super) async fn accept_damage(&self, at: Vec<RelPath>) -> Result<Value, Failure> {
+    pub(crate) async fn accept_damage(&self, at: Vec<RelPath>) -> Result<Value, Failure> {
         let (tree, _) = self.library()?;
         let store = self.store.clone();
         blocking(move || {
@@ -111,7 +111,7 @@ impl Node {
     }
 
     /// What `status` says of damage: the files, and when every byte was read for the last time.
-    pub(super) async fn health(&self) -> Result<(Value, Option<String>), Failure> {
+    pub(crate) async fn health(&self) -> Result<(Value, Option<String>), Failure> {
         let store = self.store.clone();
         blocking(move || {
             let tx = store.read()?;

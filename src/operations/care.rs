@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::library::Trashed;
 use crate::types::{Mtime, RelPath};
 
-use super::operations::blocking;
-use super::{Failure, Keep, Node};
+use super::blocking::blocking;
+use super::{Failure, Keep, Operations};
 
 /// How long the trash keeps what was put there, unless said otherwise.
 pub const TRASH_DAYS: u64 = 30;
@@ -64,9 +64,9 @@ pub enum Care {
     },
 }
 
-impl Node {
+impl Operations {
     /// Carries out one of these. The answer is the document that `--json` prints; what is in its `failed` was not done.
-    pub(super) async fn care(&self, care: Care) -> Result<Value, Failure> {
+    pub(crate) async fn care(&self, care: Care) -> Result<Value, Failure> {
         match care {
             Care::TrashList => self.list_trash().await,
             Care::TrashRestore { what, to } => self.restore_from_trash(what, to).await,
@@ -130,7 +130,7 @@ impl Node {
     pub async fn empty_trash(&self, older_than: Duration) -> Result<Value, Failure> {
         let (tree, _) = self.library()?;
         blocking(move || {
-            let before = Timestamp::now().checked_sub(older_than).unwrap_or(Timestamp::MIN);
+            let before = tree.now().checked_sub(older_than).unwrap_or(Timestamp::MIN);
             let trash = tree.trash()?;
             let emptied = trash.as_ref().map_or_else(|| Ok(Default::default()), |trash| trash.empty(before))?;
             let left = trash.map_or_else(|| Ok(Vec::new()), |trash| trash.list())?;
@@ -153,7 +153,7 @@ fn shown(file: &Trashed) -> Value {
 }
 
 /// A time for people and programs.
-pub(super) fn moment(mtime: Mtime) -> Option<String> {
+pub(crate) fn moment(mtime: Mtime) -> Option<String> {
     Timestamp::from_nanosecond(i128::from(mtime.0)).ok().map(|at| at.to_string())
 }
 

@@ -11,7 +11,7 @@ use crate::reconcile::Deletes;
 use crate::services::{Trust, Verify, Window};
 use crate::sync::Report;
 
-use super::{Care, ExitCode, Failure, Node};
+use super::{Care, ExitCode, Failure, Operations};
 
 /// A service to be added. Holds a password, so it has no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -237,7 +237,7 @@ pub enum Command {
     },
 }
 
-impl Node {
+impl Operations {
     /// Carries out a command. The answer is the document that `--json` prints.
     pub async fn execute(self: &Arc<Self>, command: Command) -> Result<Value, Failure> {
         if self.is_public() && command.needs_login() {
@@ -286,12 +286,12 @@ impl Node {
     }
 }
 
-pub(super) fn document<T: Serialize>(value: &T) -> Result<Value, Failure> {
+pub(crate) fn document<T: Serialize>(value: &T) -> Result<Value, Failure> {
     serde_json::to_value(value).map_err(|error| Failure::unreachable(format!("the answer could not be written: {error}")))
 }
 
 /// The exit code for the reports of a sync: failures of files or of some services are 1; when no service could be reached it is 3.
-pub(super) fn exit_code(reports: &[Report]) -> ExitCode {
+pub(crate) fn exit_code(reports: &[Report]) -> ExitCode {
     if reports.iter().all(Report::is_clean) {
         ExitCode::Done
     } else if reports.iter().all(|report| report.unreachable) {

@@ -1,0 +1,111 @@
+//! What a node can do, as typed calls, and each of them as a [`Command`].
+//!
+//! Rank 6. The command line, the control socket, the API and the pages all come through here: none of them has a logic of its own. It
+//! knows nothing of HTTP and starts nothing by itself; [`Node`](crate::node::Node) does.
+
+mod blocking;
+mod care;
+mod carry_out;
+mod command;
+mod conflicts;
+mod failure;
+mod index;
+mod library;
+mod restored;
+mod runs;
+mod services;
+mod standings;
+mod status;
+mod syncing;
+mod tombstones;
+mod users;
+mod verify;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::accounts::Users;
+use crate::client::Fingerprint;
+use crate::events::Events;
+use crate::library::Tree;
+use crate::services::Services;
+use crate::store::Store;
+use crate::types::LibraryId;
+
+pub(crate) use self::blocking::blocking;
+pub use self::care::{Care, TRASH_DAYS};
+pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
+pub use self::conflicts::Keep;
+pub use self::failure::{ExitCode, Failure};
+pub(crate) use self::runs::{Note, Runs};
+pub(crate) use self::standings::{now, setting};
+
+/// The state of a node, and everything that can be done with it.
+pub struct Operations {
+    library_path: Option<PathBuf>,
+    library: OnceLock<(Tree, LibraryId)>,
+    opening: Mutex<()>,
+    pub(crate) store: Store,
+    pub(crate) users: Users,
+    pub(crate) services: Services,
+    events: Events,
+    pub(crate) parallel: usize,
+    public: bool,
+    pub(crate) runs: Arc<Runs>,
+    serving: OnceLock<(String, Option<Fingerprint>)>,
+}
+
+/// How they are set up.
+pub(crate) struct Setup {
+    pub library_path: Option<PathBuf>,
+    pub store: Store,
+    pub services: Services,
+    /// Transfers at the same time.
+    pub parallel: usize,
+    /// Nobody logs in.
+    pub public: bool,
+}
+
+impl Operations {
+    pub(crate) fn new(setup: Setup) -> Self {
+        let Setup { library_path, store, services, parallel, public } = setup;
+        Self {
+            library_path,
+            library: OnceLock::new(),
+            opening: Mutex::default(),
+            users: Users::new(store.clone()),
+            services,
+            store,
+            events: Events::default(),
+            parallel,
+            public,
+            runs: Arc::default(),
+            serving: OnceLock::new(),
+        }
+    }
+
+    /// Whether the node serves without a login, and therefore without what is only for people who log in.
+    pub fn is_public(&self) -> bool {
+        self.public
+    }
+
+    /// The address that the node serves on, if it does.
+    pub fn url(&self) -> Option<String> {
+        self.serving.get().map(|(url, _)| url.clone())
+    }
+
+    /// The fingerprint of the certificate that the node serves with, if it does.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.serving.get().and_then(|(_, fingerprint)| *fingerprint)
+    }
+
+    /// The node serves from now on.
+    pub(crate) fn serves(&self, url: String, fingerprint: Option<Fingerprint>) {
+        let _ = self.serving.set((url, fingerprint));
+    }
+
+    /// What happens, from now on.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+}
