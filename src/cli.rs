@@ -16,5 +16,7 @@ mod run;
 mod runs;
 mod sample;
 mod serve;
+mod share_args;
+mod shares;
 
 pub use run::main;

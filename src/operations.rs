@@ -18,6 +18,7 @@ mod standings;
 mod status;
 mod syncing;
 mod tombstones;
+mod uploads;
 mod users;
 mod verify;
 
@@ -34,7 +35,7 @@ use crate::types::LibraryId;
 
 pub(crate) use self::blocking::blocking;
 pub use self::care::{Care, TRASH_DAYS};
-pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
+pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest, UploadChange};
 pub use self::conflicts::Keep;
 pub use self::failure::{ExitCode, Failure};
 pub(crate) use self::runs::{Note, Runs};

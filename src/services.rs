@@ -7,9 +7,11 @@ pub mod doctor;
 mod findings;
 mod secret;
 mod service;
+mod uploads;
 mod window;
 
 pub use findings::{Checksums, Findings, Reached, Way};
 pub use secret::{SecretError, SecretKey};
 pub use service::{Service, ServiceError, Services, SyncSettings, Trust, Verify};
+pub use uploads::UploadSettings;
 pub use window::Window;

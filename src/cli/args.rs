@@ -16,6 +16,7 @@ use crate::types::RelPath;
 
 use super::care_args::{CareArgs, ConflictsArgs, IndexArgs, TombstonesCmd, TrashCmd};
 use super::front_args::FrontArgs;
+use super::share_args::ServiceUploadArgs;
 
 /// Keeps photo libraries in step over WebDAV.
 #[derive(Parser)]
@@ -268,6 +269,8 @@ pub(super) enum ServiceCmd {
     Remove { name: String },
     /// Set up how a service is synced; setting anything switches it on
     Sync(ServiceSyncArgs),
+    /// Set up what `twinlens share` does with a service
+    Upload(ServiceUploadArgs),
 }
 
 #[derive(Clone, Copy, ValueEnum)]

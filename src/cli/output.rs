@@ -8,7 +8,7 @@ use crate::accounts::{AppPassword, User};
 use crate::operations::Command;
 use crate::sync::{HeldBack, Noted, Report};
 
-use super::{checkup, runs};
+use super::{checkup, runs, shares};
 
 /// The text for an answer.
 pub(super) fn text(command: &Command, answer: &Value) -> String {
@@ -26,11 +26,14 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
             let line = |service: &Value| {
                 let sync = if service["sync"]["on"] == true { "sync on" } else { "sync off" };
                 let proof = service["reached"]["last"].as_str().map(|level| format!("  proven by {level}")).unwrap_or_default();
-                format!("{}  {}  {sync}{proof}\n", string(service, "name"), string(service, "url"))
+                let shared = shares::in_short(&service["upload"]);
+                format!("{}  {}  {sync}  {shared}{proof}\n", string(service, "name"), string(service, "url"))
             };
             list(answer, "services", line, "no services yet; add one with: twinlens service add NAME URL --user U\n")
         }
-        Command::ServiceShow { .. } | Command::ServiceSync { .. } | Command::ServiceEdit { .. } => service(answer),
+        Command::ServiceShow { .. } | Command::ServiceSync { .. } | Command::ServiceUpload { .. } | Command::ServiceEdit { .. } => {
+            service(answer)
+        }
         Command::ServiceTest { .. } => checkup::text(answer),
         Command::UserList => list(answer, "users", user, "no users yet; the first `twinlens serve` makes one\n"),
         Command::UserEdit { .. } => user(answer),
@@ -95,6 +98,7 @@ fn service(service: &Value) -> String {
         sync["rate"].as_u64().map_or_else(|| "no limit".to_owned(), |rate| format!("{} a second", bytes(rate))),
         sync["window"].as_str().unwrap_or("all day"),
     );
+    text.push_str(&shares::settings(&service["upload"]));
     text.push_str(&checkup::known(service));
     for (title, key) in [("only", "include"), ("leave out", "exclude")] {
         let patterns: Vec<&str> = sync[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

@@ -10,6 +10,7 @@ use crate::client::{Fingerprint, Rate};
 use crate::reconcile::Deletes;
 use crate::services::{Trust, Verify, Window};
 use crate::sync::Report;
+use crate::types::{Expires, Gps, Size, Unfit};
 
 use super::{Care, ExitCode, Failure, Operations};
 
@@ -112,6 +113,24 @@ pub struct SyncChange {
     pub exclude: Option<Vec<String>>,
 }
 
+/// Changes to what is done with files that are shared with a service; what is none stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UploadChange {
+    /// Files may be shared with it.
+    pub on: Option<bool>,
+    /// The folder on the service.
+    pub folder: Option<String>,
+    /// How large pictures are sent.
+    pub size: Option<Size>,
+    /// How long they stay.
+    pub expires: Option<Expires>,
+    /// What becomes of files that cannot be sent in that size.
+    pub unfit: Option<Unfit>,
+    /// Whether the JPEGs that are made tell where a picture was taken.
+    pub gps: Option<Gps>,
+}
+
 /// A sync to be run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRequest {
@@ -162,6 +181,13 @@ pub enum Command {
         name: String,
         /// What to change.
         change: SyncChange,
+    },
+    /// Change what is done with files that are shared with a service.
+    ServiceUpload {
+        /// Its name.
+        name: String,
+        /// What to change.
+        change: UploadChange,
     },
     /// Sync now.
     Sync(SyncRequest),
@@ -254,6 +280,7 @@ impl Operations {
                 json!({ "removed": name })
             }
             Command::ServiceSync { name, change } => self.told_service(self.change_sync(name, change).await?).await?,
+            Command::ServiceUpload { name, change } => self.told_service(self.change_upload(name, change).await?).await?,
             Command::Sync(request) => json!({ "services": document(&self.sync(request).await?)? }),
             Command::Pause { name } => json!({ "paused": self.pause(name).await? }),
             Command::Resume { name } => json!({ "resumed": self.resume(name).await? }),
@@ -317,6 +344,7 @@ impl Command {
             | Command::ServiceEdit { .. }
             | Command::ServiceRemove { .. }
             | Command::ServiceSync { .. }
+            | Command::ServiceUpload { .. }
             | Command::Sync(_)
             | Command::Pause { .. }
             | Command::Resume { .. }

@@ -8,7 +8,7 @@ use crate::store::documents::{self, CAUTIOUS, EVIDENCE, FINDINGS, MET, RUNS, SCH
 use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote, traces};
 use crate::types::{RelPath, ServiceId};
 
-use super::{SecretError, SecretKey, Window};
+use super::{SecretError, SecretKey, UploadSettings, Window};
 
 /// What is enough to believe that a file of the service is the same as one of the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -114,12 +114,15 @@ pub struct Service {
     pub allow_http: bool,
     /// How it is synced.
     pub sync: SyncSettings,
+    /// What is done with files that are shared with it.
+    #[serde(default)]
+    pub upload: UploadSettings,
 }
 
 #[derive(Serialize, Deserialize)]
-struct ServiceRow {
+pub(super) struct ServiceRow {
     #[serde(flatten)]
-    service: Service,
+    pub(super) service: Service,
     sealed_password: Vec<u8>,
 }
 
@@ -149,7 +152,7 @@ pub enum ServiceError {
 /// The services of a node. Cheap to clone.
 #[derive(Clone)]
 pub struct Services {
-    store: Store,
+    pub(super) store: Store,
     key: SecretKey,
 }
 
@@ -187,6 +190,7 @@ impl Services {
                 fingerprint: endpoint.fingerprint,
                 allow_http: endpoint.allow_http,
                 sync: SyncSettings::default(),
+                upload: UploadSettings::default(),
             };
             let row = ServiceRow { service, sealed_password };
             SERVICES.put(tx, &key, &row)?;
@@ -289,7 +293,7 @@ impl Services {
         Ok(Client::new(&self.endpoint(name)?)?)
     }
 
-    fn row(&self, name: &str) -> Result<ServiceRow, ServiceError> {
+    pub(super) fn row(&self, name: &str) -> Result<ServiceRow, ServiceError> {
         SERVICES.get(&self.store.read()?, name)?.ok_or_else(|| ServiceError::Unknown(name.to_owned()))
     }
 }
