@@ -6,6 +6,7 @@
 mod blocking;
 mod care;
 mod carry_out;
+mod chosen;
 mod command;
 mod conflicts;
 mod failure;
@@ -14,6 +15,7 @@ mod library;
 mod restored;
 mod runs;
 mod services;
+mod shares;
 mod standings;
 mod status;
 mod syncing;
@@ -39,6 +41,8 @@ pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, Sync
 pub use self::conflicts::Keep;
 pub use self::failure::{ExitCode, Failure};
 pub(crate) use self::runs::{Note, Runs};
+pub(crate) use self::shares::Sharing;
+pub use self::shares::{ShareReport, ShareRequest, SharedName, SharedNote};
 pub(crate) use self::standings::{now, setting};
 
 /// The state of a node, and everything that can be done with it.
@@ -53,6 +57,7 @@ pub struct Operations {
     pub(crate) parallel: usize,
     public: bool,
     pub(crate) runs: Arc<Runs>,
+    pub(crate) sharing: Arc<Sharing>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
 }
 
@@ -81,6 +86,7 @@ impl Operations {
             parallel,
             public,
             runs: Arc::default(),
+            sharing: Arc::default(),
             serving: OnceLock::new(),
         }
     }

@@ -16,7 +16,7 @@ use crate::types::RelPath;
 
 use super::care_args::{CareArgs, ConflictsArgs, IndexArgs, TombstonesCmd, TrashCmd};
 use super::front_args::FrontArgs;
-use super::share_args::ServiceUploadArgs;
+use super::share_args::{ServiceUploadArgs, ShareArgs};
 
 /// Keeps photo libraries in step over WebDAV.
 #[derive(Parser)]
@@ -57,6 +57,8 @@ pub(super) enum Cmd {
     /// Remote accounts: other nodes, Nextcloud, ownCloud, any WebDAV server
     #[command(subcommand)]
     Service(ServiceCmd),
+    /// Send chosen files to a service, and show, retry or cancel what is sent
+    Share(ShareArgs),
     /// Sync now and wait
     Sync(SyncArgs),
     /// Sync no more by itself, until resumed

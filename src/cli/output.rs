@@ -14,6 +14,9 @@ use super::{checkup, runs, shares};
 pub(super) fn text(command: &Command, answer: &Value) -> String {
     match command {
         Command::Sync(_) => reports(answer),
+        Command::Share(_) | Command::ShareList { .. } | Command::ShareRetry { .. } | Command::ShareCancel { .. } => {
+            shares::text(command, answer)
+        }
         Command::Status => status(answer),
         Command::Pause { .. } | Command::Resume { .. } | Command::Cancel { .. } | Command::History { .. } => runs::text(command, answer),
         Command::Care(care) => super::care::text(care, answer),

@@ -139,6 +139,7 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
         Cmd::Service(ServiceCmd::Remove { name }) => Command::ServiceRemove { name },
         Cmd::Service(ServiceCmd::Sync(args)) => Command::ServiceSync { change: args.change(), name: args.name },
         Cmd::Service(ServiceCmd::Upload(args)) => Command::ServiceUpload { name: args.name.clone(), change: args.change() },
+        Cmd::Share(args) => args.command()?,
         Cmd::Sync(args) => Command::Sync(SyncRequest { names: args.names, dry_run: args.dry_run, force: args.force }),
         Cmd::Index(index) => index.command(),
         Cmd::Pause(OneOrAll { name }) => Command::Pause { name },

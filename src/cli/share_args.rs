@@ -1,8 +1,11 @@
 //! What is typed about sharing.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
-use crate::operations::UploadChange;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use crate::operations::{Command, Failure, ShareRequest, UploadChange};
 use crate::types::{Expires, Gps, Size, Unfit};
 
 /// How files are sent; what is not said is as it was set up for the service.
@@ -44,5 +47,84 @@ impl ServiceUploadArgs {
     pub(super) fn change(self) -> UploadChange {
         let SendArgs { folder, size, expires, unfit, gps } = self.send;
         UploadChange { on: (self.on || self.off).then_some(self.on), folder, size, expires, unfit, gps }
+    }
+}
+
+/// A file or folder that is called like a command is written `./list`.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct ShareArgs {
+    #[command(subcommand)]
+    command: Option<ShareCmd>,
+    /// Files and folders of the library, absolute, or relative to the library or else to this folder; one that is called list, retry or cancel
+    /// is written ./list
+    #[arg(value_name = "PATH", required_unless_present = "list")]
+    paths: Vec<String>,
+    /// An album as a list: a text file with a path on each line; - for standard input
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
+    /// The service
+    #[arg(long, value_name = "NAME", required = true)]
+    to: Option<String>,
+    #[command(flatten)]
+    send: SendArgs,
+    /// Do not wait: a serving node sends them
+    #[arg(long)]
+    background: bool,
+}
+
+#[derive(Subcommand)]
+pub(super) enum ShareCmd {
+    /// Show what was shared, and how far it is
+    List {
+        /// One share, with its files
+        #[arg(value_name = "ID")]
+        share: Option<u64>,
+    },
+    /// Try again what failed, and wait
+    Retry {
+        /// Of one share only
+        #[arg(value_name = "ID")]
+        share: Option<u64>,
+    },
+    /// Send no more of what was not sent yet; what is on the service stays until it expires
+    Cancel {
+        /// Of one share only
+        #[arg(value_name = "ID")]
+        share: Option<u64>,
+    },
+}
+
+/// A list of paths that is longer than this, in bytes, is none.
+const LIST: u64 = 16 << 20;
+
+impl ShareArgs {
+    pub(super) fn command(self) -> Result<Command, Failure> {
+        match self.command {
+            Some(ShareCmd::List { share }) => return Ok(Command::ShareList { share }),
+            Some(ShareCmd::Retry { share }) => return Ok(Command::ShareRetry { share }),
+            Some(ShareCmd::Cancel { share }) => return Ok(Command::ShareCancel { share }),
+            None => {}
+        }
+        let mut paths = self.paths;
+        if let Some(list) = &self.list {
+            paths.extend(read_list(list)?);
+        }
+        let SendArgs { folder, size, expires, unfit, gps } = self.send;
+        let (from, to, background) = (std::env::current_dir().ok(), self.to.unwrap_or_default(), self.background);
+        Ok(Command::Share(ShareRequest { paths, from, to, folder, size, expires, unfit, gps, background }))
+    }
+}
+
+fn read_list(list: &std::path::Path) -> Result<Vec<String>, Failure> {
+    let mut text = String::new();
+    let read = match list.to_str() {
+        Some("-") => std::io::stdin().take(LIST).read_to_string(&mut text),
+        _ => std::fs::File::open(list).and_then(|file| file.take(LIST).read_to_string(&mut text)),
+    };
+    match read {
+        Ok(read) if read as u64 == LIST => Err(Failure::usage(format!("the list {} is too long; share it in parts", list.display()))),
+        Ok(_) => Ok(text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()),
+        Err(error) => Err(Failure::usage(format!("the list {} cannot be read: {error}", list.display()))),
     }
 }

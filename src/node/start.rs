@@ -21,6 +21,7 @@ use crate::types::Clock;
 use super::caretaker::Caretaker;
 use super::control::ControlServer;
 use super::schedule::Schedule;
+use super::sharing::Sharing;
 use super::upkeep::Upkeep;
 use super::{CareSettings, Control, UpkeepSettings};
 
@@ -160,7 +161,7 @@ pub struct Node {
     by_hand: bool,
     /// The first look at the library is over.
     indexed: watch::Sender<bool>,
-    scheduling: Mutex<Option<Schedule>>,
+    scheduling: Mutex<Option<(Schedule, Sharing)>>,
     running: Mutex<Option<(Running, ControlServer, Upkeep, Caretaker)>>,
 }
 
@@ -225,7 +226,8 @@ impl Node {
     pub fn schedule(self: &Arc<Self>) -> Result<(), Failure> {
         let mut scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner);
         if scheduling.is_none() && !self.is_public() {
-            *scheduling = Some(Schedule::start(&self.operations, self.indexed.subscribe())?);
+            let schedule = Schedule::start(&self.operations, self.indexed.subscribe())?;
+            *scheduling = Some((schedule, Sharing::start(&self.operations, self.indexed.subscribe())));
         }
         Ok(())
     }
@@ -253,8 +255,8 @@ impl Node {
             drop(caretaker);
             control.stop();
             let scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(schedule) = scheduling {
-                schedule.stop(&self.runs).await;
+            if let Some((schedule, sharing)) = scheduling {
+                tokio::join!(schedule.stop(&self.runs), sharing.stop(&self.sharing));
             }
             self.logins.release();
             server.stop().await;

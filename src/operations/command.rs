@@ -12,6 +12,7 @@ use crate::services::{Trust, Verify, Window};
 use crate::sync::Report;
 use crate::types::{Expires, Gps, Size, Unfit};
 
+use super::shares::{ShareReport, ShareRequest};
 use super::{Care, ExitCode, Failure, Operations};
 
 /// A service to be added. Holds a password, so it has no `Debug`.
@@ -189,6 +190,23 @@ pub enum Command {
         /// What to change.
         change: UploadChange,
     },
+    /// Send files to a service.
+    Share(ShareRequest),
+    /// What was shared.
+    ShareList {
+        /// One share, with its files.
+        share: Option<u64>,
+    },
+    /// Try again what failed.
+    ShareRetry {
+        /// Of one share only.
+        share: Option<u64>,
+    },
+    /// Send no more.
+    ShareCancel {
+        /// Of one share only.
+        share: Option<u64>,
+    },
     /// Sync now.
     Sync(SyncRequest),
     /// Sync no more by itself, until it is resumed; all services when none is named.
@@ -281,6 +299,10 @@ impl Operations {
             }
             Command::ServiceSync { name, change } => self.told_service(self.change_sync(name, change).await?).await?,
             Command::ServiceUpload { name, change } => self.told_service(self.change_upload(name, change).await?).await?,
+            Command::Share(request) => document(&self.share(request).await?)?,
+            Command::ShareList { share } => self.shares(share).await?,
+            Command::ShareRetry { share } => json!({ "shares": document(&self.retry_shares(share).await?)? }),
+            Command::ShareCancel { share } => json!({ "cancelled": self.cancel_shares(share).await? }),
             Command::Sync(request) => json!({ "services": document(&self.sync(request).await?)? }),
             Command::Pause { name } => json!({ "paused": self.pause(name).await? }),
             Command::Resume { name } => json!({ "resumed": self.resume(name).await? }),
@@ -345,6 +367,10 @@ impl Command {
             | Command::ServiceRemove { .. }
             | Command::ServiceSync { .. }
             | Command::ServiceUpload { .. }
+            | Command::Share(_)
+            | Command::ShareList { .. }
+            | Command::ShareRetry { .. }
+            | Command::ShareCancel { .. }
             | Command::Sync(_)
             | Command::Pause { .. }
             | Command::Resume { .. }
@@ -374,6 +400,14 @@ impl Command {
                 (_, Some(false)) => ExitCode::Failures,
                 _ => ExitCode::Done,
             };
+        }
+        if matches!(self, Command::Share(ShareRequest { background: true, .. })) {
+            return ExitCode::Done;
+        }
+        if let Command::Share(_) | Command::ShareRetry { .. } = self {
+            let told = answer["shares"].as_array().cloned().unwrap_or_else(|| vec![answer.clone()]);
+            let codes = told.into_iter().filter_map(|one| serde_json::from_value::<ShareReport>(one).ok()).map(|one| one.exit_code());
+            return codes.max_by_key(|code| *code as u8).unwrap_or(ExitCode::Done);
         }
         let reports = match self {
             Command::Sync(_) => answer.get("services").cloned(),

@@ -6,6 +6,7 @@ use crate::accounts::AccountError;
 use crate::client::ClientError;
 use crate::library::LibraryError;
 use crate::services::{SecretError, ServiceError};
+use crate::share::ShareError;
 use crate::store::StoreError;
 use crate::sync::SyncError;
 
@@ -87,6 +88,15 @@ impl From<AccountError> for Failure {
         match error {
             AccountError::Hash(_) | AccountError::Store(_) => Self::unreachable(error.to_string()),
             _ => Self::usage(error.to_string()),
+        }
+    }
+}
+
+impl From<ShareError> for Failure {
+    fn from(error: ShareError) -> Self {
+        match error {
+            ShareError::Client(error) => error.into(),
+            ShareError::Store(error) => error.into(),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate};
 use crate::reconcile::{Deletes, Policy};
 use crate::store::documents::{self, CAUTIOUS, EVIDENCE, FINDINGS, MET, RUNS, SCHEDULE, SERVICES, UPLOAD_WAYS};
-use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote, traces};
+use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote, shares, traces};
 use crate::types::{RelPath, ServiceId};
 
 use super::{SecretError, SecretKey, UploadSettings, Window};
@@ -276,6 +276,7 @@ impl Services {
             history::clear(tx, id)?;
             kinds::clear(tx, id)?;
             traces::clear(tx, id)?;
+            shares::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
             UPLOAD_WAYS.remove(tx, &id.0.to_string())?;
             FINDINGS.remove(tx, &id.0.to_string())?;

@@ -66,3 +66,29 @@ impl Services {
         Ok(service)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_of_an_older_version_opens_with_what_is_safe() {
+        let old = serde_json::json!({
+            "id": 1, "name": "n", "url": "https://h/", "user": "u", "fingerprint": null, "sync": { "on": true },
+        });
+        let service: Service = serde_json::from_value(old).unwrap();
+        assert_eq!(service.upload, UploadSettings::default());
+        let older = serde_json::json!({ "size": "fit_720" });
+        let upload: UploadSettings = serde_json::from_value(older).unwrap();
+        assert_eq!((upload.size.to_string().as_str(), upload.on, upload.gps), ("fit_720", true, Gps::Keep));
+    }
+
+    #[test]
+    fn what_cannot_be_without_its_place_is_not_promised() {
+        let upload =
+            |size: &str, unfit| UploadSettings { size: size.parse().unwrap(), unfit, gps: Gps::Remove, ..UploadSettings::default() };
+        assert!(upload("original", Unfit::Skip).contradiction().unwrap().contains("--size"));
+        assert!(upload("fit_720", Unfit::Original).contradiction().unwrap().contains("--unfit"));
+        assert_eq!(upload("fit_720", Unfit::Jpeg).contradiction(), None);
+    }
+}

@@ -8,7 +8,7 @@ use crate::library::{self, ScanReport};
 use crate::reconcile::Coverage;
 use crate::store::listed::Listed;
 use crate::store::remote;
-use crate::types::{Digests, Hasher, LibraryId, RelPath, RemoteVersion};
+use crate::types::{Digests, LibraryId, RelPath, RemoteVersion};
 
 use super::Noted;
 use super::run::{Sync, SyncError, blocking};
@@ -141,17 +141,6 @@ impl Sync {
 
     /// The digest of a remote file that the service does not tell: by reading it.
     pub(super) async fn remote_digests(&self, path: &RelPath, listed: &RemoteVersion) -> Result<Digests, ClientError> {
-        let mut download = self.client.get(path, listed).await?;
-        let mut hasher = Hasher::default();
-        let mut size = 0;
-        while let Some(bytes) = download.next().await? {
-            size += bytes.len() as u64;
-            hasher.update(&bytes);
-        }
-        download.is_no_page(path)?;
-        match download.length.or(listed.size) {
-            Some(expected) if expected != size => Err(ClientError::Corrupt(format!("only {size} of {expected} bytes of {path} came"))),
-            _ => Ok(hasher.finish()),
-        }
+        self.client.digests(path, listed).await
     }
 }

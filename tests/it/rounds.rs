@@ -62,8 +62,16 @@ impl World {
         let endpoint = Endpoint { url: url.clone(), user: "u".into(), password: "p".into(), fingerprint: None, allow_http: false };
         let settings =
             SyncSettings { on: true, download: true, upload: true, deletes: Deletes::Trash, trust: self.trust, ..SyncSettings::default() };
-        let service =
-            Service { id: ServiceId(1), name: "s".into(), url, user: "u".into(), fingerprint: None, allow_http: false, sync: settings };
+        let service = Service {
+            id: ServiceId(1),
+            name: "s".into(),
+            url,
+            user: "u".into(),
+            fingerprint: None,
+            allow_http: false,
+            sync: settings,
+            upload: Default::default(),
+        };
         let options = Options { parallel: 2, ..options };
         self.monitor = Monitor::default();
         let watched = (Events::default(), self.monitor.clone());

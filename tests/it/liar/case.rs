@@ -213,7 +213,16 @@ impl Case {
             verify: setting.verify,
             ..SyncSettings::default()
         };
-        let remote = Remote { id: SERVICE, name: "liar".into(), url, user: "u".into(), fingerprint: None, allow_http: false, sync };
+        let remote = Remote {
+            id: SERVICE,
+            name: "liar".into(),
+            url,
+            user: "u".into(),
+            fingerprint: None,
+            allow_http: false,
+            sync,
+            upload: Default::default(),
+        };
         let store = Store::open(&root.join("state.redb")).unwrap();
         if setting.in_pieces {
             store.write_soon(|tx| documents::UPLOAD_WAYS.put(tx, "1", &"chunks")).unwrap();

@@ -69,8 +69,16 @@ pub async fn play(seed: u64, folder: &Path) -> Result<(), String> {
     let service = Arc::new(Mutex::new(service(seed, state)));
     let mut tasks = JoinSet::new();
     let url = wire::serve(Arc::clone(&service), &mut tasks).await;
-    let remote =
-        Remote { id: ServiceId(1), name: "sim".into(), url, user: "u".into(), fingerprint: None, allow_http: false, sync: settings };
+    let remote = Remote {
+        id: ServiceId(1),
+        name: "sim".into(),
+        url,
+        user: "u".into(),
+        fingerprint: None,
+        allow_http: false,
+        sync: settings,
+        upload: Default::default(),
+    };
     let sides = [Place::Library { root: root.join("library"), clock: 0 }, Place::Service(Arc::clone(&service))];
     let parallel = *chance.pick(&[1, 1, 2, 8]);
     // Of its own: the histories before there were rounds stay what they are.

@@ -1,0 +1,286 @@
+//! Doing what is due with one service.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use tokio::sync::{OnceCell, Semaphore};
+
+use crate::client::{Client, ClientError, Flow, NotProven};
+use crate::events::{Event, Events};
+use crate::library::{LibraryError, Tree};
+use crate::services::Service;
+use crate::store::shares::{self, FileState, Retry, Share, SharedFile};
+use crate::store::{Store, StoreError};
+use crate::types::LibraryId;
+use crate::types::backoff::doubling;
+
+use super::Stop;
+use super::expire::Needed;
+use super::place::Places;
+
+/// Pictures that are decoded at the same time.
+const PICTURES: usize = 2;
+/// A file that failed is tried again after this; then after twice as long, and so on.
+const FIRST_RETRY: std::time::Duration = std::time::Duration::from_secs(60);
+/// It is never left alone for longer.
+const LONGEST_RETRY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+/// Why one file failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FileError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    #[error("{0}")]
+    NotProven(NotProven),
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("it was told to stop")]
+    Stopped,
+}
+
+/// Why nothing could be done.
+#[derive(Debug, thiserror::Error)]
+pub enum ShareError {
+    /// The service.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The state.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Why it stopped as a whole, if it did.
+    pub error: Option<String>,
+    /// The service refused user and password: asking again and again locks people out.
+    pub refused: bool,
+    /// The service could not be reached.
+    pub unreachable: bool,
+}
+
+/// Sends, and removes what has expired: everything that is due with one service.
+pub struct Courier {
+    pub(super) tree: Tree,
+    pub(super) library_id: LibraryId,
+    pub(super) store: Store,
+    /// Rooted at the service's WebDAV root.
+    pub(super) client: Client,
+    pub(super) service: Service,
+    pub(super) stop: Stop,
+    pub(super) pictures: Semaphore,
+    pub(super) places: Places,
+    /// One makes folders at a time.
+    pub(super) making: tokio::sync::Mutex<()>,
+    pub(super) needed: OnceCell<Needed>,
+    events: Events,
+    parallel: usize,
+    ended: Mutex<Ended>,
+    /// Why nothing more can be sent: the service has no room.
+    full: Mutex<Option<String>>,
+    done: Amount,
+}
+
+#[derive(Debug, Default)]
+struct Amount {
+    files: AtomicU64,
+    files_total: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Courier {
+    /// Prepares a run. `client` is rooted at the service's WebDAV root. Nothing is sent yet.
+    pub fn new(
+        (tree, library_id): (Tree, LibraryId),
+        store: Store,
+        client: Client,
+        service: Service,
+        (parallel, events, stop): (usize, Events, Stop),
+    ) -> Self {
+        let client = client.with_flow(Flow::new(service.sync.rate, stop.told()));
+        Self {
+            tree,
+            library_id,
+            store,
+            client,
+            service,
+            stop,
+            pictures: Semaphore::new(PICTURES),
+            places: Places::default(),
+            making: tokio::sync::Mutex::default(),
+            needed: OnceCell::new(),
+            events,
+            parallel,
+            ended: Mutex::default(),
+            full: Mutex::default(),
+            done: Amount::default(),
+        }
+    }
+
+    /// Does what is due by now. What concerns single files is written down with them.
+    pub async fn carry_out(self) -> Result<Ended, ShareError> {
+        let (store, id, now) = (self.store.clone(), self.service.id, self.store.clock().seconds());
+        let due = blocking(move || shares::due(&store.read()?, id, now, usize::MAX)).await?;
+        if due.is_empty() {
+            return Ok(Ended::default());
+        }
+        self.done.files_total.store(due.len() as u64, Ordering::Relaxed);
+        self.tell_progress();
+        let each = |place| {
+            let courier = &self;
+            async move {
+                if !courier.is_over()
+                    && let Err(error) = courier.one(place).await
+                {
+                    courier.end(&error);
+                }
+                courier.done.files.fetch_add(1, Ordering::Relaxed);
+                courier.tell_progress();
+            }
+        };
+        stream::iter(due).for_each_concurrent(self.parallel.max(1), each).await;
+        let ended = lock(&self.ended).clone();
+        self.events.publish(Event::Shared { service: self.service.name.clone(), failure: ended.error.clone() });
+        Ok(ended)
+    }
+
+    /// Does what is due with one file, and writes down what became of it. An error is one that ends the run.
+    async fn one(&self, place: (u64, u32)) -> Result<(), FileError> {
+        let store = self.store.clone();
+        let row = blocking(move || {
+            let tx = store.read()?;
+            Ok(shares::get(&tx, place.0)?.zip(shares::file(&tx, place)?))
+        });
+        // It may have been removed meanwhile.
+        let Some((share, mut file)) = row.await? else { return Ok(()) };
+        match file.state.clone() {
+            FileState::Waiting { failed } => {
+                let state = match self.send(&share, &mut file, place).await {
+                    Ok(state) => state,
+                    Err(error) if self.ends_the_run(&error) => return Err(error),
+                    Err(error) => FileState::Waiting { failed: Some(self.again(failed, &error)) },
+                };
+                self.write_down(&share, SharedFile { state, ..file }, place).await
+            }
+            FileState::Sent(mut sent) => {
+                let state = match self.expire(&share, &sent, place).await {
+                    Ok(state) => state,
+                    Err(error) if self.ends_the_run(&error) => return Err(error),
+                    Err(error) => {
+                        sent.failed = Some(self.again(sent.failed, &error));
+                        FileState::Sent(sent)
+                    }
+                };
+                self.write_down(&share, SharedFile { state, ..file }, place).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes down what became of a file, unless its owner has cancelled it meanwhile and it was not sent.
+    async fn write_down(&self, share: &Share, file: SharedFile, place: (u64, u32)) -> Result<(), FileError> {
+        let (store, service, path) = (self.store.clone(), share.service, file.path.to_string());
+        let failure = match &file.state {
+            FileState::Waiting { failed: Some(retry) } => Some(retry.reason.clone()),
+            FileState::Skipped { reason } | FileState::Left { reason, .. } => Some(reason.clone()),
+            FileState::Sent(sent) => sent.failed.as_ref().map(|retry| retry.reason.clone()),
+            _ => None,
+        };
+        if let Some(reason) = &failure {
+            tracing::info!(service = %self.service.name, share = place.0, path, %reason, "a shared file was not sent or removed");
+        }
+        blocking(move || {
+            store.write(move |tx| match shares::file_to_change(tx, place)? {
+                None => Ok(()),
+                Some(SharedFile { state: FileState::Cancelled, .. }) if matches!(file.state, FileState::Waiting { .. }) => Ok(()),
+                Some(_) => shares::put(tx, service, place, &file),
+            })
+        })
+        .await?;
+        self.events.publish(Event::SharedFile { service: self.service.name.clone(), share: place.0, path, failure });
+        Ok(())
+    }
+
+    fn again(&self, before: Option<Retry>, error: &FileError) -> Retry {
+        let attempts = before.map_or(0, |before| before.attempts).saturating_add(1);
+        let wait = doubling(FIRST_RETRY, attempts, LONGEST_RETRY).as_secs();
+        Retry { attempts, reason: error.to_string(), next: self.store.clock().seconds().saturating_add_unsigned(wait) }
+    }
+
+    fn ends_the_run(&self, error: &FileError) -> bool {
+        match error {
+            FileError::Client(error) => error.stops_everything() || self.stop.is_stopped(),
+            FileError::Store(_) | FileError::Stopped => true,
+            FileError::Library(LibraryError::Store(_)) => true,
+            _ => self.stop.is_stopped(),
+        }
+    }
+
+    fn end(&self, error: &FileError) {
+        if self.stop.is_stopped() {
+            return;
+        }
+        let mut ended = lock(&self.ended);
+        ended.refused |= matches!(error, FileError::Client(ClientError::Unauthorized));
+        ended.unreachable |= matches!(error, FileError::Client(_));
+        ended.error.get_or_insert_with(|| error.to_string());
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.is_stopped() || lock(&self.ended).error.is_some()
+    }
+
+    /// An error when the service has no room; it need not be tried with every file.
+    pub(super) fn check_room(&self) -> Result<(), FileError> {
+        match &*lock(&self.full) {
+            Some(reason) => Err(FileError::Refused(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn notice_room(&self, error: &FileError) {
+        if let FileError::Client(client) = error
+            && client.is_full()
+        {
+            lock(&self.full).get_or_insert_with(|| error.to_string());
+        }
+    }
+
+    /// Bytes went over the wire.
+    pub(super) fn moved_bytes(&self, count: u64) {
+        self.done.bytes.fetch_add(count, Ordering::Relaxed);
+        self.tell_progress();
+    }
+
+    fn tell_progress(&self) {
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        self.events.publish(Event::Sharing {
+            service: self.service.name.clone(),
+            files: read(&self.done.files),
+            files_total: read(&self.done.files_total),
+            bytes: read(&self.done.bytes),
+        });
+    }
+}
+
+/// Runs `work` where it may block.
+pub(super) async fn blocking<R, F>(work: F) -> Result<R, StoreError>
+where
+    R: Send + 'static,
+    F: FnOnce() -> Result<R, StoreError> + Send + 'static,
+{
+    // The work does not panic: when it is not done, the program ends.
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Closed))
+}
+
+/// What these guard is whole even when a thread panicked while it held them.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,3 @@
+//! Chosen files on a service: as what they are sent, where to, for how long, and what is left there in the end.
+
+mod settings;
