@@ -26,6 +26,14 @@ pub(super) fn numbered(wanted: &RelPath, number: u32) -> Result<RelPath, PathErr
     wanted.with_name(&format!("{stem} ({number}){dot}{extension}"))
 }
 
+/// Whether a name is the wanted one with a number.
+pub(super) fn is_numbered(at: &RelPath, wanted: &RelPath) -> bool {
+    let ((stem, extension), (wanted, wanted_extension)) = (at.stem_and_extension(), wanted.stem_and_extension());
+    let number =
+        folded(stem).strip_prefix(&folded(wanted)).and_then(|rest| rest.strip_prefix(" (")?.strip_suffix(')')?.parse::<u32>().ok());
+    number.is_some() && folded(extension) == folded(wanted_extension)
+}
+
 /// The same for names that some services take for one: of other case, or composed in another way.
 pub(super) fn folded(name: &str) -> String {
     name.nfc().flat_map(char::to_lowercase).collect()
@@ -44,6 +52,15 @@ mod tests {
         assert_eq!(numbered(&path("a/IMG_1.jpg"), 1).unwrap(), path("a/IMG_1.jpg"));
         assert_eq!(numbered(&path("a/IMG_1.jpg"), 2).unwrap(), path("a/IMG_1 (2).jpg"));
         assert_eq!(numbered(&path("notes"), 12).unwrap(), path("notes (12)"));
+    }
+
+    #[test]
+    fn a_number_is_known_again() {
+        for (name, numbered) in
+            [("IMG_1 (3).JPG", true), ("img_1 (12).jpg", true), ("IMG_1.jpg", false), ("IMG_1 (x).jpg", false), ("IMG_1 (3).png", false)]
+        {
+            assert_eq!(is_numbered(&path(name), &path("IMG_1.jpg")), numbered, "{name}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use crate::client::Member;
 use crate::types::{LocalVersion, RelPath, RemoteVersion};
 
-use super::names::{folded, numbered};
+use super::names::{folded, is_numbered, numbered};
 use super::run::{Courier, FileError};
 
 /// More numbers are not tried.
@@ -42,6 +42,7 @@ impl Courier {
     pub(super) async fn place(&self, wanted: &RelPath, version: &LocalVersion) -> Result<Place, FileError> {
         let folder = wanted.parent().unwrap_or_default();
         let names = Arc::clone(self.places.0.lock().await.entry(folder.clone()).or_default());
+        let mut at_first = true;
         for number in 1..NUMBERS {
             let name = numbered(wanted, number).map_err(|error| FileError::Refused(error.to_string()))?;
             let taken = {
@@ -63,8 +64,33 @@ impl Courier {
             {
                 return Ok(Place::There(at));
             }
+            if std::mem::take(&mut at_first)
+                && let Some(at) = self.under_a_number(&names, wanted, version).await?
+            {
+                return Ok(Place::There(at));
+            }
         }
         Err(FileError::Refused(format!("there are too many files of the name {} in /{folder} on the service", wanted.name())))
+    }
+
+    /// Where the same content is under the name with a number, also behind a number that is free.
+    async fn under_a_number(
+        &self,
+        names: &Mutex<Option<Names>>,
+        wanted: &RelPath,
+        version: &LocalVersion,
+    ) -> Result<Option<RelPath>, FileError> {
+        let numbered = |taken: &Taken| match taken {
+            Taken::File(at, found) if found.size == Some(version.size) && is_numbered(at, wanted) => Some((at.clone(), found.clone())),
+            _ => None,
+        };
+        let candidates: Vec<_> = names.lock().await.iter().flatten().filter_map(|(_, taken)| numbered(taken)).collect();
+        for (at, found) in candidates {
+            if self.holds(&at, &found, version).await? {
+                return Ok(Some(at));
+            }
+        }
+        Ok(None)
     }
 
     /// A name is free again, or another file has it by now than was known.
