@@ -10,8 +10,10 @@ mod schedule;
 mod sharing;
 mod start;
 mod upkeep;
+mod webhook;
 
 pub use caretaker::CareSettings;
 pub use control::{Control, Message};
 pub use start::{Builder, FirstAdmin, Node};
 pub use upkeep::UpkeepSettings;
+pub use webhook::{HookOn, HookSettings};

@@ -3,15 +3,18 @@
 //! Rank 6. The command line, the control socket, the API and the pages all come through here: none of them has a logic of its own. It
 //! knows nothing of HTTP and starts nothing by itself; [`Node`](crate::node::Node) does.
 
+mod backup;
 mod blocking;
 mod care;
 mod carry_out;
 mod chosen;
 mod command;
 mod conflicts;
+mod ended;
 mod failure;
 mod index;
 mod library;
+mod metrics;
 mod restored;
 mod runs;
 mod services;
@@ -27,7 +30,9 @@ mod verify;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::accounts::Users;
+use tokio::sync::broadcast;
+
+use crate::accounts::{Logins, Users};
 use crate::client::Fingerprint;
 use crate::events::Events;
 use crate::library::Tree;
@@ -35,36 +40,48 @@ use crate::services::Services;
 use crate::store::Store;
 use crate::types::LibraryId;
 
+pub use self::backup::restore;
 pub(crate) use self::blocking::blocking;
 pub use self::care::{Care, TRASH_DAYS};
 pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest, UploadChange};
 pub use self::conflicts::Keep;
+pub use self::ended::Ended;
 pub use self::failure::{ExitCode, Failure};
+pub(crate) use self::metrics::Metrics;
 pub(crate) use self::runs::{Note, Runs};
 pub(crate) use self::shares::Sharing;
 pub use self::shares::{ShareReport, ShareRequest, SharedName, SharedNote};
 pub(crate) use self::standings::{now, setting};
 
+/// So many ended runs are kept for who listens slowly.
+const ENDS: usize = 256;
+
 /// The state of a node, and everything that can be done with it.
 pub struct Operations {
+    data: PathBuf,
     library_path: Option<PathBuf>,
     library: OnceLock<(Tree, LibraryId)>,
     opening: Mutex<()>,
     pub(crate) store: Store,
     pub(crate) users: Users,
+    pub(crate) logins: Logins,
+    pub(crate) metrics: Metrics,
     pub(crate) services: Services,
     events: Events,
     pub(crate) parallel: usize,
     public: bool,
     pub(crate) runs: Arc<Runs>,
     pub(crate) sharing: Arc<Sharing>,
+    ended: broadcast::Sender<Arc<Ended>>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
 }
 
 /// How they are set up.
 pub(crate) struct Setup {
+    pub data: PathBuf,
     pub library_path: Option<PathBuf>,
     pub store: Store,
+    pub logins: Logins,
     pub services: Services,
     /// Transfers at the same time.
     pub parallel: usize,
@@ -74,12 +91,15 @@ pub(crate) struct Setup {
 
 impl Operations {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { library_path, store, services, parallel, public } = setup;
+        let Setup { data, library_path, store, logins, services, parallel, public } = setup;
         Self {
+            data,
             library_path,
             library: OnceLock::new(),
             opening: Mutex::default(),
-            users: Users::new(store.clone()),
+            users: logins.users().clone(),
+            logins,
+            metrics: Metrics::default(),
             services,
             store,
             events: Events::default(),
@@ -87,6 +107,7 @@ impl Operations {
             public,
             runs: Arc::default(),
             sharing: Arc::default(),
+            ended: broadcast::Sender::new(ENDS),
             serving: OnceLock::new(),
         }
     }
@@ -109,6 +130,11 @@ impl Operations {
     /// The node serves from now on.
     pub(crate) fn serves(&self, url: String, fingerprint: Option<Fingerprint>) {
         let _ = self.serving.set((url, fingerprint));
+    }
+
+    /// Every run that ends from now on. Who listens too slowly misses some.
+    pub fn listen_to_ends(&self) -> broadcast::Receiver<Arc<Ended>> {
+        self.ended.subscribe()
     }
 
     /// What happens, from now on.

@@ -25,4 +25,4 @@ pub mod shares;
 pub mod snapshot;
 pub mod traces;
 
-pub use db::{Store, StoreError};
+pub use db::{Store, StoreError, check_copy};

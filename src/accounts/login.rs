@@ -1,6 +1,8 @@
 //! Checking logins.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::app_passwords::app_hash;
@@ -79,6 +81,8 @@ pub struct Logins {
     remembered: Remembered,
     throttle: Throttle,
     turns: Turns,
+    /// Wrong ones since the start.
+    refused: Arc<AtomicU64>,
     /// Nobody gets in, whatever the password: what else forgets to look whether the node is public has no login to go by.
     closed: bool,
 }
@@ -97,7 +101,15 @@ impl Logins {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| AccountError::Hash(error.to_string()))?;
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Ok(Self { users, key, remembered: Remembered::new(), throttle: Throttle::new(), turns: Turns::new(cores), closed: false })
+        Ok(Self {
+            users,
+            key,
+            remembered: Remembered::new(),
+            throttle: Throttle::new(),
+            turns: Turns::new(cores),
+            refused: Arc::default(),
+            closed: false,
+        })
     }
 
     /// The same, but nobody gets in if `closed`: for a node in public mode.
@@ -108,6 +120,11 @@ impl Logins {
     /// The users that logins are checked against.
     pub fn users(&self) -> &Users {
         &self.users
+    }
+
+    /// How many logins were refused since the start: wrong passwords and unknown users.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Holds no answer back any more: the node is about to stop.
@@ -242,6 +259,7 @@ impl Logins {
     }
 
     async fn refuse(&self, network: Network, failures: u32) -> Checked {
+        self.refused.fetch_add(1, Ordering::Relaxed);
         self.throttle.hold(network, failures).await.map_or(Checked::Wrong, Checked::TooOften)
     }
 

@@ -16,6 +16,7 @@ use crate::types::RelPath;
 
 use super::care_args::{CareArgs, ConflictsArgs, IndexArgs, TombstonesCmd, TrashCmd};
 use super::front_args::FrontArgs;
+use super::hook_args::HookArgs;
 use super::share_args::{ServiceUploadArgs, ShareArgs};
 
 /// Keeps photo libraries in step over WebDAV.
@@ -40,9 +41,18 @@ pub(super) struct Global {
     /// Print one JSON document on standard output
     #[arg(long, global = true)]
     pub json: bool,
+    /// How the log on standard error is written: lines for people, or one JSON object a line
+    #[arg(long, global = true, env = "TWINLENS_LOG_FORMAT", value_name = "text|json", default_value = "text")]
+    pub log_format: LogFormat,
     /// Say more on standard error; twice for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Subcommand)]
@@ -79,6 +89,19 @@ pub(super) enum Cmd {
     Index(IndexArgs),
     /// Show the library, the services and their last runs
     Status,
+    /// Back up the state, the key and the settings, while the node runs; photos are not in it
+    Backup {
+        /// A new file; it holds secrets, and only you can read it
+        file: PathBuf,
+    },
+    /// Put a backup of the state back; the node must not run
+    Restore {
+        /// What `twinlens backup` wrote
+        file: PathBuf,
+        /// Move aside what is there now
+        #[arg(long)]
+        replace: bool,
+    },
     /// What was replaced or removed: list it, put it back, let it go
     #[command(subcommand)]
     Trash(TrashCmd),
@@ -130,6 +153,8 @@ pub(super) struct ServeArgs {
     pub scan_interval: Pause,
     #[command(flatten)]
     pub care: CareArgs,
+    #[command(flatten)]
+    pub hook: HookArgs,
     #[command(flatten)]
     pub front: FrontArgs,
 }

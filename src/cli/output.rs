@@ -21,6 +21,12 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
         Command::Pause { .. } | Command::Resume { .. } | Command::Cancel { .. } | Command::History { .. } => runs::text(command, answer),
         Command::Care(care) => super::care::text(care, answer),
         Command::Index => index(answer),
+        Command::Backup { to } => {
+            format!(
+                "{} holds the state, the key and the settings; keep it where nobody else can read it. Photos are not in it\n",
+                to.display()
+            )
+        }
         Command::ServiceAdd(_) => {
             let name = string(answer, "name");
             format!("{name} is connected. Set up what is synced with: twinlens service sync {name} --on\n")

@@ -12,16 +12,16 @@ use crate::events::Event;
 use crate::node::Node;
 use crate::operations::{AccountChange, Command, Failure, NewService, NewUser, SyncRequest};
 
-use super::args::{Cli, Cmd, Global, OneOrAll, ServiceCmd, UserCmd, YesNo};
+use super::args::{Cli, Cmd, Global, LogFormat, OneOrAll, ServiceCmd, UserCmd, YesNo};
 use super::clock::clock;
 use super::progress::Progress;
 use super::serve::interrupt;
-use super::{demo, output, password, serve};
+use super::{demo, output, password, restore, serve};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    log_to_stderr(cli.global.verbose);
+    log_to_stderr(cli.global.verbose, cli.global.log_format);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(cli.global.json, &Failure::unreachable(format!("the program cannot start: {error}"))),
@@ -48,7 +48,7 @@ pub(super) fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn log_to_stderr(verbose: u8) {
+fn log_to_stderr(verbose: u8, format: LogFormat) {
     let level = match verbose {
         0 => "twinlens=warn",
         1 => "twinlens=info,warn",
@@ -60,7 +60,10 @@ fn log_to_stderr(verbose: u8) {
     // A log file is not coloured.
     let subscriber = subscriber.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     // It is set once, here; an error would mean twice.
-    let _ = subscriber.try_init();
+    let _ = match format {
+        LogFormat::Text => subscriber.try_init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+    };
 }
 
 /// The folder of state and settings.
@@ -82,6 +85,7 @@ async fn dispatch(cli: Cli) -> Result<crate::operations::ExitCode, Failure> {
     match command {
         Cmd::Demo(args) => demo::run(&global, args).await,
         Cmd::Serve(args) => serve::run(&global, *args).await,
+        Cmd::Restore { file, replace } => restore::run(&global, &file, replace).await,
         other => {
             let command = to_command(other)?;
             let answer = execute(&global, &command).await?;
@@ -147,10 +151,14 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
         Cmd::Cancel(OneOrAll { name }) => Command::Cancel { name },
         Cmd::History { name, run } => Command::History { name, run },
         Cmd::Status => Command::Status,
+        Cmd::Backup { file } => {
+            let to = std::path::absolute(&file).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+            Command::Backup { to }
+        }
         Cmd::Trash(trash) => Command::Care(trash.care()),
         Cmd::Conflicts(conflicts) => Command::Care(conflicts.care()),
         Cmd::Tombstones(tombstones) => Command::Care(tombstones.care()),
-        Cmd::Demo(_) | Cmd::Serve(_) => return Err(Failure::usage("this command runs by itself")),
+        Cmd::Demo(_) | Cmd::Serve(_) | Cmd::Restore { .. } => return Err(Failure::usage("this command runs by itself")),
     })
 }
 

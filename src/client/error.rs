@@ -204,4 +204,32 @@ impl ClientError {
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Status { status: StatusCode::INSUFFICIENT_STORAGE, .. })
     }
+
+    /// What kind of failure it is, in one word that stays the same: for counting.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::BadUrl(_) | Self::UnknownHost(_) | Self::Unreachable { .. } => "unreachable",
+            Self::Untrusted { .. } | Self::WrongFingerprint { .. } | Self::Tls { .. } | Self::PlainHttp { .. } => "tls",
+            Self::Unauthorized => "unauthorized",
+            Self::Timeout { .. } => "timeout",
+            Self::Busy { .. } => "busy",
+            Self::Broken { .. } => "broken",
+            Self::Redirect(_) | Self::NotDav { .. } | Self::Malformed(_) | Self::TooLarge(_) | Self::Outside(_) => "bad-answer",
+            Self::NotFound(_) => "not-found",
+            Self::Changed(_) => "changed",
+            Self::Refused { .. } => "refused",
+            Self::Status { status, .. } => match status.as_u16() {
+                403 => "forbidden",
+                413 => "too-large",
+                423 => "locked",
+                425 | 429 | 503 => "busy",
+                507 => "full",
+                500.. => "server-error",
+                _ => "refused",
+            },
+            Self::Corrupt(_) | Self::OtherBytes { .. } => "not-proven",
+            Self::Stopped => "stopped",
+            Self::Source(_) => "library",
+        }
+    }
 }

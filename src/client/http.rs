@@ -297,7 +297,7 @@ impl Client {
 }
 
 /// A client that keeps so many idle connections.
-fn build(tls: &rustls::ClientConfig, idle: usize, only_private: bool) -> reqwest::Result<reqwest::Client> {
+pub(super) fn build(tls: &rustls::ClientConfig, idle: usize, only_private: bool) -> reqwest::Result<reqwest::Client> {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("twinlens/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())

@@ -94,21 +94,37 @@ impl Client {
 
     /// The same, with the path as the service writes it: some store names in another Unicode form than they were given.
     pub async fn find(&self, path: &RelPath) -> Result<Option<(RelPath, RemoteVersion)>, ClientError> {
-        let Some(resources) = self.propfind(path, false, "0", &propfind::WANTED).await? else { return Ok(None) };
+        let resources = match self.propfind(path, false, "0", &propfind::WANTED).await {
+            Ok(Some(resources)) => resources,
+            Ok(None) => return Ok(None),
+            Err(error @ ClientError::Status { status: StatusCode::INTERNAL_SERVER_ERROR, .. }) => {
+                return self.find_in_folder(path).await.unwrap_or(Err(error));
+            }
+            Err(error) => return Err(error),
+        };
         let named = |resource: Resource| Some((href::relative_to(self.base_path(), &resource.href).ok()?, resource));
         let found = resources.into_iter().filter_map(named).find(|(listed, _)| listed.is_same_name(path));
         let (listed, found) = found.map_or_else(|| (path.clone(), None), |(listed, resource)| (listed, Some(resource)));
         match found {
-            Some(resource) if resource.is_collection => Err(ClientError::Status {
-                status: StatusCode::CONFLICT,
-                method: "PROPFIND".into(),
-                path: format!("{path} (it is a folder there)"),
-                told: None,
-            }),
+            Some(resource) if resource.is_collection => Err(is_a_folder(path)),
             Some(resource) if resource.status == Some(404) => Ok(None),
             Some(resource) => Ok(Some((listed, version_of(resource)))),
             None => Err(ClientError::Outside(path.to_string())),
         }
+    }
+
+    /// As [`Client::find`], for a server that stumbles when it is asked for the one name: what the folder lists is what it has. None when that
+    /// says nothing of it either.
+    async fn find_in_folder(&self, path: &RelPath) -> Option<Result<Option<(RelPath, RemoteVersion)>, ClientError>> {
+        let listing = self.list(&path.parent()?).await.ok()??;
+        if listing.unusable.iter().any(|(listed, _)| listed.is_same_name(path)) {
+            return None;
+        }
+        let found = listing.members.into_iter().find_map(|member| match member {
+            Member::File(listed, version) => listed.is_same_name(path).then_some(Ok((listed, version))),
+            Member::Folder(listed, _) => listed.is_same_name(path).then(|| Err(is_a_folder(path))),
+        });
+        Some(found.transpose())
     }
 
     /// What the folder that this client is rooted at says of itself, and of who serves it. None when there is no such folder.
@@ -185,6 +201,11 @@ impl Client {
 pub(super) fn version_of(resource: Resource) -> RemoteVersion {
     let Resource { size, etag, weak, modified, digests, .. } = resource;
     RemoteVersion { size, etag, weak, modified, digests }
+}
+
+fn is_a_folder(path: &RelPath) -> ClientError {
+    let path = format!("{path} (it is a folder there)");
+    ClientError::Status { status: StatusCode::CONFLICT, method: "PROPFIND".into(), path, told: None }
 }
 
 pub(super) fn not_a_folder(client: &Client, folder: &RelPath) -> ClientError {

@@ -65,6 +65,8 @@ pub enum NotProven {
     NoSize,
     /// Its checksum is not ours.
     WrongChecksum,
+    /// It still has the earlier version.
+    NotReplaced,
 }
 
 impl fmt::Display for NotProven {
@@ -94,6 +96,10 @@ impl fmt::Display for NotProven {
                 "the service stored {} bytes of a file of {}: usually a filter or a module of the web server that changes what passes through it",
                 grouped(*stored),
                 grouped(*sent)
+            ),
+            Self::NotReplaced => f.write_str(
+                "the service said that the new version took the place of the earlier one, but still has the earlier one there: usually another \
+                 program holds it open, or a cache before the server tells what was",
             ),
             Self::NoSize => f.write_str("the service does not tell how many bytes it stored"),
             Self::WrongChecksum => f.write_str(

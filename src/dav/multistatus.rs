@@ -501,6 +501,16 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_was_broken_off_and_closed_is_no_shorter_list() {
+        let body = "<multistatus xmlns='DAV:'><response><href>/</href></response></multistatus>";
+        assert_eq!(parse(&format!("{body}\r\n <!-- a comment -->\n")).unwrap().len(), 1);
+        for after in ["Internal Server Error", "\nInternal Server Error\n", "<![CDATA[x]]>", "&lt;", "<multistatus xmlns='DAV:'/>"] {
+            assert!(parse(&format!("{body}{after}")).is_err(), "{after}");
+        }
+        assert_eq!(parse(&format!("{body}Oh dear")), Err(XmlError::After("Oh dear".into())));
+    }
+
+    #[test]
     fn an_answer_that_never_ends_is_not_read_for_ever() {
         use std::io::{BufReader, Read as _, repeat};
         // Without the limits these would read until the end of the world, or of the memory.

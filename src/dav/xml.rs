@@ -16,6 +16,9 @@ const TOKEN_LIMIT: usize = 4 << 20;
 /// Of a document that is a list, no entry is longer than this, and so much at most stands between two of them.
 const ENTRY_LIMIT: usize = 4 << 20;
 
+/// So many characters of what does not belong there are told.
+const TOLD: usize = 60;
+
 /// Why a document was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum XmlError {
@@ -25,6 +28,9 @@ pub enum XmlError {
     /// It has a document type declaration; those are a way to attack a reader (RFC 4918 section 20.6).
     #[error("it has a document type declaration")]
     Doctype,
+    /// Something else after its end. What comes before it cannot be believed.
+    #[error("it was broken off there, with the words {0:?}; the log of the server says why")]
+    After(String),
     /// An entity that XML itself does not define.
     #[error("it uses the undefined entity `{0}`")]
     Entity(String),
@@ -95,6 +101,7 @@ impl<R: BufRead> Reader<R> {
         loop {
             self.buffer.clear();
             self.inner.get_mut().left = TOKEN_LIMIT;
+            let ended = self.depth == 0 && self.seen_root;
             let read = self.inner.read_resolved_event_into(&mut self.buffer);
             let (namespace, event) = read.map_err(|error| XmlError::Malformed(error.to_string()))?;
             match event {
@@ -110,8 +117,8 @@ impl<R: BufRead> Reader<R> {
                     self.depth = self.depth.saturating_sub(1);
                     return Ok(Token::End);
                 }
-                Event::Text(text) => return Ok(Token::Text(text.xml_content(XmlVersion::Implicit1_0).into_owned())),
-                Event::CData(text) => return Ok(Token::Text(text.xml_content(XmlVersion::Implicit1_0).into_owned())),
+                Event::Text(text) => return says(ended, text.xml_content(XmlVersion::Implicit1_0).into_owned()),
+                Event::CData(text) => return says(ended, text.xml_content(XmlVersion::Implicit1_0).into_owned()),
                 Event::GeneralRef(reference) => {
                     let entity = reference.xml_content(XmlVersion::Implicit1_0);
                     let text = match reference.resolve_char_ref() {
@@ -122,7 +129,7 @@ impl<R: BufRead> Reader<R> {
                         },
                         Err(error) => return Err(XmlError::Malformed(error.to_string())),
                     };
-                    return Ok(Token::Text(text));
+                    return says(ended, text);
                 }
                 Event::DocType(_) => return Err(XmlError::Doctype),
                 Event::Eof if self.depth == 0 && self.seen_root => return Ok(Token::Eof),
@@ -211,6 +218,15 @@ impl<R: BufRead> BufRead for Bounded<R> {
         self.left = self.left.saturating_sub(amount);
         self.entry = self.entry.saturating_sub(amount);
         self.source.consume(amount);
+    }
+}
+
+/// Text, if there may be one. Nothing may follow the outermost element: golang.org/x/net/webdav, which rclone and others use, closes a list that
+/// it could not go on with as if it were whole, and writes "Internal Server Error" after it.
+fn says(ended: bool, text: String) -> Result<Token, XmlError> {
+    match text.trim() {
+        after if ended && !after.is_empty() => Err(XmlError::After(after.chars().take(TOLD).collect())),
+        _ => Ok(Token::Text(text)),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::accounts::{Logins, Role, random_password};
+use crate::accounts::{Logins, Role, Users, random_password};
 use crate::library::Tree;
 use crate::operations::{Failure, Operations, Setup, blocking};
 use crate::server::{self, App, Front, Roots, Rules, Running};
@@ -23,7 +23,8 @@ use super::control::ControlServer;
 use super::schedule::Schedule;
 use super::sharing::Sharing;
 use super::upkeep::Upkeep;
-use super::{CareSettings, Control, UpkeepSettings};
+use super::webhook::Webhook;
+use super::{CareSettings, Control, HookSettings, UpkeepSettings};
 
 /// The first user of a node.
 const ADMIN: &str = "admin";
@@ -42,6 +43,7 @@ pub struct Builder {
     care: CareSettings,
     by_hand: bool,
     clock: Clock,
+    hook: Option<HookSettings>,
 }
 
 impl Builder {
@@ -100,6 +102,12 @@ impl Builder {
         self
     }
 
+    /// Whom a serving node tells when a sync has ended.
+    pub fn webhook(mut self, hook: Option<HookSettings>) -> Self {
+        self.hook = hook;
+        self
+    }
+
     /// Transfers at the same time; 8 unless said otherwise.
     pub fn parallel(mut self, parallel: usize) -> Self {
         self.parallel = Some(parallel);
@@ -122,7 +130,10 @@ impl Builder {
         .await?;
         let remembered = meta::places(&store.read()?)?;
         let pick = |given: Option<PathBuf>, remembered: Option<String>| given.or_else(|| remembered.map(PathBuf::from));
+        let logins = Logins::new(Users::new(store.clone()))?.closed(self.rules.public);
         let operations = Operations::new(Setup {
+            data: self.data.clone(),
+            logins,
             library_path: pick(self.library, remembered.library),
             services: Services::new(store.clone(), key),
             store,
@@ -132,7 +143,6 @@ impl Builder {
         Ok(Node {
             import_path: pick(self.import, remembered.import),
             data: self.data,
-            logins: Logins::new(operations.users.clone())?.closed(self.rules.public),
             operations: Arc::new(operations),
             rules: self.rules,
             front: self.front,
@@ -140,6 +150,7 @@ impl Builder {
             care: self.care,
             admin_password: self.admin_password,
             by_hand: self.by_hand,
+            hook: self.hook,
             indexed: watch::Sender::new(false),
             scheduling: Mutex::default(),
             running: Mutex::default(),
@@ -152,17 +163,17 @@ pub struct Node {
     operations: Arc<Operations>,
     data: PathBuf,
     import_path: Option<PathBuf>,
-    logins: Logins,
     rules: Rules,
     front: Front,
     upkeep: UpkeepSettings,
     care: CareSettings,
     admin_password: Option<String>,
     by_hand: bool,
+    hook: Option<HookSettings>,
     /// The first look at the library is over.
     indexed: watch::Sender<bool>,
     scheduling: Mutex<Option<(Schedule, Sharing)>>,
-    running: Mutex<Option<(Running, ControlServer, Upkeep, Caretaker)>>,
+    running: Mutex<Option<(Running, ControlServer, Upkeep, Caretaker, Option<Webhook>)>>,
 }
 
 impl Deref for Node {
@@ -208,6 +219,7 @@ impl Node {
         })
         .await?;
         let (originals, library_id, import) = (roots.originals.clone(), roots.library_id, roots.import.clone());
+        let webhook = self.hook.as_ref().map(|hook| Webhook::start(self, hook)).transpose()?;
         let control = ControlServer::start(&self.data, Arc::clone(&self.operations))?;
         let app = App::open(self.logins.clone(), roots, self.store.clone(), self.rules)?;
         let running = server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()))?;
@@ -218,7 +230,7 @@ impl Node {
             self.schedule()?;
         }
         let upkeep = Upkeep::start((originals, library_id), import, self.events(), self.indexed.clone(), self.upkeep)?;
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker));
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker, webhook));
         Ok(first)
     }
 
@@ -251,7 +263,7 @@ impl Node {
     /// Stops serving: no new requests, those under way may end.
     pub async fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((server, control, upkeep, caretaker)) = running {
+        if let Some((server, control, upkeep, caretaker, webhook)) = running {
             drop(caretaker);
             control.stop();
             let scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -260,6 +272,7 @@ impl Node {
             }
             self.logins.release();
             server.stop().await;
+            drop(webhook);
             let stopped = blocking(move || {
                 upkeep.stop();
                 Ok(())

@@ -13,6 +13,7 @@ use crate::store::history::{self, Run};
 use crate::sync::{Monitor, Options, Report, Stop, Sync, SyncError, next_retry};
 
 use super::blocking::blocking;
+use super::ended::{Ended, counts};
 use super::restored;
 use super::runs::{Note, Turn};
 use super::{ExitCode, Failure, Operations};
@@ -27,6 +28,9 @@ impl Operations {
         let started = self.store.clock().now();
         let monitor = turn.monitor();
         let report = self.sync_one(&service, options, &monitor).await;
+        if !options.dry_run {
+            self.metrics.count(&report);
+        }
         if !options.dry_run
             && let Err(error) = self.write_down(&service, trigger, started, &report, &monitor).await
         {
@@ -36,6 +40,11 @@ impl Operations {
             let interval = std::time::Duration::from_secs(60) * service.sync.interval_minutes;
             let standing = Standing::default().after(&ending, self.store.clock().seconds(), interval);
             self.runs.tell(Note::Ended(service.id, ending, standing));
+        }
+        if !options.dry_run {
+            let times = (started.to_string(), self.store.clock().now().to_string());
+            // An error means that nobody listens.
+            let _ = self.ended.send(Arc::new(Ended::of(&service, trigger, times, &report)));
         }
         self.events.publish(Event::Ended { service: service.name, failure: report.error.clone() });
         report
@@ -142,21 +151,4 @@ fn ending(report: &Report, monitor: &Monitor) -> Ending {
         (Some(error), None) if report.refused => Ending::Refused(error.clone()),
         (Some(_), None) => Ending::Failed,
     }
-}
-
-fn counts(report: &Report) -> Vec<(String, u64)> {
-    let counts = [
-        ("uploaded", report.uploaded),
-        ("downloaded", report.downloaded),
-        ("moved", report.moved),
-        ("deleted", report.deleted),
-        ("adopted", report.adopted),
-        ("bytes_up", report.bytes_up),
-        ("bytes_down", report.bytes_down),
-        ("requests", report.requests),
-        ("conflicts", report.conflicts.len() as u64),
-        ("skipped", report.skipped.len() as u64),
-        ("failed", report.failed.len() as u64),
-    ];
-    counts.map(|(name, count)| (name.to_owned(), count)).into()
 }

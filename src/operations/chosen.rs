@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use crate::library::Tree;
+use crate::library::{IgnoreFiles, Tree};
 use crate::store::Store;
 use crate::store::index::Index;
 use crate::types::RelPath;
@@ -13,14 +13,14 @@ use super::Failure;
 /// A file, and what it is called below the folder that it is sent to.
 pub(super) type Chosen = (RelPath, RelPath);
 
-/// The files that paths mean: a file is itself, a folder all files below it, under its own name. A path is absolute, or relative to the library,
+/// The files that paths mean: a file is itself, a folder all files below it that `.tlignore` and `.ppignore` do not leave out, under its own name. A path is absolute, or relative to the library,
 /// or else to the folder `from`. Nothing at a path, or nothing of the library, is an error.
 pub(super) fn chosen(tree: &Tree, store: &Store, paths: &[String], from: Option<&Path>) -> Result<Vec<Chosen>, Failure> {
     if paths.is_empty() {
         return Err(Failure::usage("name the files and folders that are to be shared"));
     }
     let index = Index::open(&store.read()?)?;
-    let (mut all, mut seen) = (Vec::new(), BTreeSet::new());
+    let (mut all, mut seen, mut ignored) = (Vec::new(), BTreeSet::new(), IgnoreFiles::of(tree));
     for text in paths {
         let path = in_library(tree, &index, text, from)?;
         let before = all.len();
@@ -31,6 +31,9 @@ pub(super) fn chosen(tree: &Tree, store: &Store, paths: &[String], from: Option<
             let above = path.parent().unwrap_or_default();
             for item in index.subtree(&path)? {
                 let (file, _) = item?;
+                if ignored.ignore(&file).map_err(Failure::usage)? {
+                    continue;
+                }
                 let below = file.strip_prefix(&above).unwrap_or_else(|| file.clone());
                 all.push((file, below));
             }

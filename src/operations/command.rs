@@ -1,5 +1,6 @@
 //! What a node can be told to do: the same value from the command line, through the control socket, and in tests.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -237,6 +238,11 @@ pub enum Command {
     Status,
     /// The trash, conflicts, what was deleted, damage.
     Care(Care),
+    /// Back up the state, the key and the settings.
+    Backup {
+        /// A new file, by its absolute path.
+        to: PathBuf,
+    },
     /// Add a user.
     UserAdd(NewUser),
     /// All users.
@@ -311,6 +317,7 @@ impl Operations {
             Command::Index => self.index().await?,
             Command::Status => self.status().await?,
             Command::Care(care) => self.care(care).await?,
+            Command::Backup { to } => self.backup(to).await?,
             Command::UserAdd(new) => document(&self.add_user(new).await?)?,
             Command::UserList => json!({ "users": document(&self.users().await?)? }),
             Command::UserPassword { name, password } => {
@@ -376,6 +383,7 @@ impl Command {
             | Command::Resume { .. }
             | Command::Cancel { .. }
             | Command::History { .. }
+            | Command::Backup { .. }
             | Command::UserAdd(_)
             | Command::UserList
             | Command::UserPassword { .. }

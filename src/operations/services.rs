@@ -141,7 +141,7 @@ impl Operations {
                 "not tried, because nothing is uploaded to this service; with --write it is tried with small files that are removed again",
             ),
         };
-        let checkup = doctor::examine(&client, &service, may_write).await;
+        let checkup = doctor::examine(&client, &service, &self.store, may_write).await;
         let (store, id, findings) = (self.store.clone(), service.id, checkup.findings.clone());
         let (before, reached) = blocking(move || {
             let before = Findings::read(&store, id)?;

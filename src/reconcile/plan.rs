@@ -93,7 +93,9 @@ impl fmt::Display for Why {
                 )
             }
             Why::Unreadable { side: Side::Local, reason } => write!(f, "could not be read here: {reason}"),
-            Why::Unreadable { side: Side::Remote, reason } => write!(f, "could not be read on the service: {reason}"),
+            Why::Unreadable { side: Side::Remote, reason } => {
+                write!(f, "could not be read on the service, and was left as it is: {reason}")
+            }
         }
     }
 }

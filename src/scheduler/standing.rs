@@ -51,6 +51,8 @@ pub struct Standing {
     pub failures: u32,
     /// When the last run ended.
     pub ended: Option<i64>,
+    /// When the last run that went through ended.
+    pub done: Option<i64>,
     /// When it is tried again after a failure, or goes on.
     pub retry_at: Option<i64>,
     /// When the first of the files that failed is tried again.
@@ -62,7 +64,7 @@ impl Standing {
     pub fn after(self, ending: &Ending, now: i64, interval: Duration) -> Self {
         let ended = Self { ended: Some(now), retry_at: None, ..self };
         match ending {
-            Ending::Done => Self { failures: 0, stopped: None, ..ended },
+            Ending::Done => Self { failures: 0, stopped: None, done: Some(now), ..ended },
             // Whoever stops a run does not want it to begin again at once.
             Ending::Cancelled => ended,
             Ending::Suspended => Self { retry_at: Some(now), ..ended },

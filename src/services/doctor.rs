@@ -1,9 +1,10 @@
 //! The connection doctor: examines a service step by step, and says of each step what it found, what that means and what to do.
 //!
 //! Each check has an id that stays the same, so that programs can rely on it. A check whose ground is missing is skipped and says so. Only the
-//! probe writes, and only when it is told to; what it wrote is removed in every case.
+//! probe writes, and only when it is told to; what it wrote is removed in every case, by the next sync if it was killed.
 
 mod answers;
+mod notes;
 mod probe;
 mod reach;
 
@@ -11,7 +12,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::client::{Client, ClientError, Root};
+use crate::store::Store;
 
+pub use self::notes::examines_with;
+
+use self::notes::Notes;
 use super::{Findings, Service};
 
 /// What came of a check.
@@ -141,7 +146,7 @@ impl Checkup {
 
 /// Examines a service. `root` is a client of its WebDAV root. Something is written there only when `write` allows it; otherwise it says why
 /// not.
-pub async fn examine(root: &Client, service: &Service, write: Result<(), &'static str>) -> Checkup {
+pub async fn examine(root: &Client, service: &Service, store: &Store, write: Result<(), &'static str>) -> Checkup {
     let mut checkup = Checkup { kind: "unknown".into(), ..Checkup::default() };
     if !reach::reach(&mut checkup, root, service).await {
         return checkup.finish("not tried, because there is no connection");
@@ -153,14 +158,14 @@ pub async fn examine(root: &Client, service: &Service, write: Result<(), &'stati
     if checkup.kind == "unknown" {
         checkup.kind = if found.library_id.is_some() { "twinlens".into() } else { "webdav".into() };
     }
-    let Some(folder) = answers::folder(&mut checkup, root, service).await else {
+    let Some((place, folder)) = answers::folder(&mut checkup, root, service).await else {
         return checkup.finish("not tried, because the folder cannot be used");
     };
     answers::depth(&mut checkup, &folder).await;
     answers::endpoints(&mut checkup, root).await;
     answers::quota(&mut checkup, &folder).await;
     match write {
-        Ok(()) => probe::probe(&mut checkup, &folder, service, &found).await,
+        Ok(()) => probe::probe(&mut checkup, &folder, Notes::new(store, service, place), service, &found).await,
         Err(why) => {
             for id in ["write", "overwrite", "mtime", "checksums", "streaming", "cleanup"] {
                 checkup.skip(id, why);
@@ -171,10 +176,11 @@ pub async fn examine(root: &Client, service: &Service, write: Result<(), &'stati
 }
 
 /// Finds out anew how uploads to a folder work; nothing is told. None when it cannot be found out now.
-pub async fn probe_again(folder: &Client, service: &Service) -> Result<Option<Findings>, ClientError> {
+pub async fn probe_again(folder: &Client, service: &Service, store: &Store) -> Result<Option<Findings>, ClientError> {
     let Some(root) = folder.look_at_root().await? else { return Ok(None) };
     let mut checkup = Checkup::default();
-    probe::probe(&mut checkup, folder, service, &root).await;
+    let notes = Notes::new(store, service, service.sync.folder.clone());
+    probe::probe(&mut checkup, folder, notes, service, &root).await;
     Ok(checkup.findings)
 }
 

@@ -70,7 +70,7 @@ pub(super) fn encode<T: Serialize>(row: &T) -> Result<Vec<u8>, StoreError> {
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
     match bytes.split_first() {
         Some((&ROW_FORMAT, rest)) => postcard::from_bytes(rest).map_err(|_| StoreError::Damaged("a row")),
-        Some(_) => Err(StoreError::Newer),
+        Some(_) => Err(StoreError::NewerRow),
         None => Err(StoreError::Damaged("an empty row")),
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::types::Clock;
 
+use super::meta::FORMAT;
 use super::snapshot::{Shared, Snapshot};
 use super::{
     baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, properties, remote, shares, traces,
@@ -47,8 +48,27 @@ pub enum StoreError {
     #[error("the state is damaged ({0}); restore it from a backup, or move it away to start anew: photos are not touched")]
     Damaged(&'static str),
     /// Written by a later version.
-    #[error("the state was written by a newer twinlens; please use that version or a later one")]
-    Newer,
+    #[error(
+        "the state {} was written by a newer twinlens (its format is {found}, this program knows {FORMAT}); nothing was changed. Use that \
+         version or a later one, or another --data folder", path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u8,
+    },
+    /// A row was written by a later version.
+    #[error("a part of the state was written by a newer twinlens; please use that version or a later one")]
+    NewerRow,
+    /// It could not be copied.
+    #[error("the state cannot be copied to {}: {reason}", path.display())]
+    Copy {
+        /// The copy.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The store is shutting down.
     #[error("the state is closed")]
     Closed,
@@ -67,11 +87,14 @@ from_redb!(redb::TransactionError, redb::TableError, redb::StorageError, redb::C
 
 type Work = Box<dyn FnOnce(&WriteTransaction) -> Result<(), StoreError> + Send>;
 
-struct Job {
-    work: Work,
-    durable: bool,
-    /// Told after the commit.
-    done: mpsc::SyncSender<Result<(), StoreError>>,
+/// Told when it is done.
+type Done = mpsc::SyncSender<Result<(), StoreError>>;
+
+enum Job {
+    /// A part of the next transaction.
+    Write { work: Work, durable: bool, done: Done },
+    /// A copy of the whole file.
+    Copy { to: PathBuf, done: Done },
 }
 
 /// The open state. Cheap to clone; the file is closed when the last clone is dropped.
@@ -96,8 +119,19 @@ impl Store {
             DatabaseError::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
             other => StoreError::Open { path: path.to_owned(), reason: other.to_string() },
         })?;
+        let found = meta::format(&database.begin_read()?)?;
+        match found {
+            Some(found) if found > FORMAT => return Err(StoreError::Newer { path: path.to_owned(), found }),
+            // An older program can go on with it.
+            Some(found) if found < FORMAT => {
+                let kept = path.with_added_extension(format!("format-{found}"));
+                copy(path, &kept)?;
+                check_copy(&kept)?;
+            }
+            _ => {}
+        }
         let begin = database.begin_write()?;
-        meta::prepare(&begin)?;
+        meta::prepare(&begin, found)?;
         changes::prepare(&begin)?;
         index::prepare(&begin)?;
         folders::prepare(&begin)?;
@@ -117,7 +151,7 @@ impl Store {
         let (jobs, queue) = mpsc::channel();
         let (tell, latest) = watch::channel(0);
         let shared = Arc::<Shared>::default();
-        let writer = Writer { database: Arc::clone(&database), shared: Arc::clone(&shared), tell };
+        let writer = Writer { path: path.to_owned(), database: Arc::clone(&database), shared: Arc::clone(&shared), tell };
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.work(&queue))
@@ -171,6 +205,20 @@ impl Store {
         self.submit(work, false)
     }
 
+    /// Copies the whole state into a new file, as it is at one moment; writers wait for that long. Blocks. The copy is whole and closed.
+    pub fn copy_to(&self, to: &Path) -> Result<(), StoreError> {
+        let (done, wait) = mpsc::sync_channel(1);
+        let sent = match &*lock(&self.inner.jobs) {
+            Some(jobs) => jobs.send(Job::Copy { to: to.to_owned(), done }).is_ok(),
+            None => false,
+        };
+        if !sent {
+            return Err(StoreError::Closed);
+        }
+        wait.recv().map_err(|_| StoreError::Closed)??;
+        check_copy(to)
+    }
+
     fn submit<R, F>(&self, work: F, durable: bool) -> Result<R, StoreError>
     where
         R: Send + 'static,
@@ -185,7 +233,7 @@ impl Store {
             Ok(())
         });
         let sent = match &*lock(&self.inner.jobs) {
-            Some(jobs) => jobs.send(Job { work, durable, done }).is_ok(),
+            Some(jobs) => jobs.send(Job::Write { work, durable, done }).is_ok(),
             None => false,
         };
         if !sent {
@@ -194,6 +242,25 @@ impl Store {
         wait.recv().map_err(|_| StoreError::Closed)??;
         lock(&slot).take().ok_or(StoreError::Closed)
     }
+}
+
+/// Looks whether a state file is whole and of a format that this program knows, and closes it properly. It must not be in use.
+pub fn check_copy(path: &Path) -> Result<(), StoreError> {
+    let broken = |reason: String| StoreError::Open { path: path.to_owned(), reason };
+    let mut database = redb::Builder::new().set_cache_size(CACHE_BYTES).open(path).map_err(|error| broken(error.to_string()))?;
+    match meta::format(&database.begin_read()?)? {
+        Some(found) if found > FORMAT => return Err(StoreError::Newer { path: path.to_owned(), found }),
+        Some(_) => {}
+        None => return Err(broken("it is no state of twinlens".into())),
+    }
+    database.check_integrity().map_err(|error| broken(error.to_string()))?;
+    Ok(())
+}
+
+/// Copies a state file between two transactions, durably.
+fn copy(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let copied = std::fs::copy(from, to).and_then(|_| std::fs::File::open(to)?.sync_all());
+    copied.map_err(|error| StoreError::Copy { path: to.to_owned(), reason: error.to_string() })
 }
 
 /// A poisoned lock only means that another thread panicked; the data behind these is always whole.
@@ -213,6 +280,7 @@ impl Drop for Inner {
 
 /// The one thread that writes.
 struct Writer {
+    path: PathBuf,
     database: Arc<Database>,
     shared: Arc<Shared>,
     tell: watch::Sender<u64>,
@@ -224,8 +292,13 @@ impl Writer {
         loop {
             let first = if owed > 0 { queue.recv_timeout(SOON) } else { queue.recv().map_err(|_| RecvTimeoutError::Disconnected) };
             let closing = matches!(first, Err(RecvTimeoutError::Disconnected));
-            let mut jobs: Vec<Job> = first.into_iter().collect();
-            jobs.extend(queue.try_iter().take(BATCH));
+            let (mut jobs, mut copies) = (Vec::new(), Vec::new());
+            for job in first.into_iter().chain(queue.try_iter().take(BATCH)) {
+                match job {
+                    Job::Write { work, durable, done } => jobs.push((work, durable, done)),
+                    Job::Copy { to, done } => copies.push((to, done)),
+                }
+            }
             if jobs.is_empty() && owed > 0 {
                 match self.commit(Vec::new(), true) {
                     Ok(()) => owed = 0,
@@ -240,16 +313,20 @@ impl Writer {
                 return;
             }
             if !jobs.is_empty() {
-                let durable = owed >= OWED || jobs.iter().any(|job| job.durable);
-                self.run(jobs, durable);
+                let durable = owed >= OWED || !copies.is_empty() || jobs.iter().any(|(_, durable, _)| *durable);
+                self.run(jobs.into_iter().map(|(work, _, done)| (work, done)).collect(), durable);
                 owed = if durable { 0 } else { owed + 1 };
+            }
+            for (to, done) in copies {
+                // Nobody else writes to the file, and nothing waits to be written.
+                let _ = done.send(copy(&self.path, &to));
             }
         }
     }
 
     /// Runs a batch and tells every waiting writer. They share one fate: an error means that none of them was written.
-    fn run(&self, jobs: Vec<Job>, durable: bool) {
-        let (works, dones): (Vec<Work>, Vec<_>) = jobs.into_iter().map(|job| (job.work, job.done)).unzip();
+    fn run(&self, jobs: Vec<(Work, Done)>, durable: bool) {
+        let (works, dones): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
         match self.commit(works, durable) {
             Ok(()) => dones.into_iter().for_each(|done| drop(done.send(Ok(())))),
             Err(error) => {

@@ -11,7 +11,9 @@ use super::codec::{decode, encode};
 
 const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 
-const FORMAT: u8 = 1;
+/// The format of the state that this program writes. 2: services know how files are shared with them, and people have sessions. A program
+/// that knows only 1 would forget that.
+pub const FORMAT: u8 = 2;
 const FORMAT_KEY: &str = "format";
 const EPOCH_KEY: &str = "epoch";
 const CLOSED_KEY: &str = "closed";
@@ -26,13 +28,22 @@ const SEAL_KEY: &str = "seal";
 const SEAL_BEFORE_KEY: &str = "seal-before";
 const SERVICE_KEY: &str = "last-service";
 
-pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
+/// The format of a state; none for one that was not prepared yet.
+pub(super) fn format(tx: &ReadTransaction) -> Result<Option<u8>, StoreError> {
+    let table = match tx.open_table(TABLE) {
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        table => table?,
+    };
+    let Some(value) = table.get(FORMAT_KEY)? else { return Ok(None) };
+    value.value().first().copied().map(Some).ok_or(StoreError::Damaged("its format"))
+}
+
+/// Prepares a new state, or one of this format or an older one.
+pub(super) fn prepare(tx: &WriteTransaction, found: Option<u8>) -> Result<(), StoreError> {
     let mut table = tx.open_table(TABLE)?;
-    let format = table.get(FORMAT_KEY)?.map(|value| value.value().to_vec());
-    match format.as_deref() {
-        Some([FORMAT]) => {}
-        Some(_) => return Err(StoreError::Newer),
-        None => drop(table.insert(FORMAT_KEY, [FORMAT].as_slice())?),
+    // From 1 to 2 nothing that is there changes.
+    if found != Some(FORMAT) {
+        table.insert(FORMAT_KEY, [FORMAT].as_slice())?;
     }
     // Taken out while the state is open: finding it here means that the last run closed it properly.
     if table.remove(CLOSED_KEY)?.is_none() {

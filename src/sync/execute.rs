@@ -46,6 +46,20 @@ pub(super) enum StepError {
     Run(#[from] SyncError),
 }
 
+impl StepError {
+    /// What kind of failure it is, in one word that stays the same.
+    fn cause(&self) -> &'static str {
+        match self {
+            Self::Client(error) => error.cause(),
+            Self::Library(_) => "library",
+            Self::NotProven(_) => "not-proven",
+            Self::InVain { first, .. } => first.cause(),
+            Self::Refused(_) => "refused",
+            Self::Run(_) => "run",
+        }
+    }
+}
+
 fn others(ways: u32) -> String {
     match ways {
         0 => String::new(),
@@ -304,7 +318,10 @@ impl Execution {
             lock(&self.fatal).get_or_insert_with(|| reason.clone());
         }
         tracing::warn!(service = %self.sync.service.name, action = step.verb(), path = %step.local, %reason, "a step failed");
-        self.count(|report| report.failed.push(Noted { path: step.local.to_string(), reason: reason.clone() }));
+        self.count(|report| {
+            *report.causes.entry(error.cause().to_owned()).or_default() += 1;
+            report.failed.push(Noted { path: step.local.to_string(), reason: reason.clone() });
+        });
         self.finished(step, Some(reason));
     }
 

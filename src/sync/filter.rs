@@ -131,6 +131,11 @@ impl Filter {
         is_litter(path) || self.by_path(Some(path), None).is_some()
     }
 
+    /// Whether a pattern of the service excludes a file, or a folder with everything in it.
+    pub(super) fn excludes(&self, path: &RelPath) -> bool {
+        self.exclude.match_file(path) || path.join("anything").is_ok_and(|below| self.exclude.match_file(&below))
+    }
+
     fn by_path(&self, local: Option<&RelPath>, remote: Option<&RelPath>) -> Option<Held> {
         let paths = [local, remote.filter(|remote| Some(*remote) != local)];
         let mut paths = paths.into_iter().flatten();

@@ -36,7 +36,7 @@ impl Sync {
         if let Some(why) = why {
             self.outdate_findings(why).await?;
         }
-        let again = match doctor::probe_again(&self.client, &self.service).await {
+        let again = match doctor::probe_again(&self.client, &self.service, &self.store).await {
             Ok(again) => again,
             Err(error) if error.stops_everything() => return Err(error.into()),
             Err(error) => {

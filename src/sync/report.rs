@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Verified;
-use crate::reconcile::{Plan, Step};
-use crate::types::Evidence;
+use crate::reconcile::{Plan, Skipped, Step, Why};
+use crate::types::{Evidence, Side};
 
 /// Skipped files that are named.
 const NAMED: usize = 1000;
@@ -114,6 +114,9 @@ pub struct Report {
     pub held_back: Vec<HeldBack>,
     /// Files that were to be transferred or changed and were not; the next run tries again.
     pub failed: Vec<Noted>,
+    /// How many of them for which kind of reason: `unreachable`, `timeout`, `not-proven`, `full`, ...
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub causes: BTreeMap<String, u64>,
     /// Why the whole run stopped, if it did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
@@ -140,6 +143,16 @@ impl Report {
         self.failed.is_empty() && self.error.is_none()
     }
 
+    /// How it ended, in one word: `done`, `incomplete` (some files failed), `failed` (as a whole), `cancelled`.
+    pub fn result(&self) -> &'static str {
+        match self {
+            Self { cancelled: true, .. } => "cancelled",
+            Self { error: Some(_), .. } => "failed",
+            _ if self.is_clean() => "done",
+            _ => "incomplete",
+        }
+    }
+
     /// Counts a file that was sent and proven.
     pub(super) fn uploaded(&mut self, size: u64, proof: &Verified) {
         self.uploaded += 1;
@@ -162,9 +175,16 @@ impl Report {
         self.plan.extend(steps);
     }
 
+    /// Notes what a plan leaves as it is. A folder that the service did not tell of is a failure: what is to be done in it is not known, and
+    /// not done.
     pub(super) fn skip_all(&mut self, plan: &Plan) {
-        let noted = |skipped: &crate::reconcile::Skipped| Noted { path: skipped.path.to_string(), reason: skipped.why.to_string() };
-        plan.skipped.iter().map(noted).for_each(|noted| self.skip(noted));
+        for Skipped { path, why } in &plan.skipped {
+            let noted = Noted { path: path.to_string(), reason: why.to_string() };
+            match why {
+                Why::Unreadable { side: Side::Remote, .. } => self.failed.push(noted),
+                _ => self.skip(noted),
+            }
+        }
     }
 
     pub(super) fn skip(&mut self, noted: Noted) {

@@ -12,6 +12,7 @@ use super::execute::{Execution, StepError};
 use super::join::is_rejoined;
 use super::record::Record;
 use super::run::blocking;
+use super::strategy::Upload;
 use super::upload::Sending;
 
 impl Execution {
@@ -66,7 +67,8 @@ impl Execution {
     }
 
     async fn send_and_prove(self: &Arc<Self>, step: &Step, local: &LocalVersion) -> Result<Verified, StepError> {
-        let receipt = self.send(&step.local, &step.remote, local, &Expect::Absent).await?;
+        let upload = Upload { local: &step.local, remote: &step.remote, source: local, expect: &Expect::Absent };
+        let receipt = self.send(upload).await?;
         let found = self.sync.client.find(&step.remote).await;
         self.judge(local, found, Sending { local: &step.local, receipt: &receipt, was_free: true }).await
     }

@@ -33,6 +33,19 @@ pub(super) use self::put::open_source;
 /// When nothing helped with so many files one after the other, the others are not sent again and again: the service is broken.
 const IN_VAIN: u32 = 3;
 
+/// A file on its way to a name.
+#[derive(Clone, Copy)]
+pub(super) struct Upload<'a> {
+    /// Where it is here.
+    pub local: &'a RelPath,
+    /// Where it goes.
+    pub remote: &'a RelPath,
+    /// What it is.
+    pub source: &'a LocalVersion,
+    /// What has the name now.
+    pub expect: &'a Expect<RemoteVersion>,
+}
+
 /// The way that works with this service, once it has been looked up.
 #[derive(Debug, Default)]
 pub(super) struct Ways {
@@ -77,32 +90,19 @@ impl Execution {
 
     /// Sends one file by the way that works with this service; returns what the service answered. When it breaks off, the beginning that the
     /// service may have kept under a name that was free is removed.
-    pub(super) async fn send(
-        self: &Arc<Self>,
-        local: &RelPath,
-        remote: &RelPath,
-        source: &LocalVersion,
-        expect: &Expect<RemoteVersion>,
-    ) -> Result<Receipt, StepError> {
-        self.send_by(self.way()?, local, remote, source, expect).await
+    pub(super) async fn send(self: &Arc<Self>, upload: Upload<'_>) -> Result<Receipt, StepError> {
+        self.send_by(self.way()?, upload).await
     }
 
     /// As [`Execution::send`], in a certain way.
-    async fn send_by(
-        self: &Arc<Self>,
-        way: Way,
-        local: &RelPath,
-        remote: &RelPath,
-        source: &LocalVersion,
-        expect: &Expect<RemoteVersion>,
-    ) -> Result<Receipt, StepError> {
+    async fn send_by(self: &Arc<Self>, way: Way, upload: Upload<'_>) -> Result<Receipt, StepError> {
         self.check_room()?;
-        if way == Way::Chunks || self.goes_in_chunks(source).await {
-            return self.send_in_chunks(local, remote, source, expect).await;
+        if way == Way::Chunks || self.goes_in_chunks(upload.source).await {
+            return self.send_in_chunks(upload).await;
         }
         match way {
-            Way::FreshConnection => self.put_alone(local, remote, source, expect).await,
-            _ => self.put(&self.sync.client, local, remote, source, expect).await,
+            Way::FreshConnection => self.put_alone(upload).await,
+            _ => self.put(&self.sync.client, upload).await,
         }
     }
 
@@ -182,7 +182,7 @@ impl Execution {
         if way == Way::TemporaryName || !matches!(expect, Expect::Absent) {
             return self.replace_by(way, step, source, expect).await;
         }
-        let receipt = self.send_by(way, &step.local, &step.remote, source, expect).await?;
+        let receipt = self.send_by(way, Upload { local: &step.local, remote: &step.remote, source, expect }).await?;
         let found = self.sync.client.find(&step.remote).await;
         let sending = Sending { local: &step.local, receipt: &receipt, was_free: true };
         self.judge(source, found, sending).await

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::client::ClientError;
 use crate::reconcile::Base;
+use crate::services::doctor;
 use crate::store::baseline::Baseline;
 use crate::store::index::Index;
 use crate::store::traces::{self, Trace};
@@ -73,6 +74,8 @@ impl Sync {
         let mut gone = Vec::new();
         for trace in left {
             let swept = match &trace {
+                // Of somebody who is at work with the service at this moment.
+                Trace::Copy { at } if doctor::examines_with(at.name()) => Ok(false),
                 Trace::Copy { at } => self.remove_copy_of_ours(at).await,
                 Trace::Between { at, from } => self.give_back(at, from).await.map(|()| true),
                 Trace::Session { id, local, content } => match self.is_abandoned(local, content)? {

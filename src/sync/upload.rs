@@ -18,7 +18,7 @@ use super::Noted;
 use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::{SyncError, blocking};
-use super::strategy::Way;
+use super::strategy::{Upload, Way};
 
 /// Names longer than this, in bytes, may be refused only while they are being written: Nextcloud adds some 28.
 const LONG: usize = 200;
@@ -189,7 +189,7 @@ impl Execution {
             Expect::Version(_) if !self.is_node && !self.goes_in_chunks(source).await => {
                 self.replace(step, source, expect).await.map(Sent::Proven)
             }
-            _ => match self.send(&step.local, &step.remote, source, expect).await {
+            _ => match self.send(Upload { local: &step.local, remote: &step.remote, source, expect }).await {
                 // Some servers add to a name while it is being written, and so refuse to write what they can hold.
                 Err(StepError::Client(ClientError::Status { .. })) if step.remote.name().len() > LONG => {
                     self.replace(step, source, expect).await.map(Sent::Proven)

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
 use twinlens::dav::href;
 
 use crate::plain::PlainServer;
-use crate::support::{Node, PASSWORD, Request, Sandbox, assert_counts, read_request, serve_state, show};
+use crate::support::{Node, PASSWORD, Request, Sandbox, assert_counts, eventually, read_request, serve_state, show};
 
 /// What a check says.
 #[track_caller]
@@ -78,6 +79,23 @@ fn a_plain_server_is_only_written_to_where_that_is_wanted() {
     node.run(&["service", "sync", "svc", "--upload", "yes"]);
     node.run(&["service", "test", "svc", "--no-write"]);
     assert_eq!(server.changes(), Vec::<String>::new());
+}
+
+#[test]
+fn a_file_of_an_examination_that_was_killed_is_removed_by_the_next_sync() {
+    let sandbox = Sandbox::new();
+    let (node, server) = (sandbox.node("n"), PlainServer::start());
+    node.connect("svc", &server.url, &[]);
+    let before = server.state().changes.len();
+    server.state().breaks_at = Some((before, true));
+    let mut child = node.command(&["service", "test", "svc", "--json"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("it was written to", || server.state().files.keys().any(|path| path.contains("twinlens-probe-")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    server.state().breaks_at = None;
+    assert!(!server.state().files.is_empty());
+    node.sync();
+    assert!(server.state().files.is_empty(), "{:?}", server.state().files.keys());
 }
 
 #[test]

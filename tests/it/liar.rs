@@ -254,6 +254,17 @@ fn a_listing_that_shows_everything_empty_renames_nothing_back() {
 }
 
 #[test]
+fn a_listing_that_was_broken_off_and_closed_is_no_shorter_one() {
+    plays_everywhere("PROPFIND1  #1 Lists(BrokenOff)");
+    plays_everywhere("PROPFIND1  #1 Lists(BrokenOff) lasting");
+}
+
+#[test]
+fn a_name_that_cannot_be_asked_for_is_looked_up_in_its_folder() {
+    plays_everywhere("PROPFIND0 new & here.jpg #1 Refused(500) lasting");
+}
+
+#[test]
 fn a_move_into_place_that_was_answered_with_an_error_is_found_to_be_done() {
     plays(&[
         "plain: MOVE .twinlens-* to edit here.jpg #1 Denied(500) lasting",

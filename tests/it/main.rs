@@ -26,6 +26,7 @@ mod liar;
 mod listing;
 mod moves;
 mod names;
+mod operate;
 mod paths;
 mod peers;
 mod plain;

@@ -109,9 +109,10 @@ impl Line {
         std::thread::spawn(move || {
             for near in listener.incoming().map(Result::unwrap) {
                 let far = TcpStream::connect(&server).unwrap();
+                // Both, before anything moves: a break that comes at once must not leave one of them open.
+                shared.open.lock().unwrap().extend([&near, &far].map(|stream| stream.try_clone().unwrap()));
                 let pairs = [(near.try_clone().unwrap(), far.try_clone().unwrap(), true), (far, near, false)];
                 for (from, to, up) in pairs {
-                    shared.open.lock().unwrap().push(from.try_clone().unwrap());
                     let inner = Arc::clone(&shared);
                     std::thread::spawn(move || inner.forward(from, to, up));
                 }
@@ -129,6 +130,13 @@ impl Line {
         (*self.inner.trouble_up.lock().unwrap(), *self.inner.trouble_down.lock().unwrap()) = (up, down);
         self.inner.up.store(0, Ordering::SeqCst);
         self.inner.down.store(0, Ordering::SeqCst);
+    }
+
+    /// Whoever still waits at an end of the line learns that nobody is at the other.
+    pub fn hang_up(&self) {
+        for stream in self.inner.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     pub fn up(&self) -> u64 {

@@ -87,7 +87,7 @@ pub(super) async fn log_in(checkup: &mut Checkup, root: &Client, service: &Servi
 }
 
 /// The folder that is synced, or the nearest above it that is there.
-pub(super) async fn folder(checkup: &mut Checkup, root: &Client, service: &Service) -> Option<Client> {
+pub(super) async fn folder(checkup: &mut Checkup, root: &Client, service: &Service) -> Option<(RelPath, Client)> {
     let wanted = &service.sync.folder;
     for at in std::iter::once(wanted.clone()).chain(wanted.ancestors()) {
         let client = match root.at(&at) {
@@ -134,7 +134,7 @@ pub(super) async fn folder(checkup: &mut Checkup, root: &Client, service: &Servi
             check.detail("unusable", strange);
             check.text += &format!("; {strange} more cannot be used, `twinlens sync` says why");
         }
-        return (check.status != super::Verdict::Failed).then_some(client);
+        return (check.status != super::Verdict::Failed).then_some((at, client));
     }
     checkup.fail("folder", format!("neither the folder /{wanted} nor any above it can be listed"));
     None

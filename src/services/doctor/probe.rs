@@ -3,7 +3,7 @@
 //! A server that loses request bodies loses them when they come later than the headers and are longer than what it reads ahead: so the probe's
 //! body waits a moment, and is 48 KiB. Every name that was written to is noted before, and removed at the end in every case.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +17,8 @@ use crate::types::media::PROBE_PREFIX;
 use crate::types::{Digests, Evidence, Expect, LocalVersion, Mtime, RelPath, RemoteVersion};
 
 use super::super::{Checksums, Findings, Service, Verify, Way};
-use super::{Checkup, Verdict, is_node};
+use super::notes::Notes;
+use super::{Checkup, is_node};
 
 const SIZE: usize = 48 << 10;
 const TEXT: &str = "Twinlens made this file to find out how uploads to this place work. It can be deleted.\n";
@@ -45,13 +46,12 @@ enum Found {
 struct Probe<'a> {
     folder: &'a Client,
     node: bool,
-    /// Names that may have something of ours.
-    written: Mutex<Vec<RelPath>>,
+    notes: Notes,
 }
 
 /// Finds out how uploads to a folder work, and notes it in the checkup. What it wrote is gone afterwards, or the checkup says what is not.
-pub(super) async fn probe(checkup: &mut Checkup, folder: &Client, service: &Service, root: &Root) {
-    let probe = Probe { folder, node: is_node(root), written: Mutex::default() };
+pub(super) async fn probe(checkup: &mut Checkup, folder: &Client, notes: Notes, service: &Service, root: &Root) {
+    let probe = Probe { folder, node: is_node(root), notes };
     let can = folder.capabilities().await.cloned().unwrap_or_default();
     let mut findings =
         Findings { at: Timestamp::now().as_second(), server: folder.server(), version: can.version.clone(), ..Findings::default() };
@@ -93,7 +93,7 @@ pub(super) async fn probe(checkup: &mut Checkup, folder: &Client, service: &Serv
 }
 
 impl Probe<'_> {
-    fn sample(&self) -> Result<Sample, String> {
+    async fn sample(&self) -> Result<Sample, String> {
         let id = Uuid::new_v4().simple().to_string();
         let path = RelPath::parse(&format!("{PROBE_PREFIX}{id}")).map_err(|error| error.to_string())?;
         // Other bytes each time, so that nobody can answer from memory; letters, so that whoever finds the file can read what it is.
@@ -102,7 +102,7 @@ impl Probe<'_> {
         bytes.iter_mut().for_each(|byte| *byte = b'a' + *byte % 26);
         bytes[..TEXT.len()].copy_from_slice(TEXT.as_bytes());
         let version = LocalVersion { size: SIZE as u64, mtime: Mtime::from_seconds(THEN), digests: Digests::of(&bytes) };
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
+        self.notes.begin(&path).await?;
         Ok(Sample { path, bytes: bytes.into(), version })
     }
 
@@ -113,7 +113,7 @@ impl Probe<'_> {
             if way == Way::Chunks && !chunks {
                 continue;
             }
-            let outcome = match self.sample() {
+            let outcome = match self.sample().await {
                 Ok(sample) => self.try_way(way, sample).await,
                 Err(error) => Err(error),
             };
@@ -193,7 +193,7 @@ impl Probe<'_> {
     async fn by_move(&self, client: &Client, sample: &Sample) -> Result<Receipt, ClientError> {
         let between = sample.path.with_name(&format!("{}-new", sample.path.name()));
         let between = between.map_err(|error| ClientError::Source(error.to_string()))?;
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(between.clone());
+        self.notes.begin(&between).await.map_err(ClientError::Source)?;
         let receipt = client.put(&between, &sample.version, &Expect::Absent, later(&sample.bytes)).await?;
         let source = client.look(&between).await?.ok_or_else(|| ClientError::NotFound(between.to_string()))?;
         client.rename(&between, &sample.path, &source, &Expect::Absent).await?;
@@ -229,7 +229,7 @@ impl Probe<'_> {
         }
         let replaced = async {
             let words = |error: ClientError| error.to_string();
-            let (new, _, found) = self.try_way(way, self.sample()?).await?;
+            let (new, _, found) = self.try_way(way, self.sample().await?).await?;
             let source = match found {
                 Found::Whole(source) => source,
                 other => return Err(format!("the new file is not there as it was sent: {other:?}")),
@@ -254,7 +254,7 @@ impl Probe<'_> {
     /// What the checksums in its listings are worth: it is told a wrong one. True when it says itself what it received.
     async fn checksums(&self, checkup: &mut Checkup, stored: &Sample, findings: &mut Findings) -> bool {
         findings.recalculates = matches!(self.folder.recalculate(&stored.path).await, Ok(Some(_)));
-        let Ok(sample) = self.sample() else { return false };
+        let Ok(sample) = self.sample().await else { return false };
         let claimed = LocalVersion { digests: Digests::of(b"something else"), ..sample.version };
         let (mut hashes, mut text) = (false, "");
         findings.checksums = match self.folder.put_with_wrong_checksum(&sample.path, &claimed, sample.bytes.clone()).await {
@@ -300,7 +300,7 @@ impl Probe<'_> {
 
     /// Whether a body without a length arrives. Twinlens never sends a photo like that; many other programs do.
     async fn streaming(&self, checkup: &mut Checkup) {
-        let Ok(sample) = self.sample() else { return };
+        let Ok(sample) = self.sample().await else { return };
         let bytes = sample.bytes.clone();
         let stored = match self.folder.put_without_length(&sample.path, move || pieces(bytes.clone())).await {
             Ok(()) => match self.look(&sample).await {
@@ -327,23 +327,33 @@ impl Probe<'_> {
 
     /// Removes everything that was written.
     async fn clean_up(&self, checkup: &mut Checkup) {
-        let written = std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut left = Vec::new();
-        for path in &written {
-            // What was refused may have been kept all the same: only looking tells.
-            if let Ok(None) = self.folder.look(path).await {
-                continue;
+        let (mut gone, mut left) = (Vec::new(), Vec::new());
+        for path in self.notes.all() {
+            // What was refused may have been kept all the same, and what was removed may still be there: only looking tells.
+            let mut there = self.folder.look(&path).await;
+            if !matches!(there, Ok(None)) {
+                there = match self.folder.discard(&path).await {
+                    Ok(()) => self.folder.look(&path).await,
+                    Err(error) => Err(error),
+                };
             }
-            if let Err(error) = self.folder.discard(path).await {
-                left.push(format!("{path} ({error})"));
+            match there {
+                Ok(None) => gone.push(path),
+                Ok(Some(_)) => left.push(format!("{path} (it is still there)")),
+                Err(error) => left.push(format!("{path} ({error})")),
             }
+        }
+        if let Err(error) = self.notes.end(gone).await {
+            tracing::debug!(%error, "the next sync will look for files of the examination that are gone");
         }
         match left.is_empty() {
             true => checkup.ok("cleanup", "everything that was written for this examination is gone again"),
-            false => checkup.note(
+            false => checkup.fail(
                 "cleanup",
-                Verdict::Failed,
-                format!("these files of ours could not be removed and can be deleted by hand: {}", left.join(", ")),
+                format!(
+                    "these files of ours could not be removed; a later sync tries again, and they can be deleted by hand: {}",
+                    left.join(", ")
+                ),
             ),
         };
     }

@@ -14,10 +14,11 @@ use sha1::Digest as _;
 use crate::client::{Begun, ClientError, Receipt, Session};
 use crate::library::{LibraryError, Tree};
 use crate::store::traces::Trace;
-use crate::types::{ContentHash, Digests, Expect, LocalVersion, RelPath, RemoteVersion, Sha1};
+use crate::types::{ContentHash, Digests, LocalVersion, RelPath, Sha1};
 
 use super::super::download::staging;
 use super::super::execute::{Execution, StepError};
+use super::Upload;
 use super::put::{in_pieces, open_source, read_piece};
 
 /// Files over this size are sent in pieces where the service offers that; and so large is a piece.
@@ -32,24 +33,19 @@ impl Execution {
     }
 
     /// Sends a large file in pieces, and only those that the service does not have. Returns what it answered.
-    pub(in crate::sync) async fn send_in_chunks(
-        self: &Arc<Self>,
-        local: &RelPath,
-        remote: &RelPath,
-        source: &LocalVersion,
-        expect: &Expect<RemoteVersion>,
-    ) -> Result<Receipt, StepError> {
+    pub(super) async fn send_in_chunks(self: &Arc<Self>, upload: Upload<'_>) -> Result<Receipt, StepError> {
+        let Upload { local, remote, source, .. } = upload;
         let can = self.sync.client.capabilities().await?;
         let size = CHUNK.min(can.largest_chunk.unwrap_or(CHUNK)).max(source.size.div_ceil(CHUNKS));
-        let upload = self.pieces_of(remote);
+        let to_here = self.pieces_of(remote);
         let version = Digests::of(format!("{} {} {size}", source.digests.content, source.size).as_bytes()).content.etag();
-        let id = format!("{upload}{}", &version[..16]);
+        let id = format!("{to_here}{}", &version[..16]);
         let session =
             |id: &str| self.sync.client.session(id, remote, source.size).ok_or_else(|| StepError::Refused("it takes no pieces".into()));
 
         // Where uploads cannot be listed they are only found by name.
         let there = self.sync.client.sessions().await.unwrap_or_default();
-        for outdated in there.iter().filter(|name| name.starts_with(&upload) && **name != id) {
+        for outdated in there.iter().filter(|name| name.starts_with(&to_here) && **name != id) {
             self.give_up(outdated, &session(outdated)?).await?;
         }
         let session = session(&id)?;
@@ -75,7 +71,7 @@ impl Execution {
                 return Err(error);
             }
         }
-        let finished = self.finish_chunks(&session, remote, source, expect, can.node).await;
+        let finished = self.finish_chunks(&session, upload, can.node).await;
         if finished.is_ok() {
             self.is_settled(&id);
         }
@@ -86,7 +82,7 @@ impl Execution {
             self.give_up(&id, &session).await?;
             if resumed && !matches!(error, ClientError::Changed(_)) && !error.is_full() {
                 // What an earlier run left there did not fit together.
-                return Box::pin(self.send_in_chunks(local, remote, source, expect)).await;
+                return Box::pin(self.send_in_chunks(upload)).await;
             }
         }
         finished
@@ -180,14 +176,8 @@ impl Execution {
     }
 
     /// Has the file put together. When the answer is lost, one looks whether it is there.
-    async fn finish_chunks(
-        &self,
-        session: &Session<'_>,
-        remote: &RelPath,
-        source: &LocalVersion,
-        expect: &Expect<RemoteVersion>,
-        is_node: bool,
-    ) -> Result<Receipt, StepError> {
+    async fn finish_chunks(&self, session: &Session<'_>, upload: Upload<'_>, is_node: bool) -> Result<Receipt, StepError> {
+        let Upload { remote, source, expect, .. } = upload;
         let mut patience = self.sync.client.patience();
         let mut again = false;
         loop {

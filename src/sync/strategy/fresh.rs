@@ -3,20 +3,14 @@
 use std::sync::Arc;
 
 use crate::client::Receipt;
-use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion};
 
 use super::super::execute::{Execution, StepError};
+use super::Upload;
 
 impl Execution {
     /// Sends one file in one request, on a connection of its own.
-    pub(super) async fn put_alone(
-        self: &Arc<Self>,
-        local: &RelPath,
-        remote: &RelPath,
-        source: &LocalVersion,
-        expect: &Expect<RemoteVersion>,
-    ) -> Result<Receipt, StepError> {
+    pub(super) async fn put_alone(self: &Arc<Self>, upload: Upload<'_>) -> Result<Receipt, StepError> {
         let client = self.sync.client.on_fresh_connections()?;
-        self.put(&client, local, remote, source, expect).await
+        self.put(&client, upload).await
     }
 }

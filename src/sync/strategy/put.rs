@@ -19,6 +19,7 @@ use super::super::execute::{Execution, StepError};
 use super::super::run::blocking;
 use super::super::traces::is_temporary;
 use super::super::upload::Sending;
+use super::Upload;
 
 /// Files up to this size are read into memory and sent in one piece.
 pub(in crate::sync) const WHOLE: u64 = 1 << 20;
@@ -36,14 +37,8 @@ enum After {
 
 impl Execution {
     /// Sends one file in one request.
-    pub(super) async fn put(
-        self: &Arc<Self>,
-        client: &Client,
-        local: &RelPath,
-        remote: &RelPath,
-        source: &LocalVersion,
-        expect: &Expect<RemoteVersion>,
-    ) -> Result<Receipt, StepError> {
+    pub(super) async fn put(self: &Arc<Self>, client: &Client, upload: Upload<'_>) -> Result<Receipt, StepError> {
+        let Upload { local, remote, source, expect } = upload;
         if matches!(expect, Expect::Absent) {
             self.refuse_to_overwrite(remote).await?;
         }
@@ -66,7 +61,7 @@ impl Execution {
                 // A server that has not noticed the break yet may still be writing what came of it.
                 tokio::time::sleep(wait.unwrap_or_else(|| patience.once_more())).await;
             }
-            match self.look_after(local, remote, source, expect, &error, unsure).await? {
+            match self.look_after(upload, &error, unsure).await? {
                 After::Arrived if unsure => {
                     self.moved_bytes(source.size);
                     return Ok(Receipt::default());
@@ -91,15 +86,8 @@ impl Execution {
     }
 
     /// Looks what became of a PUT that failed, and removes the beginning of our own file.
-    async fn look_after(
-        &self,
-        local: &RelPath,
-        remote: &RelPath,
-        source: &LocalVersion,
-        expect: &Expect<RemoteVersion>,
-        error: &ClientError,
-        unsure: bool,
-    ) -> Result<After, StepError> {
+    async fn look_after(&self, upload: Upload<'_>, error: &ClientError, unsure: bool) -> Result<After, StepError> {
+        let Upload { local, remote, source, expect } = upload;
         let etag = match error {
             ClientError::OtherBytes { etag, .. } => etag.clone(),
             _ => None,

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::client::{ClientError, Verified, verify};
+use crate::client::{ClientError, NotProven, Verified, verify};
 use crate::reconcile::Step;
 use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion};
 
 use super::super::execute::{Execution, StepError};
 use super::super::upload::Sending;
-use super::Way;
+use super::{Upload, Way};
 
 impl Execution {
     /// A name that holds a good file is never written to on a foreign server: a connection that breaks could leave half of it.
@@ -54,7 +54,8 @@ impl Execution {
 
     async fn prove_at(self: &Arc<Self>, temporary: &RelPath, way: Way, step: &Step, source: &LocalVersion) -> Result<Verified, StepError> {
         // Nobody else uses a name like this one: whatever is there is ours.
-        let receipt = self.send_by(way, &step.local, temporary, source, &Expect::Absent).await?;
+        let upload = Upload { local: &step.local, remote: temporary, source, expect: &Expect::Absent };
+        let receipt = self.send_by(way, upload).await?;
         let found = self.sync.client.look(temporary).await?.map(|found| (temporary.clone(), found));
         self.prove_one(source, found, Sending { local: &step.local, receipt: &receipt, was_free: true }).await
     }
@@ -84,6 +85,11 @@ impl Execution {
             return Err(StepError::Client(error.clone()));
         }
         let found = self.sync.client.find(&step.remote).await?;
+        // An earlier version of the same size looks like the new one. Where entity tags are coarse, so does the new one like the earlier.
+        let looks_as_before = matches!((&now, &found), (Some(before), Some((_, found))) if found.unchanged_since(before));
+        if looks_as_before && self.sync.client.look(temporary).await?.is_some() {
+            return Err(StepError::NotProven(NotProven::NotReplaced));
+        }
         let placed = verify::verify_listed(source, found).map_err(StepError::NotProven)?;
         Ok(placed.with(proof.evidence()))
     }

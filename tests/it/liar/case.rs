@@ -143,7 +143,8 @@ impl Template {
         write("new & here.jpg", "new here, a few bytes more");
         write("album/one.jpg", "the first of an album");
         write("album/two.jpg", "the second of an album");
-        write("edit here.jpg", "edited here: the second version, longer");
+        // As long as the first one: its size tells nothing.
+        write("edit here.jpg", "edit here.jpg: the other version");
         std::fs::remove_file(library.join("gone-here.jpg")).unwrap();
         std::fs::create_dir_all(library.join("moved")).unwrap();
         std::fs::rename(library.join("old-here.jpg"), library.join("moved/here.jpg")).unwrap();

@@ -84,6 +84,8 @@ pub enum Listed {
     OtherEtags,
     /// Every file as empty.
     Empty,
+    /// Itself and the first of its members, then that something went wrong.
+    BrokenOff,
 }
 
 impl Fault {
@@ -112,7 +114,7 @@ impl Fault {
             all.push(Self::WrongEtag);
         }
         if method == "PROPFIND" {
-            let lists = [Listed::Stale, Listed::Nothing, Listed::OtherEtags, Listed::Empty];
+            let lists = [Listed::Stale, Listed::Nothing, Listed::OtherEtags, Listed::Empty, Listed::BrokenOff];
             all.extend(lists.map(Self::Lists));
             // A cloud's entity tag says that nothing changed since: nobody can notice before the next look at everything.
             all.extend((!is_cloud).then_some(Self::Lists(Listed::OnlyItself)));

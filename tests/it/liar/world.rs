@@ -354,6 +354,9 @@ impl World {
         if wrong == Some(Listed::Nothing) {
             shown.clear();
         }
+        if wrong == Some(Listed::BrokenOff) {
+            shown.truncate(2);
+        }
         let other = if wrong == Some(Listed::OtherEtags) { 1_000_000 } else { 0 };
         let mut body = OPENING.to_owned();
         for path in shown {
@@ -394,7 +397,11 @@ impl World {
             };
             body += &format!("<d:response><d:href>{}{slash}</d:href>{}</d:response>", self.href(&path), self.propstats(&props));
         }
-        multistatus(body)
+        let mut answer = multistatus(body);
+        if wrong == Some(Listed::BrokenOff) {
+            answer.body.extend(b"Internal Server Error");
+        }
+        answer
     }
 
     fn propstats(&self, props: &[String]) -> String {

@@ -8,8 +8,8 @@ use twinlens::dav::href;
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::peers::Server;
-use crate::resume::{Line, Trouble, film};
-use crate::support::{Node, Sandbox, assert_counts, http, tree};
+use crate::resume::{Line, Trouble, film, sync_killed_when};
+use crate::support::{Node, Sandbox, assert_counts, eventually, http, tree};
 
 /// What a server does differently. Each of them is shown by the story.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +83,8 @@ pub fn tell(sandbox: &Sandbox, server: &Server, habits: Habits) {
     goes_on_after_a_break(&here, &there, &line);
     keeps_the_earlier_version_when_an_update_is_cut(&here, &there, &line);
     leaves_no_ruin_when_an_upload_is_cut(&here, &there, &line);
+    keeps_the_earlier_version_when_it_is_killed_in_an_update(&here, &there, &line);
+    bears_with_a_server_that_waits_for_the_rest(&here, &there, &line);
 
     let mut all = tree(&server.files);
     all.retain(|path, _| !habits.own_files.iter().any(|name| path.contains(name)));
@@ -219,5 +221,47 @@ fn leaves_no_ruin_when_an_upload_is_cut(here: &Node, there: &There, line: &Line)
     let report = here.sync();
     assert_counts(&report, &[("uploaded", 1)]);
     assert!(report["conflicts"].as_array().unwrap().is_empty(), "{report:#}");
+    at_rest(here, there);
+}
+
+/// kill -9 while the bytes travel.
+fn keeps_the_earlier_version_when_it_is_killed_in_an_update(here: &Node, there: &There, line: &Line) {
+    let before = there.files();
+    here.put("2023/broken up.mov", &film(10, FILM + 5));
+    line.begin(Trouble::Freeze(FILM / 2), Trouble::None);
+    sync_killed_when(here, "half of it was sent", || line.up() > FILM / 2);
+    line.hang_up();
+    line.begin(Trouble::None, Trouble::None);
+    assert!(there.files()["2023/broken up.mov"] == before["2023/broken up.mov"], "the earlier version was lost");
+    comes_to_rest(here, there);
+}
+
+/// A line that dies without a word: the server has half of an upload and waits for the rest. Meanwhile it may have nothing to say of the file,
+/// or not even of its folder. Nothing is lost, and when it has given up, everything is well.
+fn bears_with_a_server_that_waits_for_the_rest(here: &Node, there: &There, line: &Line) {
+    let (ours, theirs, trashed) = (here.files(), there.files(), here.trashed().len());
+    here.put("2023/a hung one.mov", &film(11, FILM));
+    line.begin(Trouble::Freeze(FILM / 2), Trouble::None);
+    sync_killed_when(here, "half of it was sent", || line.up() > FILM / 2);
+    line.begin(Trouble::None, Trouble::None);
+    let output = here.command(&["sync", "--json"]).output().unwrap();
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    println!("while it waits: {report}");
+    match output.status.code() {
+        Some(0) => assert!(report.contains("\"uploaded\":1"), "{report}"),
+        Some(1) => assert!(report.contains("2023"), "what went wrong is named: {report}"),
+        code => panic!("{code:?}: {report}"),
+    }
+    assert_eq!(here.trashed().len(), trashed, "{report}");
+    let (ours_now, theirs_now) = (here.files(), there.files());
+    assert!(ours.iter().all(|(path, content)| ours_now.get(path) == Some(content)), "something is lost here: {report}");
+    assert!(theirs.iter().all(|(path, content)| theirs_now.get(path) == Some(content)), "something is lost there: {report}");
+    line.hang_up();
+    comes_to_rest(here, there);
+}
+
+/// A server needs a moment until it has noticed that somebody is gone.
+fn comes_to_rest(here: &Node, there: &There) {
+    eventually("a run is green", || here.command(&["sync", "--json"]).output().unwrap().status.success());
     at_rest(here, there);
 }
