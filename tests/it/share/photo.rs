@@ -54,7 +54,7 @@ fn exif(turn: u16) -> Vec<u8> {
 }
 
 /// Not a real profile, but one with the mark of colours, as long as two segments of a JPEG.
-pub fn profile() -> Vec<u8> {
+fn profile() -> Vec<u8> {
     let mut profile: Vec<u8> = (0..70_000_u32).map(|at| (at % 251) as u8).collect();
     profile[16..20].copy_from_slice(b"RGB ");
     profile
@@ -82,7 +82,8 @@ pub struct Told {
     pub date: Option<String>,
     pub maker: Option<String>,
     pub place: bool,
-    pub profile: Vec<u8>,
+    /// It has the camera's colour profile, whole.
+    pub profile: bool,
     /// Which corner is red: top left, top right, bottom left, bottom right.
     pub red: [bool; 4],
     pub secret: bool,
@@ -123,7 +124,7 @@ pub fn read(place: &Path) -> Told {
         date: get(ExifTag::DateTimeOriginal),
         maker: get(ExifTag::Make),
         place: exif.as_ref().is_some_and(|exif| exif.gps_info().is_some_and(|place| place.latitude_decimal().is_some())),
-        profile,
+        profile: profile == self::profile(),
         red,
         secret: bytes.windows(6).any(|window| window == b"SECRET"),
     }

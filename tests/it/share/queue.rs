@@ -161,7 +161,7 @@ fn mistakes_are_told_and_queue_nothing() {
         (&["b.jpg", "--to", "nas"], "b.jpg: there is no photo or other file of the library there"),
         (&["a.jpg", "empty", "--to", "nas"], "empty: there is no photo"),
         (&["secret", "--to", "nas"], "secret: there is no photo"),
-        (&["./secret/deep/", "--to", "nas"], "deep: there is no photo"),
+        (&["./secret/deep/", "--to", "nas"], "secret/deep/: there is no photo"),
         (&[outside.to_str().unwrap(), "--to", "nas"], "does not lie in the library"),
         (&["../n2/a.jpg", "--to", "nas"], "does not lie in the library"),
         (&["a.jpg", "--to", "nas", "--size", "fit_1"], "a size is one of"),

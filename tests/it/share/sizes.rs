@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::photo::{Told, photo, profile, read};
+use super::photo::{Told, photo, read};
 use crate::support::{Node, Sandbox, tree, write};
 
 /// A node with files, and another one that they are shared with.
@@ -42,13 +42,13 @@ fn every_size_is_a_jpeg_that_fits_upright_with_profile_date_and_place() {
         assert_eq!((&report["uploaded"], &report["size"]), (&1.into(), &json!(size)), "{report:#}");
         let told = read(&nas.library.join(&size).join("IMG_1.JPG"));
         let expected = Told {
-            width: fit / 20,
+            width: (fit + 10) / 20,
             height: fit,
             upright: true,
             date: told.date.clone(),
             maker: Some("Twinlens".into()),
             place: true,
-            profile: profile(),
+            profile: true,
             red: [false, true, false, false],
             secret: false,
         };
@@ -91,7 +91,7 @@ fn a_place_that_is_not_to_be_told_is_not_told_even_where_nothing_else_is_to_be_d
     for (name, width) in [("large.jpg", 720), ("small.jpg", 400)] {
         let told = read(&nas.library.join(name));
         assert_eq!((told.width, told.place, told.maker.as_deref()), (width, false, Some("Twinlens")), "{name}");
-        assert!(told.date.is_some() && !told.secret && told.profile == profile(), "{name}");
+        assert!(told.date.is_some() && !told.secret && told.profile, "{name}");
     }
     for args in [&["--gps", "remove"] as &[&str], &["--gps", "remove", "--size", "fit_720"]] {
         let refused = node.run_expecting(2, &[&["share", "large.jpg", "--to", "nas"], args].concat());
