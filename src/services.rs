@@ -3,6 +3,7 @@
 //! Rank 3. Passwords are encrypted at rest with the key in `secret.key`, and are handed out only inside an
 //! [`Endpoint`](crate::client::Endpoint).
 
+pub mod delivery;
 pub mod doctor;
 mod findings;
 mod secret;

@@ -275,7 +275,8 @@ impl Services {
             failures::clear(tx, id)?;
             history::clear(tx, id)?;
             kinds::clear(tx, id)?;
-            traces::clear(tx, id)?;
+            traces::SYNC.clear(tx, id)?;
+            traces::SHARE.clear(tx, id)?;
             shares::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
             UPLOAD_WAYS.remove(tx, &id.0.to_string())?;

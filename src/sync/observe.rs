@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::client::{ClientError, Root};
+use crate::client::Root;
 use crate::library::{self, ScanReport};
 use crate::reconcile::Coverage;
 use crate::store::listed::Listed;
@@ -137,10 +137,5 @@ impl Sync {
         let (store, service, path) = (self.store.clone(), self.service.id, path.clone());
         let version = RemoteVersion { digests: digests.into(), ..listed.clone() };
         blocking(move || Ok(store.write_soon(move |tx| remote::put(tx, service, &path, &version))?)).await
-    }
-
-    /// The digest of a remote file that the service does not tell: by reading it.
-    pub(super) async fn remote_digests(&self, path: &RelPath, listed: &RemoteVersion) -> Result<Digests, ClientError> {
-        self.client.digests(path, listed).await
     }
 }
