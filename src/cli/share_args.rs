@@ -36,7 +36,7 @@ pub(super) struct ServiceUploadArgs {
     /// Files may be shared with it; that is so at first
     #[arg(long, conflicts_with = "off")]
     on: bool,
-    /// No files may be shared with it
+    /// No more files may be shared with it; what waits is still sent, or can be cancelled
     #[arg(long)]
     off: bool,
     #[command(flatten)]

@@ -36,7 +36,7 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
         Command::Share(_) => of_report(answer),
         Command::ShareList { share: Some(_) } => {
             let mut text = of_report(answer);
-            for file in answer["files_of_it"].as_array().into_iter().flatten() {
+            for file in answer["files"].as_array().into_iter().flatten() {
                 let at = file["at"].as_str().map(|at| format!(" -> {at}")).unwrap_or_default();
                 let expires = file["expires"].as_str().map(|when| format!(", until {when}")).unwrap_or_default();
                 let _ = writeln!(text, "  {:<13}  {}{at}{expires}", string(file, "state"), string(file, "path"));
@@ -54,7 +54,7 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
 
 fn of_report(answer: &Value) -> String {
     let Ok(report) = serde_json::from_value::<ShareReport>(answer.clone()) else { return String::new() };
-    let Counts { files, waiting, failed, uploaded, already_there, skipped, cancelled, expired, left } = report.counts;
+    let Counts { total, waiting, failed, uploaded, already_there, skipped, cancelled, expired, left } = report.counts;
     let mut text = String::new();
     if let Some(error) = &report.error {
         let _ = writeln!(text, "{}: stopped: {error}", report.service);
@@ -74,7 +74,7 @@ fn of_report(answer: &Value) -> String {
         text,
         "share {}: {} to {} {} ({}, expires {}): {}; {}",
         report.share,
-        several(files, "file"),
+        several(total, "file"),
         report.service,
         report.folder,
         report.size,
@@ -85,6 +85,9 @@ fn of_report(answer: &Value) -> String {
     if !report.evidence.is_empty() {
         let levels = report.evidence.iter().map(|(level, files)| format!("{} by {level}", several(*files, "file")));
         let _ = writeln!(text, "  uploads proven: {}", levels.collect::<Vec<_>>().join(", "));
+    }
+    if waiting > 0 {
+        text.push_str("  what waits is sent by a serving node; or now, with: twinlens share retry\n");
     }
     if let Some(when) = &report.removed_from {
         let _ = writeln!(text, "  removed from the service from {when} on");

@@ -112,7 +112,7 @@ impl ShareReport {
     pub(super) fn exit_code(&self) -> ExitCode {
         match (self.counts.waiting + self.counts.failed, &self.error) {
             (_, Some(_)) if self.unreachable && self.counts.uploaded == 0 => ExitCode::Unreachable,
-            (0, None) if self.left_files.is_empty() => ExitCode::Done,
+            (0, None) => ExitCode::Done,
             _ => ExitCode::Failures,
         }
     }
@@ -190,7 +190,7 @@ impl Operations {
             let share = shares::get(&tx, number)?.ok_or_else(unknown)?;
             let mut told = document(&report(&tx, name(share.service).ok_or_else(unknown)?, number, &share)?)?;
             let files: Result<Vec<_>, Failure> = shares::files(&tx, number)?.map(|item| Ok(told_file(&item?.1))).collect();
-            told["files_of_it"] = Value::Array(files?);
+            told["files"] = Value::Array(files?);
             Ok(told)
         })
         .await
@@ -261,7 +261,7 @@ impl Operations {
         let (library, client) = (self.library()?, self.services.client(&service.name)?);
         let how = (self.parallel, self.events.clone(), self.sharing.stop.clone());
         let id = service.id;
-        let ended = Courier::new(library, self.store.clone(), client, service, how).carry_out().await?;
+        let ended = Courier::new(library, self.store.clone(), client, service, how)?.carry_out().await?;
         let store = self.store.clone();
         match &ended.error {
             Some(reason) if ended.refused => {

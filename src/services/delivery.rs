@@ -43,6 +43,9 @@ pub(crate) use self::samples::{places, read_part};
 /// When nothing helped with so many files one after the other, the others are not sent again and again: the service is broken.
 const IN_VAIN: u32 = 3;
 
+/// Names longer than this, in bytes, may be refused only while they are being written: Nextcloud adds some 28.
+const LONG: usize = 200;
+
 /// Whoever sends: told how far it is, and asked whether it shall go on.
 pub trait Watcher: Send + Sync {
     /// So many bytes went over the wire.
@@ -65,6 +68,14 @@ pub(crate) struct Sending<'a> {
     pub receipt: &'a Receipt,
     /// Nothing had the name when we wrote to it.
     pub was_free: bool,
+}
+
+/// How far a file is that was sent.
+pub(crate) enum Delivered {
+    /// The service said that it took it; not proven yet.
+    Unproven(Receipt),
+    /// Proven already.
+    Proven(Verified),
 }
 
 /// A file on its way to a name.
@@ -219,6 +230,25 @@ impl Delivery {
         tracing::info!(service = %self.service.name, ?way, "uploads to this service go another way from now on");
         let (store, service) = (self.store.clone(), self.service.id.0.to_string());
         Ok(blocking(move || Ok(store.write_soon(move |tx| UPLOAD_WAYS.put(tx, &service, &way))?)).await?)
+    }
+
+    /// Sends a file by the way that works with this service: to its name if nothing has it or the service puts it there at once, else to a name of
+    /// ours that takes its place.
+    pub(crate) async fn deliver(self: &Arc<Self>, upload: Upload<'_>) -> Result<Delivered, DeliveryError> {
+        match upload.expect {
+            Expect::Absent if self.way()? == Way::TemporaryName => self.replace(upload).await.map(Delivered::Proven),
+            // In pieces it is put together aside, and takes the place at once.
+            Expect::Version(_) if !self.is_node() && !self.goes_in_chunks(upload.source).await => {
+                self.replace(upload).await.map(Delivered::Proven)
+            }
+            _ => match self.send(upload).await {
+                // Some servers add to a name while it is being written, and so refuse to write what they can hold.
+                Err(DeliveryError::Client(ClientError::Status { .. })) if upload.remote.name().len() > LONG => {
+                    self.replace(upload).await.map(Delivered::Proven)
+                }
+                sent => sent.map(Delivered::Unproven),
+            },
+        }
     }
 
     /// Sends one file by the way that works with this service; returns what the service answered. When it breaks off, the beginning that the

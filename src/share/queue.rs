@@ -12,7 +12,7 @@ const REMEMBERED: i64 = 30 * 24 * 3600;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// All of them.
-    pub files: u64,
+    pub total: u64,
     /// Not sent yet, and never failed.
     pub waiting: u64,
     /// Not sent yet, failed, and to be tried again.
@@ -34,7 +34,7 @@ pub struct Counts {
 impl Counts {
     /// Counts a file.
     pub fn count(&mut self, state: &FileState) {
-        self.files += 1;
+        self.total += 1;
         *match state {
             FileState::Waiting { failed: None } => &mut self.waiting,
             FileState::Waiting { failed: Some(_) } => &mut self.failed,

@@ -1,20 +1,21 @@
 //! Doing what is due with one service.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::client::{Client, ClientError, Flow, NotProven};
+use crate::client::{Client, ClientError, Flow};
 use crate::events::{Event, Events};
 use crate::library::{LibraryError, Tree};
 use crate::services::Service;
+use crate::services::delivery::{Delivery, DeliveryError, Watcher};
 use crate::store::shares::{self, FileState, Retry, Share, SharedFile};
-use crate::store::{Store, StoreError};
-use crate::types::LibraryId;
+use crate::store::{Store, StoreError, traces};
 use crate::types::backoff::doubling;
+use crate::types::{LibraryId, RelPath};
 
 use super::Stop;
 use super::expire::Needed;
@@ -34,8 +35,8 @@ pub(super) enum FileError {
     Client(#[from] ClientError),
     #[error(transparent)]
     Library(#[from] LibraryError),
-    #[error("{0}")]
-    NotProven(NotProven),
+    #[error(transparent)]
+    Delivery(DeliveryError),
     #[error("{0}")]
     Refused(String),
     #[error(transparent)]
@@ -69,11 +70,11 @@ pub struct Ended {
 /// Sends, and removes what has expired: everything that is due with one service.
 pub struct Courier {
     pub(super) tree: Tree,
-    pub(super) library_id: LibraryId,
     pub(super) store: Store,
     /// Rooted at the service's WebDAV root.
     pub(super) client: Client,
     pub(super) service: Service,
+    pub(super) delivery: Arc<Delivery>,
     pub(super) stop: Stop,
     pub(super) pictures: Semaphore,
     pub(super) places: Places,
@@ -103,14 +104,17 @@ impl Courier {
         client: Client,
         service: Service,
         (parallel, events, stop): (usize, Events, Stop),
-    ) -> Self {
+    ) -> Result<Arc<Self>, ClientError> {
         let client = client.with_flow(Flow::new(service.sync.rate, stop.told()));
-        Self {
+        let delivery = Delivery::new((client.clone(), RelPath::root()), service.clone(), (store.clone(), traces::SHARE), library_id)?;
+        // So that one looks before each upload: who knows whether this service heeds `If-None-Match`.
+        delivery.set_overwrites(true);
+        let courier = Arc::new(Self {
             tree,
-            library_id,
             store,
             client,
             service,
+            delivery: Arc::new(delivery),
             stop,
             pictures: Semaphore::new(PICTURES),
             places: Places::default(),
@@ -121,11 +125,14 @@ impl Courier {
             ended: Mutex::default(),
             full: Mutex::default(),
             done: Amount::default(),
-        }
+        });
+        let watcher: Weak<dyn Watcher> = Arc::downgrade(&courier) as Weak<dyn Watcher>;
+        courier.delivery.watched_by(watcher);
+        Ok(courier)
     }
 
     /// Does what is due by now. What concerns single files is written down with them.
-    pub async fn carry_out(self) -> Result<Ended, ShareError> {
+    pub async fn carry_out(self: &Arc<Self>) -> Result<Ended, ShareError> {
         let (store, id, now) = (self.store.clone(), self.service.id, self.store.clock().seconds());
         let due = blocking(move || shares::due(&store.read()?, id, now, usize::MAX)).await?;
         if due.is_empty() {
@@ -133,55 +140,86 @@ impl Courier {
         }
         self.done.files_total.store(due.len() as u64, Ordering::Relaxed);
         self.tell_progress();
-        let each = |place| {
-            let courier = &self;
-            async move {
-                if !courier.is_over()
-                    && let Err(error) = courier.one(place).await
-                {
-                    courier.end(&error);
-                }
-                courier.done.files.fetch_add(1, Ordering::Relaxed);
-                courier.tell_progress();
-            }
-        };
-        stream::iter(due).for_each_concurrent(self.parallel.max(1), each).await;
+        if let Err(error) = self.prepare().await {
+            self.end(&error);
+        }
+        // What is shared anew is still needed there: nothing is removed before that is known.
+        let sent = Mutex::new(Vec::new());
+        self.all(due, &|place| self.send_one(place, &sent)).await;
+        let sent = std::mem::take(&mut *lock(&sent));
+        self.all(sent, &|place| self.expire_one(place)).await;
         let ended = lock(&self.ended).clone();
         self.events.publish(Event::Shared { service: self.service.name.clone(), failure: ended.error.clone() });
         Ok(ended)
     }
 
-    /// Does what is due with one file, and writes down what became of it. An error is one that ends the run.
-    async fn one(&self, place: (u64, u32)) -> Result<(), FileError> {
+    /// Looks what kind of service it is, and removes what a run that was killed has left there.
+    async fn prepare(&self) -> Result<(), FileError> {
+        let root = self.client.look_at_root().await?;
+        self.delivery.set_node(root.is_some_and(|root| root.library_id.is_some()));
+        self.delivery.recall_findings().await?;
+        self.sweep().await
+    }
+
+    /// Does something with many files, several at a time. An error ends the run.
+    async fn all<'a, F>(&'a self, places: Vec<(u64, u32)>, one: &'a (dyn Fn((u64, u32)) -> F + Sync))
+    where
+        F: Future<Output = Result<bool, FileError>> + 'a,
+    {
+        let each = |place| async move {
+            let over = match self.is_over() {
+                true => false,
+                false => one(place).await.unwrap_or_else(|error| {
+                    self.end(&error);
+                    false
+                }),
+            };
+            if over {
+                self.done.files.fetch_add(1, Ordering::Relaxed);
+                self.tell_progress();
+            }
+        };
+        stream::iter(places).for_each_concurrent(self.parallel.max(1), each).await;
+    }
+
+    /// A file and its share, unless it was removed meanwhile.
+    async fn row(&self, place: (u64, u32)) -> Result<Option<(Share, SharedFile)>, FileError> {
         let store = self.store.clone();
         let row = blocking(move || {
             let tx = store.read()?;
             Ok(shares::get(&tx, place.0)?.zip(shares::file(&tx, place)?))
         });
-        // It may have been removed meanwhile.
-        let Some((share, mut file)) = row.await? else { return Ok(()) };
-        match file.state.clone() {
-            FileState::Waiting { failed } => {
-                let state = match self.send(&share, &mut file, place).await {
-                    Ok(state) => state,
-                    Err(error) if self.ends_the_run(&error) => return Err(error),
-                    Err(error) => FileState::Waiting { failed: Some(self.again(failed, &error)) },
-                };
-                self.write_down(&share, SharedFile { state, ..file }, place).await
+        Ok(row.await?)
+    }
+
+    /// Sends a file that waits, and writes down what became of it. One that is there already is put aside. True when it is over for now.
+    async fn send_one(&self, place: (u64, u32), sent: &Mutex<Vec<(u64, u32)>>) -> Result<bool, FileError> {
+        let Some((share, mut file)) = self.row(place).await? else { return Ok(true) };
+        let FileState::Waiting { failed } = file.state.clone() else {
+            lock(sent).push(place);
+            return Ok(false);
+        };
+        let state = match self.send(&share, &mut file, place).await {
+            Ok(state) => state,
+            Err(error) if self.ends_the_run(&error) => return Err(error),
+            Err(error) => FileState::Waiting { failed: Some(self.again(failed, &error)) },
+        };
+        self.write_down(&share, SharedFile { state, ..file }, place).await.map(|()| true)
+    }
+
+    /// Removes a file that has expired, and writes down what became of it. True when it is over for now.
+    async fn expire_one(&self, place: (u64, u32)) -> Result<bool, FileError> {
+        let Some((share, file)) = self.row(place).await? else { return Ok(true) };
+        let FileState::Sent(mut sent) = file.state.clone() else { return Ok(true) };
+        let state = match self.expire(&share, &sent, place).await {
+            Ok(state) => state,
+            Err(error) if self.ends_the_run(&error) => return Err(error),
+            Err(error) => {
+                sent.failed = Some(self.again(sent.failed, &error));
+                FileState::Sent(sent)
             }
-            FileState::Sent(mut sent) => {
-                let state = match self.expire(&share, &sent, place).await {
-                    Ok(state) => state,
-                    Err(error) if self.ends_the_run(&error) => return Err(error),
-                    Err(error) => {
-                        sent.failed = Some(self.again(sent.failed, &error));
-                        FileState::Sent(sent)
-                    }
-                };
-                self.write_down(&share, SharedFile { state, ..file }, place).await
-            }
-            _ => Ok(()),
-        }
+        };
+        self.write_down(&share, SharedFile { state, ..file }, place).await.map(|()| true)
     }
 
     /// Writes down what became of a file, unless its owner has cancelled it meanwhile and it was not sent.
@@ -253,12 +291,6 @@ impl Courier {
         }
     }
 
-    /// Bytes went over the wire.
-    pub(super) fn moved_bytes(&self, count: u64) {
-        self.done.bytes.fetch_add(count, Ordering::Relaxed);
-        self.tell_progress();
-    }
-
     fn tell_progress(&self) {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
         self.events.publish(Event::Sharing {
@@ -267,6 +299,21 @@ impl Courier {
             files_total: read(&self.done.files_total),
             bytes: read(&self.done.bytes),
         });
+    }
+}
+
+impl Watcher for Courier {
+    fn moved_bytes(&self, count: u64) {
+        self.done.bytes.fetch_add(count, Ordering::Relaxed);
+        self.tell_progress();
+    }
+
+    fn is_over(&self) -> bool {
+        Courier::is_over(self)
+    }
+
+    fn no_room(&self) -> Option<String> {
+        lock(&self.full).clone()
     }
 }
 

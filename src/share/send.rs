@@ -2,7 +2,7 @@
 
 use crate::client::{ClientError, Verified};
 use crate::store::shares::{self, Begun, FileState, SentFile, Share, SharedFile};
-use crate::types::Expect;
+use crate::types::{Expect, RelPath};
 
 use super::content::{Choice, Content};
 use super::names::as_jpeg;
@@ -22,7 +22,7 @@ impl Courier {
             false => file.wanted.clone(),
         };
         if let Some(begun) = file.begun.take()
-            && let Some(proof) = self.go_on(begun, &content).await?
+            && let Some(proof) = self.go_on(&file.path, begun, &content).await?
         {
             return Ok(self.sent(share, &proof).await);
         }
@@ -43,11 +43,8 @@ impl Courier {
             self.look_again(&at.parent().unwrap_or_default()).await;
             return Ok(FileState::Cancelled);
         }
-        match self.deliver(&content, &at).await {
-            Ok(proof) => {
-                self.moved_bytes(content.version.size);
-                Ok(self.sent(share, &proof).await)
-            }
+        match self.deliver(&file.path, &content, &at).await {
+            Ok(proof) => Ok(self.sent(share, &proof).await),
             Err(error) => {
                 self.notice_room(&error);
                 self.look_again(&at.parent().unwrap_or_default()).await;
@@ -58,9 +55,9 @@ impl Courier {
 
     /// Looks what became of an upload that was begun before: proof, when it arrived after all. What it has left there is removed: nothing else had
     /// that name.
-    async fn go_on(&self, begun: Begun, content: &Content) -> Result<Option<Verified>, FileError> {
+    async fn go_on(&self, local: &RelPath, begun: Begun, content: &Content) -> Result<Option<Verified>, FileError> {
         if begun.version.digests == content.version.digests {
-            return match self.what_became_of_it(&begun.at, content).await {
+            return match self.what_became_of_it(local, &begun.at, content).await {
                 Ok(proof) => Ok(proof),
                 // Somebody else has put something there; ours gets another name.
                 Err(FileError::Client(ClientError::Changed(_))) => Ok(None),

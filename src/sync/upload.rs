@@ -10,8 +10,7 @@ use http::StatusCode;
 use crate::client::{ClientError, Receipt, Source, Verified};
 use crate::library::Original;
 use crate::reconcile::{Action, Step, Why};
-use crate::services::Way;
-use crate::services::delivery::{DeliveryError, Listed, Sending, Upload};
+use crate::services::delivery::{Delivered, Listed, Sending, Upload};
 use crate::store::StoreError;
 use crate::store::listed::{self, RemoteFolders};
 use crate::store::remote::RemoteView;
@@ -21,9 +20,6 @@ use super::Noted;
 use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::{SyncError, blocking};
-
-/// Names longer than this, in bytes, may be refused only while they are being written: Nextcloud adds some 28.
-const LONG: usize = 200;
 
 /// What became of one file of a batch.
 pub(super) enum Sent {
@@ -154,22 +150,10 @@ impl Execution {
         }
         self.ensure_folder(&step.remote.parent().unwrap_or_default()).await?;
         let from = self.original(&step.local, source);
-        let (upload, delivery) = (upload_of(step, &from, source, expect), &self.sync.delivery);
-        let done = match expect {
-            Expect::Absent if delivery.way()? == Way::TemporaryName => delivery.replace(upload).await.map(Sent::Proven),
-            // In pieces it is put together aside, and takes the place at once.
-            Expect::Version(_) if !self.is_node && !delivery.goes_in_chunks(source).await => {
-                delivery.replace(upload).await.map(Sent::Proven)
-            }
-            _ => match delivery.send(upload).await {
-                // Some servers add to a name while it is being written, and so refuse to write what they can hold.
-                Err(DeliveryError::Client(ClientError::Status { .. })) if step.remote.name().len() > LONG => {
-                    delivery.replace(upload).await.map(Sent::Proven)
-                }
-                sent => sent.map(Sent::Unproven),
-            },
-        };
-        Ok(done?)
+        Ok(match self.sync.delivery.deliver(upload_of(step, &from, source, expect)).await? {
+            Delivered::Unproven(receipt) => Sent::Unproven(receipt),
+            Delivered::Proven(proof) => Sent::Proven(proof),
+        })
     }
 
     /// A file of the library, to be sent.

@@ -3,5 +3,6 @@
 mod expiry;
 mod photo;
 mod queue;
+mod service;
 mod settings;
 mod sizes;

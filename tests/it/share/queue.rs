@@ -35,7 +35,7 @@ fn files_folders_and_lists_are_sent_under_their_names() {
     let absolute = node.library.join("d.jpg");
     let report = node.run(&["share", "2024", absolute.to_str().unwrap(), "--to", "nas", "--folder", "/Family/Summer"]);
     counts(&report, &[("uploaded", 4)]);
-    assert_eq!((&report["files"], &report["folder"], &report["bytes"]), (&4.into(), &"/Family/Summer".into(), &4.into()));
+    assert_eq!((&report["total"], &report["folder"], &report["bytes"]), (&4.into(), &"/Family/Summer".into(), &4.into()));
     assert_eq!(report["evidence"], json!({ "computed": 4 }), "proven as a sync proves");
     let there = [
         ("Family/Summer/2024/a.jpg", "a"),
@@ -118,7 +118,7 @@ fn a_running_node_sends_in_the_background_and_goes_on_after_it_was_killed() {
     eventually("the rest was sent", || node.run(&["share", "list"])["shares"][0]["uploaded"] == 60);
     assert_eq!(nas.files(), node.files(), "each once, under its name");
     let report = node.run(&["share", "list", "1"]);
-    assert!(report["files_of_it"].as_array().unwrap().iter().all(|file| file["state"] == "uploaded"), "{report:#}");
+    assert!(report["files"].as_array().unwrap().iter().all(|file| file["state"] == "uploaded"), "{report:#}");
 }
 
 #[test]
