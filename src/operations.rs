@@ -7,6 +7,7 @@ mod backup;
 mod blocking;
 mod care;
 mod carry_out;
+mod chosen;
 mod command;
 mod conflicts;
 mod connecting;
@@ -19,10 +20,12 @@ mod metrics;
 mod restored;
 mod runs;
 mod services;
+mod shares;
 mod standings;
 mod status;
 mod syncing;
 mod tombstones;
+mod uploads;
 mod users;
 mod verify;
 
@@ -43,7 +46,7 @@ pub use self::backup::restore;
 pub(crate) use self::blocking::blocking;
 pub use self::care::{Care, TRASH_DAYS};
 pub(crate) use self::command::PUBLIC;
-pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
+pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest, UploadChange};
 pub use self::conflicts::Keep;
 pub use self::connecting::{Connected, Discovered, Edited};
 pub use self::ended::Ended;
@@ -52,6 +55,8 @@ pub use self::folders::Folders;
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::runs::{Note, Runs};
 pub use self::services::{Tested, ToldService};
+pub(crate) use self::shares::Sharing;
+pub use self::shares::{ShareReport, ShareRequest, SharedName, SharedNote};
 pub(crate) use self::standings::{now, setting};
 
 /// So many ended runs are kept for who listens slowly.
@@ -72,6 +77,7 @@ pub struct Operations {
     pub(crate) parallel: usize,
     public: bool,
     pub(crate) runs: Arc<Runs>,
+    pub(crate) sharing: Arc<Sharing>,
     ended: broadcast::Sender<Arc<Ended>>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
 }
@@ -106,6 +112,7 @@ impl Operations {
             parallel,
             public,
             runs: Arc::default(),
+            sharing: Arc::default(),
             ended: broadcast::Sender::new(ENDS),
             serving: OnceLock::new(),
         }

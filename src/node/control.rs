@@ -16,7 +16,7 @@ use crate::operations::{Command, Failure, Operations};
 
 const NAME: &str = "control.sock";
 /// A command larger than this is none of ours.
-const COMMAND_LIMIT: u64 = 1 << 20;
+const COMMAND_LIMIT: u64 = 32 << 20;
 
 /// What a node says on the control socket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
