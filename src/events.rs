@@ -3,13 +3,16 @@
 //! Rank 1. Nobody has to listen, and a slow listener loses events rather than slowing the work down: every progress event
 //! carries totals, so that the next one makes up for a lost one.
 
+use futures_util::stream::{self, Stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use utoipa::ToSchema;
 
 const CAPACITY: usize = 1024;
 
 /// Something happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// The library is being scanned; so many files were read so far.
@@ -124,6 +127,19 @@ impl Events {
     pub fn publish(&self, event: Event) {
         // An error only means that nobody listens.
         let _ = self.0.send(event);
+    }
+
+    /// Everything from now on, as a stream without end. Who reads too slowly misses some.
+    pub fn stream(&self) -> impl Stream<Item = Event> + Send + Unpin + use<> {
+        Box::pin(stream::unfold(self.subscribe(), |mut events| async move {
+            loop {
+                match events.recv().await {
+                    Ok(event) => return Some((event, events)),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return None,
+                }
+            }
+        }))
     }
 
     /// Listens from now on.

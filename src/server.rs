@@ -1,6 +1,6 @@
 //! The node's face to the network: HTTP, login, WebDAV.
 //!
-//! Rank 6. The caller brings the listener and says when to stop; what is under way then may end, and what does not end in time leaves no
+//! Rank 7. The caller brings the listener and says when to stop; what is under way then may end, and what does not end in time leaves no
 //! trace. Unknown places answer 404, never 200: a client that uploads to the wrong path must notice.
 
 mod api;
@@ -9,6 +9,6 @@ mod http;
 mod tls;
 mod webdav;
 
-pub use http::{App, ExternalUrl, Front, Limits, Network, Outside, Prefix, Running, StartError, listen, start};
+pub use http::{App, Body, ExternalUrl, Front, Limits, Mounted, Network, Outside, Prefix, Running, StartError, listen, start};
 pub use tls::{TlsError, TlsFiles};
 pub use webdav::{Roots, Rules};

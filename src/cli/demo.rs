@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -24,7 +23,7 @@ use super::serve::stop_signal;
 
 /// One of the two nodes.
 struct DemoNode {
-    node: Arc<Node>,
+    node: Node,
     library: PathBuf,
     url: String,
     password: String,
@@ -112,7 +111,7 @@ async fn show(global: &Global, folder: &Path) -> Result<(DemoNode, DemoNode, Exi
     Ok((a, b, if proven { ExitCode::Done } else { ExitCode::Failures }))
 }
 
-async fn sync(node: &Arc<Node>, json: bool) -> Result<Report, Failure> {
+async fn sync(node: &Node, json: bool) -> Result<Report, Failure> {
     let progress = Progress::new(json);
     let mut events = node.events().subscribe();
     let mut work = std::pin::pin!(node.sync(SyncRequest::default()));
@@ -155,11 +154,10 @@ impl DemoNode {
             fs::create_dir_all(path.parent().unwrap_or(&library)).map_err(failed)?;
             fs::write(path, placement.bytes).map_err(failed)?;
         }
-        let node = Arc::new(Node::builder(data).library(Some(library.clone())).by_hand().open().await?);
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(failed)?;
-        let first = node.serve(listener).await?;
+        let node = Node::builder(data).library(Some(library.clone())).listener(listener).by_hand().start().await?;
         node.index().await?;
-        let password = first.and_then(|admin| admin.password).unwrap_or_default();
+        let password = node.first_admin().and_then(|admin| admin.password.clone()).unwrap_or_default();
         let url = node.url().unwrap_or_default();
         Ok(Self { node, library, url, password })
     }

@@ -1,7 +1,5 @@
 //! `twinlens serve`.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use crate::node::{CareSettings, Node, UpkeepSettings};
@@ -18,7 +16,12 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
         return Err(Failure::unreachable(format!("a node is running already with the data folder {}", data.display())));
     }
     let front = args.front.front(&data);
+    // Before the library is touched: a port in use must change nothing.
+    let listener = listen(args.listen)
+        .map_err(|error| Failure::unreachable(format!("cannot listen on {}: {error}; choose another with --listen", args.listen)))?;
+    let stop = stop_signal()?;
     let node = Node::builder(&data)
+        .listener(listener)
         .front(front)
         .clock(clock()?)
         .library(global.library.clone())
@@ -28,18 +31,11 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
         .upkeep(UpkeepSettings { import_quiet: args.import_quiet.0, scan_interval: args.scan_interval.0 })
         .care(CareSettings { keep_trash: args.care.trash_days.0, verify: args.care.verify_interval.0 })
         .webhook(args.hook.settings())
-        .open()
+        .start()
         .await?;
-    let node = Arc::new(node);
-    // Before the library is touched: a port in use must change nothing.
-    let listener = listen(args.listen)
-        .map_err(|error| Failure::unreachable(format!("cannot listen on {}: {error}; choose another with --listen", args.listen)))?;
-    let stop = stop_signal()?;
-    let first = node.serve(listener).await?;
-
     let url = node.url().unwrap_or_default();
     let library = node.library()?.0.root().display().to_string();
-    let password = first.and_then(|admin| admin.password);
+    let password = node.first_admin().and_then(|admin| admin.password.clone());
     if global.json {
         let fingerprint = node.fingerprint();
         print(&format!(

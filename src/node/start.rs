@@ -3,15 +3,15 @@
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::accounts::{Logins, Role, Users, random_password};
 use crate::library::Tree;
-use crate::operations::{Failure, Operations, Setup, blocking};
-use crate::server::{self, App, Front, Roots, Rules, Running};
+use crate::operations::{Failure, NewUser, Operations, Setup, blocking};
+use crate::server::{self, App, Front, Mounted, Roots, Rules, Running};
 use crate::services::{SecretKey, Services};
 use crate::store::Store;
 use crate::store::meta::{self, Places};
@@ -30,7 +30,7 @@ use super::{CareSettings, Control, HookSettings, UpkeepSettings};
 const ADMIN: &str = "admin";
 
 /// How a node is to be opened.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Builder {
     data: PathBuf,
     library: Option<PathBuf>,
@@ -44,6 +44,7 @@ pub struct Builder {
     by_hand: bool,
     clock: Clock,
     hook: Option<HookSettings>,
+    listener: Option<TcpListener>,
 }
 
 impl Builder {
@@ -102,6 +103,12 @@ impl Builder {
         self
     }
 
+    /// Where a node serves from [`Builder::start`] on. Without one it takes no connections of its own: see [`Node::service`].
+    pub fn listener(mut self, listener: TcpListener) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
     /// Whom a serving node tells when a sync has ended.
     pub fn webhook(mut self, hook: Option<HookSettings>) -> Self {
         self.hook = hook;
@@ -114,7 +121,16 @@ impl Builder {
         self
     }
 
-    /// Opens the state without serving. The library is opened when something needs it.
+    /// Opens the node and starts it: it serves on the listener, if there is one, answers the commands of the command line, keeps the index
+    /// in step with the library, imports, and syncs by itself. Places are remembered for later commands.
+    pub async fn start(mut self) -> Result<Node, Failure> {
+        let listener = self.listener.take();
+        let node = self.open().await?;
+        node.run(listener).await?;
+        Ok(node)
+    }
+
+    /// Opens the state without starting anything. The library is opened when something needs it.
     pub async fn open(self) -> Result<Node, Failure> {
         let (data, clock) = (self.data.clone(), self.clock);
         let (store, key) = blocking(move || {
@@ -153,6 +169,8 @@ impl Builder {
             hook: self.hook,
             indexed: watch::Sender::new(false),
             scheduling: Mutex::default(),
+            first_admin: OnceLock::new(),
+            surface: OnceLock::new(),
             running: Mutex::default(),
         })
     }
@@ -173,7 +191,18 @@ pub struct Node {
     /// The first look at the library is over.
     indexed: watch::Sender<bool>,
     scheduling: Mutex<Option<(Schedule, Sharing)>>,
-    running: Mutex<Option<(Running, ControlServer, Upkeep, Caretaker, Option<Webhook>)>>,
+    first_admin: OnceLock<FirstAdmin>,
+    surface: OnceLock<Mounted>,
+    running: Mutex<Option<Parts>>,
+}
+
+/// What a started node consists of.
+struct Parts {
+    server: Option<Running>,
+    control: ControlServer,
+    upkeep: Upkeep,
+    caretaker: Caretaker,
+    webhook: Option<Webhook>,
 }
 
 impl Deref for Node {
@@ -199,43 +228,56 @@ impl Node {
         Builder { data: data.into(), ..Builder::default() }
     }
 
-    /// Serves on a listener, answers commands on the control socket, and brings the index up to date meanwhile. Places are
-    /// remembered for later commands.
-    pub async fn serve(self: &Arc<Self>, listener: TcpListener) -> Result<Option<FirstAdmin>, Failure> {
-        let node = Arc::clone(self);
-        let (roots, first) = blocking(move || {
-            let (originals, library_id) = node.library()?;
-            let import_path = node.import_path.clone().unwrap_or_else(|| node.data.join("import"));
+    async fn run(&self, listener: Option<TcpListener>) -> Result<(), Failure> {
+        let operations = Arc::clone(&self.operations);
+        let import_path = self.import_path.clone().unwrap_or_else(|| self.data.join("import"));
+        let roots = blocking(move || {
+            let (originals, library_id) = operations.library()?;
             let unusable = |error: std::io::Error| {
                 Failure::unreachable(format!("the import folder {} cannot be used: {error}", import_path.display()))
             };
             fs::create_dir_all(&import_path).map_err(unusable)?;
-            let import = Tree::open(&import_path, node.store.clone(), Area::Import).map_err(unusable)?;
-            let first = node.first_admin()?;
+            let import = Tree::open(&import_path, operations.store.clone(), Area::Import).map_err(unusable)?;
             let text = |path: &Path| path.to_str().map(str::to_owned);
             let places = Places { library: text(originals.root()), import: text(import.root()) };
-            node.store.write(move |tx| meta::set_places(tx, &places))?;
-            Ok((Roots { originals, library_id, import: Some(import) }, first))
+            operations.store.write(move |tx| meta::set_places(tx, &places))?;
+            Ok(Roots { originals, library_id, import: Some(import) })
         })
         .await?;
+        self.make_first_admin().await?;
         let (originals, library_id, import) = (roots.originals.clone(), roots.library_id, roots.import.clone());
         let webhook = self.hook.as_ref().map(|hook| Webhook::start(self, hook)).transpose()?;
         let control = ControlServer::start(&self.data, Arc::clone(&self.operations))?;
-        let app = App::open(self.logins.clone(), roots, self.store.clone(), self.rules)?;
-        let running = server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()))?;
-        self.operations.serves(running.url(), running.fingerprint());
+        let app = App::open(Arc::clone(&self.operations), self.logins.clone(), roots, self.store.clone(), self.rules)?;
+        let _ = self.surface.set(Mounted::new(app.clone(), &self.front));
+        let serve = |listener| server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()));
+        let server = listener.map(serve).transpose()?;
+        if let Some(server) = &server {
+            self.operations.serves(server.url(), server.fingerprint());
+        }
         let import = import.filter(|_| !self.rules.read_only);
         let caretaker = Caretaker::start(&self.operations, originals.clone(), library_id, import.clone(), self.care);
         if !self.by_hand {
             self.schedule()?;
         }
         let upkeep = Upkeep::start((originals, library_id), import, self.events(), self.indexed.clone(), self.upkeep)?;
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some((running, control, upkeep, caretaker, webhook));
-        Ok(first)
+        let parts = Parts { server, control, upkeep, caretaker, webhook };
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(parts);
+        Ok(())
+    }
+
+    /// What the node serves, to be mounted into a server of the caller's; none before it was started.
+    pub fn service(&self) -> Option<Mounted> {
+        self.surface.get().cloned()
+    }
+
+    /// The user that was made when the node was started for the first time, in this very start.
+    pub fn first_admin(&self) -> Option<&FirstAdmin> {
+        self.first_admin.get()
     }
 
     /// From now on a serving node syncs by itself. A node in public mode has no services.
-    pub fn schedule(self: &Arc<Self>) -> Result<(), Failure> {
+    pub fn schedule(&self) -> Result<(), Failure> {
         let mut scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner);
         if scheduling.is_none() && !self.is_public() {
             let schedule = Schedule::start(&self.operations, self.indexed.subscribe())?;
@@ -245,9 +287,9 @@ impl Node {
     }
 
     /// Makes the first user, unless there is one or nobody logs in.
-    fn first_admin(&self) -> Result<Option<FirstAdmin>, Failure> {
-        if self.is_public() || !self.users.list()?.is_empty() {
-            return Ok(None);
+    async fn make_first_admin(&self) -> Result<(), Failure> {
+        if self.is_public() || !self.users().await?.is_empty() {
+            return Ok(());
         }
         let (password, shown) = match &self.admin_password {
             Some(password) => (password.clone(), None),
@@ -256,14 +298,15 @@ impl Node {
                 (password.clone(), Some(password))
             }
         };
-        self.users.add(ADMIN, Role::Admin, &password)?;
-        Ok(Some(FirstAdmin { name: ADMIN, password: shown }))
+        self.add_user(NewUser { name: ADMIN.to_owned(), grant: Role::Admin.into(), password }).await?;
+        let _ = self.first_admin.set(FirstAdmin { name: ADMIN, password: shown });
+        Ok(())
     }
 
-    /// Stops serving: no new requests, those under way may end.
+    /// Stops in order: no new requests, those under way may end; runs are suspended and go on after the next start.
     pub async fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((server, control, upkeep, caretaker, webhook)) = running {
+        if let Some(Parts { server, control, upkeep, caretaker, webhook }) = running {
             drop(caretaker);
             control.stop();
             let scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -271,7 +314,9 @@ impl Node {
                 tokio::join!(schedule.stop(&self.runs), sharing.stop(&self.sharing));
             }
             self.logins.release();
-            server.stop().await;
+            if let Some(server) = server {
+                server.stop().await;
+            }
             drop(webhook);
             let stopped = blocking(move || {
                 upkeep.stop();

@@ -1,7 +1,7 @@
 //! Sharing: chosen files are sent to a service, and removed from it again when they expire.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use utoipa::ToSchema;
 
 use crate::library;
 use crate::scheduler::{Standing, Stopped};
@@ -23,13 +24,13 @@ use super::uploads::remote_folder;
 use super::{ExitCode, Failure, Note, Operations, blocking};
 
 /// Files that are to be shared; what is none is as it was set up for the service.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct ShareRequest {
     /// Files and folders, absolute or relative to the library, or else to `from`.
     pub paths: Vec<String>,
     /// The folder in which somebody typed the paths.
-    pub from: Option<PathBuf>,
+    pub from: Option<String>,
     /// The service.
     pub to: String,
     /// The folder there.
@@ -47,7 +48,7 @@ pub struct ShareRequest {
 }
 
 /// A file with a remark.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SharedNote {
     /// The path in the library.
     pub path: String,
@@ -59,7 +60,7 @@ pub struct SharedNote {
 }
 
 /// A file that has another name on the service than it would have had.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SharedName {
     /// The path in the library.
     pub path: String,
@@ -68,7 +69,7 @@ pub struct SharedName {
 }
 
 /// How far a share is, and what became of its files.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ShareReport {
     /// Its number.
     pub share: u64,
@@ -153,7 +154,7 @@ impl Operations {
         let ((tree, _), store, events, id) = (self.library()?, self.store.clone(), self.events.clone(), service.id);
         let number = blocking(move || {
             library::up_to_date(&tree, &events, &AtomicBool::new(false))?;
-            let files = chosen(&tree, &store, &request.paths, request.from.as_deref())?;
+            let files = chosen(&tree, &store, &request.paths, request.from.as_deref().map(Path::new))?;
             let UploadSettings { folder, size, expires, unfit, gps, .. } = upload;
             let share = Share { service: id, created: store.clock().seconds(), folder, size, expires, unfit, gps };
             let files = files.into_iter().map(|(path, name)| (path, share.folder.join_path(&name))).collect();

@@ -1,6 +1,7 @@
 //! Services in the store.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate};
 use crate::reconcile::{Deletes, Policy};
@@ -11,7 +12,7 @@ use crate::types::{RelPath, ServiceId};
 use super::{SecretError, SecretKey, UploadSettings, Window};
 
 /// What is enough to believe that a file of the service is the same as one of the library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
     /// The checksum that the service tells; where it tells none, the size and the bytes at four places of the file.
@@ -24,7 +25,7 @@ pub enum Trust {
 }
 
 /// How far the proof of an upload goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verify {
     /// As far as the service helps: what it hashed or compared itself, otherwise the size, of large files also some of the bytes.
@@ -35,7 +36,7 @@ pub enum Verify {
 }
 
 /// How a service is synced. The defaults are safe: download, do not upload, follow no deletion.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct SyncSettings {
     /// Whether it takes part in a sync of all services.
@@ -97,7 +98,7 @@ impl SyncSettings {
 }
 
 /// A remote account, without its password.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Service {
     /// Stays when everything else changes.
     pub id: ServiceId,

@@ -1,6 +1,7 @@
 //! As what chosen files are sent to a service, where to, and for how long.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::store::documents::SERVICES;
 use crate::types::{Expires, Gps, RelPath, Size, Unfit};
@@ -8,7 +9,7 @@ use crate::types::{Expires, Gps, RelPath, Size, Unfit};
 use super::{Service, ServiceError, Services};
 
 /// What `twinlens share` does with a service unless it is told otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UploadSettings {
     /// Whether files may be shared with it.

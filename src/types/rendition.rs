@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// The squares that a JPEG may be made to fit into: their sides, in pixels.
 const SQUARES: [u32; 8] = [720, 1280, 1920, 2048, 2560, 3840, 4096, 7680];
@@ -46,6 +48,14 @@ impl FromStr for Size {
     }
 }
 
+impl PartialSchema for Size {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Self::all().map(|size| size.to_string()))).into()
+    }
+}
+
+impl ToSchema for Size {}
+
 impl Serialize for Size {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -59,7 +69,7 @@ impl<'de> Deserialize<'de> for Size {
 }
 
 /// What becomes of a file of which no JPEG of the wanted size can be made: RAW, a picture without a decoder here, a video.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Unfit {
     /// It is sent as it is.
@@ -94,7 +104,7 @@ impl FromStr for Unfit {
 }
 
 /// What becomes of the place where a picture was taken, in the JPEGs that are made of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Gps {
     /// It stays.

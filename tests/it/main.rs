@@ -13,6 +13,7 @@ mod cloud_clients;
 mod danger;
 mod demo;
 mod doctor;
+mod embed;
 mod faulty;
 mod filters;
 mod folding;

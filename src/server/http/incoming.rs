@@ -2,8 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::limits::Limits;
 /// A body as it comes in. It ends with an error when nothing comes for too long, or when too much does.
 #[derive(Debug)]
 pub(in super::super) struct Incoming {
-    inner: hyper::body::Incoming,
+    inner: Source,
     patience: Duration,
     /// How many bytes more may come.
     left: u64,
@@ -28,6 +28,24 @@ pub(in super::super) struct Incoming {
     timer: Option<Pin<Box<Sleep>>>,
     fault: Option<Fault>,
     waits: bool,
+}
+
+/// Where a body comes from.
+#[derive(Debug)]
+enum Source {
+    /// A connection of ours.
+    Wire(hyper::body::Incoming),
+    /// Another server, in which we are mounted. Behind a lock, because such bodies are not shared between threads and requests are.
+    Mounted(Mutex<super::Body>),
+}
+
+impl Source {
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Wire(body) => body.is_end_stream(),
+            Self::Mounted(body) => body.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream(),
+        }
+    }
 }
 
 /// What was wrong with a body, for the answer: whoever reads the body only sees an error.
@@ -49,7 +67,17 @@ impl Fault {
 }
 
 impl Incoming {
+    /// The body of a request on a connection of ours.
     pub(super) fn new(inner: hyper::body::Incoming, headers: &HeaderMap, limits: &Limits) -> Self {
+        Self::from(Source::Wire(inner), headers, limits)
+    }
+
+    /// The body of a request that another server took.
+    pub(super) fn mounted(inner: super::Body, headers: &HeaderMap, limits: &Limits) -> Self {
+        Self::from(Source::Mounted(Mutex::new(inner)), headers, limits)
+    }
+
+    fn from(inner: Source, headers: &HeaderMap, limits: &Limits) -> Self {
         let left = if limits.max_upload == 0 { u64::MAX } else { limits.max_upload };
         // Most requests have no body.
         let fault = (!inner.is_end_stream()).then(Fault::default);
@@ -96,7 +124,11 @@ impl Body for Incoming {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = &mut *self;
-        match Pin::new(&mut this.inner).poll_frame(cx) {
+        let polled = match &mut this.inner {
+            Source::Wire(body) => Pin::new(body).poll_frame(cx).map_err(io::Error::other),
+            Source::Mounted(body) => Pin::new(body.get_mut().unwrap_or_else(PoisonError::into_inner)).poll_frame(cx),
+        };
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let size = frame.data_ref().map_or(0, Bytes::len) as u64;
                 if size > this.left {
@@ -106,7 +138,7 @@ impl Body for Incoming {
                 this.waiting = None;
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(io::Error::other(error)))),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => match this.poll_patience(cx) {
                 Poll::Ready(()) => this.fail(TOO_SLOW, io::ErrorKind::TimedOut, "nothing more of the body came"),
@@ -120,6 +152,9 @@ impl Body for Incoming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.inner {
+            Source::Wire(body) => body.size_hint(),
+            Source::Mounted(body) => body.lock().unwrap_or_else(PoisonError::into_inner).size_hint(),
+        }
     }
 }
