@@ -75,6 +75,35 @@ pub enum Event {
         /// Why it failed, if it did.
         failure: Option<String>,
     },
+    /// Chosen files are being sent to a service, and removed from it when they have expired.
+    Sharing {
+        /// The service.
+        service: String,
+        /// Files that are over.
+        files: u64,
+        /// Of so many.
+        files_total: u64,
+        /// Bytes that were sent.
+        bytes: u64,
+    },
+    /// A chosen file is over, for now.
+    SharedFile {
+        /// The service.
+        service: String,
+        /// The number of the share that it belongs to.
+        share: u64,
+        /// The path in the library.
+        path: String,
+        /// Why it failed, was skipped or left, if so.
+        failure: Option<String>,
+    },
+    /// What was due of the chosen files is done.
+    Shared {
+        /// The service.
+        service: String,
+        /// Why it stopped as a whole, if it did.
+        failure: Option<String>,
+    },
     /// A run begins.
     Started {
         /// The service.
@@ -99,6 +128,9 @@ impl Event {
             Self::Listing { service, .. }
             | Self::Progress { service, .. }
             | Self::Step { service, .. }
+            | Self::Sharing { service, .. }
+            | Self::SharedFile { service, .. }
+            | Self::Shared { service, .. }
             | Self::Started { service, .. }
             | Self::Ended { service, .. } => Some(service),
         }
@@ -113,6 +145,9 @@ impl Event {
             Self::Listing { .. } => "listing",
             Self::Progress { .. } => "progress",
             Self::Step { .. } => "step",
+            Self::Sharing { .. } => "sharing",
+            Self::SharedFile { .. } => "shared-file",
+            Self::Shared { .. } => "shared",
             Self::Started { .. } => "started",
             Self::Ended { .. } => "ended",
         }

@@ -7,6 +7,7 @@ mod caretaker;
 mod control;
 mod peers;
 mod schedule;
+mod sharing;
 mod start;
 mod upkeep;
 mod webhook;

@@ -7,6 +7,7 @@ mod backup;
 mod blocking;
 mod care;
 mod carry_out;
+mod chosen;
 mod command;
 mod conflicts;
 mod connecting;
@@ -20,10 +21,12 @@ mod restored;
 mod runs;
 mod services;
 mod settings;
+mod shares;
 mod standings;
 mod status;
 mod syncing;
 mod tombstones;
+mod uploads;
 mod users;
 mod verify;
 
@@ -45,7 +48,7 @@ pub(crate) use self::blocking::blocking;
 pub(crate) use self::care::moment;
 pub use self::care::{Back, Care, NotDone, Restored, TRASH_DAYS, TrashEmptied, TrashFile, TrashList};
 pub(crate) use self::command::PUBLIC;
-pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
+pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest, UploadChange};
 pub use self::conflicts::{ConflictList, Keep, Resolved, ToldConflict, ToldVersion};
 pub use self::connecting::{Connected, Discovered, Edited};
 pub use self::ended::Ended;
@@ -56,6 +59,8 @@ pub(crate) use self::metrics::Metrics;
 pub(crate) use self::runs::{Note, Runs};
 pub use self::services::{Tested, ToldService};
 pub use self::settings::Settings;
+pub(crate) use self::shares::Sharing;
+pub use self::shares::{ShareList, ShareReport, ShareRequest, SharedName, SharedNote, ToldFile, ToldShare};
 pub(crate) use self::standings::{now, setting};
 pub use self::status::{Going, OneRun, RunFile, ServiceStatus, Status, SyncState, ToldRun, Waiting, WaitingFile, WaitingOf};
 pub use self::tombstones::{Deleted, Forgotten, Tombstone, TombstoneList};
@@ -80,6 +85,7 @@ pub struct Operations {
     pub(crate) parallel: usize,
     public: bool,
     pub(crate) runs: Arc<Runs>,
+    pub(crate) sharing: Arc<Sharing>,
     ended: broadcast::Sender<Arc<Ended>>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
 }
@@ -115,6 +121,7 @@ impl Operations {
             parallel,
             public,
             runs: Arc::default(),
+            sharing: Arc::default(),
             ended: broadcast::Sender::new(ENDS),
             serving: OnceLock::new(),
         }

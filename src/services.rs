@@ -3,16 +3,19 @@
 //! Rank 3. Passwords are encrypted at rest with the key in `secret.key`, and are handed out only inside an
 //! [`Endpoint`](crate::client::Endpoint).
 
+pub mod delivery;
 pub mod discovery;
 pub mod doctor;
 mod findings;
 mod kind;
 mod secret;
 mod service;
+mod uploads;
 mod window;
 
 pub use findings::{Checksums, Findings, Reached, Way};
 pub use kind::{Kind, Timeout};
 pub use secret::{SecretError, SecretKey};
 pub use service::{Account, RETRIES_LIMIT, Service, ServiceError, Services, SyncSettings, Trust, Verify};
+pub use uploads::UploadSettings;
 pub use window::Window;

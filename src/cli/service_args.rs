@@ -10,6 +10,7 @@ use crate::services::{Kind, Timeout};
 
 use super::args::{PasswordArgs, ServiceSyncArgs, YesNo};
 use super::password;
+use super::share_args::ServiceUploadArgs;
 
 #[derive(Subcommand)]
 pub(super) enum ServiceCmd {
@@ -45,6 +46,8 @@ pub(super) enum ServiceCmd {
     Remove { name: String },
     /// Set up how a service is synced; setting anything switches it on
     Sync(ServiceSyncArgs),
+    /// Set up what `twinlens share` does with a service
+    Upload(ServiceUploadArgs),
 }
 
 #[derive(Args)]
@@ -138,6 +141,7 @@ impl ServiceCmd {
             Self::Edit(edit) => edit.command()?,
             Self::Remove { name } => Command::ServiceRemove { name },
             Self::Sync(args) => Command::ServiceSync { change: args.change(), name: args.name },
+            Self::Upload(args) => Command::ServiceUpload { name: args.name.clone(), change: args.change() },
         })
     }
 }

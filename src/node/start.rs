@@ -22,6 +22,7 @@ use crate::types::Clock;
 use super::caretaker::Caretaker;
 use super::control::ControlServer;
 use super::schedule::Schedule;
+use super::sharing::Sharing;
 use super::upkeep::Upkeep;
 use super::webhook::Webhook;
 use super::{CareSettings, Control, HookSettings, UpkeepSettings};
@@ -190,7 +191,7 @@ pub struct Node {
     hook: Option<HookSettings>,
     /// The first look at the library is over.
     indexed: watch::Sender<bool>,
-    scheduling: Mutex<Option<Schedule>>,
+    scheduling: Mutex<Option<(Schedule, Sharing)>>,
     first_admin: OnceLock<FirstAdmin>,
     surface: OnceLock<Mounted>,
     running: Mutex<Option<Parts>>,
@@ -303,7 +304,8 @@ impl Node {
     pub fn schedule(&self) -> Result<(), Failure> {
         let mut scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner);
         if scheduling.is_none() && !self.is_public() {
-            *scheduling = Some(Schedule::start(&self.operations, self.indexed.subscribe())?);
+            let schedule = Schedule::start(&self.operations, self.indexed.subscribe())?;
+            *scheduling = Some((schedule, Sharing::start(&self.operations, self.indexed.subscribe())));
         }
         Ok(())
     }
@@ -332,8 +334,8 @@ impl Node {
             drop(caretaker);
             control.stop();
             let scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(schedule) = scheduling {
-                schedule.stop(&self.runs).await;
+            if let Some((schedule, sharing)) = scheduling {
+                tokio::join!(schedule.stop(&self.runs), sharing.stop(&self.sharing));
             }
             self.logins.release();
             if let Some(server) = server {

@@ -14,7 +14,9 @@ use crate::client::{Fingerprint, Rate};
 use crate::reconcile::Deletes;
 use crate::services::{self, Timeout, Trust, Verify, Window};
 use crate::sync::Report;
+use crate::types::{Expires, Gps, Size, Unfit};
 
+use super::shares::{ShareReport, ShareRequest};
 use super::{Care, ExitCode, Failure, Kind, Operations};
 
 /// A service to be added. Holds a password, so it has no `Debug`.
@@ -191,6 +193,24 @@ pub struct SyncChange {
     pub exclude: Option<Vec<String>>,
 }
 
+/// Changes to what is done with files that are shared with a service; what is none stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UploadChange {
+    /// Files may be shared with it.
+    pub on: Option<bool>,
+    /// The folder on the service.
+    pub folder: Option<String>,
+    /// How large pictures are sent.
+    pub size: Option<Size>,
+    /// How long they stay.
+    pub expires: Option<Expires>,
+    /// What becomes of files that cannot be sent in that size.
+    pub unfit: Option<Unfit>,
+    /// Whether the JPEGs that are made tell where a picture was taken.
+    pub gps: Option<Gps>,
+}
+
 /// A sync to be run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -261,6 +281,30 @@ pub enum Command {
         name: String,
         /// What to change.
         change: SyncChange,
+    },
+    /// Change what is done with files that are shared with a service.
+    ServiceUpload {
+        /// Its name.
+        name: String,
+        /// What to change.
+        change: UploadChange,
+    },
+    /// Send files to a service.
+    Share(ShareRequest),
+    /// What was shared.
+    ShareList {
+        /// One share, with its files.
+        share: Option<u64>,
+    },
+    /// Try again what failed.
+    ShareRetry {
+        /// Of one share only.
+        share: Option<u64>,
+    },
+    /// Send no more.
+    ShareCancel {
+        /// Of one share only.
+        share: Option<u64>,
     },
     /// Sync now.
     Sync(SyncRequest),
@@ -360,6 +404,12 @@ impl Operations {
                 json!({ "removed": name })
             }
             Command::ServiceSync { name, change } => document(&self.told_service(self.change_sync(name, change).await?).await?)?,
+            Command::ServiceUpload { name, change } => document(&self.told_service(self.change_upload(name, change).await?).await?)?,
+            Command::Share(request) => document(&self.share(request).await?)?,
+            Command::ShareList { share: None } => document(&self.shares().await?)?,
+            Command::ShareList { share: Some(share) } => document(&self.told_share(share).await?)?,
+            Command::ShareRetry { share } => json!({ "shares": document(&self.retry_shares(share).await?)? }),
+            Command::ShareCancel { share } => json!({ "cancelled": self.cancel_shares(share).await? }),
             Command::Sync(request) => json!({ "services": document(&self.sync(request).await?)? }),
             Command::Pause { name } => json!({ "paused": self.pause(name).await? }),
             Command::Resume { name } => json!({ "resumed": self.resume(name).await? }),
@@ -427,6 +477,11 @@ impl Command {
             | Command::ServiceFolders { .. }
             | Command::ServiceRemove { .. }
             | Command::ServiceSync { .. }
+            | Command::ServiceUpload { .. }
+            | Command::Share(_)
+            | Command::ShareList { .. }
+            | Command::ShareRetry { .. }
+            | Command::ShareCancel { .. }
             | Command::Sync(_)
             | Command::Pause { .. }
             | Command::Resume { .. }
@@ -457,6 +512,14 @@ impl Command {
                 (_, Some(false)) => ExitCode::Failures,
                 _ => ExitCode::Done,
             };
+        }
+        if matches!(self, Command::Share(ShareRequest { background: true, .. })) {
+            return ExitCode::Done;
+        }
+        if let Command::Share(_) | Command::ShareRetry { .. } = self {
+            let told = answer["shares"].as_array().cloned().unwrap_or_else(|| vec![answer.clone()]);
+            let codes = told.into_iter().filter_map(|one| serde_json::from_value::<ShareReport>(one).ok()).map(|one| one.exit_code());
+            return codes.max_by_key(|code| *code as u8).unwrap_or(ExitCode::Done);
         }
         let reports = match self {
             Command::Sync(_) => answer.get("services").cloned(),

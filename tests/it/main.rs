@@ -44,6 +44,7 @@ mod scenarios;
 mod schedule;
 mod security;
 mod serve;
+mod share;
 mod simulation;
 mod support;
 mod sync;

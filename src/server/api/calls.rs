@@ -45,6 +45,12 @@ impl Call {
             }
             Command::ServiceRemove { name } => delete(&at("services", name)),
             Command::ServiceSync { name, change } => send(Method::PATCH, &format!("{}/sync", at("services", name)), change),
+            Command::ServiceUpload { name, change } => send(Method::PATCH, &format!("{}/upload", at("services", name)), change),
+            Command::Share(request) => post("shares", request),
+            Command::ShareList { share: None } => get("shares"),
+            Command::ShareList { share: Some(share) } => get(&format!("shares/{share}")),
+            Command::ShareRetry { share } => post("shares/retry", &json!({ "share": share })),
+            Command::ShareCancel { share } => post("shares/cancel", &json!({ "share": share })),
             Command::Sync(SyncRequest { names, dry_run, force }) => {
                 post("syncs", &json!({ "names": names, "dry_run": dry_run, "force": force, "wait": true }))
             }

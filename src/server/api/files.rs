@@ -49,8 +49,8 @@ pub(super) struct Stored {
 #[utoipa::path(
     get, path = "/library/file", tag = "library", params(OfFile),
     responses(
-        (status = 200, description = "The file.", content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 206, description = "A part of it.", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 200, description = "The file.", content_type = "*/*", body = Vec<u8>),
+        (status = 206, description = "A part of it.", content_type = "*/*", body = Vec<u8>),
         (status = 304, description = "It is as it was."),
         (status = 404, description = "There is no such file.", content_type = "application/problem+json", body = super::problem::Document),
         (status = 412, description = "It is not as the request expects.", content_type = "application/problem+json", body = super::problem::Document),

@@ -22,14 +22,16 @@ const ABOUT: &str = "Everything that a node can do. People log in with their pas
     (RFC 9457) whose `code` stays the same. Long lists come in pages: `next`, where there is one, is the `cursor` of the next page.";
 
 /// Refusals: their status, what they mean, and whether an operation can have them.
-const REFUSALS: [(u16, &str); 11] = [
+const REFUSALS: [(u16, &str); 13] = [
     (400, "The request cannot be used; the fields are named."),
     (401, "Nobody is logged in, or the login is wrong."),
     (403, "Whoever asks may not; or the node is in public mode."),
     (404, "There is no such thing, or it is not for whoever asks."),
     (405, "There is no such method here; the header Allow says which ones there are."),
+    (408, "Nothing more of the body came."),
     (409, "It cannot be done as things are."),
     (413, "The body is too large."),
+    (414, "The URL is too long."),
     (415, "The body is not of the type that is taken."),
     (422, "The request is understood, but what it says cannot be used."),
     (429, "Too often, or too many at once; the header Retry-After says when to come again."),
@@ -86,12 +88,12 @@ fn complete(method: &str, operation: &mut Value) {
     let has_body = !operation["requestBody"].is_null();
     let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
     let in_query = parameters.iter().any(|one| one["in"] != "path");
-    let mut statuses = vec![403, 405, 429, 500, 503];
+    let mut statuses = vec![403, 405, 414, 429, 431, 500, 503];
     statuses.extend((!is_open || has_body).then_some(401));
-    statuses.extend((has_body || in_query).then_some(400));
+    statuses.extend((has_body || in_query).then_some([400, 422]).into_iter().flatten());
     statuses.extend((!parameters.is_empty()).then_some(404));
     if has_body {
-        statuses.extend([404, 413, 415, 422, 409]);
+        statuses.extend([404, 408, 409, 413, 415]);
     } else if method != "get" {
         statuses.extend([409, 422]);
     }
