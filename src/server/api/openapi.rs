@@ -67,6 +67,8 @@ pub(super) fn finished(document: OpenApi) -> Value {
             "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
         });
     }
+    // From the connection itself, which knows nothing of documents.
+    document["components"]["responses"]["problem-431"] = json!({ "description": "The headers are too large." });
     let operations =
         document["paths"].as_object_mut().into_iter().flatten().flat_map(|(_, path)| path.as_object_mut().into_iter().flatten());
     for (method, operation) in operations {

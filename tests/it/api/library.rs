@@ -1,5 +1,7 @@
 //! The library: listed, fetched, and files stored once.
 
+use std::io::{Read as _, Write as _};
+
 use serde_json::json;
 use sha2::Digest as _;
 
@@ -128,25 +130,20 @@ fn an_upload_whose_answer_never_came_is_known_again() {
     let mut node = sandbox.node("n");
     node.serve();
     let admin = Client::admin(&node).with("Idempotency-Key", "k");
-    // It breaks off with the node, after the first half.
     let path = "/library/file?path=a.jpg";
-    let half = admin.with("X-Half", "1");
-    let mut stream = {
-        use std::io::Write as _;
-        let mut stream = std::net::TcpStream::connect(&half.host).unwrap();
-        let authorization = &half.headers.iter().find(|(name, _)| name == "Authorization").unwrap().1;
-        let head = format!(
-            "PUT /api/v1{path} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\nIdempotency-Key: k\r\nContent-Length: 5\r\n\r\n"
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(b"ph").unwrap();
-        stream
-    };
-    crate::support::eventually("the second one of the same key", || {
-        let second = admin.ask("PUT", path, b"photo");
-        second.status == 409 && problem(&second) == (409, "in-progress".into())
-    });
-    let _ = std::io::Write::flush(&mut stream);
+    let authorization = &admin.headers.iter().find(|(name, _)| name == "Authorization").unwrap().1;
+    let head = format!(
+        "PUT /api/v1{path} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\nIdempotency-Key: k\r\nContent-Length: 5\r\n\
+         Expect: 100-continue\r\n\r\n"
+    );
+    let mut stream = std::net::TcpStream::connect(&admin.host).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    // The body is asked for: so it has begun. It breaks off with the node, after the first half.
+    let mut told = [0; 12];
+    stream.read_exact(&mut told).unwrap();
+    assert_eq!(&told, b"HTTP/1.1 100");
+    stream.write_all(b"ph").unwrap();
+    assert_eq!(problem(&admin.ask("PUT", path, b"photo")), (409, "in-progress".into()));
     node.signal("KILL");
     drop(stream);
     // The node died before it could say that it had stored the file.
