@@ -52,7 +52,7 @@ pub(crate) use self::metrics::Metrics;
 pub(crate) use self::runs::{Note, Runs};
 pub use self::services::{Tested, ToldService};
 pub(crate) use self::shares::Sharing;
-pub use self::shares::{ShareReport, ShareRequest, SharedName, SharedNote};
+pub use self::shares::{ShareDetails, ShareReport, ShareRequest, SharedName, SharedNote, ToldFile};
 pub(crate) use self::standings::{now, setting};
 
 /// So many ended runs are kept for who listens slowly.

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tokio::sync::Notify;
 use utoipa::ToSchema;
 
@@ -16,16 +15,15 @@ use crate::scheduler::{Standing, Stopped};
 use crate::services::{Service, UploadSettings};
 use crate::share::{self, Counts, Courier, Ended, Stop};
 use crate::store::shares::{self, FileState, Share, SharedFile};
-use crate::types::{Expires, Gps, RelPath, ServiceId, Size, Unfit};
+use crate::types::{Evidence, Expires, Gps, RelPath, ServiceId, Size, Unfit};
 
 use super::chosen::chosen;
-use super::command::document;
 use super::uploads::remote_folder;
 use super::{ExitCode, Failure, Note, Operations, blocking};
 
 /// Files that are to be shared; what is none is as it was set up for the service.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ShareRequest {
     /// Files and folders, absolute or relative to the library, or else to `from`.
     pub paths: Vec<String>,
@@ -108,6 +106,52 @@ pub struct ShareReport {
     pub warning: Option<String>,
 }
 
+/// A share with its files.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ShareDetails {
+    /// How far it is.
+    #[serde(flatten)]
+    pub share: ShareReport,
+    /// Its files.
+    pub files: Vec<ToldFile>,
+}
+
+/// What became of a file of a share.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+pub struct ToldFile {
+    /// The path in the library.
+    pub path: String,
+    /// `waiting`, `failed`, `uploaded`, `already-there`, `skipped`, `cancelled`, `expired` or `left`.
+    pub state: String,
+    /// Where it is, or was, below the service's WebDAV root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// Bytes there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// What the proof rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Evidence>,
+    /// When it arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrived: Option<String>,
+    /// When it is to be removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// When it was removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<String>,
+    /// Why it failed, was skipped or is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How often it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// When it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 impl ShareReport {
     /// The exit code that it means.
     pub(super) fn exit_code(&self) -> ExitCode {
@@ -169,32 +213,45 @@ impl Operations {
         self.reported(service, number, ended).await
     }
 
-    /// All shares, the latest first; or one with its files.
-    pub async fn shares(&self, number: Option<u64>) -> Result<Value, Failure> {
-        let services = self.services().await?;
-        let name = move |id: ServiceId| services.iter().find(|service| service.id == id).map(|service| service.name.clone());
-        let store = self.store.clone();
+    /// All shares, the latest first. Which files they concern, [`Operations::one_share`] tells.
+    pub async fn shares(&self) -> Result<Vec<ShareReport>, Failure> {
+        let (services, store) = (self.services().await?, self.store.clone());
         blocking(move || {
             let tx = store.read()?;
-            let Some(number) = number else {
-                let all = shares::all(&tx)?.into_iter().rev().filter_map(|(number, share)| Some((name(share.service)?, number, share)));
-                let told = all.map(|(name, number, share)| {
-                    let mut report = report(&tx, name, number, &share)?;
-                    // There may be many of them; one share with its files tells them.
-                    report.renamed.clear();
-                    report.skipped_files.clear();
-                    document(&report)
-                });
-                return Ok(json!({ "shares": told.collect::<Result<Vec<_>, _>>()? }));
-            };
-            let unknown = || Failure::usage(format!("there is no share {number}; see `twinlens share list`"));
-            let share = shares::get(&tx, number)?.ok_or_else(unknown)?;
-            let mut told = document(&report(&tx, name(share.service).ok_or_else(unknown)?, number, &share)?)?;
-            let files: Result<Vec<_>, Failure> = shares::files(&tx, number)?.map(|item| Ok(told_file(&item?.1))).collect();
-            told["files"] = Value::Array(files?);
-            Ok(told)
+            let mut all = Vec::new();
+            for (number, share) in shares::all(&tx)?.into_iter().rev() {
+                if let Some(service) = services.iter().find(|service| service.id == share.service) {
+                    let told = report(&tx, service.name.clone(), number, &share)?;
+                    all.push(ShareReport { renamed: Vec::new(), skipped_files: Vec::new(), ..told });
+                }
+            }
+            Ok(all)
         })
         .await
+    }
+
+    /// A share with its files.
+    pub async fn one_share(&self, number: u64) -> Result<ShareDetails, Failure> {
+        let (services, store) = (self.services().await?, self.store.clone());
+        blocking(move || {
+            let tx = store.read()?;
+            let share = shares::get(&tx, number)?.ok_or_else(|| unknown(number))?;
+            let service = services.into_iter().find(|service| service.id == share.service).ok_or_else(|| unknown(number))?;
+            let told = report(&tx, service.name, number, &share)?;
+            let files = shares::files(&tx, number)?.map(|item| item.map(|(_, file)| told_file(file))).collect::<Result<_, _>>()?;
+            Ok(ShareDetails { share: told, files })
+        })
+        .await
+    }
+
+    /// What failed is tried again by a serving node, of one share or of all; nobody waits for it. Returns how many files that are.
+    pub async fn retry_later(&self, number: Option<u64>) -> Result<u64, Failure> {
+        let numbers: Vec<u64> = self.shares_of(number).await?.into_iter().flat_map(|(_, numbers)| numbers).collect();
+        let store = self.store.clone();
+        let retry = move || Ok(numbers.into_iter().try_fold(0, |sum, number| share::retry(&store, number).map(|count| sum + count))?);
+        let count = blocking(retry).await?;
+        self.sharing.wake.notify_one();
+        Ok(count)
     }
 
     /// Tries what failed again, of one share or of all, and waits.
@@ -226,8 +283,7 @@ impl Operations {
             if let Some(number) = number {
                 let share = shares::get(&tx, number)?;
                 let service = share.and_then(|share| services.into_iter().find(|service| service.id == share.service));
-                let service = service.ok_or_else(|| Failure::usage(format!("there is no share {number}; see `twinlens share list`")))?;
-                return Ok(vec![(service, vec![number])]);
+                return Ok(vec![(service.ok_or_else(|| unknown(number))?, vec![number])]);
             }
             let mut all = Vec::new();
             for service in services {
@@ -309,7 +365,7 @@ fn upload_settings(service: &Service, request: &ShareRequest) -> Result<UploadSe
         gps: request.gps.unwrap_or(set.gps),
     };
     match upload.contradiction() {
-        Some(why) => Err(Failure::usage(why)),
+        Some(why) => Err(Failure::usage(why).about("gps")),
         None => Ok(upload),
     }
 }
@@ -366,29 +422,34 @@ fn report(tx: &redb::ReadTransaction, service: String, number: u64, share: &Shar
     Ok(report)
 }
 
-fn told_file(file: &SharedFile) -> Value {
-    let SharedFile { path, state, .. } = file;
-    let path = path.as_str();
-    match state {
-        FileState::Waiting { failed: None } => json!({ "path": path, "state": "waiting" }),
+fn unknown(number: u64) -> Failure {
+    Failure::not_found(format!("there is no share {number}; see `twinlens share list`"))
+}
+
+fn told_file(file: SharedFile) -> ToldFile {
+    let told = |state: &str| ToldFile { path: file.path.to_string(), state: state.to_owned(), ..ToldFile::default() };
+    let there = |at: &RelPath| Some(format!("/{at}"));
+    match &file.state {
+        FileState::Waiting { failed: None } => told("waiting"),
         FileState::Waiting { failed: Some(retry) } => {
-            json!({ "path": path, "state": "failed", "reason": retry.reason, "attempts": retry.attempts, "next": time(retry.next) })
+            ToldFile { reason: Some(retry.reason.clone()), attempts: Some(retry.attempts), next: Some(time(retry.next)), ..told("failed") }
         }
-        FileState::Sent(sent) => json!({
-            "path": path,
-            "state": "uploaded",
-            "at": format!("/{}", sent.at),
-            "bytes": sent.version.size,
-            "proof": sent.evidence,
-            "arrived": time(sent.arrived),
-            "expires": sent.expires.map(time),
-            "reason": sent.failed.as_ref().map(|retry| &retry.reason),
-        }),
-        FileState::There { at, .. } => json!({ "path": path, "state": "already-there", "at": format!("/{at}") }),
-        FileState::Skipped { reason } => json!({ "path": path, "state": "skipped", "reason": reason }),
-        FileState::Cancelled => json!({ "path": path, "state": "cancelled" }),
-        FileState::Removed { at, when } => json!({ "path": path, "state": "expired", "at": format!("/{at}"), "removed": time(*when) }),
-        FileState::Left { at, reason } => json!({ "path": path, "state": "left", "at": format!("/{at}"), "reason": reason }),
+        FileState::Sent(sent) => ToldFile {
+            at: there(&sent.at),
+            bytes: sent.version.size,
+            proof: Some(sent.evidence),
+            arrived: Some(time(sent.arrived)),
+            expires: sent.expires.map(time),
+            reason: sent.failed.as_ref().map(|retry| retry.reason.clone()),
+            attempts: sent.failed.as_ref().map(|retry| retry.attempts),
+            next: sent.failed.as_ref().map(|retry| time(retry.next)),
+            ..told("uploaded")
+        },
+        FileState::There { at, .. } => ToldFile { at: there(at), ..told("already-there") },
+        FileState::Skipped { reason } => ToldFile { reason: Some(reason.clone()), ..told("skipped") },
+        FileState::Cancelled => told("cancelled"),
+        FileState::Removed { at, when } => ToldFile { at: there(at), removed: Some(time(*when)), ..told("expired") },
+        FileState::Left { at, reason } => ToldFile { at: there(at), reason: Some(reason.clone()), ..told("left") },
     }
 }
 

@@ -15,6 +15,7 @@ mod page;
 mod problem;
 mod services;
 mod session;
+mod shares;
 mod syncs;
 mod users;
 
@@ -194,6 +195,11 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(services::show, services::edit, services::remove))
         .routes(routes!(services::test))
         .routes(routes!(services::change_sync))
+        .routes(routes!(shares::change_upload))
+        .routes(routes!(shares::list, shares::add))
+        .routes(routes!(shares::show))
+        .routes(routes!(shares::retry))
+        .routes(routes!(shares::cancel))
         .routes(routes!(syncs::start))
         .routes(routes!(syncs::pause))
         .routes(routes!(syncs::resume))
