@@ -1,6 +1,6 @@
 //! The command line: arguments, progress, output for people and programs, exit codes.
 //!
-//! Rank 8. No logic of its own: every command is a [`Command`](crate::node::Command) for a node, the running one if there is one.
+//! Rank 9. No logic of its own: every command is a [`Command`](crate::node::Command) for a node, the running one if there is one.
 
 mod args;
 mod care;
@@ -18,6 +18,8 @@ mod run;
 mod runs;
 mod sample;
 mod serve;
+mod service_args;
+mod services;
 mod share_args;
 mod shares;
 

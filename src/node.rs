@@ -13,7 +13,7 @@ mod upkeep;
 mod webhook;
 
 pub use caretaker::CareSettings;
-pub use control::{Control, Message};
+pub use control::Control;
 pub use start::{Builder, FirstAdmin, Node};
 pub use upkeep::UpkeepSettings;
 pub use webhook::{HookOn, HookSettings};

@@ -4,15 +4,18 @@
 //! [`Endpoint`](crate::client::Endpoint).
 
 pub mod delivery;
+pub mod discovery;
 pub mod doctor;
 mod findings;
+mod kind;
 mod secret;
 mod service;
 mod uploads;
 mod window;
 
 pub use findings::{Checksums, Findings, Reached, Way};
+pub use kind::{Kind, Timeout};
 pub use secret::{SecretError, SecretKey};
-pub use service::{Service, ServiceError, Services, SyncSettings, Trust, Verify};
+pub use service::{Account, RETRIES_LIMIT, Service, ServiceError, Services, SyncSettings, Trust, Verify};
 pub use uploads::UploadSettings;
 pub use window::Window;

@@ -40,7 +40,7 @@ mod upload;
 mod walk;
 
 pub use conflicts::{Conflict, CopyName, Version, conflicts};
-pub use marker::{Overlap, leads_to};
+pub use marker::{Overlap, leads_to, met};
 pub use mend::mend;
 pub use monitor::{Monitor, Outcomes, Progress, Stop};
 pub use report::{HeldBack, Noted, PlannedStep, PlannedTotal, Report};

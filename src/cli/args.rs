@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::accounts::{Given, Grant, GrantChange, Role};
-use crate::client::{Fingerprint, Rate};
+use crate::client::Rate;
 use crate::operations::{Limit, SyncChange};
 use crate::reconcile::Deletes;
 use crate::services::{Trust, Verify, Window};
@@ -17,7 +17,8 @@ use crate::types::RelPath;
 use super::care_args::{CareArgs, ConflictsArgs, IndexArgs, TombstonesCmd, TrashCmd};
 use super::front_args::FrontArgs;
 use super::hook_args::HookArgs;
-use super::share_args::{ServiceUploadArgs, ShareArgs};
+use super::service_args::ServiceCmd;
+use super::share_args::ShareArgs;
 
 /// Keeps photo libraries in step over WebDAV.
 #[derive(Parser)]
@@ -241,63 +242,6 @@ pub(super) struct PasswordArgs {
     /// Read the password from standard input instead of asking
     #[arg(long)]
     pub password_stdin: bool,
-}
-
-#[derive(Subcommand)]
-pub(super) enum ServiceCmd {
-    /// Connect a service, after trying it
-    Add {
-        /// Your name for it
-        name: String,
-        /// Its WebDAV address, such as https://photos.example.org/originals/
-        url: String,
-        /// The account there
-        #[arg(long, value_name = "U")]
-        user: Option<String>,
-        #[command(flatten)]
-        password: PasswordArgs,
-        /// Trust only the certificate with this SHA-256 fingerprint
-        #[arg(long, value_name = "SHA256")]
-        fingerprint: Option<Fingerprint>,
-        /// Let the password travel over plain http through networks that are not private
-        #[arg(long)]
-        allow_http: bool,
-    },
-    /// List services
-    List,
-    /// Show a service
-    Show { name: String },
-    /// Examine a service: connection, login, what it can, how uploads to it work
-    Test {
-        name: String,
-        /// Write a small file there and remove it, although nothing is uploaded to this service by itself
-        #[arg(long, conflicts_with = "no_write")]
-        write: bool,
-        /// Write nothing, although this service is uploaded to
-        #[arg(long)]
-        no_write: bool,
-    },
-    /// Change a service's account, password or certificate, after trying it
-    Edit {
-        name: String,
-        /// The account there
-        #[arg(long, value_name = "U")]
-        user: Option<String>,
-        #[command(flatten)]
-        password: PasswordArgs,
-        /// Trust only the certificate with this SHA-256 fingerprint
-        #[arg(long, value_name = "SHA256")]
-        fingerprint: Option<Fingerprint>,
-        /// Whether the password may travel over plain http through networks that are not private
-        #[arg(long, value_name = "yes|no", num_args = 0..=1, default_missing_value = "yes")]
-        allow_http: Option<YesNo>,
-    },
-    /// Remove a service; photos stay where they are
-    Remove { name: String },
-    /// Set up how a service is synced; setting anything switches it on
-    Sync(ServiceSyncArgs),
-    /// Set up what `twinlens share` does with a service
-    Upload(ServiceUploadArgs),
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -87,6 +87,7 @@ async fn show(global: &Global, folder: &Path) -> Result<(DemoNode, DemoNode, Exi
         password: b.password.clone(),
         fingerprint: None,
         allow_http: false,
+        kind: None,
     };
     a.node.add_service(new).await?;
     let both_ways = SyncChange { download: Some(true), upload: Some(true), ..SyncChange::default() };

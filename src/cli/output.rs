@@ -8,7 +8,7 @@ use crate::accounts::{AppPassword, User};
 use crate::operations::Command;
 use crate::sync::{HeldBack, Noted, Report};
 
-use super::{checkup, runs, shares};
+use super::{checkup, runs, services, shares};
 
 /// The text for an answer.
 pub(super) fn text(command: &Command, answer: &Value) -> String {
@@ -27,26 +27,18 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
                 to.display()
             )
         }
-        Command::ServiceAdd(_) => {
-            let name = string(answer, "name");
-            format!("{name} is connected. Set up what is synced with: twinlens service sync {name} --on\n")
-        }
-        Command::ServiceList => {
-            let line = |service: &Value| {
-                let sync = if service["sync"]["on"] == true { "sync on" } else { "sync off" };
-                let proof = service["reached"]["last"].as_str().map(|level| format!("  proven by {level}")).unwrap_or_default();
-                let shared = shares::in_short(&service["upload"]);
-                format!("{}  {}  {sync}  {shared}{proof}\n", string(service, "name"), string(service, "url"))
-            };
-            list(answer, "services", line, "no services yet; add one with: twinlens service add NAME URL --user U\n")
-        }
-        Command::ServiceShow { .. } | Command::ServiceSync { .. } | Command::ServiceUpload { .. } | Command::ServiceEdit { .. } => {
-            service(answer)
-        }
+        Command::ServiceAdd(_)
+        | Command::ServiceList
+        | Command::ServiceShow { .. }
+        | Command::ServiceSync { .. }
+        | Command::ServiceUpload { .. }
+        | Command::ServiceEdit { .. }
+        | Command::ServiceUndo { .. }
+        | Command::ServiceFolders { .. }
+        | Command::ServiceRemove { .. } => services::text(command, answer),
         Command::ServiceTest { .. } => checkup::text(answer),
         Command::UserList => list(answer, "users", user, "no users yet; the first `twinlens serve` makes one\n"),
         Command::UserEdit { .. } => user(answer),
-        Command::ServiceRemove { name } => format!("{name} is removed; photos stay where they are, on both sides\n"),
         Command::UserAdd(new) => format!("{} may log in now as {}\n", new.name, new.grant.role),
         Command::UserPassword { name, .. } => format!("the password of {name} is changed; app passwords stay as they are\n"),
         Command::UserRemove { name } => format!("{name} is removed\n"),
@@ -79,43 +71,6 @@ fn app_password(app: &Value) -> String {
     let Ok(AppPassword { id, label, created, last_used }) = serde_json::from_value(app.clone()) else { return String::new() };
     let used = last_used.map_or_else(|| "never used".to_owned(), |day| format!("last used {day}"));
     format!("{id}  {label}  made {}  {used}\n", created.get(..10).unwrap_or_default())
-}
-
-fn service(service: &Value) -> String {
-    let sync = &service["sync"];
-    let yes = |key: &str| if sync[key] == true { "yes" } else { "no" };
-    let mut text =
-        format!("{}\n  address        {}\n  user           {}\n", string(service, "name"), string(service, "url"), string(service, "user"));
-    if let Some(fingerprint) = service["fingerprint"].as_str() {
-        let _ = writeln!(text, "  certificate    {fingerprint}");
-    }
-    let _ = write!(
-        text,
-        "  sync           {}\n  folder         /{}\n  interval       {}\n  download       {}\n  upload         {}\n  keep names     {}\n  \
-         RAW and video  {}\n  deletes        {}\n  trust          {}\n  verify         {}\n  rate           {}\n  \
-         hours          {}\n",
-        if sync["on"] == true { "on" } else { "off" },
-        string(sync, "folder"),
-        interval(sync["interval_minutes"].as_u64().unwrap_or(0)),
-        yes("download"),
-        yes("upload"),
-        yes("keep_names"),
-        yes("raw_and_video"),
-        string(sync, "deletes"),
-        string(sync, "trust"),
-        string(sync, "verify"),
-        sync["rate"].as_u64().map_or_else(|| "no limit".to_owned(), |rate| format!("{} a second", bytes(rate))),
-        sync["window"].as_str().unwrap_or("all day"),
-    );
-    text.push_str(&shares::settings(&service["upload"]));
-    text.push_str(&checkup::known(service));
-    for (title, key) in [("only", "include"), ("leave out", "exclude")] {
-        let patterns: Vec<&str> = sync[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        if !patterns.is_empty() {
-            let _ = writeln!(text, "  {title:<13}  {}", patterns.join("  "));
-        }
-    }
-    text
 }
 
 fn index(answer: &Value) -> String {
@@ -263,7 +218,7 @@ pub(super) fn several(count: u64, noun: &str) -> String {
 }
 
 /// Minutes in the largest unit that fits.
-fn interval(minutes: u64) -> String {
+pub(super) fn interval(minutes: u64) -> String {
     match minutes {
         minutes if minutes > 0 && minutes.is_multiple_of(24 * 60) => several(minutes / (24 * 60), "day"),
         minutes if minutes > 0 && minutes.is_multiple_of(60) => several(minutes / 60, "hour"),

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use crate::accounts::GrantChange;
 use crate::events::Event;
 use crate::node::Node;
-use crate::operations::{AccountChange, Command, Failure, NewService, NewUser, SyncRequest};
+use crate::operations::{Command, Failure, NewUser, SyncRequest};
 
-use super::args::{Cli, Cmd, Global, LogFormat, OneOrAll, ServiceCmd, UserCmd, YesNo};
+use super::args::{Cli, Cmd, Global, LogFormat, OneOrAll, UserCmd};
 use super::clock::clock;
 use super::progress::Progress;
 use super::serve::interrupt;
@@ -121,28 +121,7 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
         Cmd::User(UserCmd::AppPassword { name, label }) => Command::AppPasswordAdd { name, label },
         Cmd::User(UserCmd::AppPasswords { name }) => Command::AppPasswordList { name },
         Cmd::User(UserCmd::Revoke { name, app }) => Command::AppPasswordRevoke { name, app },
-        Cmd::Service(ServiceCmd::Add { name, url, user, password, fingerprint, allow_http }) => {
-            let user = user.unwrap_or_default();
-            let anonymous = user.is_empty() && !password.password_stdin;
-            let prompt = format!("Password of {user} there: ");
-            let password = if anonymous { String::new() } else { password::read(&password, &prompt, false)? };
-            Command::ServiceAdd(NewService { name, url, user, password, fingerprint, allow_http })
-        }
-        Cmd::Service(ServiceCmd::List) => Command::ServiceList,
-        Cmd::Service(ServiceCmd::Show { name }) => Command::ServiceShow { name },
-        Cmd::Service(ServiceCmd::Test { name, write, no_write }) => {
-            Command::ServiceTest { name, write: (write || no_write).then_some(write) }
-        }
-        Cmd::Service(ServiceCmd::Edit { name, user, password, fingerprint, allow_http }) => {
-            // Another certificate alone needs no other password.
-            let asks = password.password_stdin || user.is_some() || (fingerprint.is_none() && allow_http.is_none());
-            let password = asks.then(|| password::read(&password, "The password there: ", false)).transpose()?;
-            let allow_http = allow_http.map(|choice| matches!(choice, YesNo::Yes));
-            Command::ServiceEdit { name, change: AccountChange { user, password, fingerprint, allow_http } }
-        }
-        Cmd::Service(ServiceCmd::Remove { name }) => Command::ServiceRemove { name },
-        Cmd::Service(ServiceCmd::Sync(args)) => Command::ServiceSync { change: args.change(), name: args.name },
-        Cmd::Service(ServiceCmd::Upload(args)) => Command::ServiceUpload { name: args.name.clone(), change: args.change() },
+        Cmd::Service(service) => service.command()?,
         Cmd::Share(args) => args.command()?,
         Cmd::Sync(args) => Command::Sync(SyncRequest { names: args.names, dry_run: args.dry_run, force: args.force }),
         Cmd::Index(index) => index.command(),

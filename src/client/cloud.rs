@@ -63,6 +63,11 @@ impl Client {
         self.cloud().map(|cloud| cloud.user)
     }
 
+    /// Whose files its folder is below, and where there: the same of two addresses of one cloud, when they are two ways to one folder.
+    pub fn place(&self) -> Option<(String, RelPath)> {
+        self.cloud().map(|cloud| (cloud.user, cloud.folder))
+    }
+
     pub(super) fn cloud(&self) -> Option<Cloud> {
         Cloud::of(self.base(), self.user())
     }

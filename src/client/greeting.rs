@@ -72,13 +72,17 @@ impl Client {
         places.extend(self.cloud().map(|cloud| cloud.url("status.php")));
         places.extend(self.base().join("/status.php").ok().filter(|url| !places.contains(url)));
         for url in places {
-            if let Some(told) = self.told_at(url).await
-                && let (Some(name), Some(version)) = (told["productname"].as_str(), told["versionstring"].as_str())
-            {
-                return Some(Product { name: short(name), version: short(version), maintenance: told["maintenance"] == true });
+            if let Some(product) = self.product_at(url).await {
+                return Some(product);
             }
         }
         None
+    }
+
+    pub(super) async fn product_at(&self, url: Url) -> Option<Product> {
+        let told = self.told_at(url).await?;
+        let (name, version) = (told["productname"].as_str()?, told["versionstring"].as_str()?);
+        Some(Product { name: short(name), version: short(version), maintenance: told["maintenance"] == true })
     }
 
     /// Whether a PhotoPrism answers at this host.

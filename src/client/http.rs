@@ -72,7 +72,7 @@ pub struct Client {
 
 /// The parsed WebDAV root of a service, as an owner types it.
 fn parse_url(text: &str) -> Result<Url, ClientError> {
-    let bad = || ClientError::BadUrl(text.to_owned());
+    let bad = || ClientError::BadUrl(super::typed::redacted(text));
     let mut url = Url::parse(text.trim()).map_err(|_| bad())?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() || url.query().is_some() || url.fragment().is_some() {
         return Err(bad());

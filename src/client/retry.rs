@@ -19,8 +19,6 @@ use super::{Client, ClientError};
 
 /// A service that wants to be left alone for longer is asked again after this time, by whoever comes then.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// So often what broke is sent again.
-const BROKEN: u32 = 3;
 
 /// How long a client waits before it tries again, and before it gives up. A test waits less than people do.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +33,8 @@ pub struct Waits {
     pub locked: Duration,
     /// A request fails when no byte moves for so long; there is no limit on the whole.
     pub idle: Duration,
+    /// So often what broke is sent again.
+    pub broken: u32,
 }
 
 impl Default for Waits {
@@ -45,6 +45,7 @@ impl Default for Waits {
             busy: Duration::from_secs(180),
             locked: Duration::from_secs(30),
             idle: super::http::IDLE,
+            broken: 3,
         }
     }
 }
@@ -99,7 +100,7 @@ impl Patience {
     /// The next wait for something that broke; none when it broke too often.
     pub fn broken(&mut self) -> Option<Duration> {
         self.broken += 1;
-        (self.broken <= BROKEN).then(|| self.doubled()).filter(|wait| self.allows(*wait, self.waits.busy))
+        (self.broken <= self.waits.broken).then(|| self.doubled()).filter(|wait| self.allows(*wait, self.waits.busy))
     }
 
     /// The next wait for something that is at work, and may be so for this time besides the usual; none when it took longer.
@@ -240,7 +241,7 @@ mod tests {
         let Waits { busy, locked, .. } = Waits::default();
         let mut patience = Patience::new(Waits::default());
         let waits: Vec<_> = std::iter::from_fn(|| patience.broken()).collect();
-        assert_eq!(waits.len(), BROKEN as usize);
+        assert_eq!(waits.len(), 3);
         for (wait, longest) in waits.iter().zip([500, 1000, 2000]) {
             assert!(*wait <= Duration::from_millis(longest) && *wait >= Duration::from_millis(longest / 2), "{wait:?}");
         }

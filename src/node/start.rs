@@ -4,13 +4,14 @@ use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::accounts::{Logins, Role, Users, random_password};
 use crate::library::Tree;
-use crate::operations::{Failure, NewUser, Operations, Setup, blocking};
+use crate::operations::{Failure, NewUser, Operations, Settings, Setup, blocking};
 use crate::server::{self, App, Front, Mounted, Roots, Rules, Running};
 use crate::services::{SecretKey, Services};
 use crate::store::Store;
@@ -247,14 +248,15 @@ impl Node {
         self.make_first_admin().await?;
         let (originals, library_id, import) = (roots.originals.clone(), roots.library_id, roots.import.clone());
         let webhook = self.hook.as_ref().map(|hook| Webhook::start(self, hook)).transpose()?;
-        let control = ControlServer::start(&self.data, Arc::clone(&self.operations))?;
         let app = App::open(Arc::clone(&self.operations), self.logins.clone(), roots, self.store.clone(), self.rules)?;
+        let control = ControlServer::start(&self.data, app.clone())?;
         let _ = self.surface.set(Mounted::new(app.clone(), &self.front));
         let serve = |listener| server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()));
         let server = listener.map(serve).transpose()?;
         if let Some(server) = &server {
             self.operations.serves(server.url(), server.fingerprint());
         }
+        self.operations.runs_with(self.settings(&originals, import.as_ref()));
         let import = import.filter(|_| !self.rules.read_only);
         let caretaker = Caretaker::start(&self.operations, originals.clone(), library_id, import.clone(), self.care);
         if !self.by_hand {
@@ -264,6 +266,28 @@ impl Node {
         let parts = Parts { server, control, upkeep, caretaker, webhook };
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(parts);
         Ok(())
+    }
+
+    fn settings(&self, originals: &Tree, import: Option<&Tree>) -> Settings {
+        let text = |path: &Path| path.display().to_string();
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+        Settings {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            library: text(originals.root()),
+            import: import.map(|import| text(import.root())).unwrap_or_default(),
+            data: text(&self.data),
+            url: self.url(),
+            fingerprint: self.fingerprint().map(|fingerprint| fingerprint.to_string()),
+            public: self.rules.public,
+            read_only: self.rules.read_only,
+            by_hand: self.by_hand,
+            parallel: self.parallel,
+            keep_trash: seconds(self.care.keep_trash),
+            verify_interval: seconds(self.care.verify),
+            scan_interval: seconds(self.upkeep.scan_interval),
+            import_quiet: seconds(self.upkeep.import_quiet),
+            max_upload: Some(self.front.limits.max_upload).filter(|bytes| *bytes > 0),
+        }
     }
 
     /// What the node serves, to be mounted into a server of the caller's; none before it was started.

@@ -12,7 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::accounts::{Grant, GrantChange};
 use crate::client::{Fingerprint, Rate};
 use crate::reconcile::Deletes;
-use crate::services::{Trust, Verify, Window};
+use crate::services::{self, Timeout, Trust, Verify, Window};
 use crate::sync::Report;
 use crate::types::{Expires, Gps, Size, Unfit};
 
@@ -25,7 +25,8 @@ use super::{Care, ExitCode, Failure, Kind, Operations};
 pub struct NewService {
     /// The owner's name for it.
     pub name: String,
-    /// Its WebDAV root.
+    /// Its address, as a person types it: a host, the address of a Nextcloud, a WebDAV address. A user and a password in it count where
+    /// `user` and `password` are empty.
     pub url: String,
     /// The account there; empty for none.
     #[serde(default)]
@@ -39,12 +40,21 @@ pub struct NewService {
     /// The password may travel over plain http through public networks.
     #[serde(default)]
     pub allow_http: bool,
+    /// What kind of server it is; without it that is found out.
+    #[serde(default, rename = "type")]
+    pub kind: Option<services::Kind>,
 }
 
 /// Changes to a service's account; what is none stays. Holds a password, so it has no `Debug`.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AccountChange {
+    /// Another name for it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Another address, as a person types it. Another host gets the password only when it is given again.
+    #[serde(default)]
+    pub url: Option<String>,
     /// The account there.
     pub user: Option<String>,
     /// Its password.
@@ -54,6 +64,18 @@ pub struct AccountChange {
     /// The password may travel over plain http through public networks, or not any more.
     #[serde(default)]
     pub allow_http: Option<bool>,
+    /// What kind of server it is.
+    #[serde(default, rename = "type")]
+    pub kind: Option<services::Kind>,
+    /// How long it may be silent.
+    #[serde(default)]
+    pub timeout: Option<Timeout>,
+    /// How often a request is sent again that broke, 0 to 20.
+    #[serde(default)]
+    pub retries: Option<u32>,
+    /// Keep the change although it does not work.
+    #[serde(default)]
+    pub keep: bool,
 }
 
 /// A user to be added. Holds a password, so it has no `Debug`.
@@ -232,6 +254,22 @@ pub enum Command {
         /// What to change.
         change: AccountChange,
     },
+    /// Take the last edit of a service's account back.
+    ServiceUndo {
+        /// Its name.
+        name: String,
+    },
+    /// The folders of a service, one level.
+    ServiceFolders {
+        /// Its name.
+        name: String,
+        /// The folder whose folders are told, below the service's WebDAV root.
+        #[serde(default)]
+        path: String,
+        /// Make it first, if it is not there.
+        #[serde(default)]
+        create: bool,
+    },
     /// Remove a service.
     ServiceRemove {
         /// Its name.
@@ -358,7 +396,9 @@ impl Operations {
             Command::ServiceList => json!({ "services": document(&self.told_services().await?)? }),
             Command::ServiceShow { name } => document(&self.told_service(self.service(name).await?).await?)?,
             Command::ServiceTest { name, write } => document(&self.test_service(name, write).await?)?,
-            Command::ServiceEdit { name, change } => document(&self.told_service(self.edit_service(name, change).await?).await?)?,
+            Command::ServiceEdit { name, change } => document(&self.edit_service(name, change).await?)?,
+            Command::ServiceUndo { name } => document(&self.undo_edit(name).await?)?,
+            Command::ServiceFolders { name, path, create } => document(&self.folders(name, path, create).await?)?,
             Command::ServiceRemove { name } => {
                 self.remove_service(name.clone()).await?;
                 json!({ "removed": name })
@@ -374,9 +414,10 @@ impl Operations {
             Command::Pause { name } => json!({ "paused": self.pause(name).await? }),
             Command::Resume { name } => json!({ "resumed": self.resume(name).await? }),
             Command::Cancel { name } => json!({ "cancelled": self.cancel(name).await? }),
-            Command::History { name, run } => self.history(name, run).await?,
-            Command::Index => self.index().await?,
-            Command::Status => self.status().await?,
+            Command::History { name, run: None } => json!({ "runs": document(&self.runs(name).await?)? }),
+            Command::History { name, run: Some(run) } => document(&self.run(name, run).await?)?,
+            Command::Index => document(&self.index().await?)?,
+            Command::Status => document(&self.status().await?)?,
             Command::Care(care) => self.care(care).await?,
             Command::Backup { to } => self.backup(to).await?,
             Command::UserAdd(new) => document(&self.add_user(new).await?)?,
@@ -432,6 +473,8 @@ impl Command {
             | Command::ServiceShow { .. }
             | Command::ServiceTest { .. }
             | Command::ServiceEdit { .. }
+            | Command::ServiceUndo { .. }
+            | Command::ServiceFolders { .. }
             | Command::ServiceRemove { .. }
             | Command::ServiceSync { .. }
             | Command::ServiceUpload { .. }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::AccountError;
 use crate::client::ClientError;
 use crate::library::LibraryError;
+use crate::services::discovery::Missed;
 use crate::services::{SecretError, ServiceError};
 use crate::share::ShareError;
 use crate::store::StoreError;
@@ -137,12 +138,22 @@ impl From<ClientError> for Failure {
     }
 }
 
+impl From<Missed> for Failure {
+    fn from(missed: Missed) -> Self {
+        match &missed.error {
+            Some(ClientError::BadUrl(_) | ClientError::PlainHttp { .. }) => Self::usage(missed.to_string()),
+            _ => Self::unreachable(missed.to_string()),
+        }
+    }
+}
+
 impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
         match error {
             ServiceError::Unknown(_) => Self::not_found(error.to_string()),
             ServiceError::Taken(_) => Self::usage(error.to_string()).of_kind(Kind::Taken).about("name"),
             ServiceError::BadName => Self::usage(error.to_string()).about("name"),
+            ServiceError::NothingToUndo(_) => Self::wrong_state(error.to_string()),
             ServiceError::Client(error) => error.into(),
             ServiceError::Secret(_) | ServiceError::Store(_) => Self::unreachable(error.to_string()),
         }

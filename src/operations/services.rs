@@ -1,11 +1,10 @@
-//! Connecting services, and setting up how they are synced.
+//! The services that there are: told, examined, set up for syncing, removed.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::client::{Client, Endpoint, Listing};
+use crate::client::{Client, Listing};
 use crate::library::Patterns;
-use crate::scheduler::Standing;
 use crate::services::doctor::{self, Check};
 use crate::services::{Findings, Reached, Service, SyncSettings};
 use crate::sync::{Overlap, Stop, leads_to};
@@ -13,28 +12,13 @@ use crate::types::RelPath;
 
 use super::blocking::blocking;
 use super::runs::Note;
-use super::{AccountChange, Failure, Kind, Limit, NewService, Operations, SyncChange};
+use super::{Failure, Limit, Operations, SyncChange};
 
 /// Longest interval between runs: a week.
 const INTERVAL_LIMIT: u32 = 7 * 24 * 60;
 
 /// How long setting up a sync waits for the service to say what its folder is.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(5);
-
-/// Looks at the root of a service: what must work before anything else can.
-async fn try_out(client: &Client) -> Result<Listing, Failure> {
-    match client.list(&RelPath::root()).await? {
-        Some(listing) => Ok(listing),
-        None => {
-            let message = format!(
-                "{} answers, but there is no folder at that address; give the WebDAV address of the service, such as .../originals/ or \
-                 .../remote.php/dav/files/USER/",
-                client.url()
-            );
-            Err(Failure::unreachable(message).of_kind(Kind::ServiceUnreachable).about("url"))
-        }
-    }
-}
 
 /// A service, and what is known of it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -76,51 +60,7 @@ pub struct Tested {
 }
 
 impl Operations {
-    /// Adds a service after trying it. When it does not work, nothing is changed.
-    pub async fn add_service(&self, new: NewService) -> Result<Service, Failure> {
-        let NewService { name, url, user, password, fingerprint, allow_http } = new;
-        self.services.check_new_name(&name)?;
-        let endpoint = Endpoint { url: url.trim().to_owned(), user, password, fingerprint, allow_http };
-        let client = Client::new(&endpoint)?;
-        let listing = try_out(&client).await?;
-        self.refuse_own_library(&client, &listing).await?;
-        let services = self.services.clone();
-        let added = blocking(move || Ok(services.add(&name, &endpoint)?)).await;
-        self.runs.tell(Note::Settings);
-        added
-    }
-
-    /// Changes the account of a service after trying it. When it does not work, nothing is changed. A service that had refused the old password
-    /// is synced again.
-    pub async fn edit_service(&self, name: String, change: AccountChange) -> Result<Service, Failure> {
-        let AccountChange { user, password, fingerprint, allow_http } = change;
-        let old = self.services.endpoint(&name)?;
-        let new = Endpoint {
-            user: user.clone().unwrap_or(old.user),
-            password: password.clone().unwrap_or(old.password),
-            fingerprint: fingerprint.or(old.fingerprint),
-            allow_http: allow_http.unwrap_or(old.allow_http),
-            ..old
-        };
-        try_out(&Client::new(&new)?).await?;
-        let (services, store) = (self.services.clone(), self.store.clone());
-        let changed = blocking(move || {
-            let service = services.set_account(&name, user, password.as_deref(), fingerprint, allow_http)?;
-            Standing::change(&store, service.id, |standing| Standing {
-                stopped: None,
-                failures: 0,
-                retry_at: None,
-                ended: None,
-                ..standing
-            })?;
-            Ok(service)
-        })
-        .await;
-        self.runs.tell(Note::Settings);
-        changed
-    }
-
-    async fn refuse_own_library(&self, client: &Client, listing: &Listing) -> Result<(), Failure> {
+    pub(super) async fn refuse_own_library(&self, client: &Client, listing: &Listing) -> Result<(), Failure> {
         let Some(own) = self.known_library_id()? else { return Ok(()) };
         if leads_to(client, listing, own).await {
             return Err(Failure::wrong_state(Overlap::Same.to_string()));

@@ -185,6 +185,16 @@ pub async fn probe_again(folder: &Client, service: &Service, store: &Store) -> R
     Ok(checkup.findings)
 }
 
+/// What kind of server this is, in one word, and its version if it tells. `is_node` is known from its listing.
+pub async fn kind_of(client: &Client, is_node: bool) -> (String, Option<String>) {
+    if is_node {
+        return ("twinlens".into(), None);
+    }
+    let mut checkup = Checkup { kind: "unknown".into(), ..Checkup::default() };
+    reach::server(&mut checkup, client).await;
+    if checkup.kind == "unknown" { ("webdav".into(), None) } else { (checkup.kind, checkup.version) }
+}
+
 /// Whether it is one of our own kind.
 fn is_node(root: &Root) -> bool {
     root.library_id.is_some()

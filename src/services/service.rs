@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate};
+use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate, Waits};
 use crate::reconcile::{Deletes, Policy};
 use crate::store::documents::{self, CAUTIOUS, EVIDENCE, FINDINGS, MET, RUNS, SCHEDULE, SERVICES, UPLOAD_WAYS};
 use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote, shares, traces};
 use crate::types::{RelPath, ServiceId};
 
-use super::{SecretError, SecretKey, UploadSettings, Window};
+use super::{Kind, SecretError, SecretKey, Timeout, UploadSettings, Window};
 
 /// What is enough to believe that a file of the service is the same as one of the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
@@ -113,6 +113,15 @@ pub struct Service {
     /// The password may travel over plain http through public networks.
     #[serde(default)]
     pub allow_http: bool,
+    /// What kind of server it is, as it was recognised or as the owner says.
+    #[serde(default, rename = "type")]
+    pub kind: Option<Kind>,
+    /// How long it may be silent.
+    #[serde(default)]
+    pub timeout: Timeout,
+    /// How often a request is sent again that broke.
+    #[serde(default = "usual_retries")]
+    pub retries: u32,
     /// How it is synced.
     pub sync: SyncSettings,
     /// What is done with files that are shared with it.
@@ -120,11 +129,102 @@ pub struct Service {
     pub upload: UploadSettings,
 }
 
+/// More than this is of no use: all waiting for one request is bounded too.
+pub const RETRIES_LIMIT: u32 = 20;
+
+fn usual_retries() -> u32 {
+    Waits::default().broken
+}
+
+impl Service {
+    /// A service as it is when it was just added.
+    pub fn new(id: ServiceId, name: &str, endpoint: &Endpoint) -> Self {
+        let Endpoint { url, user, fingerprint, allow_http, .. } = endpoint.clone();
+        Self {
+            id,
+            name: name.to_owned(),
+            url,
+            user,
+            fingerprint,
+            allow_http,
+            kind: None,
+            timeout: Timeout::default(),
+            retries: usual_retries(),
+            sync: SyncSettings::default(),
+            upload: UploadSettings::default(),
+        }
+    }
+
+    /// How patient a client of it is.
+    pub fn waits(&self) -> Waits {
+        Waits { idle: self.timeout.idle(), broken: self.retries, ..Waits::default() }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) struct ServiceRow {
     #[serde(flatten)]
     pub(super) service: Service,
     sealed_password: Vec<u8>,
+    /// The account before the last edit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Before>,
+}
+
+/// An account as it was.
+#[derive(Serialize, Deserialize)]
+struct Before {
+    account: Account,
+    sealed_password: Vec<u8>,
+    /// The edit led to another folder: what was agreed with this one was forgotten.
+    elsewhere: bool,
+}
+
+/// Everything about a service that its owner can edit, without the password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The owner's name for it.
+    pub name: String,
+    /// Its WebDAV root.
+    pub url: String,
+    /// The account there.
+    pub user: String,
+    /// The pinned certificate.
+    pub fingerprint: Option<Fingerprint>,
+    /// The password may travel over plain http through public networks.
+    pub allow_http: bool,
+    /// What kind of server it is.
+    #[serde(rename = "type")]
+    pub kind: Option<Kind>,
+    /// How long it may be silent.
+    pub timeout: Timeout,
+    /// How often a request is sent again that broke.
+    pub retries: u32,
+}
+
+impl Account {
+    /// That of a service.
+    pub fn of(service: &Service) -> Self {
+        let Service { name, url, user, fingerprint, allow_http, kind, timeout, retries, .. } = service.clone();
+        Self { name, url, user, fingerprint, allow_http, kind, timeout, retries }
+    }
+
+    fn put_into(self, service: &mut Service) {
+        let Self { name, url, user, fingerprint, allow_http, kind, timeout, retries } = self;
+        *service = Service {
+            name,
+            url,
+            user,
+            fingerprint,
+            allow_http,
+            kind,
+            timeout,
+            retries,
+            id: service.id,
+            sync: service.sync.clone(),
+            upload: service.upload.clone(),
+        };
+    }
 }
 
 /// What can go wrong with services.
@@ -139,6 +239,9 @@ pub enum ServiceError {
     /// The name cannot be used.
     #[error("a service name has 1 to 64 characters, without control characters, `/` and `\\`")]
     BadName,
+    /// Nothing was edited, or it was undone already.
+    #[error("{0} was not edited since it was added, or the last edit was undone already")]
+    NothingToUndo(String),
     /// Its address or account does not work.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -175,7 +278,7 @@ impl Services {
     }
 
     /// Adds a service. Nothing is sent to it.
-    pub fn add(&self, name: &str, endpoint: &Endpoint) -> Result<Service, ServiceError> {
+    pub fn add(&self, name: &str, endpoint: &Endpoint, kind: Option<Kind>) -> Result<Service, ServiceError> {
         self.check_new_name(name)?;
         let sealed_password = self.key.seal(&endpoint.password)?;
         let (key, endpoint) = (name.to_owned(), endpoint.clone());
@@ -183,17 +286,8 @@ impl Services {
             if SERVICES.contains(tx, &key)? {
                 return Ok(None);
             }
-            let service = Service {
-                id: documents::new_service_id(tx)?,
-                name: key.clone(),
-                url: endpoint.url,
-                user: endpoint.user,
-                fingerprint: endpoint.fingerprint,
-                allow_http: endpoint.allow_http,
-                sync: SyncSettings::default(),
-                upload: UploadSettings::default(),
-            };
-            let row = ServiceRow { service, sealed_password };
+            let service = Service { kind, ..Service::new(documents::new_service_id(tx)?, &key, &endpoint) };
+            let row = ServiceRow { service, sealed_password, before: None };
             SERVICES.put(tx, &key, &row)?;
             Ok(Some(row.service))
         })?;
@@ -221,13 +315,7 @@ impl Services {
         let key = name.to_owned();
         self.store.write(move |tx| {
             if moved {
-                baseline::clear(tx, row.service.id)?;
-                remote::clear(tx, row.service.id)?;
-                failures::clear(tx, row.service.id)?;
-                MET.remove(tx, &row.service.id.0.to_string())?;
-                kinds::clear(tx, row.service.id)?;
-                FINDINGS.remove(tx, &row.service.id.0.to_string())?;
-                UPLOAD_WAYS.remove(tx, &row.service.id.0.to_string())?;
+                forget(tx, row.service.id)?;
             }
             if moved || proves_otherwise {
                 EVIDENCE.remove(tx, &row.service.id.0.to_string())?;
@@ -237,25 +325,53 @@ impl Services {
         Ok(service)
     }
 
-    /// Changes the account of a service, or its pinned certificate: what is none stays. Nothing is sent to it.
-    pub fn set_account(
-        &self,
-        name: &str,
-        user: Option<String>,
-        password: Option<&str>,
-        fingerprint: Option<Fingerprint>,
-        allow_http: Option<bool>,
-    ) -> Result<Service, ServiceError> {
+    /// Changes the account of a service; without a password the old one stays. `elsewhere`: it leads to another folder now, and what was agreed
+    /// about the old one is forgotten. Nothing is sent to it.
+    pub fn set_account(&self, name: &str, account: Account, password: Option<&str>, elsewhere: bool) -> Result<Service, ServiceError> {
         let mut row = self.row(name)?;
-        if let Some(password) = password {
-            row.sealed_password = self.key.seal(password)?;
+        if account.name != name {
+            self.check_new_name(&account.name)?;
         }
-        row.service.user = user.unwrap_or(row.service.user);
-        row.service.fingerprint = fingerprint.or(row.service.fingerprint);
-        row.service.allow_http = allow_http.unwrap_or(row.service.allow_http);
-        let (key, service) = (name.to_owned(), row.service.clone());
-        self.store.write(move |tx| SERVICES.put(tx, &key, &row))?;
-        Ok(service)
+        let sealed = password.map(|password| self.key.seal(password)).transpose()?;
+        let sealed_password = sealed.unwrap_or_else(|| row.sealed_password.clone());
+        let old_password = std::mem::replace(&mut row.sealed_password, sealed_password);
+        row.before = Some(Before { account: Account::of(&row.service), sealed_password: old_password, elsewhere });
+        account.put_into(&mut row.service);
+        self.replace(name, row, elsewhere)
+    }
+
+    /// Takes the last edit of a service's account back. Also tells whether that leads to another folder.
+    pub fn undo(&self, name: &str) -> Result<(Service, bool), ServiceError> {
+        let mut row = self.row(name)?;
+        let nothing = || ServiceError::NothingToUndo(name.to_owned());
+        let Before { account, sealed_password, elsewhere } = row.before.take().ok_or_else(nothing)?;
+        if account.name != name {
+            self.check_new_name(&account.name)?;
+        }
+        row.sealed_password = sealed_password;
+        account.put_into(&mut row.service);
+        Ok((self.replace(name, row, elsewhere)?, elsewhere))
+    }
+
+    /// Puts a row in the place of the one of this name.
+    fn replace(&self, name: &str, row: ServiceRow, elsewhere: bool) -> Result<Service, ServiceError> {
+        let (old, service) = (name.to_owned(), row.service.clone());
+        let free = self.store.write(move |tx| {
+            let name = row.service.name.clone();
+            if name != old {
+                if SERVICES.contains(tx, &name)? {
+                    return Ok(false);
+                }
+                SERVICES.remove(tx, &old)?;
+            }
+            if elsewhere {
+                forget(tx, row.service.id)?;
+                EVIDENCE.remove(tx, &row.service.id.0.to_string())?;
+            }
+            SERVICES.put(tx, &name, &row)?;
+            Ok(true)
+        })?;
+        if free { Ok(service) } else { Err(ServiceError::Taken(service.name)) }
     }
 
     /// The address and account of a service, with its password.
@@ -264,6 +380,12 @@ impl Services {
         let password = self.key.open_sealed(&row.sealed_password)?;
         let Service { url, user, fingerprint, allow_http, .. } = row.service;
         Ok(Endpoint { url, user, password, fingerprint, allow_http })
+    }
+
+    /// The same without the password.
+    pub fn endpoint_without_password(&self, name: &str) -> Result<Endpoint, ServiceError> {
+        let Service { url, user, fingerprint, allow_http, .. } = self.get(name)?;
+        Ok(Endpoint { url, user, password: String::new(), fingerprint, allow_http })
     }
 
     /// Removes a service and what was agreed with it. Photos stay where they are, on both sides.
@@ -293,10 +415,24 @@ impl Services {
 
     /// A client of the service's WebDAV root.
     pub fn client(&self, name: &str) -> Result<Client, ServiceError> {
-        Ok(Client::new(&self.endpoint(name)?)?)
+        let waits = self.get(name)?.waits();
+        Ok(Client::new(&self.endpoint(name)?)?.with_waits(waits))
     }
 
     pub(super) fn row(&self, name: &str) -> Result<ServiceRow, ServiceError> {
         SERVICES.get(&self.store.read()?, name)?.ok_or_else(|| ServiceError::Unknown(name.to_owned()))
     }
+}
+
+/// Forgets what was agreed about the folder of a service.
+fn forget(tx: &redb::WriteTransaction, id: ServiceId) -> Result<(), StoreError> {
+    baseline::clear(tx, id)?;
+    remote::clear(tx, id)?;
+    failures::clear(tx, id)?;
+    kinds::clear(tx, id)?;
+    let key = id.0.to_string();
+    MET.remove(tx, &key)?;
+    FINDINGS.remove(tx, &key)?;
+    UPLOAD_WAYS.remove(tx, &key)?;
+    Ok(())
 }

@@ -18,8 +18,9 @@ use crate::store::baseline::{self, Baseline};
 use crate::store::documents::MET;
 use crate::store::listed;
 use crate::store::traces::Trace;
+use crate::store::{Store, StoreError};
 use crate::types::media::{OWN_FOLDER, PROBE_PREFIX};
-use crate::types::{Digests, Expect, LibraryId, LocalVersion, Mtime, RelPath, RemoteVersion};
+use crate::types::{Digests, Expect, LibraryId, LocalVersion, Mtime, RelPath, RemoteVersion, ServiceId};
 
 use super::observe::Observed;
 use super::run::{Sync, SyncError, blocking};
@@ -75,6 +76,11 @@ struct Places {
     device: u64,
     inode: u64,
     uploads: bool,
+}
+
+/// The library that was behind a service's folder in its runs, if it told.
+pub fn met(store: &Store, service: ServiceId) -> Result<Option<LibraryId>, StoreError> {
+    Ok(MET.get::<Met>(&store.read()?, &service.0.to_string())?.unwrap_or_default().library)
 }
 
 /// Whether a folder of a service, which was listed, is the root of this library.

@@ -12,7 +12,9 @@ fn refused(node: &Node, code: i32, args: &[&str], words: &[&str]) {
     let output = node.run_with_password(args, PASSWORD);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{args:?}: {}", show(&output));
-    assert_eq!(text.lines().count(), 1, "{text}");
+    // One sentence, and then what was tried to find a service.
+    let sentence = text.split("\nTried:\n").next().unwrap_or_default();
+    assert_eq!(sentence.lines().count(), 1, "{text}");
     for word in words {
         assert!(text.contains(word), "{word:?} is not in: {text}");
     }
@@ -42,14 +44,20 @@ fn services_that_cannot_be() {
     let sandbox = Sandbox::new();
     let (node, mut peer) = (sandbox.node("n"), sandbox.node("p"));
     peer.serve();
-    refused(&node, 2, &add("photos.example"), &["photos.example", "is not a web address"]);
+    refused(&node, 3, &add("no-such-host.invalid"), &["no-such-host.invalid", "not known"]);
+    refused(&node, 2, &add("two words"), &["two words", "is not a web address"]);
     refused(&node, 2, &add("ftp://host/"), &["is not a web address"]);
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     refused(&node, 3, &add(&format!("http://{closed}/")), &["does not answer", "check that the server runs"]);
     refused(&node, 3, &add("http://no-such-host.invalid/"), &["no-such-host.invalid", "not known"]);
-    refused(&node, 3, &add(&format!("{}/nowhere/", peer.url())), &["no folder at that address"]);
+    refused(
+        &node,
+        3,
+        &[&add(&format!("{}/nowhere/", peer.url()))[..], &["--type", "webdav"]].concat(),
+        &["no WebDAV was found", "/nowhere/"],
+    );
     let html = answering("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>");
-    refused(&node, 3, &add(&html), &["does not speak WebDAV", "text/html"]);
+    refused(&node, 3, &add(&html), &["no WebDAV was found", "is a page, not WebDAV"]);
     let html =
         answering("HTTP/1.1 207 Multi-Status\r\nContent-Type: text/html\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html></html>");
     refused(&node, 3, &add(&html), &["does not speak WebDAV"]);
@@ -105,7 +113,7 @@ fn an_unknown_certificate_is_shown_and_can_be_pinned() {
     let fingerprint = text.split_whitespace().skip_while(|word| *word != "--fingerprint").nth(1).unwrap().to_owned();
     // With the right pin the connection stands; with another it does not.
     let pinned = [&add(&url)[..], &["--fingerprint", &fingerprint]].concat();
-    refused(&node, 3, &pinned, &["no folder at that address"]);
+    refused(&node, 3, &pinned, &["no WebDAV was found there"]);
     let other = fingerprint.replace(&fingerprint[..2], if fingerprint.starts_with("00") { "11" } else { "00" });
     let pinned = [&add(&url)[..], &["--fingerprint", &other]].concat();
     refused(&node, 3, &pinned, &["another certificate"]);

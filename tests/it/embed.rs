@@ -24,7 +24,15 @@ fn builder(root: &Path) -> Builder {
 }
 
 fn new_service(url: String) -> NewService {
-    NewService { name: "there".into(), url, user: "admin".into(), password: PASSWORD.into(), fingerprint: None, allow_http: false }
+    NewService {
+        name: "there".into(),
+        url,
+        user: "admin".into(),
+        password: PASSWORD.into(),
+        fingerprint: None,
+        allow_http: false,
+        kind: None,
+    }
 }
 
 fn run<F: Future<Output = ()>>(work: F) {
@@ -114,7 +122,7 @@ fn a_node_goes_by_the_callers_clock() {
         let ended = async |after: &str| {
             for _ in 0..600 {
                 let status = here.status().await.unwrap();
-                if status["services"][0]["last_ended"].as_str().is_some_and(|last| last >= after) {
+                if status.services[0].last_ended.as_deref().is_some_and(|last| last >= after) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;

@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod accounts;
+mod api;
 mod atomic;
 mod bad_input;
 mod care;
 mod changes;
 mod cloud;
 mod cloud_clients;
+mod connect;
 mod danger;
 mod demo;
 mod doctor;

@@ -59,19 +59,10 @@ impl World {
     fn sync(&mut self, options: Options) -> Sync {
         let library = library::open_library(&self.library(), &self.store).unwrap();
         let url = self.server.url.clone();
-        let endpoint = Endpoint { url: url.clone(), user: "u".into(), password: "p".into(), fingerprint: None, allow_http: false };
+        let endpoint = Endpoint { url, user: "u".into(), password: "p".into(), fingerprint: None, allow_http: false };
         let settings =
             SyncSettings { on: true, download: true, upload: true, deletes: Deletes::Trash, trust: self.trust, ..SyncSettings::default() };
-        let service = Service {
-            id: ServiceId(1),
-            name: "s".into(),
-            url,
-            user: "u".into(),
-            fingerprint: None,
-            allow_http: false,
-            sync: settings,
-            upload: Default::default(),
-        };
+        let service = Service { sync: settings, ..Service::new(ServiceId(1), "s", &endpoint) };
         let options = Options { parallel: 2, ..options };
         self.monitor = Monitor::default();
         let watched = (Events::default(), self.monitor.clone());

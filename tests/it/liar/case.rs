@@ -220,16 +220,8 @@ impl Case {
             verify: setting.verify,
             ..SyncSettings::default()
         };
-        let remote = Remote {
-            id: SERVICE,
-            name: "liar".into(),
-            url,
-            user: "u".into(),
-            fingerprint: None,
-            allow_http: false,
-            sync,
-            upload: Default::default(),
-        };
+        let endpoint = Endpoint { url, user: "u".into(), password: "p".into(), fingerprint: None, allow_http: false };
+        let remote = Remote { sync, ..Remote::new(SERVICE, "liar", &endpoint) };
         let store = Store::open(&root.join("state.redb")).unwrap();
         if setting.in_pieces {
             store.write_soon(|tx| documents::UPLOAD_WAYS.put(tx, "1", &"chunks")).unwrap();
@@ -243,7 +235,7 @@ impl Case {
         let endpoint =
             Endpoint { url: self.remote.url.clone(), user: "u".into(), password: "p".into(), fingerprint: None, allow_http: false };
         let ms = Duration::from_millis;
-        let waits = Waits { first: ms(1), longest: ms(5), busy: ms(200), locked: ms(20), idle: Duration::from_secs(2) };
+        let waits = Waits { first: ms(1), longest: ms(5), busy: ms(200), locked: ms(20), idle: Duration::from_secs(2), broken: 3 };
         let client = Client::new(&endpoint).unwrap().with_waits(waits);
         let options = Options { parallel: 1, ..Options::default() };
         let watched = (Events::default(), Monitor::default());

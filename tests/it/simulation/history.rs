@@ -69,16 +69,8 @@ pub async fn play(seed: u64, folder: &Path) -> Result<(), String> {
     let service = Arc::new(Mutex::new(service(seed, state)));
     let mut tasks = JoinSet::new();
     let url = wire::serve(Arc::clone(&service), &mut tasks).await;
-    let remote = Remote {
-        id: ServiceId(1),
-        name: "sim".into(),
-        url,
-        user: "u".into(),
-        fingerprint: None,
-        allow_http: false,
-        sync: settings,
-        upload: Default::default(),
-    };
+    let endpoint = Endpoint { url, user: "u".into(), password: "p".into(), fingerprint: None, allow_http: false };
+    let remote = Remote { sync: settings, ..Remote::new(ServiceId(1), "sim", &endpoint) };
     let sides = [Place::Library { root: root.join("library"), clock: 0 }, Place::Service(Arc::clone(&service))];
     let parallel = *chance.pick(&[1, 1, 2, 8]);
     // Of its own: the histories before there were rounds stay what they are.
@@ -175,7 +167,7 @@ impl History {
         let endpoint =
             Endpoint { url: self.remote.url.clone(), user: "u".into(), password: "p".into(), fingerprint: None, allow_http: false };
         let ms = Duration::from_millis;
-        let waits = Waits { first: ms(2), longest: ms(20), busy: ms(500), locked: ms(100), idle: Duration::from_secs(10) };
+        let waits = Waits { first: ms(2), longest: ms(20), busy: ms(500), locked: ms(100), idle: Duration::from_secs(10), broken: 3 };
         let client = Client::new(&endpoint).unwrap().with_waits(waits);
         let options = Options { force, parallel: self.parallel, round: self.round, ..Options::default() };
         let watched = (Events::default(), Monitor::default());

@@ -1,0 +1,200 @@
+//! The arguments of `twinlens service`.
+
+use std::io::IsTerminal as _;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::client::{Fingerprint, Typed};
+use crate::operations::{AccountChange, Command, Failure, NewService};
+use crate::services::{Kind, Timeout};
+
+use super::args::{PasswordArgs, ServiceSyncArgs, YesNo};
+use super::password;
+use super::share_args::ServiceUploadArgs;
+
+#[derive(Subcommand)]
+pub(super) enum ServiceCmd {
+    /// Connect a service, after finding and trying it
+    Add(AddArgs),
+    /// List services
+    List,
+    /// Show a service
+    Show { name: String },
+    /// Examine a service: connection, login, what it can, how uploads to it work
+    Test {
+        name: String,
+        /// Write a small file there and remove it, although nothing is uploaded to this service by itself
+        #[arg(long, conflicts_with = "no_write")]
+        write: bool,
+        /// Write nothing, although this service is uploaded to
+        #[arg(long)]
+        no_write: bool,
+    },
+    /// Show the folders of a service, one level
+    Folders {
+        name: String,
+        /// The folder whose folders are shown, below the service's WebDAV root
+        #[arg(default_value = "/")]
+        path: String,
+        /// Make it first, if it is not there
+        #[arg(long)]
+        create: bool,
+    },
+    /// Change a service's name, address, account, password or patience, after trying it
+    Edit(EditArgs),
+    /// Remove a service; photos stay where they are
+    Remove { name: String },
+    /// Set up how a service is synced; setting anything switches it on
+    Sync(ServiceSyncArgs),
+    /// Set up what `twinlens share` does with a service
+    Upload(ServiceUploadArgs),
+}
+
+#[derive(Args)]
+pub(super) struct AddArgs {
+    /// Your name for it
+    name: String,
+    /// Its address: a host, the address of a Nextcloud, or a WebDAV address such as https://photos.example.org/originals/
+    url: String,
+    /// The account there
+    #[arg(long, value_name = "U")]
+    user: Option<String>,
+    #[command(flatten)]
+    password: PasswordArgs,
+    /// Trust only the certificate with this SHA-256 fingerprint
+    #[arg(long, value_name = "SHA256")]
+    fingerprint: Option<Fingerprint>,
+    /// Let the password travel over plain http through networks that are not private
+    #[arg(long)]
+    allow_http: bool,
+    /// What kind of server it is, where that is not found out; webdav: only the address itself is tried
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<KindArg>,
+}
+
+#[derive(Args)]
+pub(super) struct EditArgs {
+    name: String,
+    /// Take the last edit back
+    #[arg(long, conflicts_with_all = ["new_name", "url", "user", "password_stdin", "fingerprint", "allow_http", "kind", "timeout", "retries", "keep"])]
+    undo: bool,
+    /// Another name for it
+    #[arg(long = "name", value_name = "NEW")]
+    new_name: Option<String>,
+    /// Another address
+    #[arg(long)]
+    url: Option<String>,
+    /// The account there
+    #[arg(long, value_name = "U")]
+    user: Option<String>,
+    #[command(flatten)]
+    password: PasswordArgs,
+    /// Trust only the certificate with this SHA-256 fingerprint
+    #[arg(long, value_name = "SHA256")]
+    fingerprint: Option<Fingerprint>,
+    /// Whether the password may travel over plain http through networks that are not private
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, default_missing_value = "yes")]
+    allow_http: Option<YesNo>,
+    /// What kind of server it is
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<KindArg>,
+    /// How long it may be silent: high (120 s), default (60 s), low (30 s), none, or seconds
+    #[arg(long, value_name = "high|default|low|none|SECONDS")]
+    timeout: Option<Timeout>,
+    /// How often a request is sent again that broke; at first 3
+    #[arg(long, value_name = "N")]
+    retries: Option<u32>,
+    /// Keep the change although it does not work
+    #[arg(long)]
+    keep: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KindArg {
+    Twinlens,
+    Photoprism,
+    Nextcloud,
+    Owncloud,
+    Webdav,
+}
+
+impl From<KindArg> for Kind {
+    fn from(kind: KindArg) -> Self {
+        match kind {
+            KindArg::Twinlens => Self::Twinlens,
+            KindArg::Photoprism => Self::PhotoPrism,
+            KindArg::Nextcloud => Self::Nextcloud,
+            KindArg::Owncloud => Self::OwnCloud,
+            KindArg::Webdav => Self::WebDav,
+        }
+    }
+}
+
+impl ServiceCmd {
+    pub(super) fn command(self) -> Result<Command, Failure> {
+        Ok(match self {
+            Self::Add(add) => add.command()?,
+            Self::List => Command::ServiceList,
+            Self::Show { name } => Command::ServiceShow { name },
+            Self::Test { name, write, no_write } => Command::ServiceTest { name, write: (write || no_write).then_some(write) },
+            Self::Folders { name, path, create } => Command::ServiceFolders { name, path, create },
+            Self::Edit(edit) => edit.command()?,
+            Self::Remove { name } => Command::ServiceRemove { name },
+            Self::Sync(args) => Command::ServiceSync { change: args.change(), name: args.name },
+            Self::Upload(args) => Command::ServiceUpload { name: args.name.clone(), change: args.change() },
+        })
+    }
+}
+
+impl AddArgs {
+    fn command(self) -> Result<Command, Failure> {
+        let Self { name, url, user, password, fingerprint, allow_http, kind } = self;
+        let typed = Typed::parse(&url)?;
+        warn_of_password(&typed);
+        let user = user.or_else(|| typed.user.clone()).unwrap_or_default();
+        let anonymous = user.is_empty() && !password.password_stdin;
+        let password = match typed.password.clone().filter(|_| !password.password_stdin) {
+            Some(password) => password,
+            None if anonymous => String::new(),
+            None => password::read(&password, &format!("Password of {user} there: "), false)?,
+        };
+        Ok(Command::ServiceAdd(NewService { name, url, user, password, fingerprint, allow_http, kind: kind.map(Kind::from) }))
+    }
+}
+
+impl EditArgs {
+    fn command(self) -> Result<Command, Failure> {
+        let Self { name, undo, new_name, url, user, password, fingerprint, allow_http, kind, timeout, retries, keep } = self;
+        if undo {
+            return Ok(Command::ServiceUndo { name });
+        }
+        let typed = url.as_deref().map(Typed::parse).transpose()?;
+        typed.iter().for_each(warn_of_password);
+        let in_url = typed.and_then(|typed| typed.password);
+        let nothing_else = new_name.is_none()
+            && url.is_none()
+            && fingerprint.is_none()
+            && allow_http.is_none()
+            && kind.is_none()
+            && timeout.is_none()
+            && retries.is_none();
+        // Another certificate alone needs no other password; another address may.
+        let asks = password.password_stdin
+            || (in_url.is_none() && (user.is_some() || nothing_else || (url.is_some() && std::io::stdin().is_terminal())));
+        let password = if asks { Some(password::read(&password, "The password there: ", false)?) } else { in_url };
+        let allow_http = allow_http.map(|choice| matches!(choice, YesNo::Yes));
+        let kind = kind.map(Kind::from);
+        let change = AccountChange { name: new_name, url, user, password, fingerprint, allow_http, kind, timeout, retries, keep };
+        Ok(Command::ServiceEdit { name, change })
+    }
+}
+
+/// Arguments are seen by everybody on the machine.
+fn warn_of_password(typed: &Typed) {
+    if typed.password.is_some() {
+        eprintln!(
+            "twinlens: a password in an address can be seen by other users of this machine while the command runs, and stays in the history of \
+             the shell; --password-stdin is safer"
+        );
+    }
+}
