@@ -106,33 +106,30 @@ pub struct ShareReport {
     pub warning: Option<String>,
 }
 
-/// A share with its files.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct ShareDetails {
-    /// How far it is.
-    #[serde(flatten)]
-    pub share: ShareReport,
-    /// Its files.
-    pub files: Vec<ToldFile>,
+/// All shares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ShareList {
+    /// The latest first.
+    pub shares: Vec<ShareReport>,
 }
 
-/// What became of a file of a share.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+/// A file of a share.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ToldFile {
     /// The path in the library.
     pub path: String,
     /// `waiting`, `failed`, `uploaded`, `already-there`, `skipped`, `cancelled`, `expired` or `left`.
     pub state: String,
-    /// Where it is, or was, below the service's WebDAV root.
+    /// Where it is or was, below the service's WebDAV root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
-    /// Bytes there.
+    /// How many bytes were sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// What the proof rests on.
+    /// What the proof of the upload rests on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proof: Option<Evidence>,
-    /// When it arrived.
+    /// When it was proven to have arrived.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arrived: Option<String>,
     /// When it is to be removed.
@@ -144,12 +141,22 @@ pub struct ToldFile {
     /// Why it failed, was skipped or is left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How often it failed.
+    /// How often it was tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
     /// When it is tried again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+}
+
+/// A share with its files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ToldShare {
+    /// How far it is.
+    #[serde(flatten)]
+    pub report: ShareReport,
+    /// Every file.
+    pub files: Vec<ToldFile>,
 }
 
 impl ShareReport {
@@ -213,45 +220,37 @@ impl Operations {
         self.reported(service, number, ended).await
     }
 
-    /// All shares, the latest first. Which files they concern, [`Operations::one_share`] tells.
-    pub async fn shares(&self) -> Result<Vec<ShareReport>, Failure> {
-        let (services, store) = (self.services().await?, self.store.clone());
+    /// All shares, the latest first.
+    pub async fn shares(&self) -> Result<ShareList, Failure> {
+        let services = self.services().await?;
+        let store = self.store.clone();
         blocking(move || {
             let tx = store.read()?;
-            let mut all = Vec::new();
-            for (number, share) in shares::all(&tx)?.into_iter().rev() {
-                if let Some(service) = services.iter().find(|service| service.id == share.service) {
-                    let told = report(&tx, service.name.clone(), number, &share)?;
-                    all.push(ShareReport { renamed: Vec::new(), skipped_files: Vec::new(), ..told });
-                }
-            }
-            Ok(all)
+            let name = |id| services.iter().find(|service| service.id == id).map(|service| service.name.clone());
+            let all = shares::all(&tx)?.into_iter().rev().filter_map(|(number, share)| Some((name(share.service)?, number, share)));
+            let told = all.map(|(name, number, share)| {
+                // There may be many of them; one share with its files tells them.
+                let report = report(&tx, name, number, &share)?;
+                Ok(ShareReport { renamed: Vec::new(), skipped_files: Vec::new(), ..report })
+            });
+            Ok(ShareList { shares: told.collect::<Result<_, Failure>>()? })
         })
         .await
     }
 
-    /// A share with its files.
-    pub async fn one_share(&self, number: u64) -> Result<ShareDetails, Failure> {
-        let (services, store) = (self.services().await?, self.store.clone());
+    /// One share with its files.
+    pub async fn told_share(&self, number: u64) -> Result<ToldShare, Failure> {
+        let services = self.services().await?;
+        let store = self.store.clone();
         blocking(move || {
             let tx = store.read()?;
             let share = shares::get(&tx, number)?.ok_or_else(|| unknown(number))?;
-            let service = services.into_iter().find(|service| service.id == share.service).ok_or_else(|| unknown(number))?;
-            let told = report(&tx, service.name, number, &share)?;
-            let files = shares::files(&tx, number)?.map(|item| item.map(|(_, file)| told_file(file))).collect::<Result<_, _>>()?;
-            Ok(ShareDetails { share: told, files })
+            let service = services.iter().find(|service| service.id == share.service).ok_or_else(|| unknown(number))?;
+            let report = report(&tx, service.name.clone(), number, &share)?;
+            let files = shares::files(&tx, number)?.map(|item| Ok(told_file(&item?.1))).collect::<Result<_, Failure>>()?;
+            Ok(ToldShare { report, files })
         })
         .await
-    }
-
-    /// What failed is tried again by a serving node, of one share or of all; nobody waits for it. Returns how many files that are.
-    pub async fn retry_later(&self, number: Option<u64>) -> Result<u64, Failure> {
-        let numbers: Vec<u64> = self.shares_of(number).await?.into_iter().flat_map(|(_, numbers)| numbers).collect();
-        let store = self.store.clone();
-        let retry = move || Ok(numbers.into_iter().try_fold(0, |sum, number| share::retry(&store, number).map(|count| sum + count))?);
-        let count = blocking(retry).await?;
-        self.sharing.wake.notify_one();
-        Ok(count)
     }
 
     /// Tries what failed again, of one share or of all, and waits.
@@ -283,7 +282,8 @@ impl Operations {
             if let Some(number) = number {
                 let share = shares::get(&tx, number)?;
                 let service = share.and_then(|share| services.into_iter().find(|service| service.id == share.service));
-                return Ok(vec![(service.ok_or_else(|| unknown(number))?, vec![number])]);
+                let service = service.ok_or_else(|| unknown(number))?;
+                return Ok(vec![(service, vec![number])]);
             }
             let mut all = Vec::new();
             for service in services {
@@ -345,6 +345,10 @@ impl Operations {
         })
         .await
     }
+}
+
+fn unknown(number: u64) -> Failure {
+    Failure::not_found(format!("there is no share {number}; see `twinlens share list`"))
 }
 
 /// How the files of a request are sent.
@@ -422,34 +426,29 @@ fn report(tx: &redb::ReadTransaction, service: String, number: u64, share: &Shar
     Ok(report)
 }
 
-fn unknown(number: u64) -> Failure {
-    Failure::not_found(format!("there is no share {number}; see `twinlens share list`"))
-}
-
-fn told_file(file: SharedFile) -> ToldFile {
-    let told = |state: &str| ToldFile { path: file.path.to_string(), state: state.to_owned(), ..ToldFile::default() };
-    let there = |at: &RelPath| Some(format!("/{at}"));
-    match &file.state {
+fn told_file(file: &SharedFile) -> ToldFile {
+    let SharedFile { path, state, .. } = file;
+    let told = |state: &str| ToldFile { path: path.to_string(), state: state.to_owned(), ..ToldFile::default() };
+    let place = |at: &RelPath| Some(format!("/{at}"));
+    match state {
         FileState::Waiting { failed: None } => told("waiting"),
         FileState::Waiting { failed: Some(retry) } => {
             ToldFile { reason: Some(retry.reason.clone()), attempts: Some(retry.attempts), next: Some(time(retry.next)), ..told("failed") }
         }
         FileState::Sent(sent) => ToldFile {
-            at: there(&sent.at),
+            at: place(&sent.at),
             bytes: sent.version.size,
             proof: Some(sent.evidence),
             arrived: Some(time(sent.arrived)),
             expires: sent.expires.map(time),
             reason: sent.failed.as_ref().map(|retry| retry.reason.clone()),
-            attempts: sent.failed.as_ref().map(|retry| retry.attempts),
-            next: sent.failed.as_ref().map(|retry| time(retry.next)),
             ..told("uploaded")
         },
-        FileState::There { at, .. } => ToldFile { at: there(at), ..told("already-there") },
+        FileState::There { at, .. } => ToldFile { at: place(at), ..told("already-there") },
         FileState::Skipped { reason } => ToldFile { reason: Some(reason.clone()), ..told("skipped") },
         FileState::Cancelled => told("cancelled"),
-        FileState::Removed { at, when } => ToldFile { at: there(at), removed: Some(time(*when)), ..told("expired") },
-        FileState::Left { at, reason } => ToldFile { at: there(at), reason: Some(reason.clone()), ..told("left") },
+        FileState::Removed { at, when } => ToldFile { at: place(at), removed: Some(time(*when)), ..told("expired") },
+        FileState::Left { at, reason } => ToldFile { at: place(at), reason: Some(reason.clone()), ..told("left") },
     }
 }
 

@@ -1,89 +1,77 @@
-//! Chosen files that are sent to a service, and removed from it again when they expire.
+//! Chosen files that are sent to a service.
 
 use axum::extract::State;
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::operations::{ShareDetails, ShareReport, ShareRequest, ToldService, UploadChange};
+use crate::operations::{ShareList, ShareReport, ShareRequest, ToldShare};
 
 use super::asked::{Json, Path};
 use super::caller::Admin;
 use super::problem::Problem;
 use super::{Shared, Told, told};
 
-/// All shares, the latest first.
+/// Which share is meant.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OneShare {
+    /// Its number; all when there is none.
+    #[serde(default)]
+    share: Option<u64>,
+}
+
+/// Shares that were tried again.
 #[derive(Serialize, ToSchema)]
-pub(super) struct AllShares {
+pub(super) struct Retried {
     shares: Vec<ShareReport>,
 }
 
-/// How many files are tried again.
+/// What is not sent any more.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Retried {
-    retried: u64,
-}
-
-/// How many files are not sent any more.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Cancelled {
+pub(super) struct ShareCancelled {
+    /// How many files.
     cancelled: u64,
 }
 
-/// All shares, the latest first, without their files.
-#[utoipa::path(get, path = "/shares", tag = "shares", responses((status = 200, description = "All shares.", body = AllShares)))]
-pub(super) async fn list(_: Admin, State(shared): State<Shared>) -> Result<Told<AllShares>, Problem> {
-    told(AllShares { shares: shared.operations.shares().await? })
-}
-
-/// Shares files of the library: they are sent in the background. What goes on tell `/events` and the share itself.
+/// Shares files, in the background or until they were sent. What fails is tried again.
 #[utoipa::path(
     post, path = "/shares", tag = "shares", request_body = ShareRequest,
-    responses((status = 201, description = "The files wait to be sent.", body = ShareReport))
+    responses((status = 201, description = "How far it is.", body = ShareReport))
 )]
-pub(super) async fn add(_: Admin, State(shared): State<Shared>, Json(request): Json<ShareRequest>) -> Result<Told<ShareReport>, Problem> {
-    let request = ShareRequest { background: true, ..request };
+pub(super) async fn start(_: Admin, State(shared): State<Shared>, Json(request): Json<ShareRequest>) -> Result<Told<ShareReport>, Problem> {
     Ok(Told(StatusCode::CREATED, shared.operations.share(request).await?))
 }
 
-/// A share with its files.
-#[utoipa::path(
-    get, path = "/shares/{id}", tag = "shares", params(("id" = u64, Path, description = "The share.")),
-    responses((status = 200, description = "The share.", body = ShareDetails))
-)]
-pub(super) async fn show(_: Admin, State(shared): State<Shared>, Path(id): Path<u64>) -> Result<Told<ShareDetails>, Problem> {
-    told(shared.operations.one_share(id).await?)
+/// All shares, the latest first.
+#[utoipa::path(get, path = "/shares", tag = "shares", responses((status = 200, description = "All shares.", body = ShareList)))]
+pub(super) async fn list(_: Admin, State(shared): State<Shared>) -> Result<Told<ShareList>, Problem> {
+    told(shared.operations.shares().await?)
 }
 
-/// Tries again what failed.
+/// One share, with its files.
 #[utoipa::path(
-    post, path = "/shares/{id}/retry", tag = "shares", params(("id" = u64, Path, description = "The share.")),
-    responses((status = 200, description = "It is tried again in the background.", body = Retried))
+    get, path = "/shares/{share}", tag = "shares", params(("share" = u64, Path, description = "Its number.")),
+    responses((status = 200, description = "The share.", body = ToldShare))
 )]
-pub(super) async fn retry(_: Admin, State(shared): State<Shared>, Path(id): Path<u64>) -> Result<Told<Retried>, Problem> {
-    told(Retried { retried: shared.operations.retry_later(Some(id)).await? })
+pub(super) async fn show(_: Admin, State(shared): State<Shared>, Path(share): Path<u64>) -> Result<Told<ToldShare>, Problem> {
+    told(shared.operations.told_share(share).await?)
 }
 
-/// Sends no more of what was not sent yet. What is on the service stays until it expires.
+/// Tries what failed again, and waits.
 #[utoipa::path(
-    post, path = "/shares/{id}/cancel", tag = "shares", params(("id" = u64, Path, description = "The share.")),
-    responses((status = 200, description = "No more of it is sent.", body = Cancelled))
+    post, path = "/shares/retry", tag = "shares", request_body = OneShare,
+    responses((status = 200, description = "How far they are.", body = Retried))
 )]
-pub(super) async fn cancel(_: Admin, State(shared): State<Shared>, Path(id): Path<u64>) -> Result<Told<Cancelled>, Problem> {
-    told(Cancelled { cancelled: shared.operations.cancel_shares(Some(id)).await? })
+pub(super) async fn retry(_: Admin, State(shared): State<Shared>, Json(one): Json<OneShare>) -> Result<Told<Retried>, Problem> {
+    told(Retried { shares: shared.operations.retry_shares(one.share).await? })
 }
 
-/// Changes what is done with files that are shared with a service.
+/// Sends no more of what was not sent yet.
 #[utoipa::path(
-    patch, path = "/services/{name}/upload", tag = "services", params(("name" = String, Path, description = "The service.")),
-    request_body = UploadChange, responses((status = 200, description = "The service as it is now.", body = ToldService))
+    post, path = "/shares/cancel", tag = "shares", request_body = OneShare,
+    responses((status = 200, description = "What is not sent.", body = ShareCancelled))
 )]
-pub(super) async fn change_upload(
-    _: Admin,
-    State(shared): State<Shared>,
-    Path(name): Path<String>,
-    Json(change): Json<UploadChange>,
-) -> Result<Told<ToldService>, Problem> {
-    let service = shared.operations.change_upload(name, change).await?;
-    told(shared.operations.told_service(service).await?)
+pub(super) async fn cancel(_: Admin, State(shared): State<Shared>, Json(one): Json<OneShare>) -> Result<Told<ShareCancelled>, Problem> {
+    told(ShareCancelled { cancelled: shared.operations.cancel_shares(one.share).await? })
 }
