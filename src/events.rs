@@ -66,6 +66,15 @@ pub enum Event {
         /// Why it failed, if it did.
         failure: Option<String>,
     },
+    /// Somebody has to log in with a browser, so that a service can be connected.
+    Login {
+        /// The service.
+        service: String,
+        /// The page.
+        url: String,
+        /// Whose page it is: name and version.
+        server: String,
+    },
     /// A run begins.
     Started {
         /// The service.

@@ -15,6 +15,7 @@ mod failure;
 mod folders;
 mod index;
 mod library;
+mod logging_in;
 mod metrics;
 mod restored;
 mod runs;
@@ -48,6 +49,7 @@ pub use self::connecting::{Connected, Discovered, Edited};
 pub use self::ended::Ended;
 pub use self::failure::{ExitCode, Failure};
 pub use self::folders::Folders;
+pub use self::logging_in::{BegunLogin, LoginState, NewLogin};
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::runs::{Note, Runs};
 pub(crate) use self::standings::{now, setting};
@@ -71,6 +73,7 @@ pub struct Operations {
     public: bool,
     pub(crate) runs: Arc<Runs>,
     ended: broadcast::Sender<Arc<Ended>>,
+    browser_logins: logging_in::BrowserLogins,
     serving: OnceLock<(String, Option<Fingerprint>)>,
 }
 
@@ -105,6 +108,7 @@ impl Operations {
             public,
             runs: Arc::default(),
             ended: broadcast::Sender::new(ENDS),
+            browser_logins: Default::default(),
             serving: OnceLock::new(),
         }
     }

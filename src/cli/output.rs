@@ -24,7 +24,10 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
                 to.display()
             )
         }
+        // The command line waits for a login; these are for pages.
+        Command::LoginBegin(_) | Command::LoginPoll { .. } | Command::LoginCancel { .. } => format!("{answer}\n"),
         Command::ServiceAdd(_)
+        | Command::ServiceLogin(_)
         | Command::ServiceList
         | Command::ServiceShow { .. }
         | Command::ServiceSync { .. }

@@ -52,7 +52,7 @@ impl Progress {
                 // What is sent anew after a failure is not progress.
                 bar.set_position((*bytes).min(*bytes_total));
             }
-            Event::Step { .. } | Event::IndexChanged { .. } | Event::Imported { .. } => {}
+            Event::Login { .. } | Event::Step { .. } | Event::IndexChanged { .. } | Event::Imported { .. } => {}
             Event::Ended { service, .. } => self.end_of(service),
         }
     }

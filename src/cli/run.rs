@@ -145,7 +145,14 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
 async fn execute(global: &Global, command: &Command) -> Result<Value, Failure> {
     let data = data_folder(global)?;
     let progress = Progress::new(global.json);
-    let hear = |event: Event| progress.show(&event);
+    let hear = |event: Event| match (&event, command) {
+        // The answer comes when somebody has logged in; the page must be known before.
+        (Event::Login { service, url, server }, Command::ServiceLogin(new)) if *service == new.name => match global.json {
+            true => print(&format!("{}\n", json!({ "event": "login", "service": service, "url": url, "server": server }))),
+            false => print(&format!("Open this page of {server} in a browser, log in and grant the access:\n\n  {url}\n\nWaiting ...\n")),
+        },
+        _ => progress.show(&event),
+    };
     let interrupt = std::pin::pin!(interrupted(command));
     let answer = match Node::control(&data).await? {
         Some(control) => {

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::client::{Fingerprint, Typed};
-use crate::operations::{AccountChange, Command, Failure, NewService};
+use crate::operations::{AccountChange, Command, Failure, NewLogin, NewService};
 use crate::services::{Kind, Timeout};
 
 use super::args::{PasswordArgs, ServiceSyncArgs, YesNo};
@@ -64,6 +64,9 @@ pub(super) struct AddArgs {
     /// Let the password travel over plain http through networks that are not private
     #[arg(long)]
     allow_http: bool,
+    /// Log in with a browser, where the server is a Nextcloud or a node: it makes an app password, and none is typed
+    #[arg(long, conflicts_with_all = ["user", "password_stdin", "kind"])]
+    browser: bool,
     /// What kind of server it is, where that is not found out; webdav: only the address itself is tried
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<KindArg>,
@@ -73,7 +76,7 @@ pub(super) struct AddArgs {
 pub(super) struct EditArgs {
     name: String,
     /// Take the last edit back
-    #[arg(long, conflicts_with_all = ["new_name", "url", "user", "password_stdin", "fingerprint", "allow_http", "kind", "timeout", "retries", "keep"])]
+    #[arg(long, conflicts_with_all = ["new_name", "url", "user", "password_stdin", "fingerprint", "allow_http", "kind", "timeout", "retries", "keep", "browser"])]
     undo: bool,
     /// Another name for it
     #[arg(long = "name", value_name = "NEW")]
@@ -104,6 +107,9 @@ pub(super) struct EditArgs {
     /// Keep the change although it does not work
     #[arg(long)]
     keep: bool,
+    /// Log in again with a browser: another app password is made
+    #[arg(long, conflicts_with_all = ["new_name", "user", "password_stdin", "kind", "timeout", "retries", "keep"])]
+    browser: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -144,15 +150,27 @@ impl ServiceCmd {
 
 impl AddArgs {
     fn command(self) -> Result<Command, Failure> {
-        let Self { name, url, user, password, fingerprint, allow_http, kind } = self;
+        let Self { name, url, user, password, fingerprint, allow_http, browser, kind } = self;
         let typed = Typed::parse(&url)?;
         warn_of_password(&typed);
+        let login =
+            || Command::ServiceLogin(NewLogin { name: name.clone(), url: Some(url.clone()), fingerprint, allow_http, again: false });
+        if browser {
+            return Ok(login());
+        }
         let user = user.or_else(|| typed.user.clone()).unwrap_or_default();
         let anonymous = user.is_empty() && !password.password_stdin;
         let password = match typed.password.clone().filter(|_| !password.password_stdin) {
             Some(password) => password,
             None if anonymous => String::new(),
-            None => password::read(&password, &format!("Password of {user} there: "), false)?,
+            None => {
+                let asked = !password.password_stdin;
+                let password = password::read(&password, &format!("Password of {user} there (nothing: log in with a browser): "), false)?;
+                if asked && password.is_empty() {
+                    return Ok(login());
+                }
+                password
+            }
         };
         Ok(Command::ServiceAdd(NewService { name, url, user, password, fingerprint, allow_http, kind: kind.map(Kind::from) }))
     }
@@ -160,9 +178,13 @@ impl AddArgs {
 
 impl EditArgs {
     fn command(self) -> Result<Command, Failure> {
-        let Self { name, undo, new_name, url, user, password, fingerprint, allow_http, kind, timeout, retries, keep } = self;
+        let Self { name, undo, new_name, url, user, password, fingerprint, allow_http, kind, timeout, retries, keep, browser } = self;
         if undo {
             return Ok(Command::ServiceUndo { name });
+        }
+        if browser {
+            let allow_http = matches!(allow_http, Some(YesNo::Yes));
+            return Ok(Command::ServiceLogin(NewLogin { name, url, fingerprint, allow_http, again: true }));
         }
         let typed = url.as_deref().map(Typed::parse).transpose()?;
         typed.iter().for_each(warn_of_password);

@@ -13,6 +13,8 @@ use super::output::{bytes, interval, list, several, string};
 pub(super) fn text(command: &Command, answer: &Value) -> String {
     match command {
         Command::ServiceAdd(_) => added(answer),
+        Command::ServiceLogin(_) if answer["state"] == "edited" => edited(answer),
+        Command::ServiceLogin(_) => added(answer),
         Command::ServiceList => {
             let line = |service: &Value| {
                 let sync = if service["sync"]["on"] == true { "sync on" } else { "sync off" };

@@ -12,7 +12,7 @@ use crate::reconcile::Deletes;
 use crate::services::{Kind, Timeout, Trust, Verify, Window};
 use crate::sync::Report;
 
-use super::{Care, ExitCode, Failure, Operations};
+use super::{Care, ExitCode, Failure, NewLogin, Operations};
 
 /// A service to be added. Holds a password, so it has no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -152,6 +152,20 @@ pub struct SyncRequest {
 pub enum Command {
     /// Add a service, after trying it.
     ServiceAdd(NewService),
+    /// Add a service, or give one another password, by logging in with a browser; waits until it is done.
+    ServiceLogin(NewLogin),
+    /// Begin a login with a browser.
+    LoginBegin(NewLogin),
+    /// Ask what came of a login.
+    LoginPoll {
+        /// Which.
+        token: String,
+    },
+    /// Give a login up.
+    LoginCancel {
+        /// Which.
+        token: String,
+    },
     /// All services.
     ServiceList,
     /// One service.
@@ -289,6 +303,10 @@ impl Operations {
         }
         Ok(match command {
             Command::ServiceAdd(new) => document(&self.add_service(new).await?)?,
+            Command::ServiceLogin(new) => document(&self.log_in(new).await?)?,
+            Command::LoginBegin(new) => document(&self.begin_login(new).await?)?,
+            Command::LoginPoll { token } => document(&self.poll_login(&token).await?)?,
+            Command::LoginCancel { token } => json!({ "cancelled": self.cancel_login(&token) }),
             Command::ServiceList => json!({ "services": self.told_services().await? }),
             Command::ServiceShow { name } => self.told_service(self.service(name).await?).await?,
             Command::ServiceTest { name, write } => self.test_service(name, write).await?,
@@ -358,6 +376,10 @@ impl Command {
         match self {
             Command::Index | Command::Status | Command::Care(_) => false,
             Command::ServiceAdd(_)
+            | Command::ServiceLogin(_)
+            | Command::LoginBegin(_)
+            | Command::LoginPoll { .. }
+            | Command::LoginCancel { .. }
             | Command::ServiceList
             | Command::ServiceShow { .. }
             | Command::ServiceTest { .. }

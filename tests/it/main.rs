@@ -6,6 +6,7 @@
 mod accounts;
 mod atomic;
 mod bad_input;
+mod browser;
 mod care;
 mod changes;
 mod cloud;
