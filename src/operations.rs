@@ -43,15 +43,17 @@ use crate::types::LibraryId;
 pub use self::backup::restore;
 pub(crate) use self::blocking::blocking;
 pub use self::care::{Care, TRASH_DAYS};
+pub(crate) use self::command::PUBLIC;
 pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
 pub use self::conflicts::Keep;
 pub use self::connecting::{Connected, Discovered, Edited};
 pub use self::ended::Ended;
-pub use self::failure::{ExitCode, Failure};
+pub use self::failure::{ExitCode, Failure, Kind};
 pub use self::folders::Folders;
 pub use self::logging_in::{BegunLogin, LoginState, NewLogin};
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::runs::{Note, Runs};
+pub use self::services::{Tested, ToldService};
 pub(crate) use self::standings::{now, setting};
 
 /// So many ended runs are kept for who listens slowly.

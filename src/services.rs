@@ -12,7 +12,7 @@ mod service;
 mod window;
 
 pub use findings::{Checksums, Findings, Reached, Way};
-pub use kind::{Kind, Timeout};
+pub use kind::{ServerKind, Timeout};
 pub use secret::{SecretError, SecretKey};
 pub use service::{Account, RETRIES_LIMIT, Service, ServiceError, Services, SyncSettings, Trust, Verify};
 pub use window::Window;

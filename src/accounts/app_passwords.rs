@@ -1,6 +1,7 @@
 //! Passwords for one device or program each, which can be taken back one by one.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::users::random_letters;
 use super::{AccountError, Users};
@@ -18,7 +19,7 @@ const MOST: usize = 200;
 const PURPOSE: &str = "twinlens 2026 app password of a user";
 
 /// An app password, without the password.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AppPassword {
     /// Its own among those of its user, never given again.
     pub id: String,
@@ -32,7 +33,7 @@ pub struct AppPassword {
 }
 
 /// An app password that was just made: the only time that the password itself is there. Has no `Debug` for that reason.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NewAppPassword {
     /// The user.
     pub user: String,
@@ -128,6 +129,16 @@ impl Users {
                 }
             }
         })
+    }
+
+    /// The user whose app password this is.
+    pub(super) fn owner_of(&self, password: &str) -> Result<Option<String>, StoreError> {
+        let all: Vec<(String, Vec<Stored>)> = APP_PASSWORDS.all(&self.store.read()?)?;
+        let has = |(user, apps): &(String, Vec<Stored>)| {
+            let hash = app_hash(user, password);
+            apps.iter().any(|stored| stored.has(hash))
+        };
+        Ok(all.into_iter().find(has).map(|(user, _)| user))
     }
 
     /// Notes that an app password was used today. Writes once a day; no login depends on it.

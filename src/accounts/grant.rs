@@ -4,12 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{AccountError, Rights};
 use crate::types::{RelPath, media};
 
 /// What a user may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Everything, users and services included.
@@ -50,7 +51,7 @@ impl fmt::Display for Role {
 }
 
 /// Rights as they are given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Given {
     /// Whatever the role gives.
@@ -67,7 +68,7 @@ impl FromStr for Given {
 }
 
 /// What a user is given. Rows written before folders and rights could be given have only a role.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Grant {
     /// The role: no rights go beyond it.
     pub role: Role,
@@ -89,8 +90,8 @@ impl From<Role> for Grant {
 }
 
 /// Changes to what a user is given; what is none stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct GrantChange {
     /// Another role.
     pub role: Option<Role>,

@@ -7,6 +7,7 @@ use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash};
 use redb::WriteTransaction;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::app_passwords::Stored;
 use super::{Grant, GrantChange, Rights, Role};
@@ -20,7 +21,7 @@ const PASSWORD_MINIMUM: usize = 8;
 const PASSWORD_LIMIT: usize = 1024;
 
 /// A person, and what they may do: what follows from role and grant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct User {
     /// The name they log in with.
     pub name: String,

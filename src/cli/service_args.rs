@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::client::{Fingerprint, Typed};
 use crate::operations::{AccountChange, Command, Failure, NewLogin, NewService};
-use crate::services::{Kind, Timeout};
+use crate::services::{ServerKind, Timeout};
 
 use super::args::{PasswordArgs, ServiceSyncArgs, YesNo};
 use super::password;
@@ -121,7 +121,7 @@ enum KindArg {
     Webdav,
 }
 
-impl From<KindArg> for Kind {
+impl From<KindArg> for ServerKind {
     fn from(kind: KindArg) -> Self {
         match kind {
             KindArg::Twinlens => Self::Twinlens,
@@ -172,7 +172,7 @@ impl AddArgs {
                 password
             }
         };
-        Ok(Command::ServiceAdd(NewService { name, url, user, password, fingerprint, allow_http, kind: kind.map(Kind::from) }))
+        Ok(Command::ServiceAdd(NewService { name, url, user, password, fingerprint, allow_http, kind: kind.map(ServerKind::from) }))
     }
 }
 
@@ -201,7 +201,7 @@ impl EditArgs {
             || (in_url.is_none() && (user.is_some() || nothing_else || (url.is_some() && std::io::stdin().is_terminal())));
         let password = if asks { Some(password::read(&password, "The password there: ", false)?) } else { in_url };
         let allow_http = allow_http.map(|choice| matches!(choice, YesNo::Yes));
-        let kind = kind.map(Kind::from);
+        let kind = kind.map(ServerKind::from);
         let change = AccountChange { name: new_name, url, user, password, fingerprint, allow_http, kind, timeout, retries, keep };
         Ok(Command::ServiceEdit { name, change })
     }

@@ -8,18 +8,35 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::ClientError;
 
 /// A slower line than this would look like a dead one.
 const SLOWEST: u64 = 1 << 10;
+const TOO_SLOW: &str = "less than 1K a second would look like a dead line; use off, or pause the service";
 /// What was not used in this time may be made up for.
 const BURST: Duration = Duration::from_millis(250);
 
 /// Bytes a second, for all transfers of a service together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "u64", into = "u64")]
+#[schema(value_type = u64, minimum = 1024)]
 pub struct Rate(u64);
+
+impl TryFrom<u64> for Rate {
+    type Error = &'static str;
+
+    fn try_from(bytes: u64) -> Result<Self, Self::Error> {
+        if bytes < SLOWEST { Err(TOO_SLOW) } else { Ok(Self(bytes)) }
+    }
+}
+
+impl From<Rate> for u64 {
+    fn from(rate: Rate) -> Self {
+        rate.0
+    }
+}
 
 impl FromStr for Rate {
     type Err = String;
@@ -40,10 +57,7 @@ impl FromStr for Rate {
             return Err(wrong());
         }
         // A number that is too large for a rate means no limit worth the name; `as` makes it the largest one.
-        match bytes as u64 {
-            bytes if bytes < SLOWEST => Err("less than 1K a second would look like a dead line; use off, or pause the service".into()),
-            bytes => Ok(Self(bytes)),
-        }
+        Ok(Self::try_from(bytes as u64)?)
     }
 }
 

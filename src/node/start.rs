@@ -247,7 +247,7 @@ impl Node {
         let (originals, library_id, import) = (roots.originals.clone(), roots.library_id, roots.import.clone());
         let webhook = self.hook.as_ref().map(|hook| Webhook::start(self, hook)).transpose()?;
         let control = ControlServer::start(&self.data, Arc::clone(&self.operations))?;
-        let app = App::open(self.logins.clone(), roots, self.store.clone(), self.rules)?;
+        let app = App::open(Arc::clone(&self.operations), self.logins.clone(), roots, self.store.clone(), self.rules)?;
         let _ = self.surface.set(Mounted::new(app.clone(), &self.front));
         let serve = |listener| server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()));
         let server = listener.map(serve).transpose()?;

@@ -96,7 +96,7 @@ impl Operations {
     pub async fn restore_from_trash(&self, what: Vec<String>, to: Option<RelPath>) -> Result<Value, Failure> {
         let (tree, _) = self.library()?;
         blocking(move || {
-            let Some(trash) = tree.trash()? else { return Err(Failure::usage("the trash is empty")) };
+            let Some(trash) = tree.trash()? else { return Err(Failure::not_found("the trash is empty")) };
             let all = trash.list()?;
             let (mut restored, mut kept, mut failed) = (Vec::new(), Vec::new(), Vec::new());
             let mut chosen = Vec::new();

@@ -1,30 +1,37 @@
 //! What a node can be told to do: the same value from the command line, through the control socket, and in tests.
 
+use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::openapi::{ObjectBuilder, OneOfBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::accounts::{Grant, GrantChange};
 use crate::client::{Fingerprint, Rate};
 use crate::reconcile::Deletes;
-use crate::services::{Kind, Timeout, Trust, Verify, Window};
+use crate::services::{ServerKind, Timeout, Trust, Verify, Window};
 use crate::sync::Report;
 
-use super::{Care, ExitCode, Failure, NewLogin, Operations};
+use super::{Care, ExitCode, Failure, Kind, NewLogin, Operations};
 
 /// A service to be added. Holds a password, so it has no `Debug`.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewService {
     /// The owner's name for it.
     pub name: String,
     /// Its address, as a person types it: a host, the address of a Nextcloud, a WebDAV address. A user and a password in it count where
     /// `user` and `password` are empty.
     pub url: String,
-    /// The account there.
+    /// The account there; empty for none.
+    #[serde(default)]
     pub user: String,
     /// Its password.
+    #[serde(default)]
+    #[schema(format = "password", write_only)]
     pub password: String,
     /// The certificate to trust.
     pub fingerprint: Option<Fingerprint>,
@@ -33,11 +40,12 @@ pub struct NewService {
     pub allow_http: bool,
     /// What kind of server it is; without it that is found out.
     #[serde(default, rename = "type")]
-    pub kind: Option<Kind>,
+    pub kind: Option<ServerKind>,
 }
 
 /// Changes to a service's account; what is none stays. Holds a password, so it has no `Debug`.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct AccountChange {
     /// Another name for it.
     #[serde(default)]
@@ -56,7 +64,7 @@ pub struct AccountChange {
     pub allow_http: Option<bool>,
     /// What kind of server it is.
     #[serde(default, rename = "type")]
-    pub kind: Option<Kind>,
+    pub kind: Option<ServerKind>,
     /// How long it may be silent.
     #[serde(default)]
     pub timeout: Option<Timeout>,
@@ -69,7 +77,8 @@ pub struct AccountChange {
 }
 
 /// A user to be added. Holds a password, so it has no `Debug`.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// The name to log in with.
     pub name: String,
@@ -79,15 +88,59 @@ pub struct NewUser {
     pub password: String,
 }
 
-/// A limit, or none. (A missing limit that was meant and one that was not said would look the same in JSON.)
+/// A limit, or none: in JSON `"off"`. (A missing limit that was meant and one that was not said would look the same there.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(from = "Said<T>", into = "Said<T>", bound(serialize = "T: Clone + Serialize", deserialize = "T: Deserialize<'de>"))]
 pub enum Limit<T> {
     /// No limit.
     Off,
     /// This one.
     To(T),
 }
+
+/// How a limit is written.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Said<T> {
+    Off(Off),
+    To(T),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Off {
+    Off,
+}
+
+impl<T> From<Said<T>> for Limit<T> {
+    fn from(said: Said<T>) -> Self {
+        match said {
+            Said::Off(Off::Off) => Self::Off,
+            Said::To(limit) => Self::To(limit),
+        }
+    }
+}
+
+impl<T> From<Limit<T>> for Said<T> {
+    fn from(limit: Limit<T>) -> Self {
+        match limit {
+            Limit::Off => Self::Off(Off::Off),
+            Limit::To(limit) => Self::To(limit),
+        }
+    }
+}
+
+/// The schema of a limit of this type.
+struct LimitOf<T>(PhantomData<T>);
+
+impl<T: PartialSchema> PartialSchema for LimitOf<T> {
+    fn schema() -> RefOr<Schema> {
+        let off = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["off"]));
+        OneOfBuilder::new().item(off).item(T::schema()).into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for LimitOf<T> {}
 
 impl<T> From<Limit<T>> for Option<T> {
     fn from(limit: Limit<T>) -> Self {
@@ -99,7 +152,8 @@ impl<T> From<Limit<T>> for Option<T> {
 }
 
 /// Changes to a service's sync settings; what is none stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SyncChange {
     /// Takes part in a sync of all services.
     pub on: Option<bool>,
@@ -124,8 +178,10 @@ pub struct SyncChange {
     #[serde(default)]
     pub verify: Option<Verify>,
     /// How fast files may travel.
+    #[schema(schema_with = LimitOf::<Rate>::schema)]
     pub rate: Option<Limit<Rate>>,
     /// The hours in which it is synced by itself.
+    #[schema(schema_with = LimitOf::<Window>::schema)]
     pub window: Option<Limit<Window>>,
     /// Sync only what matches one of these; none of them: everything.
     #[serde(default)]
@@ -136,13 +192,17 @@ pub struct SyncChange {
 }
 
 /// A sync to be run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SyncRequest {
     /// The services; all that are switched on when empty.
+    #[serde(default)]
     pub names: Vec<String>,
     /// Only plan.
+    #[serde(default)]
     pub dry_run: bool,
     /// Go past the guard.
+    #[serde(default)]
     pub force: bool,
 }
 
@@ -299,7 +359,7 @@ impl Operations {
     /// Carries out a command. The answer is the document that `--json` prints.
     pub async fn execute(self: &Arc<Self>, command: Command) -> Result<Value, Failure> {
         if self.is_public() && command.needs_login() {
-            return Err(Failure::usage(PUBLIC));
+            return Err(Failure::usage(PUBLIC).of_kind(Kind::PublicMode));
         }
         Ok(match command {
             Command::ServiceAdd(new) => document(&self.add_service(new).await?)?,
@@ -307,9 +367,9 @@ impl Operations {
             Command::LoginBegin(new) => document(&self.begin_login(new).await?)?,
             Command::LoginPoll { token } => document(&self.poll_login(&token).await?)?,
             Command::LoginCancel { token } => json!({ "cancelled": self.cancel_login(&token) }),
-            Command::ServiceList => json!({ "services": self.told_services().await? }),
-            Command::ServiceShow { name } => self.told_service(self.service(name).await?).await?,
-            Command::ServiceTest { name, write } => self.test_service(name, write).await?,
+            Command::ServiceList => json!({ "services": document(&self.told_services().await?)? }),
+            Command::ServiceShow { name } => document(&self.told_service(self.service(name).await?).await?)?,
+            Command::ServiceTest { name, write } => document(&self.test_service(name, write).await?)?,
             Command::ServiceEdit { name, change } => document(&self.edit_service(name, change).await?)?,
             Command::ServiceUndo { name } => document(&self.undo_edit(name).await?)?,
             Command::ServiceFolders { name, path, create } => document(&self.folders(name, path, create).await?)?,
@@ -317,7 +377,7 @@ impl Operations {
                 self.remove_service(name.clone()).await?;
                 json!({ "removed": name })
             }
-            Command::ServiceSync { name, change } => self.told_service(self.change_sync(name, change).await?).await?,
+            Command::ServiceSync { name, change } => document(&self.told_service(self.change_sync(name, change).await?).await?)?,
             Command::Sync(request) => json!({ "services": document(&self.sync(request).await?)? }),
             Command::Pause { name } => json!({ "paused": self.pause(name).await? }),
             Command::Resume { name } => json!({ "resumed": self.resume(name).await? }),
@@ -367,7 +427,7 @@ pub(crate) fn exit_code(reports: &[Report]) -> ExitCode {
 }
 
 /// Why a node in public mode refuses.
-const PUBLIC: &str = "this node runs in public mode, without a login: users, services and WebDAV would not be safe and are off; start it without \
+pub(crate) const PUBLIC: &str = "this node runs in public mode, without a login: users, services and WebDAV would not be safe and are off; start it without \
                       --public to use them";
 
 impl Command {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::library::{LibraryError, Stat, Tree};
 use crate::reconcile::Deletes;
@@ -12,13 +13,13 @@ use crate::types::{Expect, Mtime, RelPath};
 
 use super::blocking::blocking;
 use super::care::moment;
-use super::{Failure, Operations};
+use super::{ExitCode, Failure, Kind, Operations};
 
 /// So many names are tried for a copy that is kept.
 const NAMES: u32 = 1000;
 
 /// Which version stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Keep {
     /// The one that has the name.
@@ -55,13 +56,13 @@ impl Operations {
             let conflict = match (meant.next(), meant.next()) {
                 (Some(one), None) => one,
                 (Some(_), Some(_)) => {
-                    return Err(Failure::usage(format!("there are several copies of {path}; name the copy that is meant, see `twinlens conflicts`")));
+                    return Err(Failure::wrong_state(format!("there are several copies of {path}; name the copy that is meant, see `twinlens conflicts`")));
                 }
-                _ => return Err(Failure::usage(format!("there is no conflict copy of {path}; see `twinlens conflicts`"))),
+                _ => return Err(Failure::not_found(format!("there is no conflict copy of {path}; see `twinlens conflicts`"))),
             };
             if conflict.other.is_none() {
                 let held: Vec<_> = names(conflict, &services).collect();
-                return Err(Failure::usage(format!(
+                return Err(Failure::wrong_state(format!(
                     "{} is not in the library, only on {}; decide there, or switch downloads on and sync",
                     conflict.copy,
                     held.join(", ")
@@ -89,7 +90,7 @@ fn resolve(tree: &Tree, index: &Index, conflict: &Conflict, keep: Keep) -> Resul
     let original_row = as_indexed(tree, index, original)?;
     match keep {
         Keep::This if original_row.is_none() => {
-            return Err(Failure::usage(format!("{original} is gone; with --keep this nothing would be left, so use --keep other")));
+            return Err(Failure::wrong_state(format!("{original} is gone; with --keep this nothing would be left, so use --keep other")));
         }
         Keep::This => tree.remove_file(copy, &Expect::Version(copy_row.version().into()))?,
         Keep::Other => tree.replace(copy, original)?,
@@ -114,12 +115,11 @@ fn as_indexed(tree: &Tree, index: &Index, path: &RelPath) -> Result<Option<FileR
     match (&row, &stat) {
         (None, None) => Ok(None),
         (Some(row), Some(stat)) if Stat::matches(stat, row) => Ok(Some(*row)),
-        _ => Err(Failure {
-            code: super::ExitCode::Failures,
-            message: format!(
-                "{path} has changed since the library was last looked at; nothing was done. Run `twinlens index` and look again"
-            ),
-        }),
+        _ => Err(Failure::new(
+            ExitCode::Failures,
+            Kind::WrongState,
+            format!("{path} has changed since the library was last looked at; nothing was done. Run `twinlens index` and look again"),
+        )),
     }
 }
 

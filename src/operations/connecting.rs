@@ -1,23 +1,24 @@
 //! Connecting services by what a person types, and editing them later.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::client::{Client, Endpoint, Listing, Member, Typed};
 use crate::scheduler::{Standing, Trigger};
 use crate::services::discovery::{Found, Tried, Wanted, discover};
-use crate::services::{Account, Kind, RETRIES_LIMIT, Service, ServiceError};
+use crate::services::{Account, RETRIES_LIMIT, ServerKind, Service, ServiceError};
 use crate::sync::{self, Stop};
 use crate::types::RelPath;
 
 use super::blocking::blocking;
 use super::runs::Note;
-use super::{AccountChange, Failure, NewService, Operations};
+use super::{AccountChange, Failure, Kind, NewService, Operations, ToldService};
 
 /// So many folders are told of a service that was found.
 const FOLDERS: usize = 100;
 
 /// What was found at an address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Discovered {
     /// What kind of server it is, in one word.
     pub kind: String,
@@ -38,7 +39,7 @@ pub struct Discovered {
 }
 
 /// A service that was added.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Connected {
     /// The service.
     #[serde(flatten)]
@@ -48,11 +49,11 @@ pub struct Connected {
 }
 
 /// A service that was edited.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Edited {
     /// The service as it is now.
     #[serde(flatten)]
-    pub service: Service,
+    pub service: ToldService,
     /// It leads to another folder than before: what was agreed with that one is forgotten, and the next sync compares everything anew.
     pub forgotten: bool,
     /// Why it does not work; it was kept all the same.
@@ -62,9 +63,9 @@ pub struct Edited {
 }
 
 /// An account that works, or that its owner keeps although it does not.
-struct Tested {
+struct Trial {
     endpoint: Endpoint,
-    kind: Option<Kind>,
+    kind: Option<ServerKind>,
     listing: Option<Listing>,
     discovered: Option<Discovered>,
     broken: Option<String>,
@@ -95,11 +96,14 @@ impl Discovered {
 async fn try_out(client: &Client) -> Result<Listing, Failure> {
     match client.list(&RelPath::root()).await? {
         Some(listing) => Ok(listing),
-        None => Err(Failure::unreachable(format!(
-            "{} answers, but there is no folder at that address; give the WebDAV address of the service, such as .../originals/ or \
-             .../remote.php/dav/files/USER/",
-            client.url()
-        ))),
+        None => {
+            let message = format!(
+                "{} answers, but there is no folder at that address; give the WebDAV address of the service, such as .../originals/ or \
+                 .../remote.php/dav/files/USER/",
+                client.url()
+            );
+            Err(Failure::unreachable(message).of_kind(Kind::ServiceUnreachable).about("url"))
+        }
     }
 }
 
@@ -116,9 +120,9 @@ impl Operations {
     }
 
     /// Adds a service that was found.
-    pub(super) async fn add_found(&self, name: String, mut found: Found, kind: Option<Kind>) -> Result<Connected, Failure> {
+    pub(super) async fn add_found(&self, name: String, mut found: Found, kind: Option<ServerKind>) -> Result<Connected, Failure> {
         self.refuse_own_library(&found.client, &found.listing).await?;
-        let kind = kind.unwrap_or_else(|| Kind::of(&found.kind));
+        let kind = kind.unwrap_or_else(|| ServerKind::of(&found.kind));
         let discovered = Discovered::of(&mut found);
         let services = self.services.clone();
         let service = blocking(move || Ok(services.add(&name, &found.endpoint, Some(kind))?)).await?;
@@ -135,7 +139,7 @@ impl Operations {
             self.services.check_new_name(new)?;
         }
         if change.retries.is_some_and(|retries| retries > RETRIES_LIMIT) {
-            return Err(Failure::usage(format!("retries: between 0 and {RETRIES_LIMIT}")));
+            return Err(Failure::usage(format!("retries: between 0 and {RETRIES_LIMIT}")).about("retries"));
         }
         let tested = self.tested(&old, &change).await?;
         let elsewhere = self.leads_elsewhere(&old, &tested).await?;
@@ -162,6 +166,7 @@ impl Operations {
         let service = blocking(move || Ok(services.set_account(&name, account, Some(&password), elsewhere)?)).await?;
         drop(turn);
         self.begin_anew(&service).await?;
+        let service = self.told_service(service).await?;
         Ok(Edited { service, forgotten: elsewhere, broken: tested.broken, discovered: tested.discovered })
     }
 
@@ -174,6 +179,7 @@ impl Operations {
         let (service, forgotten) = blocking(move || Ok(services.undo(&name)?)).await?;
         drop(turn);
         self.begin_anew(&service).await?;
+        let service = self.told_service(service).await?;
         Ok(Edited { service, forgotten, broken: None, discovered: None })
     }
 
@@ -189,7 +195,7 @@ impl Operations {
     }
 
     /// Tries an account as it would be after a change, if the change is about the connection.
-    async fn tested(&self, old: &Service, change: &AccountChange) -> Result<Tested, Failure> {
+    async fn tested(&self, old: &Service, change: &AccountChange) -> Result<Trial, Failure> {
         // A password that cannot be read any more can be replaced.
         let before = match self.services.endpoint(&old.name) {
             Err(ServiceError::Secret(_)) if change.password.is_some() => self.services.endpoint_without_password(&old.name)?,
@@ -199,7 +205,9 @@ impl Operations {
         let other_host = host_of(typed.url()) != host_of(&before.url);
         let password = change.password.clone().or_else(|| typed.password.clone());
         if other_host && password.is_none() && !before.user.is_empty() {
-            return Err(Failure::usage("url: another host gets the password only when it is given again; add --password-stdin"));
+            return Err(
+                Failure::usage("url: another host gets the password only when it is given again; add --password-stdin").about("password")
+            );
         }
         let wanted = Wanted {
             user: change.user.clone().or_else(|| typed.user.clone()).unwrap_or_else(|| before.user.clone()),
@@ -218,15 +226,15 @@ impl Operations {
             allow_http: wanted.allow_http,
         };
         let kind = change.kind.or(old.kind);
-        let nothing = Tested { endpoint: as_typed, kind, listing: None, discovered: None, broken: None };
+        let nothing = Trial { endpoint: as_typed, kind, listing: None, discovered: None, broken: None };
         let searches = change.url.is_some() || change.kind.is_some() || change.user.as_ref().is_some_and(|user| *user != before.user);
         let looks = change.password.is_some() || change.fingerprint.is_some() || change.allow_http.is_some();
         let outcome = if searches {
             match discover(&wanted).await {
                 Ok(mut found) => {
-                    let kind = Some(change.kind.unwrap_or_else(|| Kind::of(&found.kind)));
+                    let kind = Some(change.kind.unwrap_or_else(|| ServerKind::of(&found.kind)));
                     let discovered = Some(Discovered::of(&mut found));
-                    Ok((found.client, Tested { endpoint: found.endpoint, kind, listing: Some(found.listing), discovered, broken: None }))
+                    Ok((found.client, Trial { endpoint: found.endpoint, kind, listing: Some(found.listing), discovered, broken: None }))
                 }
                 Err(missed) => Err((missed.into(), nothing)),
             }
@@ -237,7 +245,7 @@ impl Operations {
                 Ok::<_, Failure>((client, listing))
             };
             match looked.await {
-                Ok((client, listing)) => Ok((client, Tested { listing: Some(listing), ..nothing })),
+                Ok((client, listing)) => Ok((client, Trial { listing: Some(listing), ..nothing })),
                 Err(failure) => Err((failure, nothing)),
             }
         } else {
@@ -253,7 +261,7 @@ impl Operations {
             Err((failure, tested)) if change.keep => {
                 // What no client can be made of cannot be kept.
                 Client::new(&tested.endpoint)?;
-                Ok(Tested { broken: Some(failure.message), ..tested })
+                Ok(Trial { broken: Some(failure.message), ..tested })
             }
             Err((failure, _)) => {
                 Err(Failure { message: format!("{}\nNothing was changed; --keep changes it all the same", failure.message), ..failure })
@@ -262,7 +270,7 @@ impl Operations {
     }
 
     /// Whether an account leads to another folder than the one with which was synced before. When nobody can know, it does.
-    async fn leads_elsewhere(&self, old: &Service, tested: &Tested) -> Result<bool, Failure> {
+    async fn leads_elsewhere(&self, old: &Service, tested: &Trial) -> Result<bool, Failure> {
         let new = &tested.endpoint;
         if new.url == old.url && new.user == old.user {
             return Ok(false);

@@ -24,12 +24,39 @@ pub enum ExitCode {
     Unreachable = 3,
 }
 
+/// What kind of thing went wrong: what a program can tell failures apart by, whoever shows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// What was said cannot be used: a value out of its range, a combination that makes no sense.
+    BadInput,
+    /// What was named is not there.
+    NotFound,
+    /// Something of this name is there already.
+    Taken,
+    /// It cannot be done as things are now: something is running, something changed, somebody must decide first.
+    WrongState,
+    /// The node runs in public mode, where there is no such thing.
+    PublicMode,
+    /// A remote service did not answer, or not as it should.
+    ServiceUnreachable,
+    /// The library is not there, or not the one that is expected.
+    NoLibrary,
+    /// Something here did not work that should.
+    Failed,
+}
+
 /// Why a command failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// What kind of failure.
+    /// How the program ends for it.
     pub code: ExitCode,
+    /// What kind of failure.
+    pub kind: Kind,
+    /// The part of the input that it is about, where there is one: `folder`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub field: Option<String>,
     /// What happened, to what, and what to do.
     pub message: String,
 }
@@ -37,12 +64,37 @@ pub struct Failure {
 impl Failure {
     /// The user asked for something that makes no sense.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { code: ExitCode::Usage, message: message.into() }
+        Self::new(ExitCode::Usage, Kind::BadInput, message)
     }
 
     /// Something that is needed is not there.
     pub fn unreachable(message: impl Into<String>) -> Self {
-        Self { code: ExitCode::Unreachable, message: message.into() }
+        Self::new(ExitCode::Unreachable, Kind::Failed, message)
+    }
+
+    /// What was named is not there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::Usage, Kind::NotFound, message)
+    }
+
+    /// It cannot be done as things are.
+    pub fn wrong_state(message: impl Into<String>) -> Self {
+        Self::new(ExitCode::Usage, Kind::WrongState, message)
+    }
+
+    /// Any other.
+    pub fn new(code: ExitCode, kind: Kind, message: impl Into<String>) -> Self {
+        Self { code, kind, field: None, message: message.into() }
+    }
+
+    /// The same, of another kind.
+    pub fn of_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The same, about this part of the input.
+    pub fn about(self, field: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..self }
     }
 }
 
@@ -54,7 +106,19 @@ impl From<StoreError> for Failure {
 
 impl From<LibraryError> for Failure {
     fn from(error: LibraryError) -> Self {
-        Self::unreachable(error.to_string())
+        let kind = match &error {
+            LibraryError::NotFound(_) | LibraryError::NoParent(_) | LibraryError::Outside(_) => Kind::NotFound,
+            LibraryError::Exists(_) => Kind::Taken,
+            LibraryError::WrongKind(_) | LibraryError::Changed(_) => Kind::WrongState,
+            LibraryError::TooLong(_) => Kind::BadInput,
+            LibraryError::Missing(_)
+            | LibraryError::Unusable { .. }
+            | LibraryError::NoMarker(_)
+            | LibraryError::ForeignMarker { .. }
+            | LibraryError::BadMarker { .. } => Kind::NoLibrary,
+            LibraryError::Full(_) | LibraryError::Io { .. } | LibraryError::Store(_) => Kind::Failed,
+        };
+        Self::unreachable(error.to_string()).of_kind(kind)
     }
 }
 
@@ -67,8 +131,8 @@ impl From<SecretError> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::BadUrl(_) | ClientError::PlainHttp { .. } => Self::usage(error.to_string()),
-            _ => Self::unreachable(error.to_string()),
+            ClientError::BadUrl(_) | ClientError::PlainHttp { .. } => Self::usage(error.to_string()).about("url"),
+            _ => Self::unreachable(error.to_string()).of_kind(Kind::ServiceUnreachable),
         }
     }
 }
@@ -76,8 +140,9 @@ impl From<ClientError> for Failure {
 impl From<Missed> for Failure {
     fn from(missed: Missed) -> Self {
         match &missed.error {
-            Some(ClientError::BadUrl(_) | ClientError::PlainHttp { .. }) => Self::usage(missed.to_string()),
-            _ => Self::unreachable(missed.to_string()),
+            Some(ClientError::BadUrl(_) | ClientError::PlainHttp { .. }) => Self::usage(missed.to_string()).about("url"),
+            Some(_) => Self::unreachable(missed.to_string()).of_kind(Kind::ServiceUnreachable),
+            None => Self::unreachable(missed.to_string()).of_kind(Kind::ServiceUnreachable).about("url"),
         }
     }
 }
@@ -85,9 +150,10 @@ impl From<Missed> for Failure {
 impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
         match error {
-            ServiceError::Unknown(_) | ServiceError::Taken(_) | ServiceError::BadName | ServiceError::NothingToUndo(_) => {
-                Self::usage(error.to_string())
-            }
+            ServiceError::Unknown(_) => Self::not_found(error.to_string()),
+            ServiceError::Taken(_) => Self::usage(error.to_string()).of_kind(Kind::Taken).about("name"),
+            ServiceError::BadName => Self::usage(error.to_string()).about("name"),
+            ServiceError::NothingToUndo(_) => Self::wrong_state(error.to_string()),
             ServiceError::Client(error) => error.into(),
             ServiceError::Secret(_) | ServiceError::Store(_) => Self::unreachable(error.to_string()),
         }
@@ -96,9 +162,18 @@ impl From<ServiceError> for Failure {
 
 impl From<AccountError> for Failure {
     fn from(error: AccountError) -> Self {
+        use AccountError as E;
+        let text = error.to_string();
         match error {
-            AccountError::Hash(_) | AccountError::Store(_) => Self::unreachable(error.to_string()),
-            _ => Self::usage(error.to_string()),
+            E::Hash(_) | E::Store(_) => Self::unreachable(text),
+            E::Unknown(_) | E::UnknownApp { .. } => Self::not_found(text),
+            E::Taken(_) => Self::usage(text).of_kind(Kind::Taken).about("name"),
+            E::LastAdmin(_) | E::TooMany(_) | E::Ambiguous { .. } => Self::wrong_state(text),
+            E::BadName => Self::usage(text).about("name"),
+            E::BadPassword => Self::usage(text).about("password"),
+            E::BadLabel => Self::usage(text).about("label"),
+            E::OwnFolder => Self::usage(text).about("folder"),
+            E::AdminHasAll | E::ViewerReads => Self::usage(text).about("role"),
         }
     }
 }
@@ -107,7 +182,8 @@ impl From<SyncError> for Failure {
     fn from(error: SyncError) -> Self {
         match error {
             SyncError::Client(error) => error.into(),
-            SyncError::Library(_) | SyncError::Store(_) => Self::unreachable(error.to_string()),
+            SyncError::Library(error) => error.into(),
+            SyncError::Store(_) => Self::unreachable(error.to_string()),
             SyncError::Halted(_)
             | SyncError::SameLibrary(_)
             | SyncError::OtherLibrary { .. }
@@ -115,7 +191,7 @@ impl From<SyncError> for Failure {
             | SyncError::NoFolder(_)
             | SyncError::Pattern(_)
             | SyncError::Stopped(_)
-            | SyncError::Crashed(_) => Self { code: ExitCode::Failures, message: error.to_string() },
+            | SyncError::Crashed(_) => Self::new(ExitCode::Failures, Kind::WrongState, error.to_string()),
         }
     }
 }

@@ -1,17 +1,18 @@
 //! The folders of a service, one level at a time, so that its owner can choose one.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::client::{ClientError, Member};
 use crate::types::RelPath;
 
-use super::{Failure, Operations};
+use super::{Failure, Kind, Operations};
 
 /// So many folders are told at once.
 const LIMIT: usize = 10_000;
 
 /// The folders in a folder of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Folders {
     /// The service.
     pub name: String,
@@ -32,7 +33,8 @@ pub struct Folders {
 impl Operations {
     /// The folders in a folder of a service. With `create` it is made first, if it is not there; the folder above it must be.
     pub async fn folders(&self, name: String, path: String, create: bool) -> Result<Folders, Failure> {
-        let path = RelPath::parse_lenient(&path).map_err(|error| Failure::usage(format!("path: {path} cannot be a folder: {error}")))?;
+        let path = RelPath::parse_lenient(&path)
+            .map_err(|error| Failure::usage(format!("path: {path} cannot be a folder: {error}")).about("path"))?;
         let client = self.services.client(&name)?;
         let mut created = false;
         let mut listing = client.list(&path).await?;
@@ -46,7 +48,7 @@ impl Operations {
             listing = client.list(&path).await?;
         }
         let Some(listing) = listing else {
-            return Err(Failure::unreachable(format!("{name} has no folder /{path}; --create makes it")));
+            return Err(Failure::unreachable(format!("{name} has no folder /{path}; --create makes it")).of_kind(Kind::NotFound));
         };
         let (mut folders, mut files) = (Vec::new(), 0);
         for member in listing.members {
@@ -67,4 +69,5 @@ impl Operations {
 /// Only one folder is made at a time, so that a slip makes no tree.
 fn no_way(path: &RelPath) -> Failure {
     Failure::unreachable(format!("/{path} cannot be made, because the folder above it is not there; make that first"))
+        .of_kind(Kind::NotFound)
 }

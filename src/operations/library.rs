@@ -7,8 +7,9 @@ use crate::library::{Tree, check_marker, open_library};
 use crate::store::{StoreError, meta};
 use crate::types::LibraryId;
 
+use super::blocking::blocking;
 use super::restored::look_back;
-use super::{Failure, Operations};
+use super::{Failure, Kind, Operations};
 
 impl Operations {
     /// The library, opened when it is first needed. Looks every time whether the marker is still there.
@@ -21,6 +22,7 @@ impl Operations {
             Failure::usage(
                 "no library is known yet; name it with --library DIR (or TWINLENS_LIBRARY), it is remembered by `twinlens serve`",
             )
+            .of_kind(Kind::NoLibrary)
         })?;
         let _first = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(library) = self.library.get() {
@@ -38,5 +40,15 @@ impl Operations {
     /// Where the library is.
     pub fn library_path(&self) -> Option<&Path> {
         self.library_path.as_deref()
+    }
+
+    /// Whether the library and the state can be used at this moment.
+    pub async fn ready(&self) -> Result<(), Failure> {
+        let (store, known) = (self.store.clone(), self.library.get().map(|(tree, id)| (tree.clone(), *id)));
+        blocking(move || {
+            store.read()?;
+            Ok(known.map_or(Ok(()), |(tree, id)| check_marker(tree.root(), id))?)
+        })
+        .await
     }
 }

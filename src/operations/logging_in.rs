@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::client::{BrowserLogin, ClientError, Fingerprint, Granted, Typed};
@@ -23,7 +24,8 @@ const LIMIT: usize = 32;
 const SOMEBODY: &str = "somebody";
 
 /// A login to be begun.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewLogin {
     /// The service: a new one, or with `again` one that is there.
     pub name: String,
@@ -42,7 +44,7 @@ pub struct NewLogin {
 }
 
 /// A login on its way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BegunLogin {
     /// The page on which its owner logs in.
     pub login_url: String,
@@ -57,7 +59,7 @@ pub struct BegunLogin {
 }
 
 /// What came of a login.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum LoginState {
     /// Nobody has logged in yet.
@@ -107,7 +109,7 @@ impl Operations {
             }
         };
         let url = new.url.clone().or_else(|| old.as_ref().map(|old| old.url.clone()));
-        let typed = Typed::parse(&url.ok_or_else(|| Failure::usage("url: the address of the server is missing"))?)?;
+        let typed = Typed::parse(&url.ok_or_else(|| Failure::usage("url: the address of the server is missing").about("url"))?)?;
         let fingerprint = new.fingerprint.or(old.as_ref().and_then(|old| old.fingerprint));
         let allow_http = new.allow_http || old.as_ref().is_some_and(|old| old.allow_http);
         let (user, password) = (SOMEBODY.to_owned(), String::new());
@@ -132,8 +134,9 @@ impl Operations {
     /// Asks what came of a login. When it was granted, the service is added with the app password, which is not told.
     pub async fn poll_login(&self, token: &str) -> Result<LoginState, Failure> {
         let pending = self.browser_logins.lock().get(token).cloned();
-        let pending =
-            pending.ok_or_else(|| Failure::usage("token: there is no such login, or it took longer than 20 minutes; begin it again"))?;
+        let pending = pending.ok_or_else(|| {
+            Failure::not_found("there is no such login, or it took longer than 20 minutes; begin it again").about("token")
+        })?;
         let granted = match pending.login.poll().await {
             Ok(granted) => granted,
             // The server, or the way to it, may come back.

@@ -1,15 +1,16 @@
 //! The services that there are: told, examined, set up for syncing, removed.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::client::{Client, Listing};
 use crate::library::Patterns;
-use crate::services::{Findings, Reached, Service, SyncSettings, doctor};
+use crate::services::doctor::{self, Check};
+use crate::services::{Findings, Reached, Service, SyncSettings};
 use crate::sync::{Overlap, Stop, leads_to};
 use crate::types::RelPath;
 
 use super::blocking::blocking;
-use super::command::document;
 use super::runs::Note;
 use super::{Failure, Limit, Operations, SyncChange};
 
@@ -19,11 +20,50 @@ const INTERVAL_LIMIT: u32 = 7 * 24 * 60;
 /// How long setting up a sync waits for the service to say what its folder is.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// A service, and what is known of it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ToldService {
+    /// How it is set up.
+    #[serde(flatten)]
+    pub service: Service,
+    /// What a probe found out, if there was one.
+    pub found: Option<Findings>,
+    /// What the proofs of its uploads rested on, if there were any.
+    pub reached: Option<Reached>,
+}
+
+/// What an examination of a service found.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Tested {
+    /// The service.
+    pub name: String,
+    /// Its WebDAV root.
+    pub url: String,
+    /// Everything is well.
+    pub ok: bool,
+    /// It can be reached, and the login is right.
+    pub connected: bool,
+    /// What kind of server it is, in one word.
+    pub kind: String,
+    /// Its version, if it tells.
+    pub version: Option<String>,
+    /// The folders directly in the service's folder.
+    pub folders: usize,
+    /// The files directly in it.
+    pub files: usize,
+    /// What a probe found out, now or earlier.
+    pub found: Option<Findings>,
+    /// What the proofs of its uploads rested on, if there were any.
+    pub reached: Option<Reached>,
+    /// Every check, in order.
+    pub checks: Vec<Check>,
+}
+
 impl Operations {
     pub(super) async fn refuse_own_library(&self, client: &Client, listing: &Listing) -> Result<(), Failure> {
         let Some(own) = self.known_library_id()? else { return Ok(()) };
         if leads_to(client, listing, own).await {
-            return Err(Failure::usage(Overlap::Same.to_string()));
+            return Err(Failure::wrong_state(Overlap::Same.to_string()));
         }
         Ok(())
     }
@@ -53,17 +93,17 @@ impl Operations {
     }
 
     /// What is told of a service: how it is set up, what was found out about it, what the proofs of its uploads rested on.
-    pub(crate) async fn told_service(&self, service: Service) -> Result<Value, Failure> {
-        let (store, id) = (self.store.clone(), service.id);
-        let (found, reached) = blocking(move || Ok((Findings::read(&store, id)?, Reached::read(&store, id)?))).await?;
-        let mut told = document(&service)?;
-        told["found"] = document(&found)?;
-        told["reached"] = document(&reached)?;
-        Ok(told)
+    pub(crate) async fn told_service(&self, service: Service) -> Result<ToldService, Failure> {
+        let store = self.store.clone();
+        blocking(move || {
+            let (found, reached) = (Findings::read(&store, service.id)?, Reached::read(&store, service.id)?);
+            Ok(ToldService { service, found, reached })
+        })
+        .await
     }
 
     /// The same of all services.
-    pub(crate) async fn told_services(&self) -> Result<Vec<Value>, Failure> {
+    pub(crate) async fn told_services(&self) -> Result<Vec<ToldService>, Failure> {
         let mut told = Vec::new();
         for service in self.services().await? {
             told.push(self.told_service(service).await?);
@@ -73,7 +113,7 @@ impl Operations {
 
     /// Examines a service. What a probe finds out about uploads is remembered, and used by them. By itself the probe writes only to services
     /// that are uploaded to.
-    pub async fn test_service(&self, name: String, write: Option<bool>) -> Result<Value, Failure> {
+    pub async fn test_service(&self, name: String, write: Option<bool>) -> Result<Tested, Failure> {
         let service = self.service(name.clone()).await?;
         let client = self.services.client(&name)?;
         let may_write = match write {
@@ -94,20 +134,19 @@ impl Operations {
             Ok((before, Reached::read(&store, id)?))
         })
         .await?;
-        let found = checkup.findings.as_ref().or(before.as_ref());
-        Ok(json!({
-            "name": name,
-            "url": client.url(),
-            "ok": checkup.is_well(),
-            "connected": checkup.is_connected(),
-            "kind": checkup.kind,
-            "version": checkup.version,
-            "folders": checkup.folders,
-            "files": checkup.files,
-            "found": document(&found)?,
-            "reached": document(&reached)?,
-            "checks": document(&checkup.checks)?,
-        }))
+        Ok(Tested {
+            name,
+            url: client.url().to_owned(),
+            ok: checkup.is_well(),
+            connected: checkup.is_connected(),
+            found: checkup.findings.or(before),
+            reached,
+            kind: checkup.kind,
+            version: checkup.version,
+            folders: checkup.folders,
+            files: checkup.files,
+            checks: checkup.checks,
+        })
     }
 
     /// Removes a service and what was agreed with it; photos stay where they are.
@@ -131,14 +170,13 @@ impl Operations {
             // Whoever sets something up means to use it.
             let set_up = change != SyncChange::default();
             let folder = match change.folder {
-                Some(text) => {
-                    RelPath::parse_lenient(&text).map_err(|error| Failure::usage(format!("the folder {text} cannot be used: {error}")))?
-                }
+                Some(text) => RelPath::parse_lenient(&text)
+                    .map_err(|error| Failure::usage(format!("the folder {text} cannot be used: {error}")).about("folder"))?,
                 None => old.folder,
             };
             let interval_minutes = change.interval_minutes.unwrap_or(old.interval_minutes);
             if !(1..=INTERVAL_LIMIT).contains(&interval_minutes) {
-                return Err(Failure::usage("the interval is between one minute (1m) and a week (7d)"));
+                return Err(Failure::usage("the interval is between one minute (1m) and a week (7d)").about("interval_minutes"));
             }
             let sync = SyncSettings {
                 on: change.on.unwrap_or(old.on || set_up),
@@ -153,11 +191,12 @@ impl Operations {
                 verify: change.verify.unwrap_or(old.verify),
                 rate: change.rate.map_or(old.rate, Limit::into),
                 window: change.window.map_or(old.window, Limit::into),
-                include: patterns(change.include)?.unwrap_or(old.include),
-                exclude: patterns(change.exclude)?.unwrap_or(old.exclude),
+                include: patterns("include", change.include)?.unwrap_or(old.include),
+                exclude: patterns("exclude", change.exclude)?.unwrap_or(old.exclude),
             };
             if sync.on && !sync.download && !sync.upload {
-                return Err(Failure::usage("with neither download nor upload there is nothing to sync; use --off to switch it off"));
+                return Err(Failure::usage("with neither download nor upload there is nothing to sync; use --off to switch it off")
+                    .about("download"));
             }
             Ok(services.set_sync(&name, sync)?)
         })
@@ -168,11 +207,11 @@ impl Operations {
 }
 
 /// Patterns for file names; empty ones count for nothing, so that a single empty one clears the list.
-fn patterns(given: Option<Vec<String>>) -> Result<Option<Vec<String>>, Failure> {
+fn patterns(field: &str, given: Option<Vec<String>>) -> Result<Option<Vec<String>>, Failure> {
     let Some(given) = given else { return Ok(None) };
     let given: Vec<String> = given.into_iter().filter(|pattern| !pattern.trim().is_empty()).collect();
     match Patterns::parse(given.iter().map(String::as_str)) {
         Ok(_) => Ok(Some(given)),
-        Err(error) => Err(Failure::usage(format!("a pattern cannot be understood: {error}"))),
+        Err(error) => Err(Failure::usage(format!("a pattern cannot be understood: {error}")).about(field)),
     }
 }

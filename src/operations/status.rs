@@ -63,8 +63,9 @@ impl Operations {
                 return Ok(json!({ "runs": runs.map(|(number, service, run)| told(number, &service, &run)).collect::<Vec<_>>() }));
             };
             let found = runs.into_iter().find(|(number, _, _)| *number == wanted);
-            let (number, service, run) = found
-                .ok_or_else(|| Failure::usage(format!("there is no run {wanted}; see `twinlens history`, which keeps the latest ones")))?;
+            let (number, service, run) = found.ok_or_else(|| {
+                Failure::not_found(format!("there is no run {wanted}; see `twinlens history`, which keeps the latest ones"))
+            })?;
             let files: Vec<_> = history::files(&tx, number)?
                 .iter()
                 .map(|file| json!({ "path": file.path, "action": file.verb, "bytes": file.bytes, "failure": file.failure }))

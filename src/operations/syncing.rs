@@ -57,6 +57,19 @@ impl Operations {
         reports.into_iter().collect()
     }
 
+    /// Begins to sync, and does not wait for it. Returns the services.
+    pub async fn start_sync(self: &Arc<Self>, request: SyncRequest) -> Result<Vec<String>, Failure> {
+        let chosen = self.chosen(&request.names).await?;
+        let node = Arc::clone(self);
+        tokio::spawn(async move {
+            // What became of each is in its report; this is about what stopped all of them.
+            if let Err(error) = node.sync(request).await {
+                tracing::error!(%error, "a sync did not begin");
+            }
+        });
+        Ok(chosen.into_iter().map(|(service, _)| service.name).collect())
+    }
+
     async fn sync_when_free(self: &Arc<Self>, service: Service, options: Options) -> Result<Report, Failure> {
         let turn = self.runs.turn(service.id, Trigger::Manual).await;
         // It may have been set up in another way while we waited.
@@ -77,13 +90,13 @@ impl Operations {
         }
         let on: Vec<_> = all.into_iter().filter(|(service, _)| service.sync.on).collect();
         if on.is_empty() {
-            return Err(Failure::usage(
+            return Err(Failure::wrong_state(
                 "no service has sync switched on; add one with `twinlens service add` and set it up with `twinlens service sync NAME --on`",
             ));
         }
         let awake: Vec<_> = on.into_iter().filter(|(_, standing)| !standing.paused).collect();
         if awake.is_empty() {
-            return Err(Failure::usage("all services are paused; name the one to be synced, or resume them with `twinlens resume`"));
+            return Err(Failure::wrong_state("all services are paused; name the one to be synced, or resume them with `twinlens resume`"));
         }
         Ok(awake)
     }

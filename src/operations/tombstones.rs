@@ -9,7 +9,7 @@ use crate::store::listed;
 use crate::types::RelPath;
 
 use super::blocking::blocking;
-use super::{ExitCode, Failure, Operations};
+use super::{ExitCode, Failure, Kind, Operations};
 
 impl Operations {
     /// The deletions that are remembered, of one service or of all.
@@ -46,15 +46,13 @@ impl Operations {
         let found = self.service(service).await?;
         // A sync that is under way has read them already.
         let turn = self.runs.try_turn(found.id, Trigger::Manual);
-        let _turn = turn.ok_or_else(|| Failure {
-            code: ExitCode::Failures,
-            message: format!("a sync with {0} is running; wait for it, or stop it with `twinlens cancel {0}`", found.name),
-        })?;
+        let running = || format!("a sync with {0} is running; wait for it, or stop it with `twinlens cancel {0}`", found.name);
+        let _turn = turn.ok_or_else(|| Failure::new(ExitCode::Failures, Kind::WrongState, running()))?;
         let (store, id) = (self.store.clone(), found.id);
         blocking(move || {
             let chosen = below(&Baseline::open(&store.read()?, id)?, &at)?;
             if chosen.is_empty() && !at.is_root() {
-                return Err(Failure::usage(format!(
+                return Err(Failure::not_found(format!(
                     "no deletion at or below {at} is remembered; see `twinlens tombstones list {}`",
                     found.name
                 )));

@@ -1,9 +1,10 @@
 //! What the owner allows.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What happens when a file that was in step disappears from one side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Deletes {
     /// It stays on the other side, and is not brought back.

@@ -1,83 +1,256 @@
-//! What nodes and programs ask over HTTP besides WebDAV: `/api/v1/`, in JSON. A refusal is a problem document (RFC 9457).
+//! The API: `/api/v1/`, in JSON, for programs, for the pages, and at the control socket for the command line.
 //!
-//! - `POST /api/v1/known` with `{"content": [...], "sha1": [...]}`, BLAKE3-256 and SHA-1 digests in hexadecimal, up to 10,000 together: which of
-//!   them the library has. The answer has a text for each list, with `1` for a digest that is known and `0` for one that is not.
-//! - `GET /api/v1/changes?since=TOKEN&wait=SECONDS&folder=PATH`: answers when something at or below the folder changed after the token, which is
-//!   that of a sync-collection report, or when the time is over: `{"changed": true, "token": "..."}`. What has changed tells a report with the
-//!   earlier token. Without a token it answers at once with the one of this moment.
+//! One file a resource. Nothing is decided here: what is asked is read, who asks is checked, and [`Operations`] do it. Every refusal is a problem
+//! document (RFC 9457) with a code that stays the same. The OpenAPI document at `/api/v1/openapi.json` is made from the very routes.
 //!
-//! Everything is as the user sees it: below the folder that is their root, and only with the right to read.
+//! `known` and `changes` are what nodes ask one another; older nodes know them as they are.
 
+mod asked;
+mod caller;
 mod changes;
 mod known;
+mod metrics;
+mod openapi;
+mod page;
 mod problem;
+mod services;
+mod session;
+mod syncs;
+mod users;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Deref;
+use std::sync::Arc;
 
-use crate::accounts::Login;
+use axum::Router;
+use axum::response::IntoResponse;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use serde::Serialize;
+use tokio::sync::oneshot;
+use tower::ServiceExt as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::accounts::{Login, Logins};
 use crate::library::Tree;
+use crate::operations::{Failure, Operations};
 use crate::store::Store;
 
+use self::caller::Caller;
 use self::changes::Waiting;
 use self::problem::Problem;
-use super::http::{Body, Incoming, NOT_THERE, text};
+use super::http::{AskedBy, Body, Incoming, NOT_THERE, discard};
+use super::webdav::Roots;
 
-const PREFIX: &str = "/api/v1/";
+const PREFIX: &str = "/api/v1";
 
 /// Whether a path is one of these, whoever asks.
 pub(super) fn covers(path: &str) -> bool {
-    path.starts_with(PREFIX)
+    path == metrics::PATH || path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Answers them.
-pub(super) struct Api {
+/// What the answers are made from. Cheap to clone.
+#[derive(Clone)]
+struct Shared(Arc<Inner>);
+
+struct Inner {
+    operations: Arc<Operations>,
+    logins: Logins,
     originals: Tree,
     waiting: Waiting,
+    /// The name of the cookie: another one for every library, because browsers send cookies to all ports of a host.
+    cookie: String,
+}
+
+impl Deref for Shared {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// Answers requests.
+pub(super) struct Api {
+    router: Router,
+    shared: Shared,
 }
 
 impl Api {
-    pub(super) fn new(originals: Tree, store: &Store) -> Self {
-        Self { originals, waiting: Waiting::new(store) }
+    pub(super) fn new(operations: Arc<Operations>, logins: Logins, roots: &Roots, store: &Store) -> Self {
+        let library = roots.library_id.0.simple().to_string();
+        let cookie = format!("twinlens_{}", library.get(..8).unwrap_or_default());
+        let shared =
+            Shared(Arc::new(Inner { operations, logins, originals: roots.originals.clone(), waiting: Waiting::new(store), cookie }));
+        let (router, document) = all_routes().split_for_parts();
+        let router = router
+            .fallback(async || Problem::nothing_here())
+            .method_not_allowed_fallback(async |method: http::Method| Problem::wrong_method(&method))
+            .layer(axum::Extension(Arc::new(openapi::finished(document))))
+            .with_state(shared.clone());
+        Self { router, shared }
     }
 
     /// Lets nobody wait any longer: the node stops.
     pub(super) fn stop(&self) {
-        self.waiting.stop();
+        self.shared.waiting.stop();
     }
 
-    /// Answers a request of somebody who is logged in.
-    pub(super) async fn answer(&self, request: Request<Incoming>, login: Login) -> Response<Body> {
-        let answered = match (request.uri().path().strip_prefix(PREFIX), request.method()) {
-            (Some("known"), &Method::POST) => known::answer(&self.originals, request, login).await,
-            (Some("known"), _) => Err(Problem::not_allowed("POST")),
-            (Some("changes"), &Method::GET) => changes::answer(&self.waiting, &self.originals, request.uri().query(), login).await,
-            (Some("changes"), _) => Err(Problem::not_allowed("GET")),
-            _ => Err(Problem::new(StatusCode::NOT_FOUND, "nothing-here", "There is nothing here.")),
-        };
-        answered.unwrap_or_else(Problem::answer)
+    /// Answers a request from the network.
+    pub(super) async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        match caller::find(&self.shared, &parts, from).await {
+            Ok(caller) => self.dispatch(Request::from_parts(parts, body), from, caller).await,
+            Err(problem) => {
+                // A client that is still sending would see a broken stream instead of the answer.
+                discard(body).await;
+                outgoing(problem.into_response())
+            }
+        }
+    }
+
+    /// Answers the owner of the state, at the control socket.
+    pub(super) async fn answer_owner(&self, request: Request<Incoming>) -> Response<Body> {
+        self.dispatch(request, IpAddr::V4(Ipv4Addr::LOCALHOST), Some(Caller::owner())).await
+    }
+
+    async fn dispatch(&self, request: Request<Incoming>, from: IpAddr, caller: Option<Caller>) -> Response<Body> {
+        let (give_back, given_back) = oneshot::channel();
+        let mut request = request.map(|body| axum::body::Body::new(Lent { body: Some(body), give_back: Some(give_back) }));
+        request.extensions_mut().insert(caller::From(from));
+        let asked_by = caller.as_ref().and_then(Caller::name).map(|name| AskedBy(name.to_owned()));
+        if let Some(caller) = caller {
+            request.extensions_mut().insert(caller);
+        }
+        let Ok(answer) = self.router.clone().oneshot(request).await;
+        let mut answer = outgoing(answer);
+        if let Some(asked_by) = asked_by {
+            answer.extensions_mut().insert(asked_by);
+        }
+        if !answer.status().is_success()
+            && let Ok(body) = given_back.await
+        {
+            discard(body).await;
+        }
+        answer
+    }
+}
+
+fn outgoing(answer: Response<axum::body::Body>) -> Response<Body> {
+    answer.map(|body| body.map_err(std::io::Error::other).boxed_unsync())
+}
+
+/// A request's body as handlers see it. What they leave of it comes back.
+struct Lent {
+    body: Option<Incoming>,
+    give_back: Option<oneshot::Sender<Incoming>>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let (Some(body), Some(give_back)) = (self.body.take(), self.give_back.take()) {
+            // An error means that the answer did not wait for it.
+            let _ = give_back.send(body);
+        }
+    }
+}
+
+impl hyper::body::Body for Lent {
+    type Data = bytes::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<std::io::Result<hyper::body::Frame<bytes::Bytes>>>> {
+        match &mut self.body {
+            Some(body) => std::pin::Pin::new(body).poll_frame(cx),
+            None => std::task::Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(hyper::body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.as_ref().map(hyper::body::Body::size_hint).unwrap_or_default()
+    }
+}
+
+/// Every route. A new resource adds its line here; what is not added through `routes!` is in no document and is refused by a test.
+fn all_routes() -> OpenApiRouter<Shared> {
+    let routes = OpenApiRouter::with_openapi(openapi::begun())
+        .routes(routes!(openapi::show))
+        .routes(routes!(session::show, session::begin, session::end))
+        .routes(routes!(users::list, users::add))
+        .routes(routes!(users::show, users::edit, users::remove))
+        .routes(routes!(users::set_password))
+        .routes(routes!(users::app_passwords, users::add_app_password))
+        .routes(routes!(users::revoke_app_password))
+        .routes(routes!(services::list, services::add))
+        .routes(routes!(services::show, services::edit, services::remove))
+        .routes(routes!(services::test))
+        .routes(routes!(services::change_sync))
+        .routes(routes!(syncs::start))
+        .routes(routes!(syncs::pause))
+        .routes(routes!(syncs::resume))
+        .routes(routes!(syncs::cancel))
+        .routes(routes!(known::ask))
+        .routes(routes!(changes::wait));
+    OpenApiRouter::new().nest(PREFIX, routes).routes(routes!(metrics::show))
+}
+
+/// An answer that went well: its status and its document.
+struct Told<T>(StatusCode, T);
+
+/// An answer with status 200.
+fn told<T>(document: T) -> Result<Told<T>, Problem> {
+    Ok(Told(StatusCode::OK, document))
+}
+
+impl<T: Serialize> IntoResponse for Told<T> {
+    fn into_response(self) -> Response<axum::body::Body> {
+        json(self.0, "application/json", &self.1)
     }
 }
 
 /// An answer in JSON, which nobody keeps.
-fn json(status: StatusCode, kind: &'static str, document: &serde_json::Value) -> Response<Body> {
-    let mut answer = text(status, document.to_string());
+fn json(status: StatusCode, kind: &'static str, document: &impl Serialize) -> Response<axum::body::Body> {
+    let (status, text) = match serde_json::to_string(document) {
+        Ok(text) => (status, text),
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            (StatusCode::INTERNAL_SERVER_ERROR, String::new())
+        }
+    };
+    let mut answer = Response::new(axum::body::Body::from(text));
+    *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer
 }
 
-/// Whether somebody may ask at all.
+/// Runs work where it may block.
+async fn blocking<R, F>(work: F) -> Result<R, Problem>
+where
+    R: Send + 'static,
+    F: FnOnce() -> Result<R, Problem> + Send + 'static,
+{
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Failure::unreachable(format!("a part of the program ended unexpectedly: {error}")))?
+}
+
+/// Whether somebody may ask about the library at all.
 fn check(originals: &Tree, login: &Login) -> Result<(), Problem> {
     if !login.originals.read {
-        return Err(Problem::new(StatusCode::FORBIDDEN, "no-right", "You have no right to read the library."));
+        return Err(Problem::forbidden("You have no right to read the library."));
     }
     if !originals.is_there() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no-library", NOT_THERE.trim_end()));
     }
     Ok(())
-}
-
-fn allow(answer: &mut Response<Body>, methods: &'static str) {
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
 }

@@ -24,6 +24,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 
 use crate::accounts::{AccountError, Checked, Login, Logins};
+use crate::operations::Operations;
 use crate::store::{Store, StoreError};
 
 use super::api::{self, Api};
@@ -34,6 +35,7 @@ pub(super) use self::incoming::Incoming;
 pub use self::limits::Limits;
 pub use self::listen::{Front, Running, StartError, listen, start};
 pub use self::mount::Mounted;
+pub(super) use self::outgoing::AskedBy;
 pub(super) use self::outside::Peer;
 pub use self::outside::{ExternalUrl, Network, Outside, Prefix};
 
@@ -42,6 +44,9 @@ const DISCARD: usize = 16 << 20;
 
 /// Why WebDAV is off in public mode.
 const PUBLIC: &str = "This node runs in public mode, without a login: WebDAV is off, because everybody could change the library.\n";
+
+/// Why is in the log: the answer is for everybody.
+const NOT_READY: &str = "The node runs, but its library or its state cannot be used; the log says why.\n";
 
 /// Why a library cannot be served.
 pub(super) const NOT_THERE: &str = "The library is not there; its disk is probably not mounted.\n";
@@ -65,19 +70,23 @@ pub struct App {
     webdav: Arc<WebDav>,
     api: Arc<Api>,
     cloud: Arc<Cloud>,
+    operations: Arc<Operations>,
     public: bool,
 }
 
 impl App {
     /// Serves these roots to these people; Locks are kept in the store.
-    pub fn open(logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
-        let api = Arc::new(Api::new(roots.originals.clone(), &store));
+    pub fn open(operations: Arc<Operations>, logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
+        let api = Arc::new(Api::new(Arc::clone(&operations), logins.clone(), &roots, &store));
         let webdav = Arc::new(WebDav::open(roots, store, rules)?);
         let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone()));
-        Ok(Self { logins, webdav, api, cloud, public: rules.public })
+        Ok(Self { logins, webdav, api, cloud, operations, public: rules.public })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
+        if api::covers(request.uri().path()) {
+            return self.api.answer(request, from).await;
+        }
         let route = Route::of(request.uri().path());
         if route.is_some() && self.public {
             discard(request.into_body()).await;
@@ -89,7 +98,6 @@ impl App {
         }
         match (self.admit(&request, from, route.is_some()).await, route) {
             (Ok(login), Some(route)) => self.cloud.answer(route, request, login, base).await,
-            (Ok(login), None) if api::covers(request.uri().path()) => self.api.answer(request, login).await,
             (Ok(login), None) => self.webdav.handle(request, login).await,
             (Err(refusal), _) => {
                 // A client that is still sending would see a broken stream instead of the answer.
@@ -103,12 +111,13 @@ impl App {
     async fn admit(&self, request: &Request<Incoming>, from: IpAddr, known: bool) -> Result<Login, Response<Body>> {
         let path = request.uri().path();
         match path {
-            "/livez" | "/readyz" => return Err(text(StatusCode::OK, "ok\n")),
+            "/livez" => return Err(text(StatusCode::OK, "ok\n")),
+            "/readyz" => return Err(self.readiness().await),
             "/" | "*" if request.method() == Method::OPTIONS => return Err(super::webdav::of_server()),
             "/" if request.method().as_str() != "PROPFIND" => return Err(front_page(request.method())),
             _ => {}
         }
-        if !known && !self.webdav.covers(path) && !api::covers(path) {
+        if !known && !self.webdav.covers(path) {
             return Err(text(StatusCode::NOT_FOUND, "There is nothing here. WebDAV is at /originals/, /import/ and /webdav/.\n"));
         }
         if self.public {
@@ -130,6 +139,17 @@ impl App {
             Err(error) => {
                 tracing::error!(%error, "a login could not be checked");
                 Err(text(StatusCode::INTERNAL_SERVER_ERROR, "The login could not be checked; the log says why.\n"))
+            }
+        }
+    }
+
+    /// Whether the node can do its work, for whoever sends it some.
+    async fn readiness(&self) -> Response<Body> {
+        match self.operations.ready().await {
+            Ok(()) => text(StatusCode::OK, "ok\n"),
+            Err(failure) => {
+                tracing::warn!(%failure, "the node is not ready");
+                text(StatusCode::SERVICE_UNAVAILABLE, NOT_READY)
             }
         }
     }
@@ -163,7 +183,7 @@ pub(super) async fn drain<B: hyper::body::Body<Data = Bytes> + Unpin>(body: &mut
 }
 
 /// User and password of a Basic Authorization header (RFC 7617).
-fn credentials(header: &HeaderValue) -> Option<(String, String)> {
+pub(super) fn credentials(header: &HeaderValue) -> Option<(String, String)> {
     let (scheme, encoded) = header.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;

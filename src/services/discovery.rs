@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::client::{Client, ClientError, Endpoint, Fingerprint, Knock, Listing, Product, Typed, Waits, site_of};
 use crate::dav::href;
 use crate::types::RelPath;
 
-use super::{Kind, doctor};
+use super::{ServerKind, doctor};
 
 /// A server that answers nothing for so long is not there.
 const IDLE: Duration = Duration::from_secs(15);
@@ -34,7 +35,7 @@ pub struct Wanted {
     /// The password may travel over plain http through public networks.
     pub allow_http: bool,
     /// What the owner says that it is.
-    pub kind: Option<Kind>,
+    pub kind: Option<ServerKind>,
 }
 
 /// A service that was found.
@@ -54,7 +55,7 @@ pub struct Found {
 }
 
 /// An address that was tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tried {
     /// The address.
     pub url: String,
@@ -261,7 +262,7 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        if self.wanted.kind != Some(Kind::WebDav) {
+        if self.wanted.kind != Some(ServerKind::WebDav) {
             for well_known in ["/.well-known/webdav", "/.well-known/caldav"] {
                 if let Some(found) = self.well_known(&client, well_known).await? {
                     return Ok(found);
@@ -303,9 +304,9 @@ impl<'a> Search<'a> {
         let mine = |place: &str| (!user.is_empty()).then(|| format!("{place}{user}/"));
         let cloud = [mine("remote.php/dav/files/"), Some("remote.php/webdav/".into())];
         let places: Vec<Option<String>> = match self.wanted.kind {
-            Some(Kind::Twinlens | Kind::PhotoPrism) => vec![Some("originals/".into())],
-            Some(Kind::Nextcloud | Kind::OwnCloud) => cloud.into(),
-            Some(Kind::WebDav) => Vec::new(),
+            Some(ServerKind::Twinlens | ServerKind::PhotoPrism) => vec![Some("originals/".into())],
+            Some(ServerKind::Nextcloud | ServerKind::OwnCloud) => cloud.into(),
+            Some(ServerKind::WebDav) => Vec::new(),
             None => {
                 let [files, webdav] = cloud;
                 let before = [Some("originals/".to_owned()), Some("webdav/".to_owned())];

@@ -10,6 +10,7 @@ mod reach;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::client::{Client, ClientError, Root};
 use crate::store::Store;
@@ -20,7 +21,7 @@ use self::notes::Notes;
 use super::{Findings, Service};
 
 /// What came of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// As it should be.
@@ -34,7 +35,7 @@ pub enum Verdict {
 }
 
 /// One check.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Check {
     /// Stays the same from version to version.
     pub id: &'static str,

@@ -1,6 +1,7 @@
 //! What was found out about a service and is remembered: by the probe of the connection doctor, and by the proofs of uploads.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::client::Client;
 use crate::store::documents::{EVIDENCE, FINDINGS, UPLOAD_WAYS};
@@ -8,7 +9,7 @@ use crate::store::{Store, StoreError};
 use crate::types::{Evidence, ServiceId};
 
 /// A way to send a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Way {
     /// A PUT; in pieces when the file is large.
@@ -35,7 +36,7 @@ impl Way {
 }
 
 /// What the checksums are worth that a service lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Checksums {
     /// Nobody has tried: they prove nothing.
@@ -52,7 +53,7 @@ pub enum Checksums {
 }
 
 /// What the probe found. It is true as long as the server is the same and does not show otherwise.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Findings {
     /// When, in seconds since 1970.
@@ -117,7 +118,7 @@ impl Findings {
 }
 
 /// What the proofs of the uploads to a service rested on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reached {
     /// The weakest of the last run that uploaded something.
     pub last: Evidence,

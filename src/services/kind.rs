@@ -5,6 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// For ever, as far as timers go.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -12,9 +14,9 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 const LONGEST: u32 = 3600;
 
 /// A kind of server. It says where its files are below an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum ServerKind {
     /// Another node: `/originals/`.
     Twinlens,
     /// A PhotoPrism: `/originals/`.
@@ -27,7 +29,7 @@ pub enum Kind {
     WebDav,
 }
 
-impl Kind {
+impl ServerKind {
     /// Of the word by which a server was recognised.
     pub fn of(word: &str) -> Self {
         match word {
@@ -98,6 +100,15 @@ impl fmt::Display for Timeout {
         }
     }
 }
+
+impl PartialSchema for Timeout {
+    fn schema() -> RefOr<Schema> {
+        let pattern = "^(high|default|low|none|[1-9][0-9]{0,3})$";
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).examples(["default", "90"]).into()
+    }
+}
+
+impl ToSchema for Timeout {}
 
 impl TryFrom<String> for Timeout {
     type Error = String;

@@ -1,6 +1,7 @@
 //! Services in the store.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate, Waits};
 use crate::reconcile::{Deletes, Policy};
@@ -8,10 +9,10 @@ use crate::store::documents::{self, CAUTIOUS, EVIDENCE, FINDINGS, MET, RUNS, SCH
 use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote, traces};
 use crate::types::{RelPath, ServiceId};
 
-use super::{Kind, SecretError, SecretKey, Timeout, Window};
+use super::{SecretError, SecretKey, ServerKind, Timeout, Window};
 
 /// What is enough to believe that a file of the service is the same as one of the library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
     /// The checksum that the service tells; where it tells none, the size and the bytes at four places of the file.
@@ -24,7 +25,7 @@ pub enum Trust {
 }
 
 /// How far the proof of an upload goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verify {
     /// As far as the service helps: what it hashed or compared itself, otherwise the size, of large files also some of the bytes.
@@ -35,7 +36,7 @@ pub enum Verify {
 }
 
 /// How a service is synced. The defaults are safe: download, do not upload, follow no deletion.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct SyncSettings {
     /// Whether it takes part in a sync of all services.
@@ -97,7 +98,7 @@ impl SyncSettings {
 }
 
 /// A remote account, without its password.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Service {
     /// Stays when everything else changes.
     pub id: ServiceId,
@@ -114,7 +115,7 @@ pub struct Service {
     pub allow_http: bool,
     /// What kind of server it is, as it was recognised or as the owner says.
     #[serde(default, rename = "type")]
-    pub kind: Option<Kind>,
+    pub kind: Option<ServerKind>,
     /// How long it may be silent.
     #[serde(default)]
     pub timeout: Timeout,
@@ -190,7 +191,7 @@ pub struct Account {
     pub allow_http: bool,
     /// What kind of server it is.
     #[serde(rename = "type")]
-    pub kind: Option<Kind>,
+    pub kind: Option<ServerKind>,
     /// How long it may be silent.
     pub timeout: Timeout,
     /// How often a request is sent again that broke.
@@ -261,7 +262,7 @@ impl Services {
     }
 
     /// Adds a service. Nothing is sent to it.
-    pub fn add(&self, name: &str, endpoint: &Endpoint, kind: Option<Kind>) -> Result<Service, ServiceError> {
+    pub fn add(&self, name: &str, endpoint: &Endpoint, kind: Option<ServerKind>) -> Result<Service, ServiceError> {
         self.check_new_name(name)?;
         let sealed_password = self.key.seal(&endpoint.password)?;
         let (key, endpoint) = (name.to_owned(), endpoint.clone());

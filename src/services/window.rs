@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 const DAY: u16 = 24 * 60;
 
@@ -50,6 +52,14 @@ impl FromStr for Window {
         Ok(Self { from, until })
     }
 }
+
+impl PartialSchema for Window {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).examples(["22:00-06:00"]).into()
+    }
+}
+
+impl ToSchema for Window {}
 
 impl TryFrom<String> for Window {
     type Error = String;

@@ -18,6 +18,10 @@ pub const SERVICES: Documents = Documents(TableDefinition::new("services"));
 pub const USERS: Documents = Documents(TableDefinition::new("users"));
 /// The app passwords of each user, by the user's name.
 pub const APP_PASSWORDS: Documents = Documents(TableDefinition::new("app_passwords"));
+/// Sessions of browsers, by the hashes of their ids.
+pub const SESSIONS: Documents = Documents(TableDefinition::new("sessions"));
+/// What was answered to uploads that may be sent again, by the hashes of user and key.
+pub const ANSWERED: Documents = Documents(TableDefinition::new("answered"));
 /// WebDAV locks, by their tokens.
 pub const LOCKS: Documents = Documents(TableDefinition::new("locks"));
 /// Damaged files, by their paths.
@@ -45,7 +49,7 @@ pub const EVIDENCE: Documents = Documents(TableDefinition::new("evidence"));
 
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     let of_services = [SERVICES, RUNS, LISTED, MET, CAUTIOUS, SCHEDULE, UPLOAD_WAYS, FINDINGS, EVIDENCE];
-    for documents in of_services.into_iter().chain([USERS, APP_PASSWORDS, LOCKS, DAMAGE, PASSES]) {
+    for documents in of_services.into_iter().chain([USERS, APP_PASSWORDS, SESSIONS, ANSWERED, LOCKS, DAMAGE, PASSES]) {
         tx.open_table(documents.0)?;
     }
     Ok(())

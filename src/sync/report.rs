@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::client::Verified;
 use crate::reconcile::{Plan, Skipped, Step, Why};
@@ -12,7 +13,7 @@ use crate::types::{Evidence, Side};
 const NAMED: usize = 1000;
 
 /// A path and what is to be said of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Noted {
     /// In the library, or on the service for what exists only there.
     pub path: String,
@@ -21,7 +22,7 @@ pub struct Noted {
 }
 
 /// What one filter holds back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HeldBack {
     /// Which filter; the same sentence as in `skipped`.
     pub reason: String,
@@ -30,7 +31,7 @@ pub struct HeldBack {
 }
 
 /// One step of a dry run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PlannedStep {
     /// `upload`, `download`, `move`, `move-folder`, `set-aside`, `copy`, `delete`, `trash`, `conflict`, `adopt`, `remember-deletion`, `forget`.
     pub action: String,
@@ -46,7 +47,7 @@ pub struct PlannedStep {
 }
 
 /// What a dry run would do, of one action.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PlannedTotal {
     /// How many steps.
     pub count: u64,
@@ -67,7 +68,7 @@ impl From<&Step> for PlannedStep {
 }
 
 /// One run with one service.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     /// The service.
     pub name: String,

@@ -219,7 +219,9 @@ impl Sync {
         let (name, dry_run) = (self.service.name.clone(), self.options.dry_run);
         let mut report = Report { name, dry_run, looked_at: scanned.files, ..Report::default() };
         observed.unnamable.iter().cloned().for_each(|noted| report.skip(noted));
-        let execution = Execution::new(Arc::clone(self), observed.is_node, report);
+        // A folder that is not there yet does not say whose it will be.
+        let is_node = observed.is_node || (observed.is_missing && self.client.capabilities().await.is_ok_and(|can| can.node));
+        let execution = Execution::new(Arc::clone(self), is_node, report);
         let mut all_seen = whole;
         let mut round = Some(Round::first(self.options.round));
         while let Some(now) = round.take().filter(|_| execution.fatal().is_none()) {

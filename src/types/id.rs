@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Names a library for ever; written into its marker file.
@@ -31,5 +32,6 @@ impl fmt::Display for LibraryId {
 }
 
 /// Names a service in the store: stays the same when the service is renamed, is never given again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[schema(value_type = u32)]
 pub struct ServiceId(pub u32);

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
+use utoipa::ToSchema;
 
 /// The longest file name, in bytes, that common file systems store.
 const NAME_LIMIT: usize = 255;
@@ -34,8 +35,9 @@ pub enum PathError {
 ///
 /// The empty path is the root. Ordered by folder first, then by name, so that the direct members of a folder
 /// are neighbours in every sorted stream: this is what lets merge-joins go one folder at a time.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, max_length = 4000, examples("2024/holiday/IMG_0001.jpg"))]
 pub struct RelPath(Box<str>);
 
 impl RelPath {

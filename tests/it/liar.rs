@@ -265,6 +265,20 @@ fn a_name_that_cannot_be_asked_for_is_looked_up_in_its_folder() {
 }
 
 #[test]
+fn nothing_goes_to_another_origin() {
+    for request in ["PROPFIND1  #1", "PROPFIND0  #1", "PUT new & here.jpg #1", "GET there/x.jpg #1", "MOVE .twinlens-* to edit here.jpg #1"]
+    {
+        plays_everywhere(&format!("{request} Redirect {{ foreign: true }} lasting"));
+    }
+}
+
+#[test]
+fn an_update_that_was_only_said_is_noticed_though_both_versions_are_of_one_size() {
+    plays_everywhere("MOVE .twinlens-* to edit here.jpg #1 Pretended");
+    plays_everywhere("MOVE .twinlens-* to edit here.jpg #1 Pretended lasting");
+}
+
+#[test]
 fn a_move_into_place_that_was_answered_with_an_error_is_found_to_be_done() {
     plays(&[
         "plain: MOVE .twinlens-* to edit here.jpg #1 Denied(500) lasting",

@@ -369,7 +369,8 @@ fn a_folder_that_could_not_be_listed_is_not_deleted_and_is_looked_at_again() {
     node.sync();
     cloud.state().put("a/b/7.jpg", "seven", 1);
     cloud.state().quirk = Quirk::Hides("a/b");
-    cloud.asked(&node, &[]);
+    let report = node.sync_expecting(1, &[]);
+    assert_eq!(report["failed"][0]["path"], "a/b", "{report:#}");
     assert_files(&node, &of_itself(&FILES));
     // Its entity tag has not changed since; that of its parent is not believed either.
     cloud.state().quirk = Quirk::None;

@@ -281,3 +281,57 @@ fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
     let outer = Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize();
     outer.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[test]
+fn figures_for_prometheus_are_true_and_for_admins() {
+    let sandbox = Sandbox::new();
+    let (mut a, mut b) = (sandbox.node("a"), sandbox.node("b"));
+    b.put("there.jpg", "from there");
+    b.serve();
+    a.put("here.jpg", "from here");
+    a.put("more.jpg", "more");
+    a.pair(&b, &[]);
+    a.serve_with(&["--import-quiet", "off"]);
+    a.run(&["pause"]);
+    a.sync_expecting(0, &["peer"]);
+    let url = format!("{}/metrics", a.url());
+    for (password, status) in [("wrong", 401), (PASSWORD, 200)] {
+        assert_eq!(http_as("admin", password, "GET", &url, &[], b"").status, status);
+    }
+    assert!(a.run_with_password(&["user", "add", "vera", "--role", "viewer", "--password-stdin"], PASSWORD).status.success());
+    assert_eq!(http_as("vera", PASSWORD, "GET", &url, &[], b"").status, 403);
+    let answer = http("GET", &url, &[], b"");
+    assert!(answer.headers["content-type"].starts_with("application/openmetrics-text"), "{:?}", answer.headers);
+    let text = answer.text();
+    let value = |row: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(row)?.strip_prefix(' ')).unwrap_or_else(|| panic!("no {row} in {text}"));
+        line.parse::<f64>().unwrap()
+    };
+    assert_eq!(value(r#"twinlens_sync_files_total{service="peer",action="upload"}"#), 2.0);
+    assert_eq!(value(r#"twinlens_sync_files_total{service="peer",action="download"}"#), 1.0);
+    assert_eq!(value(r#"twinlens_sync_transferred_bytes_total{service="peer",direction="up"}"#), 13.0);
+    assert_eq!(value(r#"twinlens_sync_proofs_total{service="peer",evidence="computed"}"#), 2.0);
+    assert_eq!(value(r#"twinlens_sync_runs_total{service="peer",result="done"}"#), 1.0);
+    assert_eq!(value("twinlens_index_files"), 3.0);
+    assert_eq!(value("twinlens_logins_refused_total"), 1.0);
+    assert!((0.0..60.0).contains(&value(r#"twinlens_sync_age_seconds{service="peer"}"#)));
+    assert!(text.ends_with("# EOF\n"));
+    // What fails is counted by its kind.
+    b.stop();
+    a.sync_expecting(3, &["peer"]);
+    let text = http("GET", &url, &[], b"").text();
+    assert!(text.contains(r#"twinlens_sync_runs_total{service="peer",result="failed"} 1"#), "{text}");
+}
+
+#[test]
+fn a_node_whose_library_is_away_lives_and_is_not_ready() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.serve();
+    let ask = |path: &str| http("GET", &format!("{}{path}", node.url()), &[], b"").status;
+    assert_eq!((ask("/livez"), ask("/readyz")), (200, 200));
+    fs::rename(&node.library, sandbox.path().join("away")).unwrap();
+    assert_eq!((ask("/livez"), ask("/readyz")), (200, 503));
+    fs::rename(sandbox.path().join("away"), &node.library).unwrap();
+    assert_eq!((ask("/livez"), ask("/readyz")), (200, 200));
+}

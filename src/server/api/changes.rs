@@ -4,20 +4,22 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::{Response, StatusCode};
+use axum::extract::State;
+use http::{StatusCode, Uri};
 use percent_encoding::percent_decode_str;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use utoipa::{IntoParams, ToSchema};
 
-use crate::accounts::Login;
 use crate::dav::sync;
 use crate::library::{Kind, LibraryError, Tree};
 use crate::store::Store;
 use crate::types::RelPath;
 
-use super::super::http::Body;
+use super::caller::Person;
 use super::problem::Problem;
+use super::{Shared, Told, told};
 
 /// How long an answer takes when nothing changes, unless the request says otherwise; and at the most.
 const WAIT: u64 = 60;
@@ -39,12 +41,17 @@ impl Waiting {
         Self { latest: store.watch(), stopped: watch::Sender::new(false), users: Arc::default() }
     }
 
+    /// Tells when everybody is to be answered at once.
+    pub(super) fn stopped(&self) -> watch::Receiver<bool> {
+        self.stopped.subscribe()
+    }
+
     /// Everybody is answered at once, from now on.
     pub(super) fn stop(&self) {
         self.stopped.send_replace(true);
     }
 
-    fn enter(&self, user: &str) -> Result<Place, Problem> {
+    pub(super) fn enter(&self, user: &str) -> Result<Place, Problem> {
         let mut users = lock(&self.users);
         let count = users.entry(user.to_owned()).or_default();
         if *count >= PER_USER {
@@ -61,7 +68,7 @@ fn lock(users: &Mutex<HashMap<String, usize>>) -> MutexGuard<'_, HashMap<String,
 }
 
 /// A place among those who wait, given up when it is dropped: also when the client goes away.
-struct Place {
+pub(super) struct Place {
     user: String,
     users: Arc<Mutex<HashMap<String, usize>>>,
 }
@@ -79,11 +86,25 @@ impl Drop for Place {
 }
 
 /// What a request asks for.
-#[derive(Debug, Default)]
-struct Question {
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Question {
+    /// The token of a sync-collection report, or of an earlier answer. Without one the answer comes at once.
     since: Option<String>,
+    /// So many seconds it may take when nothing changes; 60 unless said otherwise, 300 at the most.
+    #[param(value_type = Option<u64>)]
     wait: Option<String>,
+    /// The folder.
     folder: Option<String>,
+}
+
+/// Whether something changed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Change {
+    changed: bool,
+    /// The token of this moment; what has changed tells a sync-collection report with the earlier one.
+    token: String,
 }
 
 impl Question {
@@ -104,20 +125,31 @@ impl Question {
 }
 
 fn bad(name: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "bad-query", format!("The query's `{name}` cannot be used; there are since, wait and folder."))
+    let detail = format!("The query's `{name}` cannot be used; there are since, wait and folder.");
+    Problem::bad("bad-query", detail).about(name, "it cannot be used")
 }
 
-pub(super) async fn answer(waiting: &Waiting, originals: &Tree, query: Option<&str>, login: Login) -> Result<Response<Body>, Problem> {
+/// Waits for the next change at or below a folder. In the query only percent signs are decoded: a `+` in a folder's name is one.
+#[utoipa::path(
+    get, path = "/changes", tag = "peers", params(Question),
+    responses(
+        (status = 200, description = "Something changed, or the time is over.", body = Change),
+        (status = 404, description = "There is no such folder.", content_type = "application/problem+json", body = super::problem::Document),
+        (status = 410, description = "The token is of another time.", content_type = "application/problem+json", body = super::problem::Document),
+    )
+)]
+pub(super) async fn wait(Person(caller): Person, State(shared): State<Shared>, uri: Uri) -> Result<Told<Change>, Problem> {
+    let (login, originals, waiting) = (caller.login, &shared.originals, &shared.waiting);
     super::check(originals, &login)?;
-    let question = Question::parse(query.unwrap_or_default())?;
+    let question = Question::parse(uri.query().unwrap_or_default())?;
     let wait = question.wait.map_or(Ok(WAIT), |wait| wait.parse()).map_err(|_| bad("wait"))?.min(LONGEST);
     let below = RelPath::parse_lenient(question.folder.as_deref().unwrap_or_default()).map_err(|_| bad("folder"))?;
     let folder = login.folder.join_path(&below);
     let first = look(originals, &folder, question.since.as_deref()).await?;
-    let tell = |changed: bool, token: &str| super::json(StatusCode::OK, "application/json", &json!({ "changed": changed, "token": token }));
-    let Some(since) = &question.since else { return Ok(tell(false, &first.token)) };
+    let tell = |changed: bool, token: &str| told(Change { changed, token: token.to_owned() });
+    let Some(since) = &question.since else { return tell(false, &first.token) };
     if first.changed {
-        return Ok(tell(true, &first.token));
+        return tell(true, &first.token);
     }
     let _place = waiting.enter(&login.user)?;
     let (mut latest, mut stopped) = (waiting.latest.clone(), waiting.stopped.subscribe());
@@ -127,22 +159,22 @@ pub(super) async fn answer(waiting: &Waiting, originals: &Tree, query: Option<&s
         latest.borrow_and_update();
         let now = look(originals, &folder, Some(since)).await?;
         if now.changed || now.number != first.number {
-            return Ok(tell(true, &now.token));
+            return tell(true, &now.token);
         }
         tokio::select! {
             changed = latest.changed() => match changed {
                 Ok(()) => tokio::time::sleep_until(end.min(Instant::now() + PAUSE)).await,
                 // The state is closed.
-                Err(_) => return Ok(tell(false, since)),
+                Err(_) => return tell(false, since),
             },
-            () = tokio::time::sleep_until(end) => return Ok(tell(false, since)),
-            () = end_of(&mut stopped) => return Ok(tell(false, since)),
+            () = tokio::time::sleep_until(end) => return tell(false, since),
+            () = end_of(&mut stopped) => return tell(false, since),
         }
     }
 }
 
 /// Returns when the node stops.
-async fn end_of(stopped: &mut watch::Receiver<bool>) {
+pub(super) async fn end_of(stopped: &mut watch::Receiver<bool>) {
     // An error means that nobody is left who could say so.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }

@@ -1,59 +1,68 @@
 //! Which content the library has: so that nobody sends what is there already.
 
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use serde::Deserialize;
-use serde_json::json;
-
-use crate::accounts::Login;
 use crate::library::{LibraryError, Tree};
 use crate::types::{ContentHash, RelPath, Sha1};
 
-use super::super::http::{Body, Incoming};
+use super::caller::Person;
 use super::problem::Problem;
+use super::{Shared, Told, asked, blocking, told};
 
 /// The most digests in one request.
 const LIMIT: usize = 10_000;
-/// The largest body: so many digests, with room for spaces.
-const BODY_LIMIT: usize = 1 << 20;
 
-#[derive(Deserialize)]
+/// Digests in hexadecimal, up to 10,000 together.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Question {
+pub(super) struct Question {
+    /// BLAKE3-256.
     #[serde(default)]
     content: Vec<String>,
+    /// SHA-1.
     #[serde(default)]
     sha1: Vec<String>,
 }
 
-pub(super) async fn answer(originals: &Tree, request: Request<Incoming>, login: Login) -> Result<Response<Body>, Problem> {
-    super::check(originals, &login)?;
-    let body = Limited::new(request.into_body(), BODY_LIMIT).collect().await.map_err(|error| match error.is::<LengthLimitError>() {
-        true => too_much(),
-        false => Problem::new(StatusCode::BAD_REQUEST, "bad-body", "The request body did not come."),
-    })?;
-    let question: Question = serde_json::from_slice(&body.to_bytes()).map_err(|error| {
-        Problem::new(StatusCode::BAD_REQUEST, "bad-body", format!("The request body is no question for digests: {error}."))
-    })?;
+/// A text for each list, with `1` for a digest that is known and `0` for one that is not.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Known {
+    content: String,
+    sha1: String,
+}
+
+/// Which content the library has, as the user sees it: below the folder that is their root.
+#[utoipa::path(
+    post, path = "/known", tag = "peers", request_body = Question,
+    responses((status = 200, description = "Which of them the library has.", body = Known))
+)]
+pub(super) async fn ask(Person(caller): Person, State(shared): State<Shared>, body: axum::body::Body) -> Result<Told<Known>, Problem> {
+    super::check(&shared.originals, &caller.login)?;
+    // Older nodes send no Content-Type.
+    let question: Question = asked::parsed(&asked::whole(body).await?)?;
     if question.content.len() + question.sha1.len() > LIMIT {
         return Err(too_much());
     }
     let content = parsed("content", &question.content, ContentHash::from_hex)?;
     let sha1 = parsed("sha1", &question.sha1, Sha1::from_hex)?;
-    let tree = originals.clone();
-    let looked_up = tokio::task::spawn_blocking(move || look_up(&tree, &tree.spelled(&login.folder), &content, &sha1));
-    let (content, sha1) = looked_up.await.map_err(|error| Problem::failed(&error))?.map_err(|error| Problem::failed(&error))?;
-    Ok(super::json(StatusCode::OK, "application/json", &json!({ "content": content, "sha1": sha1 })))
+    let tree = shared.originals.clone();
+    let (content, sha1) = blocking(move || Ok(look_up(&tree, &tree.spelled(&caller.login.folder), &content, &sha1)?)).await?;
+    told(Known { content, sha1 })
 }
 
 fn too_much() -> Problem {
-    let detail = format!("At most {LIMIT} digests and {BODY_LIMIT} bytes in one request; please ask in parts.");
+    let detail = format!("At most {LIMIT} digests in one request; please ask in parts.");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-many-digests", detail)
 }
 
 fn parsed<T>(list: &str, texts: &[String], parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, Problem> {
-    let bad = |at: usize| Problem::new(StatusCode::BAD_REQUEST, "bad-digest", format!("{list}[{at}] is no such digest in hexadecimal."));
+    let bad = |at: usize| {
+        let detail = format!("{list}[{at}] is no such digest in hexadecimal.");
+        Problem::bad("bad-digest", detail).about(format!("{list}[{at}]"), "it is no such digest in hexadecimal")
+    };
     texts.iter().enumerate().map(|(at, text)| parse(text).ok_or_else(|| bad(at))).collect()
 }
 

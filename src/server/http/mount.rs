@@ -57,7 +57,7 @@ impl Mounted {
     }
 }
 
-impl<B> tower_service::Service<Request<B>> for Mounted
+impl<B> tower::Service<Request<B>> for Mounted
 where
     B: hyper::body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

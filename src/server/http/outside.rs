@@ -136,9 +136,19 @@ impl Peer {
         format!("{}{path}", self.prefix.0)
     }
 
+    /// The origin of our pages, as a browser tells it: `https://photos.example.org`.
+    pub(in super::super) fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.host.as_ref().map_or("localhost", Authority::as_str))
+    }
+
+    /// Whether nobody on the way to the client can read along.
+    pub(in super::super) fn is_secure(&self) -> bool {
+        self.scheme == "https"
+    }
+
     /// The address that the client knows us by, without a slash at its end: `https://photos.example.org/photos`.
     pub(in super::super) fn base(&self) -> String {
-        format!("{}://{}{}", self.scheme, self.host.as_ref().map_or("localhost", Authority::as_str), self.prefix.0)
+        format!("{}{}", self.origin(), self.prefix.0)
     }
 }
 

@@ -175,7 +175,7 @@ pub(super) async fn server(checkup: &mut Checkup, client: &Client) -> Option<Pro
         checkup.version = version.filter(|version| !version.is_empty());
     }
     match checkup.kind.as_str() {
-        "unknown" => checkup.ok("server", "a WebDAV server that does not tell which program it is"),
+        "unknown" if header.is_empty() => checkup.ok("server", "it does not tell which program it is"),
         "photoprism" => checkup.ok("server", "PhotoPrism"),
         "sabredav" => checkup.ok("server", format!("SabreDAV; before it {header}")),
         kind if header.is_empty() => checkup.ok("server", format!("it does not tell its name, but asks for the login as {kind} does")),

@@ -1,6 +1,7 @@
 //! One case: two sides that were in step, a dozen changes by their owners, a run in which something goes wrong, and what must be true then.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -176,6 +177,8 @@ pub struct Case {
     root: PathBuf,
     store: Store,
     pub service: Arc<Mutex<Service<Plan>>>,
+    /// Another origin, to which nothing may ever go.
+    elsewhere: TcpListener,
     remote: Remote,
     plan: Plan,
     told: Vec<String>,
@@ -203,6 +206,9 @@ impl Case {
         let setting = template.setting;
         let mut service = Service::new(template.world.clone(), plan.clone());
         service.earlier = template.earlier.clone();
+        let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+        elsewhere.set_nonblocking(true).unwrap();
+        service.foreign = format!("http://{}/", elsewhere.local_addr().unwrap());
         let service = Arc::new(Mutex::new(service));
         let mut tasks = JoinSet::new();
         let url = wire::serve(Arc::clone(&service), &mut tasks).await;
@@ -221,7 +227,7 @@ impl Case {
             store.write_soon(|tx| documents::UPLOAD_WAYS.put(tx, "1", &"chunks")).unwrap();
         }
         let (wanted, given_up, known) = (template.wanted.clone(), template.given_up.clone(), template.known.clone());
-        Self { wanted, given_up, known, root, store, service, remote, plan, told: Vec::new(), steps: Vec::new(), _tasks: tasks }
+        Self { wanted, given_up, known, root, store, service, elsewhere, remote, plan, told: Vec::new(), steps: Vec::new(), _tasks: tasks }
     }
 
     async fn run(&mut self) -> Result<Result<Report, SyncError>, String> {
@@ -308,6 +314,10 @@ impl Case {
         }
         if !outcome.is_clean() {
             return Err("the third run is not green".into());
+        }
+        // Whoever came waits to be let in.
+        if self.elsewhere.accept().is_ok() {
+            return Err("it went to another origin, where it had been sent to".into());
         }
         let uploads = &self.service.lock().unwrap().world.uploads;
         match uploads.is_empty() {

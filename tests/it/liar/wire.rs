@@ -68,7 +68,7 @@ impl<F> Service<F> {
             earlier: plain::State::default(),
             log: Vec::new(),
             writes: 0,
-            foreign: "http://127.0.0.1:9/".into(),
+            foreign: String::new(),
             overwritten: BTreeSet::new(),
         }
     }

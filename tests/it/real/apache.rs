@@ -9,5 +9,5 @@ use super::story::{Habits, tell};
 fn apache_mod_dav_tells_the_whole_story() {
     let sandbox = Sandbox::new();
     let Some(server) = apache_with(&sandbox, "") else { return };
-    tell(&sandbox, &server, Habits { own_files: &[".DAV/"], ..Habits::plain() });
+    tell(&sandbox, &server, Habits { own_files: &[".DAV/"], ..Habits::plain("Apache mod_dav", "apache") });
 }

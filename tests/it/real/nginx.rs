@@ -50,5 +50,5 @@ fn nginx_dav_ext_tells_the_whole_story() {
         )
     };
     let Some(server) = nginx(&sandbox, &format!("load_module {DAV_EXT};"), location) else { return };
-    tell(&sandbox, &server, Habits { etags: false, conditions: false, ..Habits::plain() });
+    tell(&sandbox, &server, Habits { etags: false, conditions: false, ..Habits::plain("nginx dav-ext", "nginx") });
 }

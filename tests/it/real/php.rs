@@ -84,27 +84,27 @@ pub fn sabredav(sandbox: &Sandbox, front: Front) -> Option<Server> {
 }
 
 /// What SabreDAV does, whatever is before it.
-fn sabres_habits() -> Habits {
-    Habits { own_files: &[".sabredav"], ..Habits::plain() }
+fn sabres_habits(row: &'static str, before_it: &'static str) -> Habits {
+    Habits { own_files: &[".sabredav"], ..Habits::plain(row, before_it) }
 }
 
 #[test]
 fn sabredav_behind_nginx_tells_the_whole_story() {
     let sandbox = Sandbox::new();
     let Some(server) = sabredav(&sandbox, Front::Nginx) else { return };
-    tell(&sandbox, &server, sabres_habits());
+    tell(&sandbox, &server, sabres_habits("SabreDAV, nginx + php-fpm", "nginx"));
 }
 
 #[test]
 fn sabredav_behind_nginx_without_request_buffering_tells_the_whole_story() {
     let sandbox = Sandbox::new();
     let Some(server) = sabredav(&sandbox, Front::NginxUnbuffered) else { return };
-    tell(&sandbox, &server, sabres_habits());
+    tell(&sandbox, &server, Habits { streams: false, ..sabres_habits("SabreDAV, nginx without request buffering", "nginx") });
 }
 
 #[test]
 fn sabredav_behind_apache_as_it_comes_tells_the_whole_story() {
     let sandbox = Sandbox::new();
     let Some(server) = sabredav(&sandbox, Front::Apache) else { return };
-    tell(&sandbox, &server, sabres_habits());
+    tell(&sandbox, &server, Habits { streams: false, ..sabres_habits("Apache mod_proxy_fcgi", "apache") });
 }

@@ -21,5 +21,5 @@ fn rclone_serve_webdav_tells_the_whole_story() {
     command.env("RCLONE_CONFIG", sandbox.path().join("rclone.conf")).args(["serve", "webdav"]).arg(&files);
     command.args(["--addr", &format!("127.0.0.1:{port}"), "--user", "admin", "--pass", PASSWORD]);
     let server = Server { url: format!("http://127.0.0.1:{port}/"), files, parts: vec![listening(&mut command, port)] };
-    tell(&sandbox, &server, Habits { conditions: false, ..Habits::plain() });
+    tell(&sandbox, &server, Habits { conditions: false, ..Habits::plain("rclone serve webdav", "rclone") });
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::SystemTime;
 
+use serde_json::json;
 use twinlens::dav::href;
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -14,6 +15,14 @@ use crate::support::{Node, Sandbox, assert_counts, eventually, http, tree};
 /// What a server does differently. Each of them is shown by the story.
 #[derive(Debug, Clone, Copy)]
 pub struct Habits {
+    /// Its name in the table of the README.
+    pub row: &'static str,
+    /// What the doctor takes it for.
+    pub kind: &'static str,
+    /// What the proof of an upload rests on.
+    pub proof: &'static str,
+    /// A body that comes without its length arrives.
+    pub streams: bool,
     /// It lists entity tags.
     pub etags: bool,
     /// It keeps the time of a file that we send along.
@@ -28,10 +37,12 @@ pub struct Habits {
 
 impl Habits {
     /// What most do.
-    pub fn plain() -> Self {
-        Self { etags: true, times: false, ranges: true, conditions: true, own_files: &[] }
+    pub fn plain(row: &'static str, kind: &'static str) -> Self {
+        Self { row, kind, proof: "size", streams: true, etags: true, times: false, ranges: true, conditions: true, own_files: &[] }
     }
 }
+
+const README: &str = include_str!("../../../README.md");
 
 /// The size of a film: over a MiB it is sent in pieces.
 const FILM: u64 = 3 << 20;
@@ -76,6 +87,7 @@ pub fn tell(sandbox: &Sandbox, server: &Server, habits: Habits) {
     here.connect("svc", &format!("{}{root}", line.address), &["--folder", "/Photos & more", "--deletes", "trash"]);
 
     goes_up(&here, &there);
+    is_known_to_the_doctor(&here, &there);
     comes_down(&here, &there);
     follows_updates(&here, &there);
     follows_moves_and_deletions(&here, &there);
@@ -112,6 +124,7 @@ fn goes_up(here: &Node, there: &There) {
     let report = here.sync();
     assert_counts(&report, &[("uploaded", 7)]);
     assert_eq!(report["verified"], 7, "{report:#}");
+    assert_eq!(report["evidence"], json!({ there.habits.proof: 7 }));
     at_rest(here, there);
 
     // The habits are as they were said to be.
@@ -124,6 +137,25 @@ fn goes_up(here: &Node, there: &There) {
     let refused = http("PUT", &there.url("plain.jpg"), &[("If-None-Match", "*")], b"content of plain.jpg");
     assert_eq!(refused.status == 412, there.habits.conditions, "it honours conditions: {refused:?}");
     here.sync();
+}
+
+/// The doctor finds what the uploads showed, and the README says the same. Afterwards uploads go as they did.
+fn is_known_to_the_doctor(here: &Node, there: &There) {
+    let Habits { row, kind, proof, streams, conditions, .. } = there.habits;
+    let answer = here.run(&["service", "test", "svc"]);
+    assert_eq!(
+        json!([answer["ok"], answer["kind"], answer["found"]["way"], answer["found"]["evidence"]]),
+        json!([true, kind, "put", proof])
+    );
+    let streaming = answer["checks"].as_array().unwrap().iter().find(|check| check["id"] == "streaming").unwrap();
+    assert_eq!(streaming["status"], if streams { "ok" } else { "warning" }, "{streaming:#}");
+    assert_eq!(here.run(&["service", "show", "svc"])["reached"]["lowest"], proof);
+    at_rest(here, there);
+
+    let told = README.lines().find(|line| line.starts_with('|') && line.contains(row)).unwrap_or_else(|| panic!("the README has no {row}"));
+    let columns: Vec<&str> = told.split('|').map(str::trim).collect();
+    assert_eq!((columns[2].starts_with("a look"), columns[3]), (!conditions, proof), "{told}");
+    assert!(streams || columns[4].contains("0 bytes where the length is missing"), "{told}");
 }
 
 fn comes_down(here: &Node, there: &There) {

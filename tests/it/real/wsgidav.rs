@@ -30,5 +30,5 @@ fn wsgidav_tells_the_whole_story() {
     fs::write(&config, settings.to_string()).unwrap();
     let running = listening(Command::new("wsgidav").arg("--config").arg(&config), port);
     let server = Server { url: format!("http://127.0.0.1:{port}/"), files, parts: vec![running] };
-    tell(&sandbox, &server, Habits::plain());
+    tell(&sandbox, &server, Habits::plain("WsgiDAV", "wsgidav"));
 }

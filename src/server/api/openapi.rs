@@ -1,0 +1,159 @@
+//! The OpenAPI document (3.1): made from the routes, completed with what holds for all of them.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use http::Request;
+use serde_json::{Value, json};
+use utoipa::openapi::OpenApi;
+use utoipa::{PartialSchema as _, ToSchema as _};
+
+use super::super::http::Peer;
+use super::problem::{Document, FieldError, Problem};
+use super::{Told, told};
+
+/// What the document says before the routes are added.
+pub(super) fn begun() -> OpenApi {
+    OpenApi::default()
+}
+
+const ABOUT: &str = "Everything that a node can do. People log in with their password (Basic, or a session), programs better with an app \
+    password (Bearer). Changes with a session's cookie carry the session's token in X-CSRF-Token. Every refusal is a problem document \
+    (RFC 9457) whose `code` stays the same. Long lists come in pages: `next`, where there is one, is the `cursor` of the next page.";
+
+/// Refusals: their status, what they mean, and whether an operation can have them.
+const REFUSALS: [(u16, &str); 11] = [
+    (400, "The request cannot be used; the fields are named."),
+    (401, "Nobody is logged in, or the login is wrong."),
+    (403, "Whoever asks may not; or the node is in public mode."),
+    (404, "There is no such thing, or it is not for whoever asks."),
+    (405, "There is no such method here; the header Allow says which ones there are."),
+    (409, "It cannot be done as things are."),
+    (413, "The body is too large."),
+    (415, "The body is not of the type that is taken."),
+    (422, "The request is understood, but what it says cannot be used."),
+    (429, "Too often, or too many at once; the header Retry-After says when to come again."),
+    (500, "Something went wrong here; the log says what."),
+];
+
+/// The document as it is served: with the ways to log in, and the refusals that every operation can answer with.
+pub(super) fn finished(document: OpenApi) -> Value {
+    let mut document = serde_json::to_value(&document).unwrap_or_default();
+    document["openapi"] = "3.1.0".into();
+    document["info"] = json!({
+        "title": "Twinlens",
+        "description": ABOUT,
+        "version": "1",
+        "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+    });
+    let schemas =
+        [(Document::name(), serde_json::to_value(Document::schema())), (FieldError::name(), serde_json::to_value(FieldError::schema()))];
+    for (name, schema) in schemas {
+        document["components"]["schemas"][name.as_ref()] = schema.unwrap_or_default();
+    }
+    document["components"]["securitySchemes"] = json!({
+        "basic": { "type": "http", "scheme": "basic", "description": "User and password, or user and app password." },
+        "bearer": { "type": "http", "scheme": "bearer", "description": "An app password." },
+        "session": {
+            "type": "apiKey", "in": "cookie", "name": "twinlens_",
+            "description": "The cookie of a session; its name ends with the beginning of the library's id. What changes something carries the session's token in X-CSRF-Token besides.",
+        },
+    });
+    for (status, meaning) in REFUSALS.into_iter().chain([(503, "The node is too busy, or the library is not there.")]) {
+        document["components"]["responses"][format!("problem-{status}")] = json!({
+            "description": meaning,
+            "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+        });
+    }
+    let operations =
+        document["paths"].as_object_mut().into_iter().flatten().flat_map(|(_, path)| path.as_object_mut().into_iter().flatten());
+    for (method, operation) in operations {
+        complete(method, operation);
+    }
+    document
+}
+
+/// Adds what every operation has.
+fn complete(method: &str, operation: &mut Value) {
+    // Handlers are named by what they do, in files named by what they do it with.
+    if let (Some(tag), Some(verb)) = (operation["tags"][0].as_str(), operation["operationId"].as_str()) {
+        operation["operationId"] = format!("{tag}-{}", verb.replace('_', "-")).into();
+    }
+    let is_open = operation["security"].as_array().is_some_and(Vec::is_empty);
+    if operation["security"].is_null() {
+        operation["security"] = json!([{ "basic": [] }, { "bearer": [] }, { "session": [] }]);
+    }
+    let has_body = !operation["requestBody"].is_null();
+    let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+    let (in_path, in_query) = (parameters.iter().any(|one| one["in"] == "path"), parameters.iter().any(|one| one["in"] != "path"));
+    let mut statuses = vec![403, 405, 429, 500, 503];
+    statuses.extend((!is_open || has_body).then_some(401));
+    statuses.extend((has_body || in_query).then_some(400));
+    statuses.extend(in_path.then_some(404));
+    if has_body {
+        statuses.extend([404, 413, 415, 422, 409]);
+    } else if method != "get" {
+        statuses.extend([409, 422]);
+    }
+    for status in statuses {
+        let answers = &mut operation["responses"];
+        if answers[status.to_string()].is_null() {
+            answers[status.to_string()] = json!({ "$ref": format!("#/components/responses/problem-{status}") });
+        }
+    }
+    // In the order of the statuses, so that the document is the same each time.
+    if let Some(answers) = operation["responses"].as_object_mut() {
+        let sorted: std::collections::BTreeMap<_, _> = std::mem::take(answers).into_iter().collect();
+        answers.extend(sorted);
+    }
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = "api", security(), responses((status = 200, description = "The OpenAPI document.", body = Value)))]
+pub(super) async fn show(Extension(document): Extension<Arc<Value>>, request: Request<axum::body::Body>) -> Result<Told<Value>, Problem> {
+    let mut document = Value::clone(&document);
+    let prefix = Peer::of(request.extensions()).map(|peer| peer.href("")).unwrap_or_default();
+    if !prefix.is_empty() {
+        document["servers"] = json!([{ "url": prefix }]);
+    }
+    told(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The document as it was agreed on: a change of the API is a visible difference. `TWINLENS_WRITE_FIXTURES=1` writes it anew.
+    #[test]
+    fn the_document_is_the_one_that_was_agreed_on() {
+        let (_, document) = super::super::all_routes().split_for_parts();
+        let text = format!("{}\n", serde_json::to_string_pretty(&finished(document)).unwrap());
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/openapi.json");
+        if std::env::var_os("TWINLENS_WRITE_FIXTURES").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let agreed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(agreed == text, "the API is another one than fixtures/openapi.json says; look at the difference and write it anew");
+    }
+
+    /// Whoever adds a route adds it to the document: there is no other way in the source.
+    #[test]
+    fn every_route_is_in_the_document() {
+        let (_, document) = super::super::all_routes().split_for_parts();
+        let document = finished(document);
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server");
+        let mut handlers = 0;
+        for file in std::fs::read_dir(folder.join("api")).unwrap().map(|file| file.unwrap().path()).chain([folder.join("api.rs")]) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let code: String = text.split("#[cfg(test)]").next().unwrap().into();
+            assert!(![".route(", ".route_service(", ".nest_service("].iter().any(|way| code.contains(way)), "{}", file.display());
+            handlers += code.matches("#[utoipa::path(").count();
+        }
+        let paths = document["paths"].as_object().unwrap();
+        assert_eq!(handlers, paths.values().map(|path| path.as_object().unwrap().len()).sum::<usize>(), "a handler has no route");
+        assert!(paths.keys().all(|path| path.starts_with(super::super::PREFIX)));
+        let ids: std::collections::HashSet<_> =
+            paths.values().flat_map(|path| path.as_object().unwrap().values()).map(|one| one["operationId"].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), handlers, "an operation's name is there twice");
+    }
+}
