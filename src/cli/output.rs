@@ -34,6 +34,9 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
         | Command::ServiceEdit { .. }
         | Command::ServiceUndo { .. }
         | Command::ServiceFolders { .. }
+        | Command::ServiceExport { .. }
+        | Command::ServiceImport(_)
+        | Command::ServiceReseal { .. }
         | Command::ServiceRemove { .. } => services::text(command, answer),
         Command::ServiceTest { .. } => checkup::text(answer),
         Command::UserList => list(answer, "users", user, "no users yet; the first `twinlens serve` makes one\n"),

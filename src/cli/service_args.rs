@@ -1,15 +1,21 @@
 //! The arguments of `twinlens service`.
 
-use std::io::IsTerminal as _;
+use std::fs::File;
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
 
 use crate::client::{Fingerprint, Typed};
-use crate::operations::{AccountChange, Command, Failure, NewLogin, NewService};
+use crate::operations::{AccountChange, Command, Failure, NewImport, NewLogin, NewService};
 use crate::services::{ServerKind, Timeout};
 
 use super::args::{PasswordArgs, ServiceSyncArgs, YesNo};
 use super::password;
+
+/// Thousands of services fit; a running node takes no larger command.
+const DOCUMENT_LIMIT: u64 = 900 << 10;
 
 #[derive(Subcommand)]
 pub(super) enum ServiceCmd {
@@ -41,10 +47,42 @@ pub(super) enum ServiceCmd {
     },
     /// Change a service's name, address, account, password or patience, after trying it
     Edit(EditArgs),
+    /// Print services as one document: settings in clear, passwords sealed with a passphrase
+    Export {
+        /// Services; all when none is named
+        names: Vec<String>,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
+    /// Take over the services of a document that `export` made, all or none
+    Import {
+        /// The document
+        file: PathBuf,
+        /// Replace services of the same names
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
+    /// Seal all passwords anew, after TWINLENS_SECRET was set, changed (the old one in TWINLENS_OLD_SECRET) or taken away
+    Reseal,
     /// Remove a service; photos stay where they are
     Remove { name: String },
     /// Set up how a service is synced; setting anything switches it on
     Sync(ServiceSyncArgs),
+}
+
+#[derive(Args)]
+pub(super) struct PassphraseArgs {
+    /// Read the passphrase from standard input instead of asking
+    #[arg(long)]
+    passphrase_stdin: bool,
+}
+
+impl PassphraseArgs {
+    fn read(&self, twice: bool) -> Result<String, Failure> {
+        password::read(&PasswordArgs { password_stdin: self.passphrase_stdin }, "Passphrase of the document: ", twice)
+    }
 }
 
 #[derive(Args)]
@@ -142,6 +180,15 @@ impl ServiceCmd {
             Self::Test { name, write, no_write } => Command::ServiceTest { name, write: (write || no_write).then_some(write) },
             Self::Folders { name, path, create } => Command::ServiceFolders { name, path, create },
             Self::Edit(edit) => edit.command()?,
+            Self::Export { names, passphrase } => Command::ServiceExport { names, passphrase: passphrase.read(true)? },
+            Self::Import { file, replace, passphrase } => {
+                let document = document(&file)?;
+                Command::ServiceImport(NewImport { document, passphrase: passphrase.read(false)?, replace })
+            }
+            Self::Reseal => {
+                let old = std::env::var("TWINLENS_OLD_SECRET").ok().filter(|old| !old.is_empty());
+                Command::ServiceReseal { old }
+            }
             Self::Remove { name } => Command::ServiceRemove { name },
             Self::Sync(args) => Command::ServiceSync { change: args.change(), name: args.name },
         })
@@ -205,6 +252,18 @@ impl EditArgs {
         let change = AccountChange { name: new_name, url, user, password, fingerprint, allow_http, kind, timeout, retries, keep };
         Ok(Command::ServiceEdit { name, change })
     }
+}
+
+/// A document in a file.
+fn document(path: &Path) -> Result<Value, Failure> {
+    let failed = |reason: String| Failure::usage(format!("{} cannot be read: {reason}", path.display()));
+    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    let mut text = String::new();
+    file.take(DOCUMENT_LIMIT + 1).read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
+    if text.len() as u64 > DOCUMENT_LIMIT {
+        return Err(failed("it is larger than any document of services".into()));
+    }
+    serde_json::from_str(&text).map_err(|_| failed("it is no document of `twinlens service export`".into()))
 }
 
 /// Arguments are seen by everybody on the machine.

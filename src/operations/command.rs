@@ -15,7 +15,7 @@ use crate::reconcile::Deletes;
 use crate::services::{ServerKind, Timeout, Trust, Verify, Window};
 use crate::sync::Report;
 
-use super::{Care, ExitCode, Failure, Kind, NewLogin, Operations};
+use super::{Care, ExitCode, Failure, Kind, NewImport, NewLogin, Operations};
 
 /// A service to be added. Holds a password, so it has no `Debug`.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
@@ -264,6 +264,20 @@ pub enum Command {
         #[serde(default)]
         create: bool,
     },
+    /// Services as one document, with their passwords sealed. Holds a passphrase.
+    ServiceExport {
+        /// The services; all when none is named.
+        names: Vec<String>,
+        /// With it the passwords are sealed.
+        passphrase: String,
+    },
+    /// Take over the services of a document.
+    ServiceImport(NewImport),
+    /// Put all passwords under the key that is given now.
+    ServiceReseal {
+        /// TWINLENS_SECRET as it was.
+        old: Option<String>,
+    },
     /// Remove a service.
     ServiceRemove {
         /// Its name.
@@ -373,6 +387,12 @@ impl Operations {
             Command::ServiceEdit { name, change } => document(&self.edit_service(name, change).await?)?,
             Command::ServiceUndo { name } => document(&self.undo_edit(name).await?)?,
             Command::ServiceFolders { name, path, create } => document(&self.folders(name, path, create).await?)?,
+            Command::ServiceExport { names, passphrase } => self.export_services(names, passphrase).await?,
+            Command::ServiceImport(new) => document(&self.import_services(new).await?)?,
+            Command::ServiceReseal { old } => {
+                let (passwords, key) = self.reseal(old).await?;
+                json!({ "passwords": passwords, "key": key })
+            }
             Command::ServiceRemove { name } => {
                 self.remove_service(name.clone()).await?;
                 json!({ "removed": name })
@@ -446,6 +466,9 @@ impl Command {
             | Command::ServiceEdit { .. }
             | Command::ServiceUndo { .. }
             | Command::ServiceFolders { .. }
+            | Command::ServiceExport { .. }
+            | Command::ServiceImport(_)
+            | Command::ServiceReseal { .. }
             | Command::ServiceRemove { .. }
             | Command::ServiceSync { .. }
             | Command::Sync(_)

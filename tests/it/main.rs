@@ -42,6 +42,7 @@ mod rights;
 mod rounds;
 mod scenarios;
 mod schedule;
+mod secrets;
 mod security;
 mod serve;
 mod simulation;
