@@ -49,7 +49,7 @@ pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, Sync
 pub use self::conflicts::Keep;
 pub use self::connecting::{Connected, Discovered, Edited};
 pub use self::ended::Ended;
-pub use self::exporting::{Imported, NewImport};
+pub use self::exporting::NewImport;
 pub use self::failure::{ExitCode, Failure, Kind};
 pub use self::folders::Folders;
 pub use self::logging_in::{BegunLogin, LoginState, NewLogin};

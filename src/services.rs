@@ -14,7 +14,7 @@ mod window;
 
 pub use findings::{Checksums, Findings, Reached, Way};
 pub use kind::{ServerKind, Timeout};
-pub use portable::{Carried, PortableError, export, read};
+pub use portable::{Carried, Imported, PortableError, export, read};
 pub use secret::{SecretError, SecretKey};
 pub use service::{Account, RETRIES_LIMIT, Service, ServiceError, Services, SyncSettings, Trust, Verify, check_name};
 pub use window::Window;

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::client::{Client, Endpoint};
 use crate::scheduler::Trigger;
-use crate::services::{Carried, RETRIES_LIMIT, export, read};
+use crate::services::{Carried, Imported, RETRIES_LIMIT, export, read};
 use crate::sync::Stop;
 
 use super::blocking::blocking;
@@ -27,17 +27,6 @@ pub struct NewImport {
     /// Services of the same names are replaced; without it nothing is imported when there are any.
     #[serde(default)]
     pub replace: bool,
-}
-
-/// What became of an import.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Imported {
-    /// The services that are new.
-    pub added: Vec<String>,
-    /// Those that are set up in another way now.
-    pub replaced: Vec<String>,
-    /// Those of them that lead to another folder: what was agreed with the old one is forgotten.
-    pub forgotten: Vec<String>,
 }
 
 impl Operations {
@@ -64,10 +53,10 @@ impl Operations {
             turns.push(self.runs.turn(old.id, Trigger::Manual).await);
         }
         let services = self.services.clone();
-        let (added, replaced, forgotten) = blocking(move || Ok(services.import(carried, replace)?)).await?;
+        let imported = blocking(move || Ok(services.import(carried, replace)?)).await?;
         drop(turns);
         self.runs.tell(Note::Settings);
-        Ok(Imported { added, replaced, forgotten })
+        Ok(imported)
     }
 
     /// Seals all passwords anew, with the key of TWINLENS_SECRET, or of the key file where that is not set. `old` is what TWINLENS_SECRET was

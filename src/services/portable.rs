@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::secret::{Kdf, SecretError};
 use super::{Service, ServiceError, Services};
@@ -53,6 +54,17 @@ pub struct Carried {
     pub service: Service,
     /// Its password.
     pub password: String,
+}
+
+/// What became of an import.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Imported {
+    /// The services that are new.
+    pub added: Vec<String>,
+    /// Those that are set up in another way now.
+    pub replaced: Vec<String>,
+    /// Those of them that lead to another folder: what was agreed with the old one is forgotten.
+    pub forgotten: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]

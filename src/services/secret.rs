@@ -248,13 +248,9 @@ impl SecretKey {
         }
     }
 
-    /// The key that the passwords are under now, and the one that they are to be under: that of the secret that was given, or of the key file.
-    /// `old` is the secret before, where it is another one. The last is what makes the change known, in the transaction that seals anew.
-    pub(super) fn change(
-        &self,
-        store: &Store,
-        old: Option<&str>,
-    ) -> Result<(Sealer, Sealer, impl FnOnce(&redb::WriteTransaction) -> Result<(), StoreError> + Send + 'static), SecretError> {
+    /// From the key that the passwords are under now to the one that they are to be under: that of the secret that was given, or of the key
+    /// file. `old` is the secret before, where it is another one.
+    pub(super) fn change(&self, store: &Store, old: Option<&str>) -> Result<KeyChange, SecretError> {
         let given = self.given.as_ref().map(|given| given.as_str());
         let before = match Mark::read(store)? {
             Some(mark) => mark.sealer(old.or(given).ok_or(SecretError::NotGiven)?)?,
@@ -267,16 +263,34 @@ impl SecretKey {
             }
             None => (None, Sealer::of_file(&self.file, true)?),
         };
-        let tell = move |tx: &redb::WriteTransaction| match mark {
-            Some(mark) => SECRET.put(tx, MARK, &mark),
-            None => SECRET.remove(tx, MARK).map(drop),
-        };
-        Ok((before, now, tell))
+        Ok(KeyChange { before, now, mark })
     }
 
     /// Where the key comes from, for people.
     pub(super) fn origin(&self) -> &'static str {
         if self.given.is_some() { "TWINLENS_SECRET" } else { "secret.key" }
+    }
+}
+
+/// A change of keys.
+pub(super) struct KeyChange {
+    before: Sealer,
+    now: Sealer,
+    mark: Option<Mark>,
+}
+
+impl KeyChange {
+    /// Seals what was sealed with the key before.
+    pub(super) fn anew(&self, sealed: &[u8]) -> Result<Vec<u8>, SecretError> {
+        self.now.seal(&self.before.open(sealed)?)
+    }
+
+    /// Makes the change known, in the transaction that puts what was sealed anew.
+    pub(super) fn tell(self, tx: &redb::WriteTransaction) -> Result<(), StoreError> {
+        match self.mark {
+            Some(mark) => SECRET.put(tx, MARK, &mark),
+            None => SECRET.remove(tx, MARK).map(drop),
+        }
     }
 }
 

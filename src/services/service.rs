@@ -9,7 +9,7 @@ use crate::store::documents::{self, CAUTIOUS, EVIDENCE, FINDINGS, MET, RUNS, SCH
 use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote, traces};
 use crate::types::{RelPath, ServiceId};
 
-use super::{Carried, PortableError, SecretError, SecretKey, ServerKind, Timeout, Window};
+use super::{Carried, Imported, PortableError, SecretError, SecretKey, ServerKind, Timeout, Window};
 
 /// What is enough to believe that a file of the service is the same as one of the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
@@ -384,16 +384,15 @@ impl Services {
         self.key.check()
     }
 
-    /// Adds the services of a document, all or none of them: the names of those that are new, of those that were replaced, and of those of
-    /// them that lead to another folder now.
-    pub fn import(&self, carried: Vec<Carried>, replace: bool) -> Result<(Vec<String>, Vec<String>, Vec<String>), ServiceError> {
+    /// Adds the services of a document, all or none of them.
+    pub fn import(&self, carried: Vec<Carried>, replace: bool) -> Result<Imported, ServiceError> {
         let sealer = self.key.sealer()?;
         let mut rows = Vec::new();
         for Carried { service, password } in carried {
             rows.push(ServiceRow { service, sealed_password: sealer.seal(&password)?, before: None });
         }
         let outcome = self.store.write(move |tx| {
-            let (mut added, mut replaced, mut forgotten, mut clashes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            let (mut imported, mut clashes) = (Imported::default(), Vec::new());
             for row in &rows {
                 if !replace && SERVICES.contains(tx, &row.service.name)? {
                     clashes.push(row.service.name.clone());
@@ -411,18 +410,18 @@ impl Services {
                         if place(&old.service) != place(&row.service) {
                             forget(tx, old.service.id)?;
                             EVIDENCE.remove(tx, &old.service.id.0.to_string())?;
-                            forgotten.push(name.clone());
+                            imported.forgotten.push(name.clone());
                         }
-                        replaced.push(name.clone());
+                        imported.replaced.push(name.clone());
                     }
                     None => {
                         row.service.id = documents::new_service_id(tx)?;
-                        added.push(name.clone());
+                        imported.added.push(name.clone());
                     }
                 }
                 SERVICES.put(tx, &name, &row)?;
             }
-            Ok(Ok((added, replaced, forgotten)))
+            Ok(Ok(imported))
         })?;
         outcome.map_err(|clashes| ServiceError::Clash(clashes.join(", ")))
     }
@@ -430,12 +429,12 @@ impl Services {
     /// Seals all passwords with the key that is given now; `old` is the secret before, where it is another one. One that cannot be opened
     /// leaves everything as it was. How many there were, and where the key is.
     pub fn reseal(&self, old: Option<&str>) -> Result<(usize, &'static str), ServiceError> {
-        let (before, now, tell) = self.key.change(&self.store, old)?;
+        let change = self.key.change(&self.store, old)?;
         let mut rows = SERVICES.all::<ServiceRow>(&self.store.read()?)?;
         for (_, row) in &mut rows {
-            row.sealed_password = now.seal(&before.open(&row.sealed_password)?)?;
+            row.sealed_password = change.anew(&row.sealed_password)?;
             if let Some(earlier) = &mut row.before {
-                earlier.sealed_password = now.seal(&before.open(&earlier.sealed_password)?)?;
+                earlier.sealed_password = change.anew(&earlier.sealed_password)?;
             }
         }
         let count = rows.len();
@@ -443,7 +442,7 @@ impl Services {
             for (name, row) in &rows {
                 SERVICES.put(tx, name, row)?;
             }
-            tell(tx)
+            change.tell(tx)
         })?;
         Ok((count, self.key.origin()))
     }

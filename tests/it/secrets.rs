@@ -92,10 +92,10 @@ fn a_password_is_shown_nowhere() {
     // What its processes were started with.
     let arguments = std::fs::read(format!("/proc/{}/cmdline", node.pid())).unwrap_or_default();
     assert!(!traces(&String::from_utf8_lossy(&arguments)));
+    node.stop();
     let on_disk = tree(&node.data);
     assert!(on_disk.contains_key("state.redb") && on_disk.contains_key("secret.key"));
     assert_eq!(on_disk.iter().find(|(_, text)| traces(text)).map(|(path, _)| path), None);
-    node.stop();
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains("TRACE"), "{log}");
     assert_eq!(log.lines().find(|line| traces(line)), None);
