@@ -20,5 +20,7 @@ mod sample;
 mod serve;
 mod service_args;
 mod services;
+mod share_args;
+mod shares;
 
 pub use run::main;

@@ -14,6 +14,7 @@
 //! | 3 | [`accounts`] | people, passwords, logins |
 //! | 3 | [`services`] | remote accounts and their secrets |
 //! | 4 | [`sync`] | two-way sync with one service |
+//! | 4 | [`share`] | the queue of chosen files, with size and expiry |
 //! | 5 | [`scheduler`] | when which service is synced |
 //! | 6 | [`operations`] | everything a node can do, as typed calls |
 //! | 7 | [`server`] | HTTP and its limits, login, WebDAV, the surface of Nextcloud and ownCloud, the API |
@@ -87,6 +88,7 @@ pub mod reconcile;
 pub mod scheduler;
 pub mod server;
 pub mod services;
+pub mod share;
 pub mod store;
 pub mod sync;
 pub mod types;

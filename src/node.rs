@@ -7,12 +7,13 @@ mod caretaker;
 mod control;
 mod peers;
 mod schedule;
+mod sharing;
 mod start;
 mod upkeep;
 mod webhook;
 
 pub use caretaker::CareSettings;
-pub use control::{Control, Message};
+pub use control::Control;
 pub use start::{Builder, FirstAdmin, Node};
 pub use upkeep::UpkeepSettings;
 pub use webhook::{HookOn, HookSettings};

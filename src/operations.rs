@@ -7,6 +7,7 @@ mod backup;
 mod blocking;
 mod care;
 mod carry_out;
+mod chosen;
 mod command;
 mod conflicts;
 mod connecting;
@@ -21,10 +22,13 @@ mod metrics;
 mod restored;
 mod runs;
 mod services;
+mod settings;
+mod shares;
 mod standings;
 mod status;
 mod syncing;
 mod tombstones;
+mod uploads;
 mod users;
 mod verify;
 
@@ -43,27 +47,36 @@ use crate::types::LibraryId;
 
 pub use self::backup::restore;
 pub(crate) use self::blocking::blocking;
-pub use self::care::{Care, TRASH_DAYS};
+pub(crate) use self::care::moment;
+pub use self::care::{Back, Care, NotDone, Restored, TRASH_DAYS, TrashEmptied, TrashFile, TrashList};
 pub(crate) use self::command::PUBLIC;
-pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest};
-pub use self::conflicts::Keep;
+pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest, UploadChange};
+pub use self::conflicts::{ConflictList, Keep, Resolved, ToldConflict, ToldVersion};
 pub use self::connecting::{Connected, Discovered, Edited};
 pub use self::ended::Ended;
 pub use self::exporting::NewImport;
 pub use self::failure::{ExitCode, Failure, Kind};
 pub use self::folders::Folders;
+pub use self::index::IndexReport;
 pub use self::logging_in::{BegunLogin, LoginState, NewLogin};
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::runs::{Note, Runs};
 pub use self::services::{Tested, ToldService};
+pub use self::settings::Settings;
+pub(crate) use self::shares::Sharing;
+pub use self::shares::{ShareReport, ShareRequest, SharedName, SharedNote};
 pub(crate) use self::standings::{now, setting};
+pub use self::status::{Going, OneRun, RunFile, ServiceStatus, Status, SyncState, ToldRun, Waiting, WaitingFile, WaitingOf};
+pub use self::tombstones::{Deleted, Forgotten, Tombstone, TombstoneList};
+pub use self::verify::{Accepted, Damaged, Hurt, VerifyReport};
 
 /// So many ended runs are kept for who listens slowly.
 const ENDS: usize = 256;
 
 /// The state of a node, and everything that can be done with it.
 pub struct Operations {
-    data: PathBuf,
+    pub(crate) data: PathBuf,
+    settings: OnceLock<Settings>,
     library_path: Option<PathBuf>,
     library: OnceLock<(Tree, LibraryId)>,
     opening: Mutex<()>,
@@ -76,6 +89,7 @@ pub struct Operations {
     pub(crate) parallel: usize,
     public: bool,
     pub(crate) runs: Arc<Runs>,
+    pub(crate) sharing: Arc<Sharing>,
     ended: broadcast::Sender<Arc<Ended>>,
     browser_logins: logging_in::BrowserLogins,
     serving: OnceLock<(String, Option<Fingerprint>)>,
@@ -99,6 +113,7 @@ impl Operations {
         let Setup { data, library_path, store, logins, services, parallel, public } = setup;
         Self {
             data,
+            settings: OnceLock::new(),
             library_path,
             library: OnceLock::new(),
             opening: Mutex::default(),
@@ -111,6 +126,7 @@ impl Operations {
             parallel,
             public,
             runs: Arc::default(),
+            sharing: Arc::default(),
             ended: broadcast::Sender::new(ENDS),
             browser_logins: Default::default(),
             serving: OnceLock::new(),

@@ -9,6 +9,7 @@ mod http;
 mod tls;
 mod webdav;
 
+pub use api::Call;
 pub use http::{App, Body, ExternalUrl, Front, Limits, Mounted, Network, Outside, Prefix, Running, StartError, listen, start};
 pub use tls::{TlsError, TlsFiles};
 pub use webdav::{Roots, Rules};

@@ -3,6 +3,7 @@
 //! Rank 3. Passwords are encrypted at rest with the key in `secret.key` or TWINLENS_SECRET, and are handed out only inside an
 //! [`Endpoint`](crate::client::Endpoint).
 
+pub mod delivery;
 pub mod discovery;
 pub mod doctor;
 mod findings;
@@ -10,11 +11,13 @@ mod kind;
 mod portable;
 mod secret;
 mod service;
+mod uploads;
 mod window;
 
 pub use findings::{Checksums, Findings, Reached, Way};
-pub use kind::{ServerKind, Timeout};
+pub use kind::{Kind, Timeout};
 pub use portable::{Carried, Imported, PortableError, export, read};
 pub use secret::{SecretError, SecretKey};
 pub use service::{Account, RETRIES_LIMIT, Service, ServiceError, Services, SyncSettings, Trust, Verify, check_name};
+pub use uploads::UploadSettings;
 pub use window::Window;

@@ -21,6 +21,7 @@ pub mod listed;
 pub mod meta;
 pub mod properties;
 pub mod remote;
+pub mod shares;
 pub mod snapshot;
 pub mod traces;
 

@@ -5,6 +5,7 @@
 //! - no step depends on the memory of an earlier run: after a crash the next run looks again and adopts what is equal;
 //! - one failing file never stops another; what failed, was skipped or conflicted is in the [`Report`] with its path and reason.
 
+mod bulk;
 mod compare;
 mod conflicts;
 mod download;
@@ -24,7 +25,6 @@ mod moves;
 mod names;
 mod naming;
 mod observe;
-mod prove;
 mod record;
 mod report;
 mod resume;
@@ -34,7 +34,6 @@ mod rounds;
 mod run;
 mod settle;
 mod settled;
-mod strategy;
 mod stream;
 mod traces;
 mod upload;

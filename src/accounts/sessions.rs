@@ -6,7 +6,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::users::Known;
@@ -70,7 +69,7 @@ impl Users {
         let id = URL_SAFE_NO_PAD.encode(bytes);
         let known = self.known(&login.user)?.ok_or_else(|| AccountError::Unknown(login.user.clone()))?;
         let app_password = login.app_password.clone();
-        let now = Timestamp::now().as_second();
+        let now = self.store.clock().seconds();
         let password = app_password.is_none().then(|| proof(&known));
         let row = Row { user: login.user.clone(), password, app_password, began: now, used: now };
         let key = key(&id);
@@ -96,7 +95,7 @@ impl Users {
     pub fn session(&self, id: &str) -> Result<Option<Session>, AccountError> {
         let key = key(id);
         let Some(row) = SESSIONS.get::<Row>(&self.store.read()?, &key)? else { return Ok(None) };
-        let now = Timestamp::now().as_second();
+        let now = self.store.clock().seconds();
         let known = self.known(&row.user)?.filter(|known| row.holds(known) && row.ends() > now);
         let Some(known) = known else {
             self.store.write_soon(move |tx| SESSIONS.remove(tx, &key).map(drop))?;
@@ -184,7 +183,7 @@ mod tests {
         let users = anna(&folder);
         let login = Login::of("anna", Role::User);
         let [idle, long] = [(); 2].map(|()| users.begin_session(&login).unwrap());
-        let now = Timestamp::now().as_second();
+        let now = users.store.clock().seconds();
         for (id, began, used) in [(&idle, now - IDLE - 1, now - IDLE - 1), (&long, now - LONGEST - 1, now)] {
             let key = key(id);
             let change = move |tx: &redb::WriteTransaction| {

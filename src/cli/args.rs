@@ -18,6 +18,7 @@ use super::care_args::{CareArgs, ConflictsArgs, IndexArgs, TombstonesCmd, TrashC
 use super::front_args::FrontArgs;
 use super::hook_args::HookArgs;
 use super::service_args::ServiceCmd;
+use super::share_args::ShareArgs;
 
 /// Keeps photo libraries in step over WebDAV.
 #[derive(Parser)]
@@ -67,6 +68,8 @@ pub(super) enum Cmd {
     /// Remote accounts: other nodes, Nextcloud, ownCloud, any WebDAV server
     #[command(subcommand)]
     Service(ServiceCmd),
+    /// Send chosen files to a service, and show, retry or cancel what is sent
+    Share(ShareArgs),
     /// Sync now and wait
     Sync(SyncArgs),
     /// Sync no more by itself, until resumed

@@ -8,12 +8,15 @@ use crate::accounts::{AppPassword, User};
 use crate::operations::Command;
 use crate::sync::{HeldBack, Noted, Report};
 
-use super::{checkup, runs, services};
+use super::{checkup, runs, services, shares};
 
 /// The text for an answer.
 pub(super) fn text(command: &Command, answer: &Value) -> String {
     match command {
         Command::Sync(_) => reports(answer),
+        Command::Share(_) | Command::ShareList { .. } | Command::ShareRetry { .. } | Command::ShareCancel { .. } => {
+            shares::text(command, answer)
+        }
         Command::Status => status(answer),
         Command::Pause { .. } | Command::Resume { .. } | Command::Cancel { .. } | Command::History { .. } => runs::text(command, answer),
         Command::Care(care) => super::care::text(care, answer),
@@ -31,6 +34,7 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
         | Command::ServiceList
         | Command::ServiceShow { .. }
         | Command::ServiceSync { .. }
+        | Command::ServiceUpload { .. }
         | Command::ServiceEdit { .. }
         | Command::ServiceUndo { .. }
         | Command::ServiceFolders { .. }

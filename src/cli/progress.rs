@@ -52,7 +52,12 @@ impl Progress {
                 // What is sent anew after a failure is not progress.
                 bar.set_position((*bytes).min(*bytes_total));
             }
-            Event::Login { .. } | Event::Step { .. } | Event::IndexChanged { .. } | Event::Imported { .. } => {}
+            Event::Sharing { service, files, files_total, bytes } => {
+                let sent = indicatif::HumanBytes(*bytes);
+                self.bar(service).set_message(format!("{service}: {files}/{files_total} files shared, {sent}"));
+            }
+            Event::Shared { service, .. } => self.end_of(service),
+            Event::Login { .. } | Event::SharedFile { .. } | Event::Step { .. } | Event::IndexChanged { .. } | Event::Imported { .. } => {}
             Event::Ended { service, .. } => self.end_of(service),
         }
     }

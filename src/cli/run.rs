@@ -123,6 +123,7 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
         Cmd::User(UserCmd::AppPasswords { name }) => Command::AppPasswordList { name },
         Cmd::User(UserCmd::Revoke { name, app }) => Command::AppPasswordRevoke { name, app },
         Cmd::Service(service) => service.command()?,
+        Cmd::Share(args) => args.command()?,
         Cmd::Sync(args) => Command::Sync(SyncRequest { names: args.names, dry_run: args.dry_run, force: args.force }),
         Cmd::Index(index) => index.command(),
         Cmd::Pause(OneOrAll { name }) => Command::Pause { name },

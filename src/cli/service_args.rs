@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use crate::client::{Fingerprint, Typed};
 use crate::operations::{AccountChange, Command, Failure, NewImport, NewLogin, NewService};
-use crate::services::{ServerKind, Timeout};
+use crate::services::{Kind, Timeout};
 
 use super::args::{PasswordArgs, ServiceSyncArgs, YesNo};
 use super::password;
+use super::share_args::ServiceUploadArgs;
 
 /// Thousands of services fit; a running node takes no larger command.
 const DOCUMENT_LIMIT: u64 = 900 << 10;
@@ -70,6 +71,8 @@ pub(super) enum ServiceCmd {
     Remove { name: String },
     /// Set up how a service is synced; setting anything switches it on
     Sync(ServiceSyncArgs),
+    /// Set up what `twinlens share` does with a service
+    Upload(ServiceUploadArgs),
 }
 
 #[derive(Args)]
@@ -159,7 +162,7 @@ enum KindArg {
     Webdav,
 }
 
-impl From<KindArg> for ServerKind {
+impl From<KindArg> for Kind {
     fn from(kind: KindArg) -> Self {
         match kind {
             KindArg::Twinlens => Self::Twinlens,
@@ -191,6 +194,7 @@ impl ServiceCmd {
             }
             Self::Remove { name } => Command::ServiceRemove { name },
             Self::Sync(args) => Command::ServiceSync { change: args.change(), name: args.name },
+            Self::Upload(args) => Command::ServiceUpload { name: args.name.clone(), change: args.change() },
         })
     }
 }
@@ -219,7 +223,7 @@ impl AddArgs {
                 password
             }
         };
-        Ok(Command::ServiceAdd(NewService { name, url, user, password, fingerprint, allow_http, kind: kind.map(ServerKind::from) }))
+        Ok(Command::ServiceAdd(NewService { name, url, user, password, fingerprint, allow_http, kind: kind.map(Kind::from) }))
     }
 }
 
@@ -248,7 +252,7 @@ impl EditArgs {
             || (in_url.is_none() && (user.is_some() || nothing_else || (url.is_some() && std::io::stdin().is_terminal())));
         let password = if asks { Some(password::read(&password, "The password there: ", false)?) } else { in_url };
         let allow_http = allow_http.map(|choice| matches!(choice, YesNo::Yes));
-        let kind = kind.map(ServerKind::from);
+        let kind = kind.map(Kind::from);
         let change = AccountChange { name: new_name, url, user, password, fingerprint, allow_http, kind, timeout, retries, keep };
         Ok(Command::ServiceEdit { name, change })
     }

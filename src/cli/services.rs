@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::operations::Command;
 
-use super::checkup;
 use super::output::{bytes, interval, list, several, string};
+use super::{checkup, shares};
 
 /// The text for an answer.
 pub(super) fn text(command: &Command, answer: &Value) -> String {
@@ -19,7 +19,8 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
             let line = |service: &Value| {
                 let sync = if service["sync"]["on"] == true { "sync on" } else { "sync off" };
                 let proof = service["reached"]["last"].as_str().map(|level| format!("  proven by {level}")).unwrap_or_default();
-                format!("{}  {}  {sync}{proof}\n", string(service, "name"), string(service, "url"))
+                let shared = shares::in_short(&service["upload"]);
+                format!("{}  {}  {sync}  {shared}{proof}\n", string(service, "name"), string(service, "url"))
             };
             list(answer, "services", line, "no services yet; add one with: twinlens service add NAME URL --user U\n")
         }
@@ -151,6 +152,7 @@ fn service(service: &Value) -> String {
         sync["rate"].as_u64().map_or_else(|| "no limit".to_owned(), |rate| format!("{} a second", bytes(rate))),
         sync["window"].as_str().unwrap_or("all day"),
     );
+    text.push_str(&shares::settings(&service["upload"]));
     text.push_str(&checkup::known(service));
     for (title, key) in [("only", "include"), ("leave out", "exclude")] {
         let patterns: Vec<&str> = sync[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

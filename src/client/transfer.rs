@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::Response;
 
 use crate::dav::checksum::{self, OC_CHECKSUM};
-use crate::types::{Evidence, Expect, KnownDigests, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{Digests, Evidence, Expect, Hasher, KnownDigests, LocalVersion, RelPath, RemoteVersion};
 
 use super::body::Payload;
 use super::retry::Call;
@@ -107,6 +107,22 @@ impl Client {
         let left = length.or(listed.size).map(|whole| whole.saturating_sub(start));
         let (client, digests) = (self.clone(), told.unwrap_or_default());
         Ok(Download { response, client, length, start, digests, left, content_type, head: Vec::new() })
+    }
+
+    /// The digests of a file, by reading every byte of it.
+    pub async fn digests(&self, path: &RelPath, listed: &RemoteVersion) -> Result<Digests, ClientError> {
+        let mut download = self.get(path, listed).await?;
+        let mut hasher = Hasher::default();
+        let mut size = 0;
+        while let Some(bytes) = download.next().await? {
+            size += bytes.len() as u64;
+            hasher.update(&bytes);
+        }
+        download.is_no_page(path)?;
+        match download.length.or(listed.size) {
+            Some(expected) if expected != size => Err(ClientError::Corrupt(format!("only {size} of {expected} bytes of {path} came"))),
+            _ => Ok(hasher.finish()),
+        }
     }
 
     /// Sends a file. Always with Content-Length, never chunked: some Nextcloud set-ups store nothing of a chunked body and say "created".

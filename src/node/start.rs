@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 use std::{fmt, fs};
 
 use tokio::net::TcpListener;
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::accounts::{Logins, Role, Users, random_password};
 use crate::library::Tree;
-use crate::operations::{Failure, NewUser, Operations, Setup, blocking};
+use crate::operations::{Failure, NewUser, Operations, Settings, Setup, blocking};
 use crate::server::{self, App, Front, Mounted, Roots, Rules, Running};
 use crate::services::{SecretKey, Services};
 use crate::store::Store;
@@ -22,6 +23,7 @@ use crate::types::Clock;
 use super::caretaker::Caretaker;
 use super::control::ControlServer;
 use super::schedule::Schedule;
+use super::sharing::Sharing;
 use super::upkeep::Upkeep;
 use super::webhook::Webhook;
 use super::{CareSettings, Control, HookSettings, UpkeepSettings};
@@ -209,7 +211,7 @@ pub struct Node {
     hook: Option<HookSettings>,
     /// The first look at the library is over.
     indexed: watch::Sender<bool>,
-    scheduling: Mutex<Option<Schedule>>,
+    scheduling: Mutex<Option<(Schedule, Sharing)>>,
     first_admin: OnceLock<FirstAdmin>,
     surface: OnceLock<Mounted>,
     running: Mutex<Option<Parts>>,
@@ -271,14 +273,15 @@ impl Node {
         self.make_first_admin().await?;
         let (originals, library_id, import) = (roots.originals.clone(), roots.library_id, roots.import.clone());
         let webhook = self.hook.as_ref().map(|hook| Webhook::start(self, hook)).transpose()?;
-        let control = ControlServer::start(&self.data, Arc::clone(&self.operations))?;
         let app = App::open(Arc::clone(&self.operations), self.logins.clone(), roots, self.store.clone(), self.rules)?;
+        let control = ControlServer::start(&self.data, app.clone())?;
         let _ = self.surface.set(Mounted::new(app.clone(), &self.front));
         let serve = |listener| server::start(listener, app, self.front.clone()).map_err(|error| Failure::unreachable(error.to_string()));
         let server = listener.map(serve).transpose()?;
         if let Some(server) = &server {
             self.operations.serves(server.url(), server.fingerprint());
         }
+        self.operations.runs_with(self.settings(&originals, import.as_ref()));
         let import = import.filter(|_| !self.rules.read_only);
         let caretaker = Caretaker::start(&self.operations, originals.clone(), library_id, import.clone(), self.care);
         if !self.by_hand {
@@ -288,6 +291,28 @@ impl Node {
         let parts = Parts { server, control, upkeep, caretaker, webhook };
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(parts);
         Ok(())
+    }
+
+    fn settings(&self, originals: &Tree, import: Option<&Tree>) -> Settings {
+        let text = |path: &Path| path.display().to_string();
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+        Settings {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            library: text(originals.root()),
+            import: import.map(|import| text(import.root())).unwrap_or_default(),
+            data: text(&self.data),
+            url: self.url(),
+            fingerprint: self.fingerprint().map(|fingerprint| fingerprint.to_string()),
+            public: self.rules.public,
+            read_only: self.rules.read_only,
+            by_hand: self.by_hand,
+            parallel: self.parallel,
+            keep_trash: seconds(self.care.keep_trash),
+            verify_interval: seconds(self.care.verify),
+            scan_interval: seconds(self.upkeep.scan_interval),
+            import_quiet: seconds(self.upkeep.import_quiet),
+            max_upload: Some(self.front.limits.max_upload).filter(|bytes| *bytes > 0),
+        }
     }
 
     /// What the node serves, to be mounted into a server of the caller's; none before it was started.
@@ -304,7 +329,8 @@ impl Node {
     pub fn schedule(&self) -> Result<(), Failure> {
         let mut scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner);
         if scheduling.is_none() && !self.is_public() {
-            *scheduling = Some(Schedule::start(&self.operations, self.indexed.subscribe())?);
+            let schedule = Schedule::start(&self.operations, self.indexed.subscribe())?;
+            *scheduling = Some((schedule, Sharing::start(&self.operations, self.indexed.subscribe())));
         }
         Ok(())
     }
@@ -333,8 +359,8 @@ impl Node {
             drop(caretaker);
             control.stop();
             let scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(schedule) = scheduling {
-                schedule.stop(&self.runs).await;
+            if let Some((schedule, sharing)) = scheduling {
+                tokio::join!(schedule.stop(&self.runs), sharing.stop(&self.sharing));
             }
             self.logins.release();
             if let Some(server) = server {

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::ToSchema;
 
-use crate::library::Trashed;
+use crate::library::{Reason, Trashed};
 use crate::types::{Mtime, RelPath};
 
 use super::blocking::blocking;
+use super::command::document;
 use super::{Failure, Keep, Operations};
 
 /// How long the trash keeps what was put there, unless said otherwise.
@@ -64,36 +66,129 @@ pub enum Care {
     },
 }
 
+/// Something that was asked for and not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct NotDone {
+    /// Its path, or whatever it was called.
+    pub path: String,
+    /// The removal that it is part of, in the trash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+impl NotDone {
+    pub(crate) fn of(path: impl ToString, reason: impl ToString) -> Self {
+        Self { path: path.to_string(), id: None, reason: reason.to_string() }
+    }
+
+    fn of_removal(file: &Trashed, reason: impl ToString) -> Self {
+        Self { id: Some(file.id.clone()), ..Self::of(&file.path, reason) }
+    }
+}
+
+/// A file in the trash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TrashFile {
+    /// Which removal put it there. Everything that went in one step has the same.
+    pub id: String,
+    /// Where it was in the library.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was last modified.
+    pub modified: Option<String>,
+    /// When it was put there.
+    pub trashed: String,
+    /// Why; unknown for what an earlier version put there.
+    #[schema(value_type = Option<String>)]
+    pub why: Option<Reason>,
+}
+
+impl TrashFile {
+    fn of(file: &Trashed) -> Self {
+        let Trashed { id, path, size, mtime, trashed, why } = file;
+        Self { id: id.clone(), path: path.clone(), size: *size, modified: moment(*mtime), trashed: trashed.to_string(), why: *why }
+    }
+}
+
+/// What is in the trash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TrashList {
+    /// The latest first.
+    pub files: Vec<TrashFile>,
+    /// Of all of them.
+    pub bytes: u64,
+}
+
+/// A file that is back from the trash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Back {
+    /// Where it is now.
+    pub path: RelPath,
+    /// Where it was.
+    pub was: String,
+    /// The removal that it was part of.
+    pub id: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What was brought back from the trash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Restored {
+    /// What is back.
+    pub restored: Vec<Back>,
+    /// What stays there, because something is in its place.
+    pub kept: Vec<NotDone>,
+    /// What could not be brought back.
+    pub failed: Vec<NotDone>,
+}
+
+/// What was let go for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TrashEmptied {
+    /// Files.
+    pub removed: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that stay.
+    pub left: u64,
+    /// What could not be removed.
+    pub failed: Vec<NotDone>,
+}
+
 impl Operations {
     /// Carries out one of these. The answer is the document that `--json` prints; what is in its `failed` was not done.
     pub(crate) async fn care(&self, care: Care) -> Result<Value, Failure> {
         match care {
-            Care::TrashList => self.list_trash().await,
-            Care::TrashRestore { what, to } => self.restore_from_trash(what, to).await,
-            Care::TrashEmpty { older_than } => self.empty_trash(older_than).await,
-            Care::Verify => self.verify().await,
-            Care::Accept { paths } => self.accept_damage(paths).await,
-            Care::Conflicts => self.list_conflicts().await,
-            Care::Resolve { path, keep } => self.resolve_conflict(path, keep).await,
-            Care::Tombstones { service } => self.list_tombstones(service).await,
-            Care::ForgetTombstones { service, at } => self.forget_tombstones(service, at).await,
+            Care::TrashList => document(&self.list_trash().await?),
+            Care::TrashRestore { what, to } => document(&self.restore_from_trash(what, to).await?),
+            Care::TrashEmpty { older_than } => document(&self.empty_trash(older_than).await?),
+            Care::Verify => document(&self.verify().await?),
+            Care::Accept { paths } => document(&self.accept_damage(paths).await?),
+            Care::Conflicts => document(&self.list_conflicts().await?),
+            Care::Resolve { path, keep } => document(&self.resolve_conflict(path, keep).await?),
+            Care::Tombstones { service } => document(&self.list_tombstones(service).await?),
+            Care::ForgetTombstones { service, at } => document(&self.forget_tombstones(service, at).await?),
         }
     }
 
     /// What is in the trash, the latest first.
-    pub async fn list_trash(&self) -> Result<Value, Failure> {
+    pub async fn list_trash(&self) -> Result<TrashList, Failure> {
         let (tree, _) = self.library()?;
         blocking(move || {
             let found = tree.trash()?.map_or_else(|| Ok(Vec::new()), |trash| trash.list())?;
             let bytes: u64 = found.iter().map(|file| file.size).sum();
-            Ok(json!({ "files": found.iter().map(shown).collect::<Vec<_>>(), "bytes": bytes }))
+            Ok(TrashList { files: found.iter().map(TrashFile::of).collect(), bytes })
         })
         .await
     }
 
     /// Brings files back from the trash. Nothing is replaced: where something is in the place by now, a single file comes back under another
     /// name, and one that was only named by its folder stays in the trash.
-    pub async fn restore_from_trash(&self, what: Vec<String>, to: Option<RelPath>) -> Result<Value, Failure> {
+    pub async fn restore_from_trash(&self, what: Vec<String>, to: Option<RelPath>) -> Result<Restored, Failure> {
         let (tree, _) = self.library()?;
         blocking(move || {
             let Some(trash) = tree.trash()? else { return Err(Failure::not_found("the trash is empty")) };
@@ -103,53 +198,42 @@ impl Operations {
             for name in &what {
                 let found = choose(&all, name);
                 if found.is_empty() {
-                    failed.push(json!({ "path": name, "reason": "the trash has no such path or id; see `twinlens trash list`" }));
+                    failed.push(NotDone::of(name, "the trash has no such path or id; see `twinlens trash list`"));
                 }
                 chosen.extend(found);
             }
             if to.is_some() && chosen.len() > 1 {
-                return Err(Failure::usage(format!("--to is for one file, but {} were named", chosen.len())));
+                return Err(Failure::usage(format!("--to is for one file, but {} were named", chosen.len())).about("to"));
             }
             for Chosen { file, by_folder } in chosen {
                 let taken = || RelPath::parse(&file.path).is_ok_and(|path| !matches!(tree.stat(&path), Ok(None)));
                 if by_folder && taken() {
-                    kept.push(json!({ "path": file.path, "id": file.id, "reason": "something is in its place; name it to get it back beside that" }));
+                    kept.push(NotDone::of_removal(file, "something is in its place; name it to get it back beside that"));
                     continue;
                 }
                 match trash.restore(file, to.as_ref()) {
-                    Ok(path) => restored.push(json!({ "path": path.as_str(), "was": file.path, "id": file.id, "size": file.size })),
-                    Err(error) => failed.push(json!({ "path": file.path, "id": file.id, "reason": error.to_string() })),
+                    Ok(path) => restored.push(Back { path, was: file.path.clone(), id: file.id.clone(), size: file.size }),
+                    Err(error) => failed.push(NotDone::of_removal(file, error)),
                 }
             }
-            Ok(json!({ "restored": restored, "kept": kept, "failed": failed }))
+            Ok(Restored { restored, kept, failed })
         })
         .await
     }
 
     /// Lets go for good of what was put into the trash so long ago or longer.
-    pub async fn empty_trash(&self, older_than: Duration) -> Result<Value, Failure> {
+    pub async fn empty_trash(&self, older_than: Duration) -> Result<TrashEmptied, Failure> {
         let (tree, _) = self.library()?;
         blocking(move || {
             let before = tree.now().checked_sub(older_than).unwrap_or(Timestamp::MIN);
             let trash = tree.trash()?;
             let emptied = trash.as_ref().map_or_else(|| Ok(Default::default()), |trash| trash.empty(before))?;
             let left = trash.map_or_else(|| Ok(Vec::new()), |trash| trash.list())?;
-            let failed: Vec<_> = emptied.failed.iter().map(|(path, reason)| json!({ "path": path, "reason": reason })).collect();
-            Ok(json!({ "removed": emptied.files, "bytes": emptied.bytes, "left": left.len(), "failed": failed }))
+            let failed = emptied.failed.into_iter().map(|(path, reason)| NotDone::of(path, reason)).collect();
+            Ok(TrashEmptied { removed: emptied.files, bytes: emptied.bytes, left: left.len() as u64, failed })
         })
         .await
     }
-}
-
-fn shown(file: &Trashed) -> Value {
-    json!({
-        "id": file.id,
-        "path": file.path,
-        "size": file.size,
-        "modified": moment(file.mtime),
-        "trashed": file.trashed.to_string(),
-        "why": file.why,
-    })
 }
 
 /// A time for people and programs.

@@ -12,9 +12,11 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::accounts::{Grant, GrantChange};
 use crate::client::{Fingerprint, Rate};
 use crate::reconcile::Deletes;
-use crate::services::{ServerKind, Timeout, Trust, Verify, Window};
+use crate::services::{self, Timeout, Trust, Verify, Window};
 use crate::sync::Report;
+use crate::types::{Expires, Gps, Size, Unfit};
 
+use super::shares::{ShareReport, ShareRequest};
 use super::{Care, ExitCode, Failure, Kind, NewImport, NewLogin, Operations};
 
 /// A service to be added. Holds a password, so it has no `Debug`.
@@ -40,7 +42,7 @@ pub struct NewService {
     pub allow_http: bool,
     /// What kind of server it is; without it that is found out.
     #[serde(default, rename = "type")]
-    pub kind: Option<ServerKind>,
+    pub kind: Option<services::Kind>,
 }
 
 /// Changes to a service's account; what is none stays. Holds a password, so it has no `Debug`.
@@ -64,7 +66,7 @@ pub struct AccountChange {
     pub allow_http: Option<bool>,
     /// What kind of server it is.
     #[serde(default, rename = "type")]
-    pub kind: Option<ServerKind>,
+    pub kind: Option<services::Kind>,
     /// How long it may be silent.
     #[serde(default)]
     pub timeout: Option<Timeout>,
@@ -191,6 +193,24 @@ pub struct SyncChange {
     pub exclude: Option<Vec<String>>,
 }
 
+/// Changes to what is done with files that are shared with a service; what is none stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UploadChange {
+    /// Files may be shared with it.
+    pub on: Option<bool>,
+    /// The folder on the service.
+    pub folder: Option<String>,
+    /// How large pictures are sent.
+    pub size: Option<Size>,
+    /// How long they stay.
+    pub expires: Option<Expires>,
+    /// What becomes of files that cannot be sent in that size.
+    pub unfit: Option<Unfit>,
+    /// Whether the JPEGs that are made tell where a picture was taken.
+    pub gps: Option<Gps>,
+}
+
 /// A sync to be run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -289,6 +309,30 @@ pub enum Command {
         name: String,
         /// What to change.
         change: SyncChange,
+    },
+    /// Change what is done with files that are shared with a service.
+    ServiceUpload {
+        /// Its name.
+        name: String,
+        /// What to change.
+        change: UploadChange,
+    },
+    /// Send files to a service.
+    Share(ShareRequest),
+    /// What was shared.
+    ShareList {
+        /// One share, with its files.
+        share: Option<u64>,
+    },
+    /// Try again what failed.
+    ShareRetry {
+        /// Of one share only.
+        share: Option<u64>,
+    },
+    /// Send no more.
+    ShareCancel {
+        /// Of one share only.
+        share: Option<u64>,
     },
     /// Sync now.
     Sync(SyncRequest),
@@ -398,13 +442,19 @@ impl Operations {
                 json!({ "removed": name })
             }
             Command::ServiceSync { name, change } => document(&self.told_service(self.change_sync(name, change).await?).await?)?,
+            Command::ServiceUpload { name, change } => document(&self.told_service(self.change_upload(name, change).await?).await?)?,
+            Command::Share(request) => document(&self.share(request).await?)?,
+            Command::ShareList { share } => self.shares(share).await?,
+            Command::ShareRetry { share } => json!({ "shares": document(&self.retry_shares(share).await?)? }),
+            Command::ShareCancel { share } => json!({ "cancelled": self.cancel_shares(share).await? }),
             Command::Sync(request) => json!({ "services": document(&self.sync(request).await?)? }),
             Command::Pause { name } => json!({ "paused": self.pause(name).await? }),
             Command::Resume { name } => json!({ "resumed": self.resume(name).await? }),
             Command::Cancel { name } => json!({ "cancelled": self.cancel(name).await? }),
-            Command::History { name, run } => self.history(name, run).await?,
-            Command::Index => self.index().await?,
-            Command::Status => self.status().await?,
+            Command::History { name, run: None } => json!({ "runs": document(&self.runs(name).await?)? }),
+            Command::History { name, run: Some(run) } => document(&self.run(name, run).await?)?,
+            Command::Index => document(&self.index().await?)?,
+            Command::Status => document(&self.status().await?)?,
             Command::Care(care) => self.care(care).await?,
             Command::Backup { to } => self.backup(to).await?,
             Command::UserAdd(new) => document(&self.add_user(new).await?)?,
@@ -471,6 +521,11 @@ impl Command {
             | Command::ServiceReseal { .. }
             | Command::ServiceRemove { .. }
             | Command::ServiceSync { .. }
+            | Command::ServiceUpload { .. }
+            | Command::Share(_)
+            | Command::ShareList { .. }
+            | Command::ShareRetry { .. }
+            | Command::ShareCancel { .. }
             | Command::Sync(_)
             | Command::Pause { .. }
             | Command::Resume { .. }
@@ -501,6 +556,14 @@ impl Command {
                 (_, Some(false)) => ExitCode::Failures,
                 _ => ExitCode::Done,
             };
+        }
+        if matches!(self, Command::Share(ShareRequest { background: true, .. })) {
+            return ExitCode::Done;
+        }
+        if let Command::Share(_) | Command::ShareRetry { .. } = self {
+            let told = answer["shares"].as_array().cloned().unwrap_or_else(|| vec![answer.clone()]);
+            let codes = told.into_iter().filter_map(|one| serde_json::from_value::<ShareReport>(one).ok()).map(|one| one.exit_code());
+            return codes.max_by_key(|code| *code as u8).unwrap_or(ExitCode::Done);
         }
         let reports = match self {
             Command::Sync(_) => answer.get("services").cloned(),

@@ -1,7 +1,6 @@
 //! Conflict copies: what there is, and what the owner decides.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::library::{LibraryError, Stat, Tree};
@@ -30,22 +29,78 @@ pub enum Keep {
     Both,
 }
 
+/// One version of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ToldVersion {
+    /// Bytes, if they are known.
+    pub size: Option<u64>,
+    /// When it was last modified.
+    pub modified: Option<String>,
+    /// Of its bytes, in hexadecimal.
+    pub blake3: Option<String>,
+    /// Of its bytes, in hexadecimal.
+    pub sha1: Option<String>,
+}
+
+/// Two versions of one file, side by side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ToldConflict {
+    /// The file.
+    pub path: RelPath,
+    /// The copy, which holds the other version.
+    pub copy: RelPath,
+    /// The service that the other version came from.
+    pub service: String,
+    /// When, in the time of the node that made the copy.
+    pub when: String,
+    /// The copy is in the library; otherwise only on services.
+    pub here: bool,
+    /// The services that hold the copy.
+    pub on: Vec<String>,
+    /// The version that has the name.
+    pub this: Option<ToldVersion>,
+    /// The version of the copy.
+    pub other: Option<ToldVersion>,
+}
+
+/// The conflict copies that exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ConflictList {
+    /// In the order of the copies' paths.
+    pub conflicts: Vec<ToldConflict>,
+}
+
+/// What became of a conflict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Resolved {
+    /// The file.
+    pub path: RelPath,
+    /// The copy that there was.
+    pub copy: RelPath,
+    /// Which version was kept.
+    pub kept: Keep,
+    /// The paths that there are now.
+    pub now: Vec<String>,
+    /// Services that keep their copy: deletions are not followed there.
+    pub stays_on: Vec<String>,
+}
+
 impl Operations {
     /// The conflict copies that exist now, with both versions.
-    pub(crate) async fn list_conflicts(&self) -> Result<Value, Failure> {
+    pub(crate) async fn list_conflicts(&self) -> Result<ConflictList, Failure> {
         let services = self.services().await?;
         let store = self.store.clone();
         blocking(move || {
             let ids: Vec<_> = services.iter().map(|service| service.id).collect();
             let found = conflicts(&store, &ids)?;
-            Ok(json!({ "conflicts": found.iter().map(|conflict| shown(conflict, &services)).collect::<Vec<_>>() }))
+            Ok(ConflictList { conflicts: found.iter().map(|conflict| shown(conflict, &services)).collect() })
         })
         .await
     }
 
     /// Carries out what the owner decided about a file or a copy of it, here. What is given up goes to the trash; the next sync carries it
     /// over.
-    pub(crate) async fn resolve_conflict(&self, path: RelPath, keep: Keep) -> Result<Value, Failure> {
+    pub(crate) async fn resolve_conflict(&self, path: RelPath, keep: Keep) -> Result<Resolved, Failure> {
         let (tree, _) = self.library()?;
         let services = self.services().await?;
         let store = self.store.clone();
@@ -56,7 +111,9 @@ impl Operations {
             let conflict = match (meant.next(), meant.next()) {
                 (Some(one), None) => one,
                 (Some(_), Some(_)) => {
-                    return Err(Failure::wrong_state(format!("there are several copies of {path}; name the copy that is meant, see `twinlens conflicts`")));
+                    return Err(Failure::wrong_state(format!(
+                        "there are several copies of {path}; name the copy that is meant, see `twinlens conflicts`"
+                    )));
                 }
                 _ => return Err(Failure::not_found(format!("there is no conflict copy of {path}; see `twinlens conflicts`"))),
             };
@@ -74,9 +131,9 @@ impl Operations {
                 .iter()
                 .filter(|service| keep != Keep::Both && service.sync.deletes == Deletes::Ignore)
                 .filter(|service| conflict.services.iter().any(|(id, _)| *id == service.id))
-                .map(|service| service.name.as_str())
+                .map(|service| service.name.clone())
                 .collect();
-            Ok(json!({ "path": conflict.name.original.as_str(), "copy": conflict.copy.as_str(), "kept": keep, "now": now, "stays_on": stays }))
+            Ok(Resolved { path: conflict.name.original.clone(), copy: conflict.copy.clone(), kept: keep, now, stays_on: stays })
         })
         .await
     }
@@ -128,26 +185,26 @@ fn names<'a>(conflict: &'a Conflict, services: &'a [Service]) -> impl Iterator<I
     services.iter().filter(held).map(|service| service.name.as_str())
 }
 
-fn shown(conflict: &Conflict, services: &[Service]) -> Value {
+fn shown(conflict: &Conflict, services: &[Service]) -> ToldConflict {
     let there = conflict.services.first().map(|(_, version)| version.clone());
     let other = conflict.other.map(Version::from).or(there);
-    json!({
-        "path": conflict.name.original.as_str(),
-        "copy": conflict.copy.as_str(),
-        "service": conflict.name.service,
-        "when": conflict.name.when,
-        "here": conflict.other.is_some(),
-        "on": names(conflict, services).collect::<Vec<_>>(),
-        "this": conflict.this.map(|version| version_shown(&version.into())),
-        "other": other.map(|version| version_shown(&version)),
-    })
+    ToldConflict {
+        path: conflict.name.original.clone(),
+        copy: conflict.copy.clone(),
+        service: conflict.name.service.clone(),
+        when: conflict.name.when.clone(),
+        here: conflict.other.is_some(),
+        on: names(conflict, services).map(str::to_owned).collect(),
+        this: conflict.this.map(|version| version_shown(&version.into())),
+        other: other.map(|version| version_shown(&version)),
+    }
 }
 
-fn version_shown(version: &Version) -> Value {
-    json!({
-        "size": version.size,
-        "modified": version.modified.and_then(|seconds| moment(Mtime::from_seconds(seconds))),
-        "blake3": version.digests.content.map(|digest| digest.to_string()),
-        "sha1": version.digests.sha1.map(|digest| digest.to_string()),
-    })
+fn version_shown(version: &Version) -> ToldVersion {
+    ToldVersion {
+        size: version.size,
+        modified: version.modified.and_then(|seconds| moment(Mtime::from_seconds(seconds))),
+        blake3: version.digests.content.map(|digest| digest.to_string()),
+        sha1: version.digests.sha1.map(|digest| digest.to_string()),
+    }
 }

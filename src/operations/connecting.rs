@@ -1,24 +1,24 @@
 //! Connecting services by what a person types, and editing them later.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::client::{Client, Endpoint, Listing, Member, Typed};
 use crate::scheduler::{Standing, Trigger};
 use crate::services::discovery::{Found, Tried, Wanted, discover};
-use crate::services::{Account, RETRIES_LIMIT, ServerKind, Service, ServiceError};
+use crate::services::{Account, Kind, RETRIES_LIMIT, Service, ServiceError};
 use crate::sync::{self, Stop};
 use crate::types::RelPath;
 
 use super::blocking::blocking;
 use super::runs::Note;
-use super::{AccountChange, Failure, Kind, NewService, Operations, ToldService};
+use super::{AccountChange, Failure, NewService, Operations, ToldService, failure};
 
 /// So many folders are told of a service that was found.
 const FOLDERS: usize = 100;
 
 /// What was found at an address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Discovered {
     /// What kind of server it is, in one word.
     pub kind: String,
@@ -65,7 +65,7 @@ pub struct Edited {
 /// An account that works, or that its owner keeps although it does not.
 struct Trial {
     endpoint: Endpoint,
-    kind: Option<ServerKind>,
+    kind: Option<Kind>,
     listing: Option<Listing>,
     discovered: Option<Discovered>,
     broken: Option<String>,
@@ -102,7 +102,7 @@ async fn try_out(client: &Client) -> Result<Listing, Failure> {
                  .../remote.php/dav/files/USER/",
                 client.url()
             );
-            Err(Failure::unreachable(message).of_kind(Kind::ServiceUnreachable).about("url"))
+            Err(Failure::unreachable(message).of_kind(failure::Kind::ServiceUnreachable).about("url"))
         }
     }
 }
@@ -120,9 +120,9 @@ impl Operations {
     }
 
     /// Adds a service that was found.
-    pub(super) async fn add_found(&self, name: String, mut found: Found, kind: Option<ServerKind>) -> Result<Connected, Failure> {
+    pub(super) async fn add_found(&self, name: String, mut found: Found, kind: Option<Kind>) -> Result<Connected, Failure> {
         self.refuse_own_library(&found.client, &found.listing).await?;
-        let kind = kind.unwrap_or_else(|| ServerKind::of(&found.kind));
+        let kind = kind.unwrap_or_else(|| Kind::of(&found.kind));
         let discovered = Discovered::of(&mut found);
         let services = self.services.clone();
         let service = blocking(move || Ok(services.add(&name, &found.endpoint, Some(kind))?)).await?;
@@ -232,7 +232,7 @@ impl Operations {
         let outcome = if searches {
             match discover(&wanted).await {
                 Ok(mut found) => {
-                    let kind = Some(change.kind.unwrap_or_else(|| ServerKind::of(&found.kind)));
+                    let kind = Some(change.kind.unwrap_or_else(|| Kind::of(&found.kind)));
                     let discovered = Some(Discovered::of(&mut found));
                     Ok((found.client, Trial { endpoint: found.endpoint, kind, listing: Some(found.listing), discovered, broken: None }))
                 }

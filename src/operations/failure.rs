@@ -7,6 +7,7 @@ use crate::client::ClientError;
 use crate::library::LibraryError;
 use crate::services::discovery::Missed;
 use crate::services::{PortableError, SecretError, ServiceError};
+use crate::share::ShareError;
 use crate::store::StoreError;
 use crate::sync::SyncError;
 
@@ -179,6 +180,15 @@ impl From<AccountError> for Failure {
             E::BadLabel => Self::usage(text).about("label"),
             E::OwnFolder => Self::usage(text).about("folder"),
             E::AdminHasAll | E::ViewerReads => Self::usage(text).about("role"),
+        }
+    }
+}
+
+impl From<ShareError> for Failure {
+    fn from(error: ShareError) -> Self {
+        match error {
+            ShareError::Client(error) => error.into(),
+            ShareError::Store(error) => error.into(),
         }
     }
 }

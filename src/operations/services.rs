@@ -69,7 +69,7 @@ impl Operations {
     }
 
     /// Looks whether a folder that is to be synced is this very library. When the service is not there, the next sync finds out.
-    async fn refuse_own_folder(&self, name: &str, folder: &RelPath) -> Result<(), Failure> {
+    pub(super) async fn refuse_own_folder(&self, name: &str, folder: &RelPath) -> Result<(), Failure> {
         let client = self.services.client(name)?.at(folder)?;
         let look = async {
             match client.list(&RelPath::root()).await {

@@ -1,6 +1,7 @@
 //! What the owner deleted and must not come back: to be seen, and to be forgotten on purpose.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::scheduler::Trigger;
 use crate::services::Service;
@@ -11,9 +12,50 @@ use crate::types::RelPath;
 use super::blocking::blocking;
 use super::{ExitCode, Failure, Kind, Operations};
 
+/// Where something was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Deleted {
+    /// In the library.
+    Here,
+    /// On the service.
+    There,
+}
+
+/// A deletion that is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Tombstone {
+    /// With which service.
+    pub service: String,
+    /// The path in the library.
+    pub path: RelPath,
+    /// The path on the service.
+    pub remote_path: RelPath,
+    /// Where it was deleted.
+    pub deleted: Deleted,
+    /// Bytes that it had, if they are known.
+    pub size: Option<u64>,
+}
+
+/// The deletions that are remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct TombstoneList {
+    /// By service, then by path.
+    pub tombstones: Vec<Tombstone>,
+}
+
+/// Deletions that were forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Forgotten {
+    /// The service.
+    pub service: String,
+    /// The paths in the library.
+    pub forgotten: Vec<RelPath>,
+}
+
 impl Operations {
     /// The deletions that are remembered, of one service or of all.
-    pub(crate) async fn list_tombstones(&self, service: Option<String>) -> Result<Value, Failure> {
+    pub(crate) async fn list_tombstones(&self, service: Option<String>) -> Result<TombstoneList, Failure> {
         let services = match service {
             Some(name) => vec![self.service(name).await?],
             None => self.services().await?,
@@ -27,22 +69,17 @@ impl Operations {
                     let (path, row) = item?;
                     let base = row.base();
                     let size = base.local.map(|version| version.size).or_else(|| base.remote.as_ref().and_then(|version| version.size));
-                    shown.push(json!({
-                        "service": name,
-                        "path": path.as_str(),
-                        "remote_path": row.remote_path(&path).as_str(),
-                        "deleted": if base.local.is_none() { "here" } else { "there" },
-                        "size": size,
-                    }));
+                    let deleted = if base.local.is_none() { Deleted::Here } else { Deleted::There };
+                    shown.push(Tombstone { service: name.clone(), remote_path: row.remote_path(&path).clone(), path, deleted, size });
                 }
             }
-            Ok(json!({ "tombstones": shown }))
+            Ok(TombstoneList { tombstones: shown })
         })
         .await
     }
 
     /// Forgets deletions: of a path and everything below it, or of everything. What was deleted may come back then.
-    pub(crate) async fn forget_tombstones(&self, service: String, at: RelPath) -> Result<Value, Failure> {
+    pub(crate) async fn forget_tombstones(&self, service: String, at: RelPath) -> Result<Forgotten, Failure> {
         let found = self.service(service).await?;
         // A sync that is under way has read them already.
         let turn = self.runs.try_turn(found.id, Trigger::Manual);
@@ -57,12 +94,12 @@ impl Operations {
                     found.name
                 )));
             }
-            let forgotten: Vec<_> = chosen.iter().map(RelPath::to_string).collect();
+            let forgotten = chosen.clone();
             store.write(move |tx| {
                 listed::unsettle(tx, id)?;
                 chosen.iter().try_for_each(|path| baseline::remove(tx, id, path))
             })?;
-            Ok(json!({ "service": found.name, "forgotten": forgotten }))
+            Ok(Forgotten { service: found.name, forgotten })
         })
         .await
     }

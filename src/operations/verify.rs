@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::client::Client;
 use crate::events::Event;
@@ -14,6 +15,7 @@ use crate::sync::mend;
 use crate::types::RelPath;
 
 use super::blocking::blocking;
+use super::care::NotDone;
 use super::{Failure, Operations};
 
 /// What became of a damaged file.
@@ -24,9 +26,59 @@ pub(crate) struct Treated {
     pub mended: Result<String, String>,
 }
 
+/// A damaged file, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Damaged {
+    /// The file.
+    pub path: RelPath,
+    /// Bytes.
+    pub size: u64,
+    /// The content that it should have, in hexadecimal.
+    pub blake3: String,
+    /// The content that was found.
+    pub found: String,
+    /// When it was found.
+    pub since: Option<String>,
+    /// The service that a good copy came from.
+    pub mended_from: Option<String>,
+    /// Why there is none.
+    pub reason: Option<String>,
+}
+
+/// What reading every file again showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct VerifyReport {
+    /// Files that were read.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that are, or were, damaged.
+    pub damaged: Vec<Damaged>,
+    /// Files that could not be read.
+    pub failed: Vec<NotDone>,
+}
+
+/// Damaged files that are taken as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Accepted {
+    /// They.
+    pub accepted: Vec<RelPath>,
+    /// What could not be accepted.
+    pub failed: Vec<NotDone>,
+}
+
+/// A file that is known to be damaged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Hurt {
+    /// The file.
+    pub path: RelPath,
+    /// When it was found.
+    pub since: Option<String>,
+}
+
 impl Operations {
     /// Reads every file again. What is damaged is fetched back from a service that has it, or stays reported.
-    pub(crate) async fn verify(&self) -> Result<Value, Failure> {
+    pub(crate) async fn verify(&self) -> Result<VerifyReport, Failure> {
         self.index().await?;
         let (tree, _) = self.library()?;
         let pace = Pace { stop: Arc::default(), rest: None };
@@ -37,7 +89,7 @@ impl Operations {
             files += checked.files;
             bytes += checked.bytes;
             self.events.publish(Event::Scanning { hashed: files, bytes });
-            failed.extend(checked.failed.iter().map(|(path, reason)| json!({ "path": path.as_str(), "reason": reason })));
+            failed.extend(checked.failed.iter().map(|(path, reason)| NotDone::of(path, reason)));
             after = checked.last;
             if after.is_none() {
                 break;
@@ -46,8 +98,8 @@ impl Operations {
         let store = self.store.clone();
         let pass = Pass { after: None, ended: Some(self.store.clock().seconds()), whole: true };
         blocking(move || Ok(store.write(move |tx| pass.write(tx))?)).await?;
-        let damaged: Vec<_> = self.mend_all().await?.iter().map(treated).collect();
-        Ok(json!({ "files": files, "bytes": bytes, "damaged": damaged, "failed": failed }))
+        let damaged = self.mend_all().await?.iter().map(treated).collect();
+        Ok(VerifyReport { files, bytes, damaged, failed })
     }
 
     /// Fetches back whatever is known to be damaged.
@@ -86,7 +138,7 @@ impl Operations {
     }
 
     /// Takes damaged files as they are: edits, from now on.
-    pub(crate) async fn accept_damage(&self, at: Vec<RelPath>) -> Result<Value, Failure> {
+    pub(crate) async fn accept_damage(&self, at: Vec<RelPath>) -> Result<Accepted, Failure> {
         let (tree, _) = self.library()?;
         let store = self.store.clone();
         blocking(move || {
@@ -95,46 +147,45 @@ impl Operations {
             for named in &at {
                 let below = |path: &RelPath| path.strip_prefix(named).is_some();
                 if !damaged.iter().any(|(path, _)| below(path)) {
-                    failed.push(json!({ "path": named.as_str(), "reason": "it is not known to be damaged; see `twinlens status`" }));
+                    failed.push(NotDone::of(named, "it is not known to be damaged; see `twinlens status`"));
                 }
                 for (path, _) in damaged.iter().filter(|(path, _)| below(path)) {
                     match library::accept(&tree, path) {
-                        Ok(true) => accepted.push(path.to_string()),
+                        Ok(true) => accepted.push(path.clone()),
                         Ok(false) => {}
-                        Err(error) => failed.push(json!({ "path": path.as_str(), "reason": error.to_string() })),
+                        Err(error) => failed.push(NotDone::of(path, error)),
                     }
                 }
             }
-            Ok(json!({ "accepted": accepted, "failed": failed }))
+            Ok(Accepted { accepted, failed })
         })
         .await
     }
 
     /// What `status` says of damage: the files, and when every byte was read for the last time.
-    pub(crate) async fn health(&self) -> Result<(Value, Option<String>), Failure> {
+    pub(crate) async fn health(&self) -> Result<(Vec<Hurt>, Option<String>), Failure> {
         let store = self.store.clone();
         blocking(move || {
             let tx = store.read()?;
-            let rows: Vec<_> =
-                damage::all(&tx)?.iter().map(|(path, damage)| json!({ "path": path.as_str(), "since": seconds(damage.since) })).collect();
+            let rows = damage::all(&tx)?.into_iter().map(|(path, damage)| Hurt { path, since: seconds(damage.since) }).collect();
             let pass = Pass::read(&tx)?;
-            Ok((json!(rows), pass.ended.filter(|_| pass.whole).and_then(seconds)))
+            Ok((rows, pass.ended.filter(|_| pass.whole).and_then(seconds)))
         })
         .await
     }
 }
 
-fn treated(treated: &Treated) -> Value {
+fn treated(treated: &Treated) -> Damaged {
     let Treated { path, damage, mended } = treated;
-    json!({
-        "path": path.as_str(),
-        "size": damage.size,
-        "blake3": damage.good.content.to_string(),
-        "found": damage.found.content.to_string(),
-        "since": seconds(damage.since),
-        "mended_from": mended.as_ref().ok(),
-        "reason": mended.as_ref().err(),
-    })
+    Damaged {
+        path: path.clone(),
+        size: damage.size,
+        blake3: damage.good.content.to_string(),
+        found: damage.found.content.to_string(),
+        since: seconds(damage.since),
+        mended_from: mended.clone().ok(),
+        reason: mended.clone().err(),
+    }
 }
 
 fn seconds(seconds: i64) -> Option<String> {

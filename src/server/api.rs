@@ -6,16 +6,30 @@
 //! `known` and `changes` are what nodes ask one another; older nodes know them as they are.
 
 mod asked;
+mod backup;
 mod caller;
+mod calls;
 mod changes;
+mod conflicts;
+mod events;
+mod files;
+mod index;
 mod known;
+mod library;
+mod logins;
 mod metrics;
+mod once;
 mod openapi;
 mod page;
+mod portable;
 mod problem;
+mod runs;
 mod services;
 mod session;
+mod status;
 mod syncs;
+mod tombstones;
+mod trash;
 mod users;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -42,13 +56,37 @@ use self::caller::Caller;
 use self::changes::Waiting;
 use self::problem::Problem;
 use super::http::{AskedBy, Body, Incoming, NOT_THERE, discard};
-use super::webdav::Roots;
+use super::webdav::{Roots, WebDav};
+
+pub use self::calls::Call;
 
 const PREFIX: &str = "/api/v1";
 
 /// Whether a path is one of these, whoever asks.
 pub(super) fn covers(path: &str) -> bool {
     path == metrics::PATH || path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The form of the API for a refusal that its front gave in words, before the API was asked.
+pub(super) async fn in_form(path: &str, answer: Response<Body>) -> Response<Body> {
+    let is_text = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !covers(path) || !is_text || !(answer.status().is_client_error() || answer.status().is_server_error()) {
+        return answer;
+    }
+    let code = match answer.status() {
+        StatusCode::REQUEST_TIMEOUT => "too-slow",
+        StatusCode::PAYLOAD_TOO_LARGE => "too-large",
+        StatusCode::URI_TOO_LONG => "url-too-long",
+        StatusCode::SERVICE_UNAVAILABLE => "busy",
+        _ => "bad-request",
+    };
+    let (parts, body) = answer.into_parts();
+    let text = body.collect().await.map(|body| String::from_utf8_lossy(&body.to_bytes()).trim().to_owned()).unwrap_or_default();
+    let mut answer = outgoing(Problem::new(parts.status, code, text).into_response());
+    for (name, value) in parts.headers.iter().filter(|(name, _)| !matches!(name.as_str(), "content-type" | "content-length")) {
+        answer.headers_mut().insert(name.clone(), value.clone());
+    }
+    answer
 }
 
 /// What the answers are made from. Cheap to clone.
@@ -60,6 +98,10 @@ struct Inner {
     logins: Logins,
     originals: Tree,
     waiting: Waiting,
+    webdav: Arc<WebDav>,
+    store: Store,
+    /// Uploads with a key that are being received.
+    running: once::Running,
     /// The name of the cookie: another one for every library, because browsers send cookies to all ports of a host.
     cookie: String,
 }
@@ -79,11 +121,12 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) fn new(operations: Arc<Operations>, logins: Logins, roots: &Roots, store: &Store) -> Self {
+    pub(super) fn new(operations: Arc<Operations>, logins: Logins, roots: &Roots, store: Store, webdav: Arc<WebDav>) -> Self {
         let library = roots.library_id.0.simple().to_string();
         let cookie = format!("twinlens_{}", library.get(..8).unwrap_or_default());
+        let (originals, waiting) = (roots.originals.clone(), Waiting::new(&store));
         let shared =
-            Shared(Arc::new(Inner { operations, logins, originals: roots.originals.clone(), waiting: Waiting::new(store), cookie }));
+            Shared(Arc::new(Inner { operations, logins, originals, waiting, webdav, store, running: once::Running::default(), cookie }));
         let (router, document) = all_routes().split_for_parts();
         let router = router
             .fallback(async || Problem::nothing_here())
@@ -136,6 +179,10 @@ impl Api {
         }
         answer
     }
+}
+
+fn as_axum(answer: Response<Body>) -> Response<axum::body::Body> {
+    answer.map(axum::body::Body::new)
 }
 
 fn outgoing(answer: Response<axum::body::Body>) -> Response<Body> {
@@ -193,11 +240,40 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(services::list, services::add))
         .routes(routes!(services::show, services::edit, services::remove))
         .routes(routes!(services::test))
+        .routes(routes!(services::undo))
+        .routes(routes!(services::folders, services::make_folder))
         .routes(routes!(services::change_sync))
+        .routes(routes!(logins::begin))
+        .routes(routes!(logins::wait))
+        .routes(routes!(logins::poll))
+        .routes(routes!(logins::cancel))
+        .routes(routes!(portable::export))
+        .routes(routes!(portable::import))
+        .routes(routes!(portable::reseal))
         .routes(routes!(syncs::start))
         .routes(routes!(syncs::pause))
         .routes(routes!(syncs::resume))
         .routes(routes!(syncs::cancel))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::show))
+        .routes(routes!(runs::failures))
+        .routes(routes!(status::transfers))
+        .routes(routes!(status::show))
+        .routes(routes!(status::settings))
+        .routes(routes!(events::follow))
+        .routes(routes!(library::list))
+        .routes(routes!(files::fetch, files::store))
+        .routes(routes!(index::show, index::scan))
+        .routes(routes!(index::verify))
+        .routes(routes!(index::accept))
+        .routes(routes!(trash::list))
+        .routes(routes!(trash::restore))
+        .routes(routes!(trash::empty))
+        .routes(routes!(conflicts::list))
+        .routes(routes!(conflicts::resolve))
+        .routes(routes!(tombstones::list))
+        .routes(routes!(tombstones::forget))
+        .routes(routes!(backup::begin))
         .routes(routes!(known::ask))
         .routes(routes!(changes::wait));
     OpenApiRouter::new().nest(PREFIX, routes).routes(routes!(metrics::show))

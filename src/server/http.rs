@@ -9,6 +9,7 @@ mod listen;
 mod mount;
 mod outgoing;
 mod outside;
+mod owner;
 mod pulse;
 mod wire;
 
@@ -77,8 +78,8 @@ pub struct App {
 impl App {
     /// Serves these roots to these people; Locks are kept in the store.
     pub fn open(operations: Arc<Operations>, logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
-        let api = Arc::new(Api::new(Arc::clone(&operations), logins.clone(), &roots, &store));
-        let webdav = Arc::new(WebDav::open(roots, store, rules)?);
+        let webdav = Arc::new(WebDav::open(roots.clone(), store.clone(), rules)?);
+        let api = Arc::new(Api::new(Arc::clone(&operations), logins.clone(), &roots, store, Arc::clone(&webdav)));
         let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone()));
         Ok(Self { logins, webdav, api, cloud, operations, public: rules.public })
     }

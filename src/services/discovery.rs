@@ -13,7 +13,7 @@ use crate::client::{Client, ClientError, Endpoint, Fingerprint, Knock, Listing, 
 use crate::dav::href;
 use crate::types::RelPath;
 
-use super::{ServerKind, doctor};
+use super::{Kind, doctor};
 
 /// A server that answers nothing for so long is not there.
 const IDLE: Duration = Duration::from_secs(15);
@@ -35,7 +35,7 @@ pub struct Wanted {
     /// The password may travel over plain http through public networks.
     pub allow_http: bool,
     /// What the owner says that it is.
-    pub kind: Option<ServerKind>,
+    pub kind: Option<Kind>,
 }
 
 /// A service that was found.
@@ -262,7 +262,7 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        if self.wanted.kind != Some(ServerKind::WebDav) {
+        if self.wanted.kind != Some(Kind::WebDav) {
             for well_known in ["/.well-known/webdav", "/.well-known/caldav"] {
                 if let Some(found) = self.well_known(&client, well_known).await? {
                     return Ok(found);
@@ -304,9 +304,9 @@ impl<'a> Search<'a> {
         let mine = |place: &str| (!user.is_empty()).then(|| format!("{place}{user}/"));
         let cloud = [mine("remote.php/dav/files/"), Some("remote.php/webdav/".into())];
         let places: Vec<Option<String>> = match self.wanted.kind {
-            Some(ServerKind::Twinlens | ServerKind::PhotoPrism) => vec![Some("originals/".into())],
-            Some(ServerKind::Nextcloud | ServerKind::OwnCloud) => cloud.into(),
-            Some(ServerKind::WebDav) => Vec::new(),
+            Some(Kind::Twinlens | Kind::PhotoPrism) => vec![Some("originals/".into())],
+            Some(Kind::Nextcloud | Kind::OwnCloud) => cloud.into(),
+            Some(Kind::WebDav) => Vec::new(),
             None => {
                 let [files, webdav] = cloud;
                 let before = [Some("originals/".to_owned()), Some("webdav/".to_owned())];

@@ -16,7 +16,8 @@ const LONGEST: u32 = 3600;
 /// A kind of server. It says where its files are below an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum ServerKind {
+#[schema(as = ServiceKind)]
+pub enum Kind {
     /// Another node: `/originals/`.
     Twinlens,
     /// A PhotoPrism: `/originals/`.
@@ -29,7 +30,7 @@ pub enum ServerKind {
     WebDav,
 }
 
-impl ServerKind {
+impl Kind {
     /// Of the word by which a server was recognised.
     pub fn of(word: &str) -> Self {
         match word {
@@ -103,8 +104,8 @@ impl fmt::Display for Timeout {
 
 impl PartialSchema for Timeout {
     fn schema() -> RefOr<Schema> {
-        let pattern = "^(high|default|low|none|[1-9][0-9]{0,3})$";
-        ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).examples(["default", "90"]).into()
+        let object = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(high|default|low|none|[1-9][0-9]{0,3}s?)$"));
+        object.description(Some("`high` (120 s), `default` (60 s), `low` (30 s), `none`, or 1 to 3600 seconds.")).into()
     }
 }
 

@@ -6,10 +6,10 @@ use utoipa::ToSchema;
 use crate::client::{Client, ClientError, Endpoint, Fingerprint, Rate, Waits};
 use crate::reconcile::{Deletes, Policy};
 use crate::store::documents::{self, CAUTIOUS, EVIDENCE, FINDINGS, MET, RUNS, SCHEDULE, SERVICES, UPLOAD_WAYS};
-use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote, traces};
+use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote, shares, traces};
 use crate::types::{RelPath, ServiceId};
 
-use super::{Carried, Imported, PortableError, SecretError, SecretKey, ServerKind, Timeout, Window};
+use super::{Carried, Imported, Kind, PortableError, SecretError, SecretKey, Timeout, UploadSettings, Window};
 
 /// What is enough to believe that a file of the service is the same as one of the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
@@ -115,7 +115,7 @@ pub struct Service {
     pub allow_http: bool,
     /// What kind of server it is, as it was recognised or as the owner says.
     #[serde(default, rename = "type")]
-    pub kind: Option<ServerKind>,
+    pub kind: Option<Kind>,
     /// How long it may be silent.
     #[serde(default)]
     pub timeout: Timeout,
@@ -124,6 +124,9 @@ pub struct Service {
     pub retries: u32,
     /// How it is synced.
     pub sync: SyncSettings,
+    /// What is done with files that are shared with it.
+    #[serde(default)]
+    pub upload: UploadSettings,
 }
 
 /// More than this is of no use: all waiting for one request is bounded too.
@@ -148,6 +151,7 @@ impl Service {
             timeout: Timeout::default(),
             retries: usual_retries(),
             sync: SyncSettings::default(),
+            upload: UploadSettings::default(),
         }
     }
 
@@ -158,9 +162,9 @@ impl Service {
 }
 
 #[derive(Serialize, Deserialize)]
-struct ServiceRow {
+pub(super) struct ServiceRow {
     #[serde(flatten)]
-    service: Service,
+    pub(super) service: Service,
     sealed_password: Vec<u8>,
     /// The account before the last edit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,7 +195,7 @@ pub struct Account {
     pub allow_http: bool,
     /// What kind of server it is.
     #[serde(rename = "type")]
-    pub kind: Option<ServerKind>,
+    pub kind: Option<Kind>,
     /// How long it may be silent.
     pub timeout: Timeout,
     /// How often a request is sent again that broke.
@@ -207,7 +211,19 @@ impl Account {
 
     fn put_into(self, service: &mut Service) {
         let Self { name, url, user, fingerprint, allow_http, kind, timeout, retries } = self;
-        *service = Service { name, url, user, fingerprint, allow_http, kind, timeout, retries, id: service.id, sync: service.sync.clone() };
+        *service = Service {
+            name,
+            url,
+            user,
+            fingerprint,
+            allow_http,
+            kind,
+            timeout,
+            retries,
+            id: service.id,
+            sync: service.sync.clone(),
+            upload: service.upload.clone(),
+        };
     }
 }
 
@@ -246,7 +262,7 @@ pub enum ServiceError {
 /// The services of a node. Cheap to clone.
 #[derive(Clone)]
 pub struct Services {
-    store: Store,
+    pub(super) store: Store,
     key: SecretKey,
 }
 
@@ -268,7 +284,7 @@ impl Services {
     }
 
     /// Adds a service. Nothing is sent to it.
-    pub fn add(&self, name: &str, endpoint: &Endpoint, kind: Option<ServerKind>) -> Result<Service, ServiceError> {
+    pub fn add(&self, name: &str, endpoint: &Endpoint, kind: Option<Kind>) -> Result<Service, ServiceError> {
         self.check_new_name(name)?;
         let sealed_password = self.key.sealer()?.seal(&endpoint.password)?;
         let (key, endpoint) = (name.to_owned(), endpoint.clone());
@@ -457,7 +473,9 @@ impl Services {
             failures::clear(tx, id)?;
             history::clear(tx, id)?;
             kinds::clear(tx, id)?;
-            traces::clear(tx, id)?;
+            traces::SYNC.clear(tx, id)?;
+            traces::SHARE.clear(tx, id)?;
+            shares::clear(tx, id)?;
             RUNS.remove(tx, &id.0.to_string())?;
             UPLOAD_WAYS.remove(tx, &id.0.to_string())?;
             FINDINGS.remove(tx, &id.0.to_string())?;
@@ -476,7 +494,7 @@ impl Services {
         Ok(Client::new(&self.endpoint(name)?)?.with_waits(waits))
     }
 
-    fn row(&self, name: &str) -> Result<ServiceRow, ServiceError> {
+    pub(super) fn row(&self, name: &str) -> Result<ServiceRow, ServiceError> {
         SERVICES.get(&self.store.read()?, name)?.ok_or_else(|| ServiceError::Unknown(name.to_owned()))
     }
 }

@@ -14,7 +14,9 @@ use crate::types::Clock;
 
 use super::meta::FORMAT;
 use super::snapshot::{Shared, Snapshot};
-use super::{baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, properties, remote, traces};
+use super::{
+    baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, properties, remote, shares, traces,
+};
 
 /// redb's page cache. The default of 1 GiB would be most of a small machine.
 const CACHE_BYTES: usize = 48 << 20;
@@ -142,6 +144,7 @@ impl Store {
         failures::prepare(&begin)?;
         history::prepare(&begin)?;
         properties::prepare(&begin)?;
+        shares::prepare(&begin)?;
         traces::prepare(&begin)?;
         begin.commit()?;
         let database = Arc::new(database);

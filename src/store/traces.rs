@@ -9,7 +9,14 @@ use crate::types::{ContentHash, RelPath, ServiceId};
 use super::StoreError;
 use super::codec::{decode, encode, service_key, service_range};
 
-const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("traces");
+/// A table of traces: each of those who write to a service has its own, and removes what it has left itself.
+#[derive(Clone, Copy)]
+pub struct Traces(TableDefinition<'static, &'static [u8], &'static [u8]>);
+
+/// What syncs and examinations leave.
+pub const SYNC: Traces = Traces(TableDefinition::new("traces"));
+/// What sharing leaves.
+pub const SHARE: Traces = Traces(TableDefinition::new("share-traces"));
 
 /// One thing of ours on a service. Paths are below its WebDAV root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,37 +55,40 @@ impl Trace {
 }
 
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
-    tx.open_table(ROWS)?;
+    tx.open_table(SYNC.0)?;
+    tx.open_table(SHARE.0)?;
     Ok(())
 }
 
-/// Remembers that something of ours is going to be there.
-pub fn put(tx: &WriteTransaction, service: ServiceId, trace: &Trace) -> Result<(), StoreError> {
-    tx.open_table(ROWS)?.insert(service_key(service, trace.name().as_bytes()).as_slice(), encode(trace)?.as_slice())?;
-    Ok(())
-}
+impl Traces {
+    /// Remembers that something of ours is going to be there.
+    pub fn put(self, tx: &WriteTransaction, service: ServiceId, trace: &Trace) -> Result<(), StoreError> {
+        tx.open_table(self.0)?.insert(service_key(service, trace.name().as_bytes()).as_slice(), encode(trace)?.as_slice())?;
+        Ok(())
+    }
 
-/// It is certainly not there any more.
-pub fn remove(tx: &WriteTransaction, service: ServiceId, name: &str) -> Result<(), StoreError> {
-    tx.open_table(ROWS)?.remove(service_key(service, name.as_bytes()).as_slice())?;
-    Ok(())
-}
+    /// It is certainly not there any more.
+    pub fn remove(self, tx: &WriteTransaction, service: ServiceId, name: &str) -> Result<(), StoreError> {
+        tx.open_table(self.0)?.remove(service_key(service, name.as_bytes()).as_slice())?;
+        Ok(())
+    }
 
-/// Forgets all of a service.
-pub fn clear(tx: &WriteTransaction, service: ServiceId) -> Result<(), StoreError> {
-    let (start, end) = service_range(service);
-    tx.open_table(ROWS)?.retain_in(start.as_slice()..end.as_slice(), |_, _| false)?;
-    Ok(())
-}
+    /// Forgets all of a service.
+    pub fn clear(self, tx: &WriteTransaction, service: ServiceId) -> Result<(), StoreError> {
+        let (start, end) = service_range(service);
+        tx.open_table(self.0)?.retain_in(start.as_slice()..end.as_slice(), |_, _| false)?;
+        Ok(())
+    }
 
-/// Everything of ours that may be on a service.
-pub fn all(tx: &ReadTransaction, service: ServiceId) -> Result<Vec<Trace>, StoreError> {
-    let (start, end) = service_range(service);
-    let rows: ReadOnlyTable<&[u8], &[u8]> = tx.open_table(ROWS)?;
-    rows.range(start.as_slice()..end.as_slice())?.map(|item| decode(item?.1.value())).collect()
-}
+    /// Everything of ours that may be on a service.
+    pub fn all(self, tx: &ReadTransaction, service: ServiceId) -> Result<Vec<Trace>, StoreError> {
+        let (start, end) = service_range(service);
+        let rows: ReadOnlyTable<&[u8], &[u8]> = tx.open_table(self.0)?;
+        rows.range(start.as_slice()..end.as_slice())?.map(|item| decode(item?.1.value())).collect()
+    }
 
-/// What is written down under a name.
-pub fn get(tx: &ReadTransaction, service: ServiceId, name: &str) -> Result<Option<Trace>, StoreError> {
-    tx.open_table(ROWS)?.get(service_key(service, name.as_bytes()).as_slice())?.map(|row| decode(row.value())).transpose()
+    /// What is written down under a name.
+    pub fn get(self, tx: &ReadTransaction, service: ServiceId, name: &str) -> Result<Option<Trace>, StoreError> {
+        tx.open_table(self.0)?.get(service_key(service, name.as_bytes()).as_slice())?.map(|row| decode(row.value())).transpose()
+    }
 }

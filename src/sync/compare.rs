@@ -1,24 +1,18 @@
 //! Whether a file of a service that tells no digest is one of the library: found out at the least cost that the owner allows.
 
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::client::ClientError;
-use crate::library::{LibraryError, Tree};
+use crate::library::Original;
 use crate::reconcile::Seen;
 use crate::services::Trust;
+use crate::services::delivery::{places, read_part};
 use crate::types::{Digests, LocalVersion, RelPath, RemoteVersion, Sha1};
 
 use super::merge::Open;
 use super::run::{Sync, SyncError, blocking};
-use super::strategy::open_source;
-
-/// The bytes that are compared at each place.
-const SAMPLE: usize = 64 << 10;
-/// So many places.
-const PLACES: u64 = 4;
 
 impl Sync {
     /// Finds the digests that the table asked for, and of new files of the service those that the library may have.
@@ -60,7 +54,7 @@ impl Sync {
             }
         }
         match item.must_be_known {
-            true => self.remote_digests(&item.remote, version).await.map(Some),
+            true => self.client.digests(&item.remote, version).await.map(Some),
             false => Ok(None),
         }
     }
@@ -92,45 +86,13 @@ impl Sync {
     ) -> Result<bool, ClientError> {
         for (from, length) in places(here.size) {
             let Some(there) = self.client.part(remote, version, from, length).await? else { return Ok(false) };
-            let (tree, path, source) = (self.tree.clone(), local.clone(), *here);
-            let read = blocking(move || Ok(read_part(&tree, &path, &source, from, length))).await;
+            let source = Original { tree: self.tree.clone(), path: local.clone(), version: *here };
+            let read = blocking(move || Ok(read_part(&source, from, length).ok())).await;
             // What cannot be read here, or has changed, is not the same.
-            if !matches!(read, Ok(Ok(bytes)) if bytes == there) {
+            if !matches!(read, Ok(Some(bytes)) if bytes == there) {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-}
-
-pub(super) fn places(size: u64) -> Vec<(u64, usize)> {
-    let sample = SAMPLE as u64;
-    if size <= PLACES * sample {
-        return vec![(0, usize::try_from(size).unwrap_or(SAMPLE))];
-    }
-    (0..PLACES).map(|place| ((size - sample) / (PLACES - 1) * place, SAMPLE)).chain([(size - sample, SAMPLE)]).collect()
-}
-
-pub(super) fn read_part(tree: &Tree, path: &RelPath, version: &LocalVersion, from: u64, length: usize) -> Result<Vec<u8>, LibraryError> {
-    let io = |source| LibraryError::Io { path: path.to_string(), source };
-    let mut file = open_source(tree, path, version)?;
-    file.seek(SeekFrom::Start(from)).map_err(io)?;
-    let mut bytes = Vec::with_capacity(length);
-    file.take(length as u64).read_to_end(&mut bytes).map_err(io)?;
-    Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn beginning_and_end_are_compared_and_small_files_whole() {
-        assert_eq!(places(10), [(0, 10)]);
-        assert_eq!(places(256 << 10), [(0, 256 << 10)]);
-        let places = places(1_000_000);
-        assert_eq!(places.first(), Some(&(0, SAMPLE)));
-        assert_eq!(places.last(), Some(&(1_000_000 - SAMPLE as u64, SAMPLE)));
-        assert!(places.windows(2).all(|pair| pair[0].0 <= pair[1].0) && places.len() <= 5);
     }
 }

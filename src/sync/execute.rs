@@ -2,16 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
 
-use crate::client::{ClientError, NotProven};
+use crate::client::{ClientError, NotProven, SourceError};
 use crate::events::Event;
 use crate::library::LibraryError;
 use crate::reconcile::outcome::deduplicates;
 use crate::reconcile::{Action, Base, Plan, Step, Why};
+use crate::services::delivery::{self, DeliveryError, Watcher};
 use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath};
 
@@ -21,8 +22,6 @@ use super::names::explained;
 use super::record::Record;
 use super::room::Room;
 use super::run::{Sync, SyncError};
-use super::strategy::Ways;
-use super::traces::Settled;
 use super::{Noted, Progress, Report};
 
 /// Uploads into one folder that are proven by one look at it.
@@ -38,7 +37,7 @@ pub(super) enum StepError {
     #[error("{0}")]
     NotProven(NotProven),
     /// It was sent in several ways.
-    #[error("{first}{}", others(*.ways))]
+    #[error("{first}{}", delivery::others(*.ways))]
     InVain { first: Box<StepError>, ways: u32 },
     #[error("{0}")]
     Refused(String),
@@ -60,11 +59,32 @@ impl StepError {
     }
 }
 
-fn others(ways: u32) -> String {
-    match ways {
-        0 => String::new(),
-        1 => ". It was sent in one other way too, and that went wrong as well".to_owned(),
-        ways => format!(". It was sent in {ways} other ways too, and they went wrong as well"),
+impl StepError {
+    /// The same as an error of a delivery, if another way may help.
+    pub(super) fn of_delivery(self) -> Result<DeliveryError, Self> {
+        match self {
+            Self::Client(error) => Ok(error.into()),
+            Self::NotProven(reason) => Ok(DeliveryError::NotProven(reason)),
+            other => Err(other),
+        }
+    }
+}
+
+impl From<DeliveryError> for StepError {
+    fn from(error: DeliveryError) -> Self {
+        match error {
+            DeliveryError::Client(error) => error.into(),
+            DeliveryError::NotProven(reason) => Self::NotProven(reason),
+            DeliveryError::InVain { first, ways } => Self::InVain { first: Box::new((*first).into()), ways },
+            DeliveryError::Refused(reason) => Self::Refused(reason),
+            DeliveryError::Store(error) => error.into(),
+            DeliveryError::SourceChanged(path) => LibraryError::Changed(path).into(),
+            DeliveryError::Io { path, source } => LibraryError::Io { path, source }.into(),
+            DeliveryError::Source(SourceError(error)) => match error.downcast::<LibraryError>() {
+                Ok(error) => (*error).into(),
+                Err(error) => Self::Refused(error.to_string()),
+            },
+        }
     }
 }
 
@@ -90,12 +110,24 @@ pub(super) struct Execution {
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
     fatal: Mutex<Option<String>>,
     pub(super) room: Room,
-    pub(super) ways: Ways,
-    pub(super) settled: Settled,
     /// Steps that are over, and bytes that went over the wire.
     done: Amount,
     /// As far as is known, of so many.
     total: Amount,
+}
+
+impl Watcher for Execution {
+    fn moved_bytes(&self, count: u64) {
+        Execution::moved_bytes(self, count);
+    }
+
+    fn is_over(&self) -> bool {
+        self.fatal().is_some()
+    }
+
+    fn no_room(&self) -> Option<String> {
+        self.room.reason()
+    }
 }
 
 /// So many steps and bytes.
@@ -108,7 +140,8 @@ struct Amount {
 impl Execution {
     pub(super) fn new(sync: Arc<Sync>, is_node: bool, report: Report) -> Arc<Self> {
         let permits = Semaphore::new(sync.options.parallel.max(1));
-        Arc::new(Self {
+        sync.delivery.set_node(is_node);
+        let execution = Arc::new(Self {
             sync,
             is_node,
             permits,
@@ -118,11 +151,12 @@ impl Execution {
             gone_there: Mutex::default(),
             fatal: Mutex::default(),
             room: Room::default(),
-            ways: Ways::default(),
-            settled: Settled::default(),
             done: Amount::default(),
             total: Amount::default(),
-        })
+        });
+        let watcher: Weak<dyn Watcher> = Arc::downgrade(&execution) as Weak<dyn Watcher>;
+        execution.sync.delivery.watched_by(watcher);
+        execution
     }
 
     /// Carries out the plan of a round. `late` goes last, one by one; `to_come` is how many files with how many bytes other rounds will take.
@@ -172,7 +206,7 @@ impl Execution {
         for step in deletes {
             self.one(step, None).await?;
         }
-        self.forget_settled().await?;
+        self.sync.delivery.forget_settled().await?;
         self.remove_leftovers(leftovers).await;
         Ok(())
     }

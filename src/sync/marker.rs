@@ -7,7 +7,6 @@
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -142,7 +141,7 @@ impl Sync {
     pub(super) async fn rule_out_itself(&self, observed: &Observed) -> Result<(), SyncError> {
         let (met, places) = (self.met()?, self.places()?);
         if met.apart.as_ref() == Some(&places) {
-            self.overwrites.store(met.overwrites, Ordering::Relaxed);
+            self.delivery.set_overwrites(met.overwrites);
             return Ok(());
         }
         // A node that only tells what changed is who it was.
@@ -150,7 +149,7 @@ impl Sync {
         if let Some(overlap) = self.find_overlap(observed, library).await? {
             return Err(SyncError::SameLibrary(overlap));
         }
-        let overwrites = self.overwrites.load(Ordering::Relaxed);
+        let overwrites = self.delivery.overwrites();
         self.remember(Met { apart: Some(places), overwrites, ..met }, false).await
     }
 
@@ -199,7 +198,7 @@ impl Sync {
         let folder = &self.service.sync.folder;
         for at in std::iter::once(folder.clone()).chain(folder.ancestors()) {
             let Ok(path) = at.join(&name) else { return Ok(None) };
-            self.leave_trace(Trace::Copy { at: path.clone() }).await?;
+            self.delivery.leave_trace(Trace::Copy { at: path.clone() }).await?;
             let bytes = Bytes::from_static(PROBE_TEXT.as_bytes());
             let version =
                 LocalVersion { size: bytes.len() as u64, mtime: Mtime::from(std::time::SystemTime::now()), digests: Digests::of(&bytes) };
@@ -213,7 +212,7 @@ impl Sync {
             }
             if sent.is_ok() {
                 // Now it is there: nginx and rclone take it a second time.
-                self.overwrites.store(put().await.is_ok(), Ordering::Relaxed);
+                self.delivery.set_overwrites(put().await.is_ok());
             }
             let tree = self.tree.clone();
             let found = blocking({
@@ -227,8 +226,8 @@ impl Sync {
                 blocking(move || Ok(store.write_soon(move |tx| listed::wrote_in(tx, service, &at))?)).await?;
             }
             // What was refused may have been kept all the same.
-            match self.remove_for_certain(&path).await {
-                Ok(true) => self.forget_traces(vec![name]).await?,
+            match self.delivery.remove_for_certain(&path).await {
+                Ok(true) => self.delivery.forget_traces(vec![name]).await?,
                 Ok(false) => tracing::warn!(service = %self.service.name, %path, "a file of ours will be removed by the next run"),
                 Err(error) => tracing::warn!(service = %self.service.name, %path, %error, "a file of ours will be removed by the next run"),
             }

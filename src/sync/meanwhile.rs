@@ -13,7 +13,7 @@ use crate::types::LocalVersion;
 
 use super::execute::{Execution, StepError};
 use super::run::{SyncError, blocking};
-use super::upload::Sent;
+use super::upload::{Sent, upload_of};
 
 /// How often it is begun anew. One that changes more often is left to the next run.
 const RESTARTS: u32 = 3;
@@ -44,8 +44,13 @@ impl Execution {
                 }
                 Ok(None) => {
                     let Action::Upload { source, expect } = &step.action else { return (step, Err(error)) };
-                    let repaired = self.repair(&step, source, expect, error).await;
-                    return (step, repaired.map(Sent::Proven));
+                    let failed = match error.of_delivery() {
+                        Ok(failed) => failed,
+                        Err(error) => return (step, Err(error)),
+                    };
+                    let from = self.original(&step.local, source);
+                    let repaired = self.sync.delivery.repair(upload_of(&step, &from, source, expect), failed).await;
+                    return (step, repaired.map(Sent::Proven).map_err(StepError::from));
                 }
                 Err(changed) => return (step, Err(changed.into())),
             }

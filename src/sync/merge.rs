@@ -1,24 +1,25 @@
 //! The merge-join of library, service and baseline: one pass over three sorted streams, nothing held but what changed.
 
 mod apart;
+mod contents;
+mod heads;
 
 use std::collections::{HashMap, HashSet};
-use std::iter::Peekable;
 use std::sync::Arc;
 
+use crate::reconcile::Policy;
 use crate::reconcile::outcome::Collector;
-use crate::reconcile::{Base, Contents, Coverage, Decision, Held, Outcome, Row, Seen, Why, decide, parking};
+use crate::reconcile::{Coverage, Decision, Held, Outcome, Row, Seen, Why, decide, parking};
 use crate::services::Trust;
 use crate::store::baseline::{BaseRow, Baseline};
 use crate::store::folders::Folders;
-use crate::store::index::{FileRow, Index};
+use crate::store::index::Index;
 use crate::store::kinds::Kinds;
 use crate::store::remote::RemoteView;
 use crate::store::{Store, StoreError};
-use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId, Side};
+use crate::types::{KnownDigests, LocalVersion, RelPath, ServiceId, Side};
 
-use crate::reconcile::Policy;
-
+use self::heads::{Heads, next_heads};
 use super::filter::{Filter, Sides, is_litter};
 use super::names::Spelled;
 use super::rounds::{self, Place, Round, Survey, Window};
@@ -84,14 +85,6 @@ pub(super) struct Merge {
     kinds: Kinds,
     local_coverage: Coverage,
     remote_coverage: Coverage,
-}
-
-/// Whose turn it is: the smallest path among the three heads.
-struct Heads {
-    path: RelPath,
-    local: Option<FileRow>,
-    base: Option<BaseRow>,
-    remote: Option<RemoteVersion>,
 }
 
 impl Merge {
@@ -406,95 +399,11 @@ impl Strangers {
     }
 }
 
-impl Contents for Merge {
-    type Error = StoreError;
-
-    fn holding(
-        &self,
-        side: Side,
-        digests: &KnownDigests,
-        size: Option<u64>,
-        wanted: &dyn Fn(&RelPath) -> bool,
-    ) -> Result<Option<(RelPath, Held)>, StoreError> {
-        let wanted = |path: &RelPath| wanted(path) && !self.filter.hides(path);
-        if side == Side::Local {
-            let Some(path) = self.index.holding_where(digests, &wanted)? else { return Ok(None) };
-            return Ok(self.index.get(&path)?.map(|row| (path, Held::Local(row.version()))));
-        }
-        if let Some(path) = self.view.holding_where(digests, &wanted)? {
-            let there = self.view.get(&path)?.filter(|version| size.is_none() || version.size == size);
-            return Ok(there.map(|version| (path, Held::Remote(version))));
-        }
-        // A server without checksums: what was in step there and still is as it was.
-        self.still_there(digests, &wanted)
-    }
-
-    fn files_below(&self, side: Side, path: &RelPath) -> Result<Option<u64>, StoreError> {
-        let coverage = if side == Side::Local { &self.local_coverage } else { &self.remote_coverage };
-        if coverage.of(path).is_err() || coverage.gaps().any(|(gap, _)| gap.strip_prefix(path).is_some()) {
-            return Ok(None);
-        }
-        let mut count = 0;
-        match side {
-            Side::Local => self.index.subtree(path)?.try_for_each(|item| item.map(|_| count += 1))?,
-            Side::Remote => self.view.subtree(path)?.try_for_each(|item| item.map(|_| count += 1))?,
-        }
-        Ok(Some(count))
-    }
-
-    fn has_folder(&self, side: Side, path: &RelPath) -> Result<bool, StoreError> {
-        // Of the service's folders only those with files are known; an empty one under a new name lets the rename of a folder fail, and its
-        // files are renamed instead.
-        Ok(side == Side::Local && self.folders.tells_of(path)?)
-    }
-}
-
-impl Merge {
-    fn still_there(&self, digests: &KnownDigests, wanted: &dyn Fn(&RelPath) -> bool) -> Result<Option<(RelPath, Held)>, StoreError> {
-        for path in self.baseline.holding(digests)?.into_iter().filter(wanted) {
-            let local = self.baseline.elsewhere(&path)?.unwrap_or_else(|| path.clone());
-            let Some(Base { remote: Some(then), .. }) = self.baseline.get(&local)?.map(|row| row.base()) else { continue };
-            if let Some(now) = self.view.get(&path)?.filter(|now| now.unchanged_since(&then)) {
-                return Ok(Some((path, Held::Remote(now))));
-            }
-        }
-        Ok(None)
-    }
-}
-
 /// How much a new file is.
 fn bytes_of(row: &Row) -> u64 {
     match (&row.local, &row.remote) {
         (Seen::File(here), _) => here.size,
         (_, Seen::File(there)) => there.size.unwrap_or(0),
         _ => 0,
-    }
-}
-
-type Stream<T> = Result<(RelPath, T), StoreError>;
-
-fn next_heads(
-    local: &mut Peekable<impl Iterator<Item = Stream<FileRow>>>,
-    base: &mut Peekable<impl Iterator<Item = Stream<BaseRow>>>,
-    remote: &mut Peekable<impl Iterator<Item = Stream<RemoteVersion>>>,
-) -> Result<Option<Heads>, StoreError> {
-    let path = [head(local)?, head(base)?, head(remote)?].into_iter().flatten().min();
-    let Some(path) = path else { return Ok(None) };
-    let (local, base, remote) = (take_at(local, &path)?, take_at(base, &path)?, take_at(remote, &path)?);
-    Ok(Some(Heads { path, local, base, remote }))
-}
-
-fn head<T>(stream: &mut Peekable<impl Iterator<Item = Stream<T>>>) -> Result<Option<RelPath>, StoreError> {
-    match stream.peek() {
-        Some(Ok((path, _))) => Ok(Some(path.clone())),
-        Some(Err(_)) => stream.next().transpose().map(|item| item.map(|(path, _)| path)),
-        None => Ok(None),
-    }
-}
-
-fn take_at<T>(stream: &mut Peekable<impl Iterator<Item = Stream<T>>>, path: &RelPath) -> Result<Option<T>, StoreError> {
-    match stream.next_if(|item| item.as_ref().map_or(true, |(at, _)| at == path)) {
-        Some(item) => item.map(|(_, value)| Some(value)),
-        None => Ok(None),
     }
 }

@@ -107,7 +107,7 @@ impl Execution {
         if !remote.digests.is_empty() {
             return Ok(remote.clone());
         }
-        let digests = self.sync.remote_digests(&step.remote, remote).await?;
+        let digests = self.sync.client.digests(&step.remote, remote).await?;
         self.sync.learn(&step.remote, remote, digests).await?;
         if digests != local.digests {
             return Err(ClientError::Changed(step.remote.to_string()).into());
@@ -240,7 +240,7 @@ impl Execution {
             // Something else has the name after all.
             self.ask_rename(&between, from, what, &Expect::Absent).await?;
         }
-        self.is_settled(between.name());
+        self.sync.delivery.is_settled(between.name());
         Ok(renamed?)
     }
 
@@ -263,12 +263,12 @@ impl Execution {
         let proof = match replaces {
             None => self.copy_and_prove(from, &step.remote, &now, local).await?,
             Some(there) => {
-                let between = self.temporary(&step.remote).await?;
+                let between = self.sync.delivery.temporary(&step.remote).await?;
                 let copied = self.copy_and_prove(from, &between, &now, local).await?;
                 let placed = self.put_in_place(&between, step, &copied, there, local).await;
                 match &placed {
-                    Ok(_) => self.is_settled(between.name()),
-                    Err(_) => self.remove_temporary(&between).await,
+                    Ok(_) => self.sync.delivery.is_settled(between.name()),
+                    Err(_) => self.sync.delivery.remove_temporary(&between).await,
                 }
                 placed?
             }

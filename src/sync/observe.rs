@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crate::client::{ClientError, Root};
+use crate::client::Root;
 use crate::library::{self, ScanReport};
 use crate::reconcile::Coverage;
 use crate::store::listed::Listed;
 use crate::store::remote;
-use crate::types::{Digests, Hasher, LibraryId, RelPath, RemoteVersion};
+use crate::types::{Digests, LibraryId, RelPath, RemoteVersion};
 
 use super::Noted;
 use super::run::{Sync, SyncError, blocking};
@@ -137,21 +137,5 @@ impl Sync {
         let (store, service, path) = (self.store.clone(), self.service.id, path.clone());
         let version = RemoteVersion { digests: digests.into(), ..listed.clone() };
         blocking(move || Ok(store.write_soon(move |tx| remote::put(tx, service, &path, &version))?)).await
-    }
-
-    /// The digest of a remote file that the service does not tell: by reading it.
-    pub(super) async fn remote_digests(&self, path: &RelPath, listed: &RemoteVersion) -> Result<Digests, ClientError> {
-        let mut download = self.client.get(path, listed).await?;
-        let mut hasher = Hasher::default();
-        let mut size = 0;
-        while let Some(bytes) = download.next().await? {
-            size += bytes.len() as u64;
-            hasher.update(&bytes);
-        }
-        download.is_no_page(path)?;
-        match download.length.or(listed.size) {
-            Some(expected) if expected != size => Err(ClientError::Corrupt(format!("only {size} of {expected} bytes of {path} came"))),
-            _ => Ok(hasher.finish()),
-        }
     }
 }

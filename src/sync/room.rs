@@ -16,6 +16,13 @@ pub(super) struct Room {
     left: Mutex<Option<(RelPath, u64)>>,
 }
 
+impl Room {
+    /// Why there is none, if there is none.
+    pub(super) fn reason(&self) -> Option<String> {
+        self.none.get().cloned()
+    }
+}
+
 impl Execution {
     /// Takes note when an upload failed because there was no room.
     pub(super) fn notice_room(&self, error: &StepError) {
@@ -37,14 +44,6 @@ impl Execution {
 
     fn left(&self) -> MutexGuard<'_, Option<(RelPath, u64)>> {
         self.room.left.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// An error when the service has no room.
-    pub(super) fn check_room(&self) -> Result<(), StepError> {
-        match self.room.none.get() {
-            Some(reason) => Err(StepError::Refused(reason.clone())),
-            None => Ok(()),
-        }
     }
 
     /// What is to be said of the uploads that were not tried.

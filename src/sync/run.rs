@@ -1,15 +1,15 @@
 //! One run.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::client::{Client, ClientError, Flow};
 use crate::events::Events;
 use crate::library::{self, LibraryError, Tree};
 use crate::reconcile::{Action, Coverage, Halt, Plan, Policy, Skipped, Step, Why, guard};
-use crate::services::{Findings, Service, Trust};
-use crate::store::{Store, StoreError};
+use crate::services::delivery::{Delivery, DeliveryError};
+use crate::services::{Service, Trust};
+use crate::store::{Store, StoreError, traces};
 use crate::types::{LibraryId, RelPath};
 
 use super::execute::Execution;
@@ -99,6 +99,17 @@ pub enum SyncError {
     Crashed(String),
 }
 
+impl From<DeliveryError> for SyncError {
+    fn from(error: DeliveryError) -> Self {
+        match error {
+            DeliveryError::Client(error) => error.into(),
+            DeliveryError::Store(error) => error.into(),
+            // Nothing else happens where nothing is sent.
+            error => Self::Crashed(error.to_string()),
+        }
+    }
+}
+
 impl SyncError {
     pub(super) fn crashed(error: tokio::task::JoinError) -> Self {
         Self::Crashed(error.to_string())
@@ -139,12 +150,8 @@ pub struct Sync {
     pub(super) options: Options,
     pub(super) events: Events,
     pub(super) monitor: Monitor,
-    /// The service overwrites what a PUT says must not be there.
-    pub(super) overwrites: AtomicBool,
-    /// What the probe found was recalled: once in a run, even when it turns out to be wrong.
-    pub(super) recalled: AtomicBool,
-    /// What the probe found with this service, as far as it is true.
-    pub(super) findings: Mutex<Option<Findings>>,
+    /// How files get there.
+    pub(super) delivery: Arc<Delivery>,
 }
 
 impl Sync {
@@ -161,23 +168,9 @@ impl Sync {
         let root = client.with_flow(Flow::new(service.sync.rate, monitor.told()));
         let client = root.at(&service.sync.folder)?;
         let filter = Arc::new(Filter::new(&service.sync, &tree).map_err(SyncError::Pattern)?);
-        let (findings, recalled, overwrites) = (Mutex::default(), AtomicBool::default(), AtomicBool::default());
-        Ok(Self {
-            filter,
-            tree,
-            library_id,
-            store,
-            client,
-            root,
-            service,
-            policy,
-            options,
-            events,
-            monitor,
-            overwrites,
-            recalled,
-            findings,
-        })
+        let into = (root.clone(), service.sync.folder.clone());
+        let delivery = Arc::new(Delivery::new(into, service.clone(), (store.clone(), traces::SYNC), library_id)?);
+        Ok(Self { filter, tree, library_id, store, client, root, service, policy, options, events, monitor, delivery })
     }
 
     /// Observes, plans, and unless it is a dry run executes. What concerns single files is in the report.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::client::{ClientError, Verified};
 use crate::library::LibraryError;
 use crate::reconcile::{Action, Step};
+use crate::services::delivery::{DeliveryError, Sending, Upload};
 use crate::types::{Expect, LocalVersion, PathError, RelPath, RemoteVersion, Side};
 
 use super::Noted;
@@ -12,8 +13,7 @@ use super::execute::{Execution, StepError};
 use super::join::is_rejoined;
 use super::record::Record;
 use super::run::blocking;
-use super::strategy::Upload;
-use super::upload::Sending;
+use super::upload::upload_of;
 
 impl Execution {
     /// Both sides changed. The service's version goes to the name of the conflict copy, on every side that may be written; then the local
@@ -25,10 +25,11 @@ impl Execution {
         remote: &RemoteVersion,
         copy: &RelPath,
     ) -> Result<Vec<Record>, StepError> {
-        let policy = self.sync.policy;
-        if policy.upload && self.is_beginning(&step.remote, remote, local, &step.local).await {
+        let (policy, from) = (self.sync.policy, self.original(&step.local, local));
+        if policy.upload && self.sync.delivery.is_beginning(&step.remote, remote, local, &from).await {
             // No second version, but an upload that broke off: nothing of it is lost.
-            let proof = self.replace(step, local, &Expect::Version(remote.clone())).await?;
+            let expect = Expect::Version(remote.clone());
+            let proof = self.sync.delivery.replace(upload_of(step, &from, local, &expect)).await?;
             self.count(|report| report.uploaded(local.size, &proof));
             return Ok(vec![Record::uploaded(&step.local, *local, &proof)]);
         }
@@ -54,8 +55,9 @@ impl Execution {
             });
         }
         if policy.upload {
-            let proof = match self.send_and_prove(step, local).await {
-                Err(error) => self.repair(step, local, &Expect::Absent, error).await?,
+            let upload = upload_of(step, &from, local, &Expect::Absent);
+            let proof = match self.send_and_prove(upload).await {
+                Err(error) => self.sync.delivery.repair(upload, error).await?,
                 Ok(proof) => proof,
             };
             records.push(Record::uploaded(&step.local, *local, &proof));
@@ -66,11 +68,10 @@ impl Execution {
         Ok(records)
     }
 
-    async fn send_and_prove(self: &Arc<Self>, step: &Step, local: &LocalVersion) -> Result<Verified, StepError> {
-        let upload = Upload { local: &step.local, remote: &step.remote, source: local, expect: &Expect::Absent };
-        let receipt = self.send(upload).await?;
-        let found = self.sync.client.find(&step.remote).await;
-        self.judge(local, found, Sending { local: &step.local, receipt: &receipt, was_free: true }).await
+    async fn send_and_prove(self: &Arc<Self>, upload: Upload<'_>) -> Result<Verified, DeliveryError> {
+        let receipt = self.sync.delivery.send(upload).await?;
+        let found = self.sync.client.find(upload.remote).await;
+        self.sync.delivery.judge(upload.source, found, Sending { from: upload.from, receipt: &receipt, was_free: true }).await
     }
 
     /// Follows a deletion of the other side.

@@ -7,8 +7,10 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, FuturesUnordered};
 use http::StatusCode;
 
-use crate::client::{ClientError, Receipt, Verified};
+use crate::client::{ClientError, Receipt, Source, Verified};
+use crate::library::Original;
 use crate::reconcile::{Action, Step, Why};
+use crate::services::delivery::{Delivered, Listed, Sending, Upload};
 use crate::store::StoreError;
 use crate::store::listed::{self, RemoteFolders};
 use crate::store::remote::RemoteView;
@@ -18,13 +20,6 @@ use super::Noted;
 use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::run::{SyncError, blocking};
-use super::strategy::{Upload, Way};
-
-/// Names longer than this, in bytes, may be refused only while they are being written: Nextcloud adds some 28.
-const LONG: usize = 200;
-
-/// What the service has, under the name that it lists.
-pub(super) type Listed = (RelPath, RemoteVersion);
 
 /// What became of one file of a batch.
 pub(super) enum Sent {
@@ -34,17 +29,6 @@ pub(super) enum Sent {
     Proven(Verified),
     /// Not needed after all.
     Superfluous(RelPath),
-}
-
-/// A file that was sent, as far as it helps to judge what became of it.
-#[derive(Clone, Copy)]
-pub(super) struct Sending<'a> {
-    /// The file that was sent.
-    pub local: &'a RelPath,
-    /// What the service answered.
-    pub receipt: &'a Receipt,
-    /// Nothing had the name when we wrote to it.
-    pub was_free: bool,
 }
 
 impl Execution {
@@ -104,7 +88,7 @@ impl Execution {
             }
         }
         self.sync.record(records).await?;
-        self.forget_settled().await?;
+        self.sync.delivery.forget_settled().await?;
         proven.iter().for_each(|(step, _)| self.finished(step, None));
         Ok(())
     }
@@ -141,35 +125,17 @@ impl Execution {
         for (step, receipt) in steps.into_iter().zip(receipts) {
             let Action::Upload { source, expect } = &step.action else { continue };
             let was_free = matches!(expect, Expect::Absent);
-            let sending = Sending { local: &step.local, receipt: &receipt, was_free };
-            match self.judge(source, found.remove(&step.remote).unwrap_or(Ok(None)), sending).await {
+            let from = self.original(&step.local, source);
+            let sending = Sending { from: &from, receipt: &receipt, was_free };
+            let found = found.remove(&step.remote).unwrap_or(Ok(None));
+            let proof = match self.sync.delivery.judge(source, found, sending).await {
+                Err(error) => self.sync.delivery.repair(upload_of(&step, &from, source, expect), error).await,
+                proof => proof,
+            };
+            match proof {
                 Ok(proof) => proven.push((step, proof)),
-                Err(error) => match self.repair(&step, source, expect, error).await {
-                    Ok(proof) => proven.push((step, proof)),
-                    Err(error) => self.failed(&step, &error),
-                },
+                Err(error) => self.failed(&step, &error.into()),
             }
-        }
-    }
-
-    /// Proof, or the reason. What is wrong under a name that was free when we wrote to it is removed, if it is certainly ours.
-    pub(super) async fn judge(
-        &self,
-        sent: &LocalVersion,
-        found: Result<Option<Listed>, ClientError>,
-        sending: Sending<'_>,
-    ) -> Result<Verified, StepError> {
-        let found = found?;
-        match self.prove_one(sent, found.clone(), sending).await {
-            Err(StepError::NotProven(reason)) => {
-                if let Some((path, found)) = found.filter(|_| sending.was_free)
-                    && self.is_ours(&path, sent, &found, sending).await
-                {
-                    self.remove_remains(&path, found).await;
-                }
-                Err(StepError::NotProven(reason))
-            }
-            judged => judged,
         }
     }
 
@@ -183,20 +149,16 @@ impl Execution {
             return Ok(Sent::Superfluous(at));
         }
         self.ensure_folder(&step.remote.parent().unwrap_or_default()).await?;
-        match expect {
-            Expect::Absent if self.way()? == Way::TemporaryName => self.replace(step, source, expect).await.map(Sent::Proven),
-            // In pieces it is put together aside, and takes the place at once.
-            Expect::Version(_) if !self.is_node && !self.goes_in_chunks(source).await => {
-                self.replace(step, source, expect).await.map(Sent::Proven)
-            }
-            _ => match self.send(Upload { local: &step.local, remote: &step.remote, source, expect }).await {
-                // Some servers add to a name while it is being written, and so refuse to write what they can hold.
-                Err(StepError::Client(ClientError::Status { .. })) if step.remote.name().len() > LONG => {
-                    self.replace(step, source, expect).await.map(Sent::Proven)
-                }
-                sent => sent.map(Sent::Unproven),
-            },
-        }
+        let from = self.original(&step.local, source);
+        Ok(match self.sync.delivery.deliver(upload_of(step, &from, source, expect)).await? {
+            Delivered::Unproven(receipt) => Sent::Unproven(receipt),
+            Delivered::Proven(proof) => Sent::Proven(proof),
+        })
+    }
+
+    /// A file of the library, to be sent.
+    pub(super) fn original(&self, path: &RelPath, version: &LocalVersion) -> Arc<dyn Source> {
+        Arc::new(Original { tree: self.sync.tree.clone(), path: path.clone(), version: *version })
     }
 
     /// Whether a folder of the service had more files than that when it was listed. One that cannot be looked up counts as large.
@@ -250,4 +212,14 @@ impl Execution {
         });
         Ok(noted.await?)
     }
+}
+
+/// A step as it is delivered.
+pub(super) fn upload_of<'a>(
+    step: &'a Step,
+    from: &'a Arc<dyn Source>,
+    source: &'a LocalVersion,
+    expect: &'a Expect<RemoteVersion>,
+) -> Upload<'a> {
+    Upload { from, local: &step.local, remote: &step.remote, source, expect }
 }

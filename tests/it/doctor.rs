@@ -271,6 +271,9 @@ fn a_checksum_that_is_only_repeated_proves_nothing() {
         says(&answer, "checksums", "ok", "right or wrong: they prove nothing");
         assert_eq!(answer["found"]["evidence"], level, "{answer:#}");
         assert_eq!(server.state().files.len(), 1, "something was left");
+        // What was found changes nothing about that.
+        node.put("b.jpg", "b");
+        assert_eq!(node.sync()["evidence"], json!({ level: 1 }));
     }
 }
 

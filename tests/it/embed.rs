@@ -122,7 +122,7 @@ fn a_node_goes_by_the_callers_clock() {
         let ended = async |after: &str| {
             for _ in 0..600 {
                 let status = here.status().await.unwrap();
-                if status["services"][0]["last_ended"].as_str().is_some_and(|last| last >= after) {
+                if status.services[0].last_ended.as_deref().is_some_and(|last| last >= after) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod accounts;
+mod api;
 mod atomic;
 mod bad_input;
 mod browser;
@@ -45,6 +46,7 @@ mod schedule;
 mod secrets;
 mod security;
 mod serve;
+mod share;
 mod simulation;
 mod support;
 mod sync;

@@ -31,7 +31,7 @@ impl Sandbox {
     pub fn node(&self, name: &str) -> Node {
         let root = self.path().join(name);
         fs::create_dir_all(root.join("library")).unwrap();
-        Node { library: root.join("library"), data: root.join("data"), serving: None, peers: Mutex::default() }
+        Node { library: root.join("library"), data: root.join("data"), ahead: None, serving: None, peers: Mutex::default() }
     }
 }
 
@@ -39,6 +39,8 @@ impl Sandbox {
 pub struct Node {
     pub library: PathBuf,
     pub data: PathBuf,
+    /// The clock of its programs is so much ahead: `36h`.
+    pub ahead: Option<&'static str>,
     serving: Option<(Child, Value)>,
     /// The data and libraries of the nodes that it was paired with.
     peers: Mutex<Vec<(PathBuf, PathBuf)>>,
@@ -114,6 +116,7 @@ impl Node {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = twinlens();
         command.args(args).env("TWINLENS_DATA", &self.data).env("TWINLENS_LIBRARY", &self.library);
+        command.envs(self.ahead.map(|ahead| ("TWINLENS_CLOCK_SHIFT", ahead)));
         command
     }
 
@@ -173,7 +176,7 @@ impl Node {
     pub fn sync_expecting(&self, code: i32, options: &[&str]) -> Value {
         // A node tells its peers what its index knows; by itself it notices within seconds what is done to its disk.
         for (data, library) in self.peers.lock().unwrap().iter().filter(|(data, _)| data.join("control.sock").exists()) {
-            let peer = Node { library: library.clone(), data: data.clone(), serving: None, peers: Mutex::default() };
+            let peer = Node { library: library.clone(), data: data.clone(), ahead: None, serving: None, peers: Mutex::default() };
             let indexed = peer.command(&["index", "--json"]).output().unwrap();
             assert!(matches!(indexed.status.code(), Some(0 | 3)), "{}", show(&indexed));
         }

@@ -54,7 +54,7 @@ impl Caller {
         Self { login: Login::of("", Role::Admin), via: Via::Owner }
     }
 
-    fn is_admin(&self) -> bool {
+    pub(super) fn is_admin(&self) -> bool {
         self.login.role == Role::Admin
     }
 

@@ -151,7 +151,7 @@ mod tests {
         }
         let paths = document["paths"].as_object().unwrap();
         assert_eq!(handlers, paths.values().map(|path| path.as_object().unwrap().len()).sum::<usize>(), "a handler has no route");
-        assert!(paths.keys().all(|path| path.starts_with(super::super::PREFIX)));
+        assert!(paths.keys().all(|path| super::super::covers(path)));
         let ids: std::collections::HashSet<_> =
             paths.values().flat_map(|path| path.as_object().unwrap().values()).map(|one| one["operationId"].as_str().unwrap()).collect();
         assert_eq!(ids.len(), handlers, "an operation's name is there twice");

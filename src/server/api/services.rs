@@ -5,9 +5,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::operations::{AccountChange, Connected, Edited, NewService, SyncChange, Tested, ToldService};
+use crate::operations::{AccountChange, Connected, Edited, Folders, NewService, SyncChange, Tested, ToldService};
 
-use super::asked::{Json, Path};
+use super::asked::{Json, Path, Query};
 use super::caller::Admin;
 use super::problem::Problem;
 use super::users::Removed;
@@ -65,6 +65,53 @@ pub(super) async fn edit(
     Json(change): Json<AccountChange>,
 ) -> Result<Told<Edited>, Problem> {
     told(shared.operations.edit_service(name, change).await?)
+}
+
+/// Takes the last change of a service's account back.
+#[utoipa::path(
+    post, path = "/services/{name}/undo", tag = "services", params(("name" = String, Path, description = "The service.")),
+    responses((status = 200, description = "The service as it was before.", body = Edited))
+)]
+pub(super) async fn undo(_: Admin, State(shared): State<Shared>, Path(name): Path<String>) -> Result<Told<Edited>, Problem> {
+    told(shared.operations.undo_edit(name).await?)
+}
+
+/// Which folder of a service.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FolderAt {
+    /// Below the service's WebDAV root.
+    #[serde(default)]
+    path: String,
+}
+
+/// The folders in a folder of a service, to choose one.
+#[utoipa::path(
+    get, path = "/services/{name}/folders", tag = "services",
+    params(("name" = String, Path, description = "The service."), ("path" = Option<String>, Query, description = "The folder; its root when there is none.")),
+    responses((status = 200, description = "The folders in it.", body = Folders))
+)]
+pub(super) async fn folders(
+    _: Admin,
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    Query(at): Query<FolderAt>,
+) -> Result<Told<Folders>, Problem> {
+    told(shared.operations.folders(name, at.path, false).await?)
+}
+
+/// Makes a folder of a service, if it is not there; the folder above it must be.
+#[utoipa::path(
+    post, path = "/services/{name}/folders", tag = "services", params(("name" = String, Path, description = "The service.")),
+    request_body = FolderAt, responses((status = 200, description = "The folders in it.", body = Folders))
+)]
+pub(super) async fn make_folder(
+    _: Admin,
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    Json(at): Json<FolderAt>,
+) -> Result<Told<Folders>, Problem> {
+    told(shared.operations.folders(name, at.path, true).await?)
 }
 
 /// Removes a service and what was agreed with it. Photos stay where they are.

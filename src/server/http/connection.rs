@@ -26,6 +26,7 @@ use super::outside::{Outside, Peer};
 use super::pulse::{Ended, Pulse, Turn, drive};
 use super::wire::{Begun, Wire};
 use super::{App, Body, discard, text};
+use crate::server::api;
 
 /// How long a request waits for others to end before it is refused.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -136,6 +137,7 @@ impl Connection {
         let fault = body.fault();
         let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         let too_much = limits.max_upload > 0 && announced.or(body.size_hint().exact()).is_some_and(|length| length > limits.max_upload);
+        let path = parts.uri.path().to_owned();
         let is_probe = matches!(parts.uri.path(), "/livez" | "/readyz");
         let mut permit = None;
         let mut answer = if self.place.crowded {
@@ -171,6 +173,7 @@ impl Connection {
             }
             None => self.place.crowded || too_long || too_much,
         };
+        answer = api::in_form(&path, answer).await;
         if refused && old {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -73,7 +73,7 @@ impl Incoming {
     }
 
     /// The body of a request that another server took.
-    pub(super) fn mounted(inner: super::Body, headers: &HeaderMap, limits: &Limits) -> Self {
+    pub(in super::super) fn mounted(inner: super::Body, headers: &HeaderMap, limits: &Limits) -> Self {
         Self::from(Source::Mounted(Mutex::new(inner)), headers, limits)
     }
 

@@ -14,6 +14,7 @@ use super::incoming::Incoming;
 use super::limits::Limits;
 use super::outside::Outside;
 use super::{App, Body, Front, text};
+use crate::server::api;
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
@@ -33,7 +34,7 @@ pub struct Mounted {
 impl Mounted {
     /// The surface of an app. With `front.tls`, clients are taken to speak https.
     pub(crate) fn new(app: App, front: &Front) -> Self {
-        Self { app, limits: front.limits.clone(), outside: front.outside.clone(), secure: front.tls.is_some() }
+        Self { app, limits: front.limits, outside: front.outside.clone(), secure: front.tls.is_some() }
     }
 
     /// Answers one request.
@@ -48,12 +49,14 @@ impl Mounted {
         let body = Incoming::mounted(body.map_err(io::Error::other).boxed_unsync(), &parts.headers, &self.limits);
         let fault = body.fault();
         let peer = self.outside.arrive(&mut parts, from, self.secure);
+        let path = parts.uri.path().to_owned();
         let answer = self.app.answer(Request::from_parts(parts, body), peer.address).await;
-        match fault.and_then(|fault| fault.status()).filter(|_| !answer.status().is_success()) {
+        let answer = match fault.and_then(|fault| fault.status()).filter(|_| !answer.status().is_success()) {
             Some(StatusCode::REQUEST_TIMEOUT) => text(StatusCode::REQUEST_TIMEOUT, "Nothing more of the body came.\n"),
             Some(status) => text(status, format!("A body may have {} bytes here.\n", self.limits.max_upload)),
             None => answer,
-        }
+        };
+        api::in_form(&path, answer).await
     }
 }
 

@@ -37,7 +37,7 @@ impl Notes {
         lock(&self.written).push(path.clone());
         let trace = Trace::Copy { at: self.place.join_path(path) };
         let (store, service) = (self.store.clone(), self.service);
-        in_store(move || store.write(move |tx| traces::put(tx, service, &trace))).await
+        in_store(move || store.write(move |tx| traces::SYNC.put(tx, service, &trace))).await
     }
 
     /// The names that were written down and may have something.
@@ -48,7 +48,7 @@ impl Notes {
     /// Nothing has these names any more.
     pub(super) async fn end(&self, gone: Vec<RelPath>) -> Result<(), String> {
         let (store, service) = (self.store.clone(), self.service);
-        let forget = move |tx: &redb::WriteTransaction| gone.iter().try_for_each(|path| traces::remove(tx, service, path.name()));
+        let forget = move |tx: &redb::WriteTransaction| gone.iter().try_for_each(|path| traces::SYNC.remove(tx, service, path.name()));
         in_store(move || store.write_soon(forget)).await
     }
 }

@@ -84,7 +84,7 @@ pub enum Listed {
     OtherEtags,
     /// Every file as empty.
     Empty,
-    /// Itself and the first of its members, then that something went wrong.
+    /// All but the last of its members, then that something went wrong.
     BrokenOff,
 }
 

@@ -1,7 +1,6 @@
 //! A plain PUT, perhaps on a connection of its own. A request whose answer was lost is not sent again before one has looked what is there.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,18 +10,14 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use crate::client::{Client, ClientError, Payload, Receipt};
-use crate::library::{LibraryError, Open, Tree};
+use crate::client::{Client, ClientError, Payload, Receipt, Source};
 use crate::types::{ContentHash, Expect, LocalVersion, RelPath, RemoteVersion};
 
-use super::super::execute::{Execution, StepError};
-use super::super::run::blocking;
-use super::super::traces::is_temporary;
-use super::super::upload::Sending;
-use super::Upload;
+use super::own::is_temporary;
+use super::{Delivery, DeliveryError, Sending, Upload, blocking};
 
 /// Files up to this size are read into memory and sent in one piece.
-pub(in crate::sync) const WHOLE: u64 = 1 << 20;
+pub(crate) const WHOLE: u64 = 1 << 20;
 const PIECE: usize = 256 << 10;
 
 /// What stands under a name after a request whose fate is not known.
@@ -35,15 +30,15 @@ enum After {
     Other,
 }
 
-impl Execution {
+impl Delivery {
     /// Sends one file in one request.
-    pub(super) async fn put(self: &Arc<Self>, client: &Client, upload: Upload<'_>) -> Result<Receipt, StepError> {
-        let Upload { local, remote, source, expect } = upload;
+    pub(super) async fn put(self: &Arc<Self>, client: &Client, upload: Upload<'_>) -> Result<Receipt, DeliveryError> {
+        let Upload { from, local, remote, source, expect } = upload;
         if matches!(expect, Expect::Absent) {
             self.refuse_to_overwrite(remote).await?;
         }
-        let payload = self.payload(local, source).await?;
-        let (mut patience, mut again) = (self.sync.client.patience(), false);
+        let payload = self.payload(from, local, source).await?;
+        let (mut patience, mut again) = (self.client.patience(), false);
         loop {
             let error = match client.put(remote, source, expect, payload.clone()).await {
                 Ok(receipt) => {
@@ -75,19 +70,19 @@ impl Execution {
 
     /// Looks right before a new file is sent, where the service would not refuse to replace what somebody else has put there meanwhile.
     /// RACE: between this look and the PUT; such a service has no other way to say it.
-    async fn refuse_to_overwrite(&self, remote: &RelPath) -> Result<(), StepError> {
-        if !self.sync.overwrites.load(Ordering::Relaxed) || is_temporary(remote) {
+    async fn refuse_to_overwrite(&self, remote: &RelPath) -> Result<(), DeliveryError> {
+        if !self.overwrites.load(Ordering::Relaxed) || is_temporary(remote) {
             return Ok(());
         }
-        match self.sync.client.look(remote).await? {
+        match self.client.look(remote).await? {
             Some(_) => Err(ClientError::Changed(remote.to_string()).into()),
             None => Ok(()),
         }
     }
 
     /// Looks what became of a PUT that failed, and removes the beginning of our own file.
-    async fn look_after(&self, upload: Upload<'_>, error: &ClientError, unsure: bool) -> Result<After, StepError> {
-        let Upload { local, remote, source, expect } = upload;
+    async fn look_after(&self, upload: Upload<'_>, error: &ClientError, unsure: bool) -> Result<After, DeliveryError> {
+        let Upload { from, remote, source, expect, .. } = upload;
         let etag = match error {
             ClientError::OtherBytes { etag, .. } => etag.clone(),
             _ => None,
@@ -98,7 +93,7 @@ impl Execution {
             return Ok(After::Other);
         }
         // When even looking fails, the failure of the PUT is the one to be told.
-        let Ok(found) = self.sync.client.find(remote).await else { return Ok(After::Other) };
+        let Ok(found) = self.client.find(remote).await else { return Ok(After::Other) };
         // It may have given the name another spelling.
         let Some((remote, found)) = &found else {
             return Ok(if matches!(expect, Expect::Absent) { After::AsBefore } else { After::Other });
@@ -107,7 +102,7 @@ impl Execution {
             return Ok(After::Arrived);
         }
         match expect {
-            Expect::Absent if self.is_ours(remote, source, found, Sending { local, receipt: &receipt, was_free: true }).await => {
+            Expect::Absent if self.is_ours(remote, source, found, Sending { from, receipt: &receipt, was_free: true }).await => {
                 self.remove_remains(remote, found.clone()).await;
                 Ok(After::AsBefore)
             }
@@ -117,27 +112,26 @@ impl Execution {
     }
 
     /// Whether the service has these bytes at a path. Where it tells no checksum they are read back.
-    pub(in crate::sync) async fn holds(&self, remote: &RelPath, found: &RemoteVersion, source: &LocalVersion) -> Result<bool, StepError> {
+    pub(crate) async fn holds(&self, remote: &RelPath, found: &RemoteVersion, source: &LocalVersion) -> Result<bool, DeliveryError> {
         if found.size != Some(source.size) {
             return Ok(false);
         }
         Ok(match found.digests.agree(&source.digests.into()) {
             Some(same) => same,
-            None => self.sync.remote_digests(remote, found).await? == source.digests,
+            None => self.client.digests(remote, found).await? == source.digests,
         })
     }
 
     /// The file that the plan was made from; another content is an error, before or while it is sent.
-    async fn payload(self: &Arc<Self>, path: &RelPath, version: &LocalVersion) -> Result<Payload, StepError> {
-        let (tree, path, version) = (self.sync.tree.clone(), path.clone(), *version);
+    async fn payload(self: &Arc<Self>, from: &Arc<dyn Source>, path: &RelPath, version: &LocalVersion) -> Result<Payload, DeliveryError> {
+        let (from, path, version) = (Arc::clone(from), path.clone(), *version);
         if version.size <= WHOLE {
-            let read = blocking(move || Ok(read_whole(&tree, &path, &version))).await;
-            return Ok(Payload::Whole(read.map_err(|error| StepError::Refused(error.to_string()))??));
+            return Ok(Payload::Whole(blocking(move || read_whole(&*from, &path, &version)).await?));
         }
-        let execution = Arc::clone(self);
+        let delivery = Arc::clone(self);
         // What is on its way counts, so that a large file does not look like a stop.
-        let count = move |piece: &Bytes| execution.moved_bytes(piece.len() as u64);
-        Ok(in_pieces(version.size, move |send| read_pieces(&tree, &path, &version, send), count))
+        let count = move |piece: &Bytes| delivery.moved_bytes(piece.len() as u64);
+        Ok(in_pieces(version.size, move |send| read_pieces(&*from, &path, &version, send), count))
     }
 }
 
@@ -171,28 +165,25 @@ pub(super) fn in_pieces(
     )
 }
 
-/// A file of the version that the plan was made from, as far as its size and time tell.
-pub(in crate::sync) fn open_source(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<File, LibraryError> {
-    let Open { file, stat } = tree.open_file(path)?;
-    match (stat.size, stat.mtime) == (version.size, version.mtime) {
-        true => Ok(file),
-        false => Err(LibraryError::Changed(path.clone())),
-    }
-}
-
-pub(in crate::sync) fn read_whole(tree: &Tree, path: &RelPath, version: &LocalVersion) -> Result<Bytes, LibraryError> {
-    let mut file = open_source(tree, path, version)?;
+/// All of a file of this version.
+pub(crate) fn read_whole(from: &dyn Source, path: &RelPath, version: &LocalVersion) -> Result<Bytes, DeliveryError> {
+    let mut file = from.open()?;
     let mut bytes = Vec::with_capacity(version.size as usize + 1);
     let read = file.by_ref().take(version.size + 1).read_to_end(&mut bytes);
-    read.map_err(|source| LibraryError::Io { path: path.to_string(), source })?;
+    read.map_err(|source| DeliveryError::Io { path: path.to_string(), source })?;
     if bytes.len() as u64 != version.size {
-        return Err(LibraryError::Changed(path.clone()));
+        return Err(DeliveryError::SourceChanged(path.clone()));
     }
     Ok(bytes.into())
 }
 
-fn read_pieces(tree: &Tree, path: &RelPath, version: &LocalVersion, send: &mut dyn FnMut(Bytes) -> ControlFlow<()>) -> io::Result<()> {
-    let mut file = open_source(tree, path, version).map_err(io::Error::other)?;
+fn read_pieces(
+    from: &dyn Source,
+    path: &RelPath,
+    version: &LocalVersion,
+    send: &mut dyn FnMut(Bytes) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let mut file = from.open().map_err(io::Error::other)?;
     let mut hasher = blake3::Hasher::new();
     let mut left = version.size;
     while left > 0 {
@@ -201,7 +192,7 @@ fn read_pieces(tree: &Tree, path: &RelPath, version: &LocalVersion, send: &mut d
         left -= piece.len() as u64;
         // The last piece goes out only when the whole was what was promised: a changed file becomes a short request, which no server takes.
         if left == 0 && ContentHash(*hasher.finalize().as_bytes()) != version.digests.content {
-            return Err(io::Error::other(LibraryError::Changed(path.clone())));
+            return Err(io::Error::other(DeliveryError::SourceChanged(path.clone())));
         }
         if send(piece).is_break() {
             return Ok(());
@@ -211,7 +202,7 @@ fn read_pieces(tree: &Tree, path: &RelPath, version: &LocalVersion, send: &mut d
 }
 
 /// The next bytes of a file, of which so many are left.
-pub(super) fn read_piece(file: &mut File, left: u64) -> io::Result<Bytes> {
+pub(super) fn read_piece(file: &mut dyn Read, left: u64) -> io::Result<Bytes> {
     let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
     file.read_exact(&mut piece)?;
     Ok(piece.into())

@@ -2,7 +2,7 @@
 //! where, so that a later run finds on the service what it has already sent.
 
 use std::collections::HashMap;
-use std::io::{self, Seek as _, SeekFrom};
+use std::io::{self, SeekFrom};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,45 +11,42 @@ use bytes::Bytes;
 use http::StatusCode;
 use sha1::Digest as _;
 
-use crate::client::{Begun, ClientError, Receipt, Session};
-use crate::library::{LibraryError, Tree};
+use crate::client::{Begun, ClientError, Receipt, Session, Source};
 use crate::store::traces::Trace;
 use crate::types::{ContentHash, Digests, LocalVersion, RelPath, Sha1};
 
-use super::super::download::staging;
-use super::super::execute::{Execution, StepError};
-use super::Upload;
-use super::put::{in_pieces, open_source, read_piece};
+use super::put::{in_pieces, read_piece};
+use super::{Delivery, DeliveryError, Upload, blocking};
 
 /// Files over this size are sent in pieces where the service offers that; and so large is a piece.
 const CHUNK: u64 = 10 << 20;
 /// Nextcloud takes no more pieces than these.
 const CHUNKS: u64 = 10_000;
 
-impl Execution {
+impl Delivery {
     /// Whether a file goes in pieces that the service puts together at once.
-    pub(in crate::sync) async fn goes_in_chunks(&self, source: &LocalVersion) -> bool {
-        source.size > CHUNK && self.sync.client.capabilities().await.is_ok_and(|can| can.chunking)
+    pub(crate) async fn goes_in_chunks(&self, source: &LocalVersion) -> bool {
+        source.size > CHUNK && self.client.capabilities().await.is_ok_and(|can| can.chunking)
     }
 
     /// Sends a large file in pieces, and only those that the service does not have. Returns what it answered.
-    pub(super) async fn send_in_chunks(self: &Arc<Self>, upload: Upload<'_>) -> Result<Receipt, StepError> {
+    pub(super) async fn send_in_chunks(self: &Arc<Self>, upload: Upload<'_>) -> Result<Receipt, DeliveryError> {
         let Upload { local, remote, source, .. } = upload;
-        let can = self.sync.client.capabilities().await?;
+        let can = self.client.capabilities().await?;
         let size = CHUNK.min(can.largest_chunk.unwrap_or(CHUNK)).max(source.size.div_ceil(CHUNKS));
         let to_here = self.pieces_of(remote);
         let version = Digests::of(format!("{} {} {size}", source.digests.content, source.size).as_bytes()).content.etag();
         let id = format!("{to_here}{}", &version[..16]);
         let session =
-            |id: &str| self.sync.client.session(id, remote, source.size).ok_or_else(|| StepError::Refused("it takes no pieces".into()));
+            |id: &str| self.client.session(id, remote, source.size).ok_or_else(|| DeliveryError::Refused("it takes no pieces".into()));
 
         // Where uploads cannot be listed they are only found by name.
-        let there = self.sync.client.sessions().await.unwrap_or_default();
+        let there = self.client.sessions().await.unwrap_or_default();
         for outdated in there.iter().filter(|name| name.starts_with(&to_here) && **name != id) {
             self.give_up(outdated, &session(outdated)?).await?;
         }
         let session = session(&id)?;
-        self.sync.leave_trace(Trace::Session { id: id.clone(), local: local.clone(), content: source.digests.content }).await?;
+        self.leave_trace(Trace::Session { id: id.clone(), local: local.clone(), content: source.digests.content }).await?;
         let mut known = HashMap::new();
         if there.contains(&id) || matches!(session.begin().await?, Begun::Before(_)) {
             known = match session.chunks().await? {
@@ -61,11 +58,17 @@ impl Execution {
             }
         }
         let resumed = !known.is_empty();
-        match self.send_missing(&session, local, source, (size, can.node), &known).await {
+        match self.send_missing(&session, upload, (size, can.node), &known).await {
             Ok(()) => {}
             Err(error) => {
                 // What breaks is gone on with; what cannot be right is not kept.
-                if matches!(error, StepError::Library(_) | StepError::Client(ClientError::Corrupt(_) | ClientError::OtherBytes { .. })) {
+                if matches!(
+                    error,
+                    DeliveryError::Source(_)
+                        | DeliveryError::SourceChanged(_)
+                        | DeliveryError::Io { .. }
+                        | DeliveryError::Client(ClientError::Corrupt(_) | ClientError::OtherBytes { .. })
+                ) {
                     self.give_up(&id, &session).await?;
                 }
                 return Err(error);
@@ -75,7 +78,7 @@ impl Execution {
         if finished.is_ok() {
             self.is_settled(&id);
         }
-        if let Err(StepError::Client(error)) = &finished
+        if let Err(DeliveryError::Client(error)) = &finished
             && !error.may_have_arrived()
             && !error.stops_everything()
         {
@@ -90,15 +93,15 @@ impl Execution {
 
     /// How the names of all uploads to a path begin.
     fn pieces_of(&self, remote: &RelPath) -> String {
-        let place = Digests::of(format!("{} {} {remote}", self.sync.library_id, self.sync.client.url()).as_bytes()).content.etag();
+        let place = Digests::of(format!("{} {} {remote}", self.library_id, self.client.url()).as_bytes()).content.etag();
         format!("twinlens-{}-", &place[..16])
     }
 
     /// Throws away what was sent in pieces to a path: the file arrived in another way.
-    pub(super) async fn give_up_pieces(&self, remote: &RelPath) -> Result<(), StepError> {
-        let (begin, there) = (self.pieces_of(remote), self.sync.client.sessions().await.unwrap_or_default());
+    pub(super) async fn give_up_pieces(&self, remote: &RelPath) -> Result<(), DeliveryError> {
+        let (begin, there) = (self.pieces_of(remote), self.client.sessions().await.unwrap_or_default());
         for id in there.iter().filter(|id| id.starts_with(&begin)) {
-            if let Some(session) = self.sync.client.session(id, remote, 0) {
+            if let Some(session) = self.client.session(id, remote, 0) {
                 self.give_up(id, &session).await?;
             }
         }
@@ -109,19 +112,19 @@ impl Execution {
     async fn send_missing(
         &self,
         session: &Session<'_>,
-        local: &RelPath,
-        source: &LocalVersion,
+        upload: Upload<'_>,
         (size, is_node): (u64, bool),
         known: &HashMap<String, u64>,
-    ) -> Result<(), StepError> {
+    ) -> Result<(), DeliveryError> {
+        let Upload { from, local, source, .. } = upload;
         let mut before = blake3::Hasher::new();
         for number in 0..source.size.div_ceil(size) {
             let start = number * size;
             let length = size.min(source.size - start);
             let name = format!("{:05}", number + 1);
-            let chunk = Chunk { tree: self.sync.tree.clone(), path: local.clone(), version: *source, start, length };
+            let chunk = Chunk { from: Arc::clone(from), path: local.clone(), start, length };
             if known.get(&name) == Some(&length) {
-                before = staging(move || chunk.hash_after(before)).await?;
+                before = blocking(move || chunk.hash_after(before)).await?;
                 continue;
             }
             // A node proves the whole in the end, and computes nothing twice; others may look at each chunk only.
@@ -129,7 +132,7 @@ impl Execution {
                 true => None,
                 false => {
                     let chunk = chunk.clone();
-                    Some(staging(move || chunk.sha1()).await?)
+                    Some(blocking(move || chunk.sha1()).await?)
                 }
             };
             let after = Arc::new(Mutex::new(None));
@@ -151,34 +154,34 @@ impl Execution {
             let put = session.put(&name, in_pieces(length, read, |_| {}), sha1).await;
             if matches!(put, Err(ClientError::Source(_))) {
                 // A file that was changed is begun anew; what was only stopped is gone on with.
-                let (tree, path, version) = (self.sync.tree.clone(), local.clone(), *source);
-                staging(move || open_source(&tree, &path, &version)).await?;
+                let from = Arc::clone(from);
+                blocking(move || Ok(from.open().map(drop)?)).await?;
             }
             put?;
             self.moved_bytes(length);
             let hashed = after.lock().unwrap_or_else(PoisonError::into_inner).take();
-            before = hashed.ok_or_else(|| StepError::Refused("the service answered before it had a whole piece".into()))?;
+            before = hashed.ok_or_else(|| DeliveryError::Refused("the service answered before it had a whole piece".into()))?;
         }
         match ContentHash(*before.finalize().as_bytes()) == source.digests.content {
             true => Ok(()),
-            false => Err(LibraryError::Changed(local.clone()).into()),
+            false => Err(DeliveryError::SourceChanged(local.clone())),
         }
     }
 
     /// Throws away what was sent. Where that fails, a later run does so, or the service itself after a day or two.
-    async fn give_up(&self, id: &str, session: &Session<'_>) -> Result<(), StepError> {
+    async fn give_up(&self, id: &str, session: &Session<'_>) -> Result<(), DeliveryError> {
         match session.abort().await {
             // At once: it may be begun again.
-            Ok(()) => self.sync.forget_traces(vec![id.to_owned()]).await?,
+            Ok(()) => self.forget_traces(vec![id.to_owned()]).await?,
             Err(error) => tracing::warn!(%error, "an unfinished upload could not be removed from the service"),
         }
         Ok(())
     }
 
     /// Has the file put together. When the answer is lost, one looks whether it is there.
-    async fn finish_chunks(&self, session: &Session<'_>, upload: Upload<'_>, is_node: bool) -> Result<Receipt, StepError> {
+    async fn finish_chunks(&self, session: &Session<'_>, upload: Upload<'_>, is_node: bool) -> Result<Receipt, DeliveryError> {
         let Upload { remote, source, expect, .. } = upload;
-        let mut patience = self.sync.client.patience();
+        let mut patience = self.client.patience();
         let mut again = false;
         loop {
             let error = match session.finish(source, expect, is_node).await {
@@ -187,7 +190,7 @@ impl Execution {
             };
             again |= error.may_have_arrived();
             if again
-                && let Ok(Some((there, found))) = self.sync.client.find(remote).await
+                && let Ok(Some((there, found))) = self.client.find(remote).await
                 && self.holds(&there, &found, source).await?
             {
                 return Ok(Receipt::default());
@@ -211,21 +214,20 @@ fn put_together_within(size: u64) -> Duration {
 /// A part of a local file.
 #[derive(Clone)]
 struct Chunk {
-    tree: Tree,
+    from: Arc<dyn Source>,
     path: RelPath,
-    version: LocalVersion,
     start: u64,
     length: u64,
 }
 
 impl Chunk {
     /// Gives its bytes to `take` until that has enough; says whether it took them all. Blocks, as the others do.
-    fn read(&self, mut take: impl FnMut(Bytes) -> ControlFlow<()>) -> Result<bool, LibraryError> {
+    fn read(&self, mut take: impl FnMut(Bytes) -> ControlFlow<()>) -> Result<bool, DeliveryError> {
         let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::UnexpectedEof => LibraryError::Changed(self.path.clone()),
-            _ => LibraryError::Io { path: self.path.to_string(), source },
+            io::ErrorKind::UnexpectedEof => DeliveryError::SourceChanged(self.path.clone()),
+            _ => DeliveryError::Io { path: self.path.to_string(), source },
         };
-        let mut file = open_source(&self.tree, &self.path, &self.version)?;
+        let mut file = self.from.open()?;
         file.seek(SeekFrom::Start(self.start)).map_err(failed)?;
         let mut left = self.length;
         while left > 0 {
@@ -238,7 +240,7 @@ impl Chunk {
         Ok(true)
     }
 
-    fn sha1(&self) -> Result<Sha1, LibraryError> {
+    fn sha1(&self) -> Result<Sha1, DeliveryError> {
         let mut sum = sha1::Sha1::new();
         self.read(|piece| {
             sum.update(&piece);
@@ -248,7 +250,7 @@ impl Chunk {
     }
 
     /// The hash of everything up to its end, from that of everything before it.
-    fn hash_after(&self, mut before: blake3::Hasher) -> Result<blake3::Hasher, LibraryError> {
+    fn hash_after(&self, mut before: blake3::Hasher) -> Result<blake3::Hasher, DeliveryError> {
         self.read(|piece| {
             before.update(&piece);
             ControlFlow::Continue(())

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use crate::client::Receipt;
 
-use super::super::execute::{Execution, StepError};
-use super::Upload;
+use super::{Delivery, DeliveryError, Upload};
 
-impl Execution {
+impl Delivery {
     /// Sends one file in one request, on a connection of its own.
-    pub(super) async fn put_alone(self: &Arc<Self>, upload: Upload<'_>) -> Result<Receipt, StepError> {
-        let client = self.sync.client.on_fresh_connections()?;
+    pub(super) async fn put_alone(self: &Arc<Self>, upload: Upload<'_>) -> Result<Receipt, DeliveryError> {
+        let client = self.client.on_fresh_connections()?;
         self.put(&client, upload).await
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::client::{ClientError, Member, Receipt, bulk_takes};
+use crate::client::{ClientError, Member, Receipt, Source, bulk_takes};
 use crate::reconcile::{Action, Step};
+use crate::services::delivery::{WHOLE, read_whole};
 use crate::types::{Evidence, Expect, LocalVersion, RelPath, RemoteVersion};
 
-use super::super::execute::{Execution, StepError};
-use super::super::run::blocking;
-use super::super::upload::Sent;
-use super::put::{WHOLE, read_whole};
+use super::execute::{Execution, StepError};
+use super::run::blocking;
+use super::upload::Sent;
 
 /// The most files in one request, and their bytes: what is held in memory, and sent again when a request breaks off.
 const FILES: usize = 100;
@@ -18,7 +18,7 @@ const BYTES: u64 = 8 << 20;
 
 impl Execution {
     /// Takes out of `steps`, which are uploads into one folder, those that may go in bulk, and gives them back in groups for one request each.
-    pub(in crate::sync) async fn bulk_groups(&self, steps: &mut Vec<Step>) -> Result<Vec<Vec<Step>>, ClientError> {
+    pub(super) async fn bulk_groups(&self, steps: &mut Vec<Step>) -> Result<Vec<Vec<Step>>, ClientError> {
         let small = |step: &Step| match &step.action {
             Action::Upload { source, expect: Expect::Absent } => source.size <= WHOLE && bulk_takes(&step.remote),
             _ => false,
@@ -45,7 +45,7 @@ impl Execution {
     }
 
     /// Sends a group in one request. What did not go that way goes by itself.
-    pub(in crate::sync) async fn upload_group(self: &Arc<Self>, group: Vec<Step>) -> Vec<(Step, Option<Result<Sent, StepError>>)> {
+    pub(super) async fn upload_group(self: &Arc<Self>, group: Vec<Step>) -> Vec<(Step, Option<Result<Sent, StepError>>)> {
         let mut done = Vec::new();
         let mut alone = Vec::new();
         let mut sources = Vec::new();
@@ -88,9 +88,10 @@ impl Execution {
             let there: HashSet<RelPath> = self.members_there(&folder).await?.into_keys().collect();
             alone.extend(sources.extract_if(.., |(_, step)| there.contains(&step.remote)).map(|(_, step)| step));
         }
-        let (tree, wanted) =
-            (self.sync.tree.clone(), sources.iter().map(|(source, step)| (step.local.clone(), *source)).collect::<Vec<_>>());
-        let read = blocking(move || Ok(wanted.iter().map(|(path, version)| read_whole(&tree, path, version).ok()).collect::<Vec<_>>()));
+        let wanted: Vec<_> =
+            sources.iter().map(|(source, step)| (self.original(&step.local, source), step.local.clone(), *source)).collect();
+        let whole = |(from, path, version): &(Arc<dyn Source>, RelPath, LocalVersion)| read_whole(&**from, path, version).ok();
+        let read = blocking(move || Ok(wanted.iter().map(whole).collect::<Vec<_>>()));
         let mut read = read.await?.into_iter();
         let mut files = Vec::new();
         // What has changed meanwhile is looked at again where it goes alone.
@@ -141,7 +142,7 @@ impl Execution {
         let mut sent = Vec::new();
         for (source, step) in std::mem::take(sources) {
             let arrived = match there.get(&step.remote) {
-                Some(found) => self.holds(&step.remote, found, &source).await?,
+                Some(found) => self.sync.delivery.holds(&step.remote, found, &source).await?,
                 None => false,
             };
             if arrived {
@@ -150,9 +151,9 @@ impl Execution {
                 continue;
             }
             if let Some(found) = there.get(&step.remote)
-                && self.is_beginning(&step.remote, found, &source, &step.local).await
+                && self.sync.delivery.is_beginning(&step.remote, found, &source, &self.original(&step.local, &source)).await
             {
-                self.remove_remains(&step.remote, found.clone()).await;
+                self.sync.delivery.remove_remains(&step.remote, found.clone()).await;
             }
             alone.push(step);
         }
@@ -160,7 +161,7 @@ impl Execution {
     }
 
     /// The files that the service lists in a folder.
-    pub(in crate::sync) async fn members_there(&self, folder: &RelPath) -> Result<HashMap<RelPath, RemoteVersion>, ClientError> {
+    pub(super) async fn members_there(&self, folder: &RelPath) -> Result<HashMap<RelPath, RemoteVersion>, ClientError> {
         let members = self.sync.client.list(folder).await?.unwrap_or_default().members;
         let files = members.into_iter().filter_map(|member| match member {
             Member::File(path, version) => Some((path, version)),

@@ -1,0 +1,172 @@
+use std::io::Cursor;
+
+use image::{DynamicImage, GenericImageView as _, ImageFormat, Rgb, RgbImage};
+
+use super::*;
+use crate::store::Store;
+use crate::store::properties::Area;
+
+struct Gallery {
+    folder: tempfile::TempDir,
+    tree: Tree,
+}
+
+impl Gallery {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("photos");
+        std::fs::create_dir(&root).unwrap();
+        let store = Store::open(&folder.path().join("state.redb")).unwrap();
+        let tree = Tree::open(&root, store, Area::Originals).unwrap();
+        Self { folder, tree }
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.folder.path().join("photos").join(name), bytes).unwrap();
+    }
+
+    fn make(&self, name: &str, fit: u32, gps: Gps) -> Result<Rendition, RenditionError> {
+        self.tree.rendition(&RelPath::parse(name).unwrap(), Wish { fit, gps }, &AtomicBool::new(false))
+    }
+
+    fn made(&self, name: &str, fit: u32) -> Vec<u8> {
+        match self.make(name, fit, Gps::Keep).unwrap() {
+            Rendition::Made(bytes) => bytes,
+            Rendition::AsItIs => panic!("{name} was left as it is"),
+        }
+    }
+}
+
+fn sample(name: &str) -> Vec<u8> {
+    std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample").join(name)).unwrap()
+}
+
+fn picture(width: u32, height: u32) -> DynamicImage {
+    RgbImage::from_fn(width, height, |x, y| Rgb([(x % 256) as u8, (y % 256) as u8, 90])).into()
+}
+
+fn written(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    picture.write_to(&mut Cursor::new(&mut bytes), format).unwrap();
+    bytes
+}
+
+fn size_of(jpeg: &[u8]) -> (u32, u32) {
+    image::load_from_memory_with_format(jpeg, ImageFormat::Jpeg).unwrap().dimensions()
+}
+
+fn date_of(jpeg: &[u8]) -> Option<String> {
+    let found = ::exif::Reader::new().read_from_container(&mut Cursor::new(jpeg)).ok()?;
+    found.get_field(::exif::Tag::DateTimeOriginal, ::exif::In::PRIMARY).map(|field| field.display_value().to_string())
+}
+
+#[test]
+fn every_kind_that_can_be_decoded_becomes_a_jpeg_that_fits() {
+    let gallery = Gallery::new();
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Bmp] {
+        gallery.put("a.jpg", &written(&picture(1000, 500), format));
+        assert_eq!(size_of(&gallery.made("a.jpg", 720)), (720, 360), "{format:?}, whatever its name says");
+    }
+}
+
+#[test]
+fn the_same_wish_gives_the_same_bytes() {
+    let gallery = Gallery::new();
+    gallery.put("a.jpg", &written(&picture(1500, 900), ImageFormat::Jpeg));
+    assert_eq!(gallery.made("a.jpg", 720), gallery.made("a.jpg", 720));
+}
+
+#[test]
+fn a_jpeg_that_fits_is_left_as_it_is_unless_its_place_is_not_to_be_told() {
+    let gallery = Gallery::new();
+    gallery.put("a.jpg", &written(&picture(700, 500), ImageFormat::Jpeg));
+    assert_eq!(gallery.make("a.jpg", 720, Gps::Keep).unwrap(), Rendition::AsItIs);
+    assert!(matches!(gallery.make("a.jpg", 720, Gps::Remove).unwrap(), Rendition::Made(_)));
+    gallery.put("a.png", &written(&picture(700, 500), ImageFormat::Png));
+    assert_eq!(size_of(&gallery.made("a.png", 720)), (700, 500), "not enlarged");
+}
+
+#[test]
+fn a_picture_of_another_date_source_gets_that_date() {
+    let gallery = Gallery::new();
+    // GIF has no EXIF; the date is in its XMP.
+    gallery.put("campfire.gif", &sample("campfire.gif"));
+    assert!(date_of(&gallery.made("campfire.gif", 720)).unwrap().starts_with("2021-06-"));
+    gallery.put("badge.png", &sample("badge.png"));
+    assert_eq!(date_of(&gallery.made("badge.png", 720)), None, "nothing is made up");
+}
+
+#[test]
+fn a_raw_file_gives_the_picture_of_its_camera_turned_as_it_says() {
+    let gallery = Gallery::new();
+    // A TIFF with nothing but an orientation and a date, and a picture behind them.
+    let mut raw = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+    raw.extend(written(&picture(400, 200), ImageFormat::Jpeg));
+    raw.extend(written(&picture(1600, 800), ImageFormat::Jpeg));
+    raw.extend([0; 50_000]);
+    gallery.put("a.nef", &raw);
+    assert_eq!(size_of(&gallery.made("a.nef", 720)), (360, 720));
+    gallery.put("b.nef", &raw[..26]);
+    assert!(matches!(gallery.make("b.nef", 720, Gps::Keep), Err(RenditionError::NoPreview)));
+}
+
+#[test]
+fn what_has_no_decoder_is_said() {
+    let gallery = Gallery::new();
+    for (name, bytes, said) in [
+        ("a.heic", sample("valley.heic"), "it is a HEIC picture, of which no JPEG can be made here"),
+        ("a.mp4", sample("parade.mp4"), "it is a video, of which no JPEG can be made here"),
+        ("a.psd", b"8BPS".to_vec(), "it is a Photoshop file, of which no JPEG can be made here"),
+        ("a.jpg", b"hello".to_vec(), "it is a picture of a kind that is not known here, of which no JPEG can be made here"),
+    ] {
+        gallery.put(name, &bytes);
+        assert_eq!(gallery.make(name, 720, Gps::Keep).unwrap_err().to_string(), said);
+    }
+}
+
+#[test]
+fn a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded() {
+    let gallery = Gallery::new();
+    // A PNG of a few bytes that says it has 30,000 x 30,000 pixels.
+    let mut png = written(&picture(4, 4), ImageFormat::Png);
+    png[16..24].copy_from_slice(&[0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30]);
+    let crc = {
+        let mut crc = 0xffff_ffff_u32;
+        for byte in &png[12..29] {
+            crc ^= u32::from(*byte);
+            for _ in 0..8 {
+                crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
+            }
+        }
+        !crc
+    };
+    png[29..33].copy_from_slice(&crc.to_be_bytes());
+    gallery.put("bomb.png", &png);
+    let refused = gallery.make("bomb.png", 720, Gps::Keep).unwrap_err();
+    assert!(matches!(refused, RenditionError::TooLarge { width: 30_000, height: 30_000 }), "{refused}");
+}
+
+#[test]
+fn no_broken_file_panics() {
+    let gallery = Gallery::new();
+    for name in ["lake.jpg", "map.png", "meadow.webp", "campfire.gif", "canyon.dng"] {
+        let whole = sample(name);
+        for end in (0..whole.len()).step_by(whole.len() / 40 + 1) {
+            gallery.put(name, &whole[..end]);
+            let _ = gallery.make(name, 720, Gps::Remove);
+            let mut flipped = whole.clone();
+            flipped[end] ^= 0x55;
+            gallery.put(name, &flipped);
+            let _ = gallery.make(name, 720, Gps::Remove);
+        }
+    }
+}
+
+#[test]
+fn it_stops_when_it_is_told_to() {
+    let gallery = Gallery::new();
+    gallery.put("a.jpg", &written(&picture(1500, 900), ImageFormat::Jpeg));
+    let path = RelPath::parse("a.jpg").unwrap();
+    let stopped = gallery.tree.rendition(&path, Wish { fit: 720, gps: Gps::Keep }, &AtomicBool::new(true)).unwrap_err();
+    assert!(matches!(stopped, RenditionError::Stopped), "{stopped}");
+}

@@ -1,0 +1,177 @@
+//! The library, as somebody sees it: below the folder that is their root, and only with the right to read.
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::library::{Kind, LibraryError, Stat, View};
+use crate::operations::{NotDone, moment};
+use crate::types::{MediaKind, RelPath};
+
+use super::asked::Query;
+use super::caller::Reader;
+use super::page::{self, Page};
+use super::problem::Problem;
+use super::{Shared, Told, blocking, told};
+
+/// Which part of the library is asked for.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct OfFolder {
+    /// The folder; the root when there is none.
+    folder: Option<String>,
+    /// So many rows at the most; 100 unless said otherwise.
+    #[param(minimum = 1, maximum = 1000, value_type = Option<u32>)]
+    limit: Option<u32>,
+    /// Where the page before ended: its `next`.
+    cursor: Option<String>,
+}
+
+/// A folder, a page at a time.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FolderPage {
+    /// The folder.
+    folder: RelPath,
+    /// What is in it, in the order of the names' bytes.
+    entries: Vec<Entry>,
+    /// Names that cannot be used, and why; with the first page.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<NotDone>,
+    /// The cursor of the next page, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// What something in the library is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum What {
+    /// A folder.
+    Folder,
+    /// A picture.
+    Image,
+    /// A picture as the camera's sensor saw it.
+    Raw,
+    /// A film.
+    Video,
+    /// A drawing.
+    Vector,
+    /// Anything else: metadata beside a picture, or unknown.
+    Sidecar,
+}
+
+/// A file or folder.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Entry {
+    /// Its name.
+    name: String,
+    /// Its path.
+    path: RelPath,
+    /// What it is.
+    kind: What,
+    /// Bytes; of a folder, of everything below it that is indexed.
+    size: u64,
+    /// Files below it; only of a folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<u64>,
+    /// When it was last modified.
+    modified: Option<String>,
+    /// The type that its name suggests; only of a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_type: Option<String>,
+    /// Of its bytes, in hexadecimal: the identity of the file. None when it is not indexed (yet).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blake3: Option<String>,
+    /// Of its bytes, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha1: Option<String>,
+}
+
+impl Entry {
+    /// `path` is where it is in the library, `shown` as somebody sees it.
+    pub(super) fn of(view: &View, path: &RelPath, shown: RelPath, stat: &Stat) -> Result<Self, Problem> {
+        let name = shown.name().to_owned();
+        let modified = moment(stat.mtime);
+        if stat.kind == Kind::Folder {
+            let known = view.changes().map(|changes| changes.folders().get(path)).transpose()?.flatten();
+            let totals = known.map(|folder| folder.totals).unwrap_or_default();
+            let (size, files) = (totals.bytes, Some(totals.files));
+            return Ok(Self { name, path: shown, kind: What::Folder, size, files, modified, media_type: None, blake3: None, sha1: None });
+        }
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        let kind = match MediaKind::of_extension(extension) {
+            MediaKind::Image => What::Image,
+            MediaKind::Raw => What::Raw,
+            MediaKind::Video => What::Video,
+            MediaKind::Vector => What::Vector,
+            MediaKind::Sidecar => What::Sidecar,
+        };
+        let digests = view.digests(path, stat)?;
+        Ok(Self {
+            kind,
+            size: stat.size,
+            files: None,
+            modified,
+            media_type: Some(mime_guess::from_path(&name).first_or_octet_stream().to_string()),
+            blake3: digests.map(|digests| digests.content.to_string()),
+            sha1: digests.map(|digests| digests.sha1.to_string()),
+            name,
+            path: shown,
+        })
+    }
+}
+
+/// A path that somebody gives, as one of theirs.
+pub(super) fn path(field: &str, text: &str) -> Result<RelPath, Problem> {
+    RelPath::parse_lenient(text).map_err(|error| Problem::bad_field(field, error.to_string()))
+}
+
+/// What is in a folder.
+#[utoipa::path(
+    get, path = "/library", tag = "library", params(OfFolder),
+    responses(
+        (status = 200, description = "In the order of the names.", body = FolderPage),
+        (status = 404, description = "There is no such folder.", content_type = "application/problem+json", body = super::problem::Document),
+    )
+)]
+pub(super) async fn list(
+    Reader(caller): Reader,
+    State(shared): State<Shared>,
+    Query(asked): Query<OfFolder>,
+) -> Result<Told<FolderPage>, Problem> {
+    super::check(&shared.originals, &caller.login)?;
+    let page = Page { limit: asked.limit, cursor: asked.cursor };
+    let (rows, after) = (page.rows()?, page.after::<String>()?);
+    let shown = path("folder", asked.folder.as_deref().unwrap_or_default())?;
+    let (tree, root) = (shared.originals.clone(), caller.login.folder);
+    let listed = blocking(move || {
+        let no_folder = || Problem::new(http::StatusCode::NOT_FOUND, "not-found", "There is no such folder.");
+        let folder = tree.spelled(&root.join_path(&shown));
+        let listing = match tree.folder(&folder) {
+            Err(LibraryError::NotFound(_) | LibraryError::WrongKind(_) | LibraryError::Outside(_) | LibraryError::TooLong(_)) => {
+                return Err(no_folder());
+            }
+            Err(LibraryError::Io { source, .. }) if is_nothing(&source) => return Err(no_folder()),
+            listed => listed?,
+        };
+        let view = tree.view()?;
+        let (mut entries, mut next) = (Vec::new(), None);
+        for name in (0..listing.len()).map(|at| listing.name(at)).filter(|name| after.as_deref().is_none_or(|after| *name > after)) {
+            if entries.len() == rows {
+                next = entries.last().map(|entry: &Entry| page::next(&entry.name));
+                break;
+            }
+            let (Some(stat), Ok(path), Ok(shown)) = (listing.stat(name)?, folder.join(name), shown.join(name)) else { continue };
+            entries.push(Entry::of(&view, &path, shown, &stat)?);
+        }
+        let unreadable = listing.unreadable().iter().filter(|_| after.is_none()).map(|(name, why)| NotDone::of(name, why)).collect();
+        Ok(FolderPage { folder: shown, entries, unreadable, next })
+    });
+    told(listed.await?)
+}
+
+/// A file where a folder was looked for.
+fn is_nothing(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory | std::io::ErrorKind::InvalidFilename)
+}
