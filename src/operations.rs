@@ -64,7 +64,7 @@ pub(crate) use self::runs::{Note, Runs};
 pub use self::services::{Tested, ToldService};
 pub use self::settings::Settings;
 pub(crate) use self::shares::Sharing;
-pub use self::shares::{ShareReport, ShareRequest, SharedName, SharedNote};
+pub use self::shares::{ShareList, ShareReport, ShareRequest, SharedName, SharedNote, ToldFile, ToldShare};
 pub(crate) use self::standings::{now, setting};
 pub use self::status::{Going, OneRun, RunFile, ServiceStatus, Status, SyncState, ToldRun, Waiting, WaitingFile, WaitingOf};
 pub use self::tombstones::{Deleted, Forgotten, Tombstone, TombstoneList};

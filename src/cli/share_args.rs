@@ -111,7 +111,8 @@ impl ShareArgs {
             paths.extend(read_list(list)?);
         }
         let SendArgs { folder, size, expires, unfit, gps } = self.send;
-        let (from, to, background) = (std::env::current_dir().ok(), self.to.unwrap_or_default(), self.background);
+        let (from, to, background) =
+            (std::env::current_dir().ok().and_then(|here| here.to_str().map(str::to_owned)), self.to.unwrap_or_default(), self.background);
         Ok(Command::Share(ShareRequest { paths, from, to, folder, size, expires, unfit, gps, background }))
     }
 }

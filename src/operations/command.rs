@@ -194,8 +194,8 @@ pub struct SyncChange {
 }
 
 /// Changes to what is done with files that are shared with a service; what is none stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct UploadChange {
     /// Files may be shared with it.
     pub on: Option<bool>,
@@ -444,7 +444,8 @@ impl Operations {
             Command::ServiceSync { name, change } => document(&self.told_service(self.change_sync(name, change).await?).await?)?,
             Command::ServiceUpload { name, change } => document(&self.told_service(self.change_upload(name, change).await?).await?)?,
             Command::Share(request) => document(&self.share(request).await?)?,
-            Command::ShareList { share } => self.shares(share).await?,
+            Command::ShareList { share: None } => document(&self.shares().await?)?,
+            Command::ShareList { share: Some(share) } => document(&self.told_share(share).await?)?,
             Command::ShareRetry { share } => json!({ "shares": document(&self.retry_shares(share).await?)? }),
             Command::ShareCancel { share } => json!({ "cancelled": self.cancel_shares(share).await? }),
             Command::Sync(request) => json!({ "services": document(&self.sync(request).await?)? }),

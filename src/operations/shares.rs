@@ -1,35 +1,34 @@
 //! Sharing: chosen files are sent to a service, and removed from it again when they expire.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tokio::sync::Notify;
+use utoipa::ToSchema;
 
 use crate::library;
 use crate::scheduler::{Standing, Stopped};
 use crate::services::{Service, UploadSettings};
 use crate::share::{self, Counts, Courier, Ended, Stop};
 use crate::store::shares::{self, FileState, Share, SharedFile};
-use crate::types::{Expires, Gps, RelPath, ServiceId, Size, Unfit};
+use crate::types::{Evidence, Expires, Gps, RelPath, ServiceId, Size, Unfit};
 
 use super::chosen::chosen;
-use super::command::document;
 use super::uploads::remote_folder;
 use super::{ExitCode, Failure, Note, Operations, blocking};
 
 /// Files that are to be shared; what is none is as it was set up for the service.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct ShareRequest {
     /// Files and folders, absolute or relative to the library, or else to `from`.
     pub paths: Vec<String>,
     /// The folder in which somebody typed the paths.
-    pub from: Option<PathBuf>,
+    pub from: Option<String>,
     /// The service.
     pub to: String,
     /// The folder there.
@@ -47,7 +46,7 @@ pub struct ShareRequest {
 }
 
 /// A file with a remark.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SharedNote {
     /// The path in the library.
     pub path: String,
@@ -59,7 +58,7 @@ pub struct SharedNote {
 }
 
 /// A file that has another name on the service than it would have had.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SharedName {
     /// The path in the library.
     pub path: String,
@@ -68,7 +67,7 @@ pub struct SharedName {
 }
 
 /// How far a share is, and what became of its files.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ShareReport {
     /// Its number.
     pub share: u64,
@@ -105,6 +104,59 @@ pub struct ShareReport {
     pub unreachable: bool,
     /// Something that its owner may not expect.
     pub warning: Option<String>,
+}
+
+/// All shares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ShareList {
+    /// The latest first.
+    pub shares: Vec<ShareReport>,
+}
+
+/// A file of a share.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ToldFile {
+    /// The path in the library.
+    pub path: String,
+    /// `waiting`, `failed`, `uploaded`, `already-there`, `skipped`, `cancelled`, `expired` or `left`.
+    pub state: String,
+    /// Where it is or was, below the service's WebDAV root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// How many bytes were sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// What the proof of the upload rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Evidence>,
+    /// When it was proven to have arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrived: Option<String>,
+    /// When it is to be removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// When it was removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<String>,
+    /// Why it failed, was skipped or is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How often it was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// When it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A share with its files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ToldShare {
+    /// How far it is.
+    #[serde(flatten)]
+    pub report: ShareReport,
+    /// Every file.
+    pub files: Vec<ToldFile>,
 }
 
 impl ShareReport {
@@ -153,7 +205,7 @@ impl Operations {
         let ((tree, _), store, events, id) = (self.library()?, self.store.clone(), self.events.clone(), service.id);
         let number = blocking(move || {
             library::up_to_date(&tree, &events, &AtomicBool::new(false))?;
-            let files = chosen(&tree, &store, &request.paths, request.from.as_deref())?;
+            let files = chosen(&tree, &store, &request.paths, request.from.as_deref().map(Path::new))?;
             let UploadSettings { folder, size, expires, unfit, gps, .. } = upload;
             let share = Share { service: id, created: store.clock().seconds(), folder, size, expires, unfit, gps };
             let files = files.into_iter().map(|(path, name)| (path, share.folder.join_path(&name))).collect();
@@ -168,30 +220,35 @@ impl Operations {
         self.reported(service, number, ended).await
     }
 
-    /// All shares, the latest first; or one with its files.
-    pub async fn shares(&self, number: Option<u64>) -> Result<Value, Failure> {
+    /// All shares, the latest first.
+    pub async fn shares(&self) -> Result<ShareList, Failure> {
         let services = self.services().await?;
-        let name = move |id: ServiceId| services.iter().find(|service| service.id == id).map(|service| service.name.clone());
         let store = self.store.clone();
         blocking(move || {
             let tx = store.read()?;
-            let Some(number) = number else {
-                let all = shares::all(&tx)?.into_iter().rev().filter_map(|(number, share)| Some((name(share.service)?, number, share)));
-                let told = all.map(|(name, number, share)| {
-                    let mut report = report(&tx, name, number, &share)?;
-                    // There may be many of them; one share with its files tells them.
-                    report.renamed.clear();
-                    report.skipped_files.clear();
-                    document(&report)
-                });
-                return Ok(json!({ "shares": told.collect::<Result<Vec<_>, _>>()? }));
-            };
-            let unknown = || Failure::usage(format!("there is no share {number}; see `twinlens share list`"));
-            let share = shares::get(&tx, number)?.ok_or_else(unknown)?;
-            let mut told = document(&report(&tx, name(share.service).ok_or_else(unknown)?, number, &share)?)?;
-            let files: Result<Vec<_>, Failure> = shares::files(&tx, number)?.map(|item| Ok(told_file(&item?.1))).collect();
-            told["files"] = Value::Array(files?);
-            Ok(told)
+            let name = |id| services.iter().find(|service| service.id == id).map(|service| service.name.clone());
+            let all = shares::all(&tx)?.into_iter().rev().filter_map(|(number, share)| Some((name(share.service)?, number, share)));
+            let told = all.map(|(name, number, share)| {
+                // There may be many of them; one share with its files tells them.
+                let report = report(&tx, name, number, &share)?;
+                Ok(ShareReport { renamed: Vec::new(), skipped_files: Vec::new(), ..report })
+            });
+            Ok(ShareList { shares: told.collect::<Result<_, Failure>>()? })
+        })
+        .await
+    }
+
+    /// One share with its files.
+    pub async fn told_share(&self, number: u64) -> Result<ToldShare, Failure> {
+        let services = self.services().await?;
+        let store = self.store.clone();
+        blocking(move || {
+            let tx = store.read()?;
+            let share = shares::get(&tx, number)?.ok_or_else(|| unknown(number))?;
+            let service = services.iter().find(|service| service.id == share.service).ok_or_else(|| unknown(number))?;
+            let report = report(&tx, service.name.clone(), number, &share)?;
+            let files = shares::files(&tx, number)?.map(|item| Ok(told_file(&item?.1))).collect::<Result<_, Failure>>()?;
+            Ok(ToldShare { report, files })
         })
         .await
     }
@@ -225,7 +282,7 @@ impl Operations {
             if let Some(number) = number {
                 let share = shares::get(&tx, number)?;
                 let service = share.and_then(|share| services.into_iter().find(|service| service.id == share.service));
-                let service = service.ok_or_else(|| Failure::usage(format!("there is no share {number}; see `twinlens share list`")))?;
+                let service = service.ok_or_else(|| unknown(number))?;
                 return Ok(vec![(service, vec![number])]);
             }
             let mut all = Vec::new();
@@ -288,6 +345,10 @@ impl Operations {
         })
         .await
     }
+}
+
+fn unknown(number: u64) -> Failure {
+    Failure::not_found(format!("there is no share {number}; see `twinlens share list`"))
 }
 
 /// How the files of a request are sent.
@@ -365,29 +426,29 @@ fn report(tx: &redb::ReadTransaction, service: String, number: u64, share: &Shar
     Ok(report)
 }
 
-fn told_file(file: &SharedFile) -> Value {
+fn told_file(file: &SharedFile) -> ToldFile {
     let SharedFile { path, state, .. } = file;
-    let path = path.as_str();
+    let told = |state: &str| ToldFile { path: path.to_string(), state: state.to_owned(), ..ToldFile::default() };
+    let place = |at: &RelPath| Some(format!("/{at}"));
     match state {
-        FileState::Waiting { failed: None } => json!({ "path": path, "state": "waiting" }),
+        FileState::Waiting { failed: None } => told("waiting"),
         FileState::Waiting { failed: Some(retry) } => {
-            json!({ "path": path, "state": "failed", "reason": retry.reason, "attempts": retry.attempts, "next": time(retry.next) })
+            ToldFile { reason: Some(retry.reason.clone()), attempts: Some(retry.attempts), next: Some(time(retry.next)), ..told("failed") }
         }
-        FileState::Sent(sent) => json!({
-            "path": path,
-            "state": "uploaded",
-            "at": format!("/{}", sent.at),
-            "bytes": sent.version.size,
-            "proof": sent.evidence,
-            "arrived": time(sent.arrived),
-            "expires": sent.expires.map(time),
-            "reason": sent.failed.as_ref().map(|retry| &retry.reason),
-        }),
-        FileState::There { at, .. } => json!({ "path": path, "state": "already-there", "at": format!("/{at}") }),
-        FileState::Skipped { reason } => json!({ "path": path, "state": "skipped", "reason": reason }),
-        FileState::Cancelled => json!({ "path": path, "state": "cancelled" }),
-        FileState::Removed { at, when } => json!({ "path": path, "state": "expired", "at": format!("/{at}"), "removed": time(*when) }),
-        FileState::Left { at, reason } => json!({ "path": path, "state": "left", "at": format!("/{at}"), "reason": reason }),
+        FileState::Sent(sent) => ToldFile {
+            at: place(&sent.at),
+            bytes: sent.version.size,
+            proof: Some(sent.evidence),
+            arrived: Some(time(sent.arrived)),
+            expires: sent.expires.map(time),
+            reason: sent.failed.as_ref().map(|retry| retry.reason.clone()),
+            ..told("uploaded")
+        },
+        FileState::There { at, .. } => ToldFile { at: place(at), ..told("already-there") },
+        FileState::Skipped { reason } => ToldFile { reason: Some(reason.clone()), ..told("skipped") },
+        FileState::Cancelled => told("cancelled"),
+        FileState::Removed { at, when } => ToldFile { at: place(at), removed: Some(time(*when)), ..told("expired") },
+        FileState::Left { at, reason } => ToldFile { at: place(at), reason: Some(reason.clone()), ..told("left") },
     }
 }
 

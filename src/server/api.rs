@@ -26,6 +26,7 @@ mod problem;
 mod runs;
 mod services;
 mod session;
+mod shares;
 mod status;
 mod syncs;
 mod tombstones;
@@ -240,6 +241,11 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(services::list, services::add))
         .routes(routes!(services::show, services::edit, services::remove))
         .routes(routes!(services::test))
+        .routes(routes!(services::change_upload))
+        .routes(routes!(shares::list, shares::start))
+        .routes(routes!(shares::show))
+        .routes(routes!(shares::retry))
+        .routes(routes!(shares::cancel))
         .routes(routes!(services::undo))
         .routes(routes!(services::folders, services::make_folder))
         .routes(routes!(services::change_sync))

@@ -1,6 +1,7 @@
 //! What waits, what was done, and what is not to be done any more.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::store::shares::{self, FileState, SharedFile};
 use crate::store::{Store, StoreError};
@@ -9,7 +10,7 @@ use crate::store::{Store, StoreError};
 const REMEMBERED: i64 = 30 * 24 * 3600;
 
 /// How many files of a share are how far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Counts {
     /// All of them.
     pub total: u64,

@@ -4,19 +4,24 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use utoipa::ToSchema;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 const DAY: i64 = 24 * 3600;
 const DAYS: [u32; 8] = [1, 3, 7, 14, 30, 60, 180, 365];
 
 /// So many days after it arrived an upload is removed; or never. Written `never`, `1d`, `3d`, `7d`, `14d`, `30d`, `60d`, `180d`, `365d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, ToSchema)]
-#[schema(value_type = String, pattern = "^(never|(1|3|7|14|30|60|180|365)d)$")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Expires(Option<u32>);
 
 impl Expires {
     /// It stays.
     pub const NEVER: Self = Self(None);
+
+    /// All that can be chosen.
+    pub fn all() -> impl Iterator<Item = Self> {
+        std::iter::once(Self::NEVER).chain(DAYS.map(|days| Self(Some(days))))
+    }
 
     /// When an upload that arrived at this second since 1970 is to be removed; none: never.
     pub fn after(self, arrived: i64) -> Option<i64> {
@@ -37,11 +42,18 @@ impl FromStr for Expires {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let all = || [Self::NEVER].into_iter().chain(DAYS.map(|days| Self(Some(days))));
-        let names = || all().map(|expires| expires.to_string()).collect::<Vec<_>>().join(", ");
-        all().find(|expires| expires.to_string() == text).ok_or_else(|| format!("it is one of {}", names()))
+        let names = || Self::all().map(|expires| expires.to_string()).collect::<Vec<_>>().join(", ");
+        Self::all().find(|expires| expires.to_string() == text).ok_or_else(|| format!("it is one of {}", names()))
     }
 }
+
+impl PartialSchema for Expires {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Self::all().map(|expires| expires.to_string()))).into()
+    }
+}
+
+impl ToSchema for Expires {}
 
 impl Serialize for Expires {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -4,15 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use utoipa::ToSchema;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// The squares that a JPEG may be made to fit into: their sides, in pixels.
 const SQUARES: [u32; 8] = [720, 1280, 1920, 2048, 2560, 3840, 4096, 7680];
 
 /// How large a picture is sent: `original`, byte for byte, or a JPEG that fits into a square. The names are PhotoPrism's: `fit_720`, `fit_1280`,
 /// `fit_1920`, `fit_2048`, `fit_2560`, `fit_3840`, `fit_4096`, `fit_7680`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, ToSchema)]
-#[schema(value_type = String, pattern = "^(original|fit_(720|1280|1920|2048|2560|3840|4096|7680))$")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Size(Option<u32>);
 
 impl Size {
@@ -47,6 +47,14 @@ impl FromStr for Size {
         Self::all().find(|size| size.to_string() == text).ok_or_else(|| format!("a size is one of {}", names()))
     }
 }
+
+impl PartialSchema for Size {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Self::all().map(|size| size.to_string()))).into()
+    }
+}
+
+impl ToSchema for Size {}
 
 impl Serialize for Size {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,7 +5,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::operations::{AccountChange, Connected, Edited, Folders, NewService, SyncChange, Tested, ToldService};
+use crate::operations::{AccountChange, Connected, Edited, Folders, NewService, SyncChange, Tested, ToldService, UploadChange};
 
 use super::asked::{Json, Path, Query};
 use super::caller::Admin;
@@ -150,5 +150,20 @@ pub(super) async fn change_sync(
     Json(change): Json<SyncChange>,
 ) -> Result<Told<ToldService>, Problem> {
     let service = shared.operations.change_sync(name, change).await?;
+    told(shared.operations.told_service(service).await?)
+}
+
+/// Changes what is done with files that are shared with a service.
+#[utoipa::path(
+    patch, path = "/services/{name}/upload", tag = "services", params(("name" = String, Path, description = "The service.")),
+    request_body = UploadChange, responses((status = 200, description = "The service as it is now.", body = ToldService))
+)]
+pub(super) async fn change_upload(
+    _: Admin,
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    Json(change): Json<UploadChange>,
+) -> Result<Told<ToldService>, Problem> {
+    let service = shared.operations.change_upload(name, change).await?;
     told(shared.operations.told_service(service).await?)
 }
