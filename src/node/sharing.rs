@@ -1,16 +1,16 @@
 //! Sends what was shared, in the background, and removes it when it has expired.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::operations::{Failure, Operations, Sharing as Turns, blocking};
 use crate::scheduler::Standing;
 use crate::services::Service;
+use crate::share::Ended;
 use crate::store::shares;
 use crate::types::ServiceId;
 use crate::types::backoff::doubling;
@@ -55,33 +55,54 @@ impl Sharing {
 /// Services that could not be reached: how often, and until when they are left alone.
 type Away = HashMap<ServiceId, (u32, i64)>;
 
+/// The runs that go on, and of which services.
+#[derive(Default)]
+struct AtWork {
+    runs: JoinSet<(ServiceId, Result<Ended, Failure>)>,
+    services: HashSet<ServiceId>,
+}
+
 async fn drive(node: Weak<Operations>, turns: Arc<Turns>, mut ready: watch::Receiver<bool>, mut stopped: watch::Receiver<bool>) {
     tokio::select! {
         // An error means that the node is gone.
         _ = ready.wait_for(|ready| *ready) => {}
         _ = stopped.wait_for(|stopped| *stopped) => return,
     }
-    let mut away = Away::new();
+    let (mut away, mut at_work) = (Away::new(), AtWork::default());
     loop {
         let Some(strong) = node.upgrade() else { return };
-        let wait = match step(&strong, &mut away).await {
+        let wait = match begin_due(&strong, &mut away, &mut at_work).await {
             Ok(wait) => wait,
             Err(error) => {
                 tracing::error!(%error, "shared files cannot be looked up");
                 LOOK
             }
         };
+        let clock = strong.store.clock().clone();
         drop(strong);
         tokio::select! {
             () = turns.wake.notified() => {}
             () = tokio::time::sleep(wait) => {}
-            _ = stopped.wait_for(|stopped| *stopped) => return,
+            Some(done) = at_work.runs.join_next() => match done {
+                Ok((id, ended)) => {
+                    at_work.services.remove(&id);
+                    note(&mut away, id, ended, clock.seconds());
+                }
+                // Which one it was is not known; none of them is left alone for it.
+                Err(error) => {
+                    tracing::error!(%error, "the sending of shared files ended unexpectedly");
+                    at_work.services.clear();
+                }
+            },
+            _ = stopped.wait_for(|stopped| *stopped) => break,
         }
     }
+    // They were told to stop.
+    while at_work.runs.join_next().await.is_some() {}
 }
 
-/// Does what is due with all services, and tells when to look again.
-async fn step(node: &Arc<Operations>, away: &mut Away) -> Result<Duration, Failure> {
+/// Begins what is due with services that nothing is done with, and tells when to look again.
+async fn begin_due(node: &Arc<Operations>, away: &mut Away, at_work: &mut AtWork) -> Result<Duration, Failure> {
     let now = node.store.clock().seconds();
     let awake = |(_, standing): &(Service, Standing)| !standing.paused && standing.stopped.is_none();
     let services: Vec<Service> = node.services_and_standings().await?.into_iter().filter(awake).map(|(service, _)| service).collect();
@@ -93,30 +114,31 @@ async fn step(node: &Arc<Operations>, away: &mut Away) -> Result<Duration, Failu
     })
     .await?;
     away.retain(|id, _| due.iter().any(|(service, _)| service.id == *id));
-    let (mut runs, mut soonest) = (Vec::new(), LOOK);
+    let mut soonest = LOOK;
     for (service, next) in due {
         let next = away.get(&service.id).map_or(next, |(_, until)| next.max(*until));
-        if next <= now {
-            let id = service.id;
-            runs.push(async move { (id, node.carry_out_shares(service).await) });
-        } else {
+        if next > now {
             soonest = soonest.min(Duration::from_secs(next.abs_diff(now)));
-        }
-    }
-    for (id, ended) in join_all(runs).await {
-        let failed = match ended {
-            Ok(ended) => ended.error,
-            Err(error) => Some(error.to_string()),
-        };
-        match failed {
-            None => drop(away.remove(&id)),
-            Some(reason) => {
-                let times = away.get(&id).map_or(0, |(times, _)| *times).saturating_add(1);
-                let wait = doubling(FIRST_RETRY, times, LONGEST_RETRY);
-                tracing::warn!(%reason, seconds = wait.as_secs(), "shared files could not be sent; it is tried again");
-                away.insert(id, (times, node.store.clock().seconds().saturating_add_unsigned(wait.as_secs())));
-            }
+        } else if at_work.services.insert(service.id) {
+            let node = Arc::clone(node);
+            at_work.runs.spawn(async move { (service.id, node.carry_out_shares(service).await) });
         }
     }
     Ok(soonest)
+}
+
+/// A run with a service ended.
+fn note(away: &mut Away, id: ServiceId, ended: Result<Ended, Failure>, now: i64) {
+    let failed = match ended {
+        Ok(ended) => ended.error,
+        Err(error) => Some(error.to_string()),
+    };
+    let Some(reason) = failed else {
+        away.remove(&id);
+        return;
+    };
+    let times = away.get(&id).map_or(0, |(times, _)| *times).saturating_add(1);
+    let wait = doubling(FIRST_RETRY, times, LONGEST_RETRY);
+    tracing::warn!(%reason, seconds = wait.as_secs(), "shared files could not be sent; it is tried again");
+    away.insert(id, (times, now.saturating_add_unsigned(wait.as_secs())));
 }

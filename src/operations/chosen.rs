@@ -17,7 +17,7 @@ pub(super) type Chosen = (RelPath, RelPath);
 /// or else to the folder `from`. Nothing at a path, or nothing of the library, is an error.
 pub(super) fn chosen(tree: &Tree, store: &Store, paths: &[String], from: Option<&Path>) -> Result<Vec<Chosen>, Failure> {
     if paths.is_empty() {
-        return Err(Failure::usage("name the files and folders that are to be shared"));
+        return Err(Failure::usage("name the files and folders that are to be shared").about("paths"));
     }
     let index = Index::open(&store.read()?)?;
     let (mut all, mut seen, mut ignored) = (Vec::new(), BTreeSet::new(), IgnoreFiles::of(tree));
@@ -41,7 +41,8 @@ pub(super) fn chosen(tree: &Tree, store: &Store, paths: &[String], from: Option<
         if all.len() == before {
             return Err(Failure::usage(format!(
                 "{text}: there is no photo or other file of the library there (junk, and what .tlignore or .ppignore leaves out, is none)"
-            )));
+            ))
+            .about("paths"));
         }
     }
     all.retain(|chosen| seen.insert(chosen.clone()));
@@ -71,7 +72,7 @@ fn in_library(tree: &Tree, index: &Index, text: &str, from: Option<&Path>) -> Re
 }
 
 fn outside(tree: &Tree, text: &str) -> Failure {
-    Failure::usage(format!("{text} does not lie in the library {}; only its files can be shared", tree.root().display()))
+    Failure::usage(format!("{text} does not lie in the library {}; only its files can be shared", tree.root().display())).about("paths")
 }
 
 /// The path in the library of one in the file system, whose folder may be reached through symbolic links.

@@ -369,7 +369,7 @@ fn upload_settings(service: &Service, request: &ShareRequest) -> Result<UploadSe
         gps: request.gps.unwrap_or(set.gps),
     };
     match upload.contradiction() {
-        Some(why) => Err(Failure::usage(why)),
+        Some(why) => Err(Failure::usage(why).about("gps")),
         None => Ok(upload),
     }
 }

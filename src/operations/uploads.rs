@@ -24,7 +24,7 @@ impl Operations {
                 gps: change.gps.unwrap_or(old.gps),
             };
             if let Some(why) = upload.contradiction() {
-                return Err(Failure::usage(why));
+                return Err(Failure::usage(why).about("gps"));
             }
             Ok(services.set_upload(&name, upload)?)
         })
@@ -34,5 +34,5 @@ impl Operations {
 
 /// A folder of a service, as an owner types it.
 pub(super) fn remote_folder(text: &str) -> Result<RelPath, Failure> {
-    RelPath::parse_lenient(text).map_err(|error| Failure::usage(format!("the folder {text} cannot be used: {error}")))
+    RelPath::parse_lenient(text).map_err(|error| Failure::usage(format!("the folder {text} cannot be used: {error}")).about("folder"))
 }

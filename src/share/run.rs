@@ -1,5 +1,6 @@
 //! Doing what is due with one service.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -15,7 +16,7 @@ use crate::services::delivery::{Delivery, DeliveryError, Watcher};
 use crate::store::shares::{self, FileState, Retry, Share, SharedFile};
 use crate::store::{Store, StoreError, traces};
 use crate::types::backoff::doubling;
-use crate::types::{LibraryId, RelPath};
+use crate::types::{ContentHash, LibraryId, RelPath};
 
 use super::Stop;
 use super::expire::Needed;
@@ -78,6 +79,8 @@ pub struct Courier {
     pub(super) stop: Stop,
     pub(super) pictures: Semaphore,
     pub(super) places: Places,
+    /// The same content goes once at a time, so that the next one finds it there.
+    pub(super) turns: tokio::sync::Mutex<HashMap<ContentHash, Arc<tokio::sync::Mutex<()>>>>,
     /// One makes folders at a time.
     pub(super) making: tokio::sync::Mutex<()>,
     pub(super) needed: OnceCell<Needed>,
@@ -118,6 +121,7 @@ impl Courier {
             stop,
             pictures: Semaphore::new(PICTURES),
             places: Places::default(),
+            turns: tokio::sync::Mutex::default(),
             making: tokio::sync::Mutex::default(),
             needed: OnceCell::new(),
             events,

@@ -1,5 +1,7 @@
 //! Sending one file.
 
+use std::sync::Arc;
+
 use crate::client::{ClientError, Verified};
 use crate::store::shares::{self, Begun, FileState, SentFile, Share, SharedFile};
 use crate::types::{Expect, RelPath};
@@ -17,6 +19,8 @@ impl Courier {
             Choice::Skip(reason) => return Ok(FileState::Skipped { reason }),
         };
         self.check_room()?;
+        let turn = Arc::clone(self.turns.lock().await.entry(content.version.digests.content).or_default());
+        let _turn = turn.lock().await;
         let wanted = match content.made {
             true => as_jpeg(&file.wanted).map_err(|error| FileError::Refused(error.to_string()))?,
             false => file.wanted.clone(),

@@ -1,5 +1,6 @@
 //! Chosen files on a service: as what they are sent, where to, for how long, and what is left there in the end.
 
+mod api;
 mod expiry;
 mod photo;
 mod queue;
