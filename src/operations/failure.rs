@@ -141,8 +141,8 @@ impl From<ClientError> for Failure {
 impl From<Missed> for Failure {
     fn from(missed: Missed) -> Self {
         match &missed.error {
-            Some(ClientError::BadUrl(_) | ClientError::PlainHttp { .. }) => Self::usage(missed.to_string()),
-            _ => Self::unreachable(missed.to_string()),
+            Some(ClientError::BadUrl(_) | ClientError::PlainHttp { .. }) => Self::usage(missed.to_string()).about("url"),
+            _ => Self::unreachable(missed.to_string()).of_kind(Kind::ServiceUnreachable).about("url"),
         }
     }
 }

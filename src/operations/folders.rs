@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::client::{ClientError, Member};
 use crate::types::RelPath;
 
-use super::{Failure, Operations};
+use super::{Failure, Kind, Operations};
 
 /// So many folders are told at once.
 const LIMIT: usize = 10_000;
@@ -47,7 +47,9 @@ impl Operations {
             listing = client.list(&path).await?;
         }
         let Some(listing) = listing else {
-            return Err(Failure::unreachable(format!("{name} has no folder /{path}; --create makes it")));
+            return Err(Failure::unreachable(format!("{name} has no folder /{path}; --create makes it"))
+                .of_kind(Kind::NotFound)
+                .about("path"));
         };
         let (mut folders, mut files) = (Vec::new(), 0);
         for member in listing.members {
@@ -67,5 +69,6 @@ impl Operations {
 
 /// Only one folder is made at a time, so that a slip makes no tree.
 fn no_way(path: &RelPath) -> Failure {
-    Failure::unreachable(format!("/{path} cannot be made, because the folder above it is not there; make that first"))
+    let message = format!("/{path} cannot be made, because the folder above it is not there; make that first");
+    Failure::unreachable(message).of_kind(Kind::NotFound).about("path")
 }

@@ -3,7 +3,7 @@
 # Whatever is asked: no failure of the server (5xx), and no status, type or document that the OpenAPI document does not tell of.
 # Left out is what answers only when something happens (events, changes).
 set -euo pipefail
-url=$1 user=$2 password=$3 examples=${4:-8}
+url=$1 user=$2 password=$3 examples=${4:-25}
 
 exec schemathesis run "$url/api/v1/openapi.json" \
   --auth "$user:$password" \

@@ -84,7 +84,9 @@ pub(super) async fn find(shared: &Shared, parts: &Parts, from: IpAddr) -> Result
         };
         return welcome(checked).map(|login| Some(Caller { login, via: Via::Credentials }));
     }
-    let Some(id) = cookie(&parts.headers, &shared.cookie) else { return Ok(None) };
+    // Whoever logs in is nobody until then, whatever session there was before.
+    let logs_in = parts.method == Method::POST && parts.uri.path().strip_prefix(super::PREFIX) == Some("/session");
+    let Some(id) = cookie(&parts.headers, &shared.cookie).filter(|_| !logs_in) else { return Ok(None) };
     let (users, known) = (shared.logins.users().clone(), id.clone());
     let session = super::blocking(move || Ok(users.session(&known)?)).await?;
     let Some(session) = session else { return Ok(None) };
@@ -177,6 +179,20 @@ pub(super) struct Admin(#[expect(dead_code, reason = "that there is one is what 
 
 /// Somebody who looks after the library: an admin; in public mode the owner at the control socket.
 pub(super) struct Keeper;
+
+/// The owner of the state, at the control socket.
+pub(super) struct Owner;
+
+impl FromRequestParts<Shared> for Owner {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        match Person::from_request_parts(parts, shared).await?.0.via {
+            Via::Owner => Ok(Self),
+            _ => Err(Problem::forbidden("This is for the owner of the state, on the node's own machine.")),
+        }
+    }
+}
 
 impl FromRequestParts<Shared> for Reader {
     type Rejection = Problem;

@@ -99,6 +99,9 @@ pub(super) async fn verify(
     responses((status = 200, description = "What was accepted, and what was not.", body = Accepted))
 )]
 pub(super) async fn accept(_: Keeper, State(shared): State<Shared>, Json(start): Json<AcceptStart>) -> Result<Told<Accepted>, Problem> {
+    if start.paths.is_empty() {
+        return Err(Problem::bad_field("paths", "it names nothing"));
+    }
     told(shared.operations.accept_damage(start.paths).await?)
 }
 

@@ -85,11 +85,11 @@ fn complete(method: &str, operation: &mut Value) {
     }
     let has_body = !operation["requestBody"].is_null();
     let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
-    let (in_path, in_query) = (parameters.iter().any(|one| one["in"] == "path"), parameters.iter().any(|one| one["in"] != "path"));
+    let in_query = parameters.iter().any(|one| one["in"] != "path");
     let mut statuses = vec![403, 405, 429, 500, 503];
     statuses.extend((!is_open || has_body).then_some(401));
     statuses.extend((has_body || in_query).then_some(400));
-    statuses.extend(in_path.then_some(404));
+    statuses.extend((!parameters.is_empty()).then_some(404));
     if has_body {
         statuses.extend([404, 413, 415, 422, 409]);
     } else if method != "get" {

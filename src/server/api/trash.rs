@@ -65,6 +65,9 @@ pub(super) async fn list(_: Keeper, State(shared): State<Shared>, Query(page): Q
     responses((status = 200, description = "What is back, and what is not.", body = Restored))
 )]
 pub(super) async fn restore(_: Keeper, State(shared): State<Shared>, Json(start): Json<RestoreStart>) -> Result<Told<Restored>, Problem> {
+    if start.what.is_empty() {
+        return Err(Problem::bad_field("what", "it names nothing"));
+    }
     told(shared.operations.restore_from_trash(start.what, start.to).await?)
 }
 

@@ -59,5 +59,5 @@ fn what_the_command_line_tells_the_api_tells_too() {
     let back = admin.post("/trash/restore", &json!({ "what": ["d/3.jpg"] }));
     assert_eq!(json_of(&back)["restored"][0]["path"], "d/3.jpg", "{}", back.text());
     assert_eq!(json_of(&admin.post("/trash/empty", &json!({ "older_than": 0 })))["removed"], 1);
-    assert_eq!(problem(&admin.post("/trash/restore", &json!({ "what": [] }))).0, 422);
+    assert_eq!(problem(&admin.post("/trash/restore", &json!({ "what": [] }))).0, 400);
 }

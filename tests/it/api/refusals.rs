@@ -46,7 +46,7 @@ fn what_cannot_be_used_is_named_and_changes_nothing() {
         service.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         admin.post("/services", &service)
     };
-    assert_refused(&service(json!({})), 422, "service-unreachable", &[]);
+    assert_refused(&service(json!({})), 422, "service-unreachable", &["url"]);
     assert_refused(&service(json!({ "url": "gopher://x" })), 422, "bad-input", &["url"]);
     assert_refused(&service(json!({ "fingerprint": "xyz" })), 400, "bad-request", &["fingerprint"]);
     assert_refused(&admin.get("/services/none"), 404, "not-found", &[]);
@@ -78,7 +78,7 @@ fn a_body_that_is_none_is_refused() {
     node.serve();
     let admin = Client::admin(&node);
     let send = |body: &[u8]| admin.with("Content-Type", "application/json").ask("POST", "/users", body);
-    for body in [&b"{"[..], b"[]", b"null", b"{} {}", b"\xff", b"{\"name\":\"\xff\"}", b" "] {
+    for body in [&b"{"[..], b"[]", b"null", b"\xff", b"{\"name\":\"\xff\"}", b" "] {
         assert_eq!(problem(&send(body)), (400, "bad-body".into()), "{body:?}");
     }
     assert_eq!(problem(&send(format!("{{\"name\": {}", "[".repeat(100_000)).as_bytes())), (400, "bad-body".into()));
