@@ -75,6 +75,15 @@ pub enum Event {
         /// Why it failed, if it did.
         failure: Option<String>,
     },
+    /// Somebody has to log in with a browser, so that a service can be connected.
+    Login {
+        /// The service.
+        service: String,
+        /// The page.
+        url: String,
+        /// Whose page it is: name and version.
+        server: String,
+    },
     /// Chosen files are being sent to a service, and removed from it when they have expired.
     Sharing {
         /// The service.
@@ -128,6 +137,7 @@ impl Event {
             Self::Listing { service, .. }
             | Self::Progress { service, .. }
             | Self::Step { service, .. }
+            | Self::Login { service, .. }
             | Self::Sharing { service, .. }
             | Self::SharedFile { service, .. }
             | Self::Shared { service, .. }
@@ -145,6 +155,7 @@ impl Event {
             Self::Listing { .. } => "listing",
             Self::Progress { .. } => "progress",
             Self::Step { .. } => "step",
+            Self::Login { .. } => "login",
             Self::Sharing { .. } => "sharing",
             Self::SharedFile { .. } => "shared-file",
             Self::Shared { .. } => "shared",

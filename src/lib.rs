@@ -57,6 +57,7 @@
 //!     password: "a good password".into(),
 //!     fingerprint: None,
 //!     allow_http: false,
+//!     kind: None,
 //! })
 //! .await?;
 //! desk.change_sync("attic".into(), SyncChange { upload: Some(true), ..SyncChange::default() }).await?;

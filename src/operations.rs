@@ -12,10 +12,12 @@ mod command;
 mod conflicts;
 mod connecting;
 mod ended;
+mod exporting;
 mod failure;
 mod folders;
 mod index;
 mod library;
+mod logging_in;
 mod metrics;
 mod restored;
 mod runs;
@@ -52,9 +54,11 @@ pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, Sync
 pub use self::conflicts::{ConflictList, Keep, Resolved, ToldConflict, ToldVersion};
 pub use self::connecting::{Connected, Discovered, Edited};
 pub use self::ended::Ended;
+pub use self::exporting::NewImport;
 pub use self::failure::{ExitCode, Failure, Kind};
 pub use self::folders::Folders;
 pub use self::index::IndexReport;
+pub use self::logging_in::{BegunLogin, LoginState, NewLogin};
 pub(crate) use self::metrics::Metrics;
 pub(crate) use self::runs::{Note, Runs};
 pub use self::services::{Tested, ToldService};
@@ -87,6 +91,7 @@ pub struct Operations {
     pub(crate) runs: Arc<Runs>,
     pub(crate) sharing: Arc<Sharing>,
     ended: broadcast::Sender<Arc<Ended>>,
+    browser_logins: logging_in::BrowserLogins,
     serving: OnceLock<(String, Option<Fingerprint>)>,
 }
 
@@ -123,6 +128,7 @@ impl Operations {
             runs: Arc::default(),
             sharing: Arc::default(),
             ended: broadcast::Sender::new(ENDS),
+            browser_logins: Default::default(),
             serving: OnceLock::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! Remote accounts: where they are, how they are synced, their passwords.
 //!
-//! Rank 3. Passwords are encrypted at rest with the key in `secret.key`, and are handed out only inside an
+//! Rank 3. Passwords are encrypted at rest with the key in `secret.key` or TWINLENS_SECRET, and are handed out only inside an
 //! [`Endpoint`](crate::client::Endpoint).
 
 pub mod delivery;
@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod doctor;
 mod findings;
 mod kind;
+mod portable;
 mod secret;
 mod service;
 mod uploads;
@@ -15,7 +16,8 @@ mod window;
 
 pub use findings::{Checksums, Findings, Reached, Way};
 pub use kind::{Kind, Timeout};
+pub use portable::{Carried, Imported, PortableError, export, read};
 pub use secret::{SecretError, SecretKey};
-pub use service::{Account, RETRIES_LIMIT, Service, ServiceError, Services, SyncSettings, Trust, Verify};
+pub use service::{Account, RETRIES_LIMIT, Service, ServiceError, Services, SyncSettings, Trust, Verify, check_name};
 pub use uploads::UploadSettings;
 pub use window::Window;

@@ -27,7 +27,10 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
                 to.display()
             )
         }
+        // The command line waits for a login; these are for pages.
+        Command::LoginBegin(_) | Command::LoginPoll { .. } | Command::LoginCancel { .. } => format!("{answer}\n"),
         Command::ServiceAdd(_)
+        | Command::ServiceLogin(_)
         | Command::ServiceList
         | Command::ServiceShow { .. }
         | Command::ServiceSync { .. }
@@ -35,6 +38,9 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
         | Command::ServiceEdit { .. }
         | Command::ServiceUndo { .. }
         | Command::ServiceFolders { .. }
+        | Command::ServiceExport { .. }
+        | Command::ServiceImport(_)
+        | Command::ServiceReseal { .. }
         | Command::ServiceRemove { .. } => services::text(command, answer),
         Command::ServiceTest { .. } => checkup::text(answer),
         Command::UserList => list(answer, "users", user, "no users yet; the first `twinlens serve` makes one\n"),

@@ -57,7 +57,7 @@ impl Progress {
                 self.bar(service).set_message(format!("{service}: {files}/{files_total} files shared, {sent}"));
             }
             Event::Shared { service, .. } => self.end_of(service),
-            Event::SharedFile { .. } | Event::Step { .. } | Event::IndexChanged { .. } | Event::Imported { .. } => {}
+            Event::Login { .. } | Event::SharedFile { .. } | Event::Step { .. } | Event::IndexChanged { .. } | Event::Imported { .. } => {}
             Event::Ended { service, .. } => self.end_of(service),
         }
     }

@@ -11,6 +11,7 @@ use crate::accounts::GrantChange;
 use crate::events::Event;
 use crate::node::Node;
 use crate::operations::{Command, Failure, NewUser, SyncRequest};
+use crate::server::Rules;
 
 use super::args::{Cli, Cmd, Global, LogFormat, OneOrAll, UserCmd};
 use super::clock::clock;
@@ -146,7 +147,14 @@ fn to_command(command: Cmd) -> Result<Command, Failure> {
 async fn execute(global: &Global, command: &Command) -> Result<Value, Failure> {
     let data = data_folder(global)?;
     let progress = Progress::new(global.json);
-    let hear = |event: Event| progress.show(&event);
+    let hear = |event: Event| match (&event, command) {
+        // The answer comes when somebody has logged in; the page must be known before.
+        (Event::Login { service, url, server }, Command::ServiceLogin(new)) if *service == new.name => match global.json {
+            true => print(&format!("{}\n", json!({ "event": "login", "service": service, "url": url, "server": server }))),
+            false => print(&format!("Open this page of {server} in a browser, log in and grant the access:\n\n  {url}\n\nWaiting ...\n")),
+        },
+        _ => progress.show(&event),
+    };
     let interrupt = std::pin::pin!(interrupted(command));
     let answer = match Node::control(&data).await? {
         Some(control) => {
@@ -154,7 +162,9 @@ async fn execute(global: &Global, command: &Command) -> Result<Value, Failure> {
             cancellable(control.execute(command, hear), interrupt, cancel).await
         }
         None => {
-            let node = Arc::new(Node::builder(&data).library(global.library.clone()).clock(clock()?).open().await?);
+            let node = Arc::new(
+                Node::builder(&data).library(global.library.clone()).clock(clock()?).secret(secret()).rules(rules()).open().await?,
+            );
             let mut events = node.events().subscribe();
             let work = async {
                 let mut work = std::pin::pin!(node.execute(command.clone()));
@@ -171,6 +181,19 @@ async fn execute(global: &Global, command: &Command) -> Result<Value, Failure> {
     };
     progress.end();
     answer
+}
+
+/// What passwords are sealed with instead of the key file.
+pub(super) fn secret() -> Option<String> {
+    std::env::var("TWINLENS_SECRET").ok().filter(|secret| !secret.is_empty())
+}
+
+/// A node that is to be served in public mode has no services for the command line either.
+fn rules() -> Rules {
+    let said = std::env::var("TWINLENS_PUBLIC").unwrap_or_default().to_ascii_lowercase();
+    // The words that clap takes for no.
+    let public = !matches!(said.as_str(), "" | "n" | "no" | "f" | "false" | "off" | "0");
+    Rules { public, ..Rules::default() }
 }
 
 /// Carries something out; when it is interrupted it is told to stop, and waited for.

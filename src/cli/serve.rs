@@ -8,7 +8,7 @@ use crate::server::{Rules, listen};
 
 use super::args::{Global, ServeArgs};
 use super::clock::clock;
-use super::run::{data_folder, print};
+use super::run::{data_folder, print, secret};
 
 pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Failure> {
     let data = data_folder(global)?;
@@ -21,6 +21,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
         .map_err(|error| Failure::unreachable(format!("cannot listen on {}: {error}; choose another with --listen", args.listen)))?;
     let stop = stop_signal()?;
     let node = Node::builder(&data)
+        .secret(secret())
         .listener(listener)
         .front(front)
         .clock(clock()?)

@@ -1,16 +1,22 @@
 //! The arguments of `twinlens service`.
 
-use std::io::IsTerminal as _;
+use std::fs::File;
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
 
 use crate::client::{Fingerprint, Typed};
-use crate::operations::{AccountChange, Command, Failure, NewService};
+use crate::operations::{AccountChange, Command, Failure, NewImport, NewLogin, NewService};
 use crate::services::{Kind, Timeout};
 
 use super::args::{PasswordArgs, ServiceSyncArgs, YesNo};
 use super::password;
 use super::share_args::ServiceUploadArgs;
+
+/// Thousands of services fit; a running node takes no larger command.
+const DOCUMENT_LIMIT: u64 = 900 << 10;
 
 #[derive(Subcommand)]
 pub(super) enum ServiceCmd {
@@ -42,12 +48,44 @@ pub(super) enum ServiceCmd {
     },
     /// Change a service's name, address, account, password or patience, after trying it
     Edit(EditArgs),
+    /// Print services as one document: settings in clear, passwords sealed with a passphrase
+    Export {
+        /// Services; all when none is named
+        names: Vec<String>,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
+    /// Take over the services of a document that `export` made, all or none
+    Import {
+        /// The document
+        file: PathBuf,
+        /// Replace services of the same names
+        #[arg(long)]
+        replace: bool,
+        #[command(flatten)]
+        passphrase: PassphraseArgs,
+    },
+    /// Seal all passwords anew, after TWINLENS_SECRET was set, changed (the old one in TWINLENS_OLD_SECRET) or taken away
+    Reseal,
     /// Remove a service; photos stay where they are
     Remove { name: String },
     /// Set up how a service is synced; setting anything switches it on
     Sync(ServiceSyncArgs),
     /// Set up what `twinlens share` does with a service
     Upload(ServiceUploadArgs),
+}
+
+#[derive(Args)]
+pub(super) struct PassphraseArgs {
+    /// Read the passphrase from standard input instead of asking
+    #[arg(long)]
+    passphrase_stdin: bool,
+}
+
+impl PassphraseArgs {
+    fn read(&self, twice: bool) -> Result<String, Failure> {
+        password::read(&PasswordArgs { password_stdin: self.passphrase_stdin }, "Passphrase of the document: ", twice)
+    }
 }
 
 #[derive(Args)]
@@ -67,6 +105,9 @@ pub(super) struct AddArgs {
     /// Let the password travel over plain http through networks that are not private
     #[arg(long)]
     allow_http: bool,
+    /// Log in with a browser, where the server is a Nextcloud or a node: it makes an app password, and none is typed
+    #[arg(long, conflicts_with_all = ["user", "password_stdin", "kind"])]
+    browser: bool,
     /// What kind of server it is, where that is not found out; webdav: only the address itself is tried
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<KindArg>,
@@ -76,7 +117,7 @@ pub(super) struct AddArgs {
 pub(super) struct EditArgs {
     name: String,
     /// Take the last edit back
-    #[arg(long, conflicts_with_all = ["new_name", "url", "user", "password_stdin", "fingerprint", "allow_http", "kind", "timeout", "retries", "keep"])]
+    #[arg(long, conflicts_with_all = ["new_name", "url", "user", "password_stdin", "fingerprint", "allow_http", "kind", "timeout", "retries", "keep", "browser"])]
     undo: bool,
     /// Another name for it
     #[arg(long = "name", value_name = "NEW")]
@@ -107,6 +148,9 @@ pub(super) struct EditArgs {
     /// Keep the change although it does not work
     #[arg(long)]
     keep: bool,
+    /// Log in again with a browser: another app password is made
+    #[arg(long, conflicts_with_all = ["new_name", "user", "password_stdin", "kind", "timeout", "retries", "keep"])]
+    browser: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -139,6 +183,15 @@ impl ServiceCmd {
             Self::Test { name, write, no_write } => Command::ServiceTest { name, write: (write || no_write).then_some(write) },
             Self::Folders { name, path, create } => Command::ServiceFolders { name, path, create },
             Self::Edit(edit) => edit.command()?,
+            Self::Export { names, passphrase } => Command::ServiceExport { names, passphrase: passphrase.read(true)? },
+            Self::Import { file, replace, passphrase } => {
+                let document = document(&file)?;
+                Command::ServiceImport(NewImport { document, passphrase: passphrase.read(false)?, replace })
+            }
+            Self::Reseal => {
+                let old = std::env::var("TWINLENS_OLD_SECRET").ok().filter(|old| !old.is_empty());
+                Command::ServiceReseal { old }
+            }
             Self::Remove { name } => Command::ServiceRemove { name },
             Self::Sync(args) => Command::ServiceSync { change: args.change(), name: args.name },
             Self::Upload(args) => Command::ServiceUpload { name: args.name.clone(), change: args.change() },
@@ -148,15 +201,27 @@ impl ServiceCmd {
 
 impl AddArgs {
     fn command(self) -> Result<Command, Failure> {
-        let Self { name, url, user, password, fingerprint, allow_http, kind } = self;
+        let Self { name, url, user, password, fingerprint, allow_http, browser, kind } = self;
         let typed = Typed::parse(&url)?;
         warn_of_password(&typed);
+        let login =
+            || Command::ServiceLogin(NewLogin { name: name.clone(), url: Some(url.clone()), fingerprint, allow_http, again: false });
+        if browser {
+            return Ok(login());
+        }
         let user = user.or_else(|| typed.user.clone()).unwrap_or_default();
         let anonymous = user.is_empty() && !password.password_stdin;
         let password = match typed.password.clone().filter(|_| !password.password_stdin) {
             Some(password) => password,
             None if anonymous => String::new(),
-            None => password::read(&password, &format!("Password of {user} there: "), false)?,
+            None => {
+                let asked = !password.password_stdin;
+                let password = password::read(&password, &format!("Password of {user} there (nothing: log in with a browser): "), false)?;
+                if asked && password.is_empty() {
+                    return Ok(login());
+                }
+                password
+            }
         };
         Ok(Command::ServiceAdd(NewService { name, url, user, password, fingerprint, allow_http, kind: kind.map(Kind::from) }))
     }
@@ -164,9 +229,13 @@ impl AddArgs {
 
 impl EditArgs {
     fn command(self) -> Result<Command, Failure> {
-        let Self { name, undo, new_name, url, user, password, fingerprint, allow_http, kind, timeout, retries, keep } = self;
+        let Self { name, undo, new_name, url, user, password, fingerprint, allow_http, kind, timeout, retries, keep, browser } = self;
         if undo {
             return Ok(Command::ServiceUndo { name });
+        }
+        if browser {
+            let allow_http = matches!(allow_http, Some(YesNo::Yes));
+            return Ok(Command::ServiceLogin(NewLogin { name, url, fingerprint, allow_http, again: true }));
         }
         let typed = url.as_deref().map(Typed::parse).transpose()?;
         typed.iter().for_each(warn_of_password);
@@ -187,6 +256,18 @@ impl EditArgs {
         let change = AccountChange { name: new_name, url, user, password, fingerprint, allow_http, kind, timeout, retries, keep };
         Ok(Command::ServiceEdit { name, change })
     }
+}
+
+/// A document in a file.
+fn document(path: &Path) -> Result<Value, Failure> {
+    let failed = |reason: String| Failure::usage(format!("{} cannot be read: {reason}", path.display()));
+    let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+    let mut text = String::new();
+    file.take(DOCUMENT_LIMIT + 1).read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
+    if text.len() as u64 > DOCUMENT_LIMIT {
+        return Err(failed("it is larger than any document of services".into()));
+    }
+    serde_json::from_str(&text).map_err(|_| failed("it is no document of `twinlens service export`".into()))
 }
 
 /// Arguments are seen by everybody on the machine.

@@ -13,6 +13,8 @@ use super::{checkup, shares};
 pub(super) fn text(command: &Command, answer: &Value) -> String {
     match command {
         Command::ServiceAdd(_) => added(answer),
+        Command::ServiceLogin(_) if answer["state"] == "edited" => edited(answer),
+        Command::ServiceLogin(_) => added(answer),
         Command::ServiceList => {
             let line = |service: &Value| {
                 let sync = if service["sync"]["on"] == true { "sync on" } else { "sync off" };
@@ -24,6 +26,27 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
         }
         Command::ServiceEdit { .. } | Command::ServiceUndo { .. } => edited(answer),
         Command::ServiceFolders { .. } => folders(answer),
+        Command::ServiceExport { .. } => format!("{answer:#}\n"),
+        Command::ServiceImport(_) => {
+            let names = |key: &str| answer[key].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+            let mut text = String::new();
+            for (key, said) in [
+                ("added", "added"),
+                ("replaced", "replaced"),
+                ("forgotten", "leads to another folder now, so the next sync compares everything anew and takes nothing for a deletion"),
+            ] {
+                let names = names(key);
+                if !names.is_empty() {
+                    let _ = writeln!(text, "{names}: {said}");
+                }
+            }
+            text
+        }
+        Command::ServiceReseal { .. } => {
+            let (count, key) = (several(answer["passwords"].as_u64().unwrap_or(0), "password"), string(answer, "key"));
+            let rest = if key == "secret.key" { "" } else { "; the file secret.key is not needed any more" };
+            format!("{count} sealed anew with {key}{rest}\n")
+        }
         Command::ServiceRemove { name } => format!("{name} is removed; photos stay where they are, on both sides\n"),
         _ => service(answer),
     }

@@ -1,13 +1,14 @@
 //! Opening, starting and stopping a node.
 
-use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use std::{fmt, fs};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use zeroize::Zeroizing;
 
 use crate::accounts::{Logins, Role, Users, random_password};
 use crate::library::Tree;
@@ -30,6 +31,16 @@ use super::{CareSettings, Control, HookSettings, UpkeepSettings};
 /// The first user of a node.
 const ADMIN: &str = "admin";
 
+/// Is never shown.
+#[derive(Clone)]
+struct Secret(Zeroizing<String>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
 /// How a node is to be opened.
 #[derive(Debug, Default)]
 pub struct Builder {
@@ -42,6 +53,7 @@ pub struct Builder {
     front: Front,
     upkeep: UpkeepSettings,
     care: CareSettings,
+    secret: Option<Secret>,
     by_hand: bool,
     clock: Clock,
     hook: Option<HookSettings>,
@@ -116,6 +128,13 @@ impl Builder {
         self
     }
 
+    /// What the passwords of services are sealed with instead of the key file: 32 bytes in hexadecimal or base64, or a passphrase of at least
+    /// 12 characters.
+    pub fn secret(mut self, secret: Option<String>) -> Self {
+        self.secret = secret.map(|secret| Secret(secret.into()));
+        self
+    }
+
     /// Transfers at the same time; 8 unless said otherwise.
     pub fn parallel(mut self, parallel: usize) -> Self {
         self.parallel = Some(parallel);
@@ -133,7 +152,7 @@ impl Builder {
 
     /// Opens the state without starting anything. The library is opened when something needs it.
     pub async fn open(self) -> Result<Node, Failure> {
-        let (data, clock) = (self.data.clone(), self.clock);
+        let (data, clock, secret) = (self.data.clone(), self.clock, self.secret.clone());
         let (store, key) = blocking(move || {
             // Hashes of passwords and the key are in it: for nobody else to read.
             let mut private = fs::DirBuilder::new();
@@ -142,7 +161,8 @@ impl Builder {
                 .create(&data)
                 .map_err(|error| Failure::unreachable(format!("the data folder {} cannot be created: {error}", data.display())))?;
             let store = Store::open(&data.join("state.redb"))?.with_clock(clock);
-            Ok((store, SecretKey::open(&data.join("secret.key"))?))
+            let key = SecretKey::open(&store, &data.join("secret.key"), secret.as_ref().map(|secret| secret.0.as_str()))?;
+            Ok((store, key))
         })
         .await?;
         let remembered = meta::places(&store.read()?)?;
@@ -231,6 +251,11 @@ impl Node {
 
     async fn run(&self, listener: Option<TcpListener>) -> Result<(), Failure> {
         let operations = Arc::clone(&self.operations);
+        if !self.is_public() {
+            // Better no start than syncs that all fail.
+            let services = self.services.clone();
+            blocking(move || Ok(services.check_key()?)).await?;
+        }
         let import_path = self.import_path.clone().unwrap_or_else(|| self.data.join("import"));
         let roots = blocking(move || {
             let (originals, library_id) = operations.library()?;

@@ -17,7 +17,7 @@ use crate::sync::Report;
 use crate::types::{Expires, Gps, Size, Unfit};
 
 use super::shares::{ShareReport, ShareRequest};
-use super::{Care, ExitCode, Failure, Kind, Operations};
+use super::{Care, ExitCode, Failure, Kind, NewImport, NewLogin, Operations};
 
 /// A service to be added. Holds a password, so it has no `Debug`.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
@@ -232,6 +232,20 @@ pub struct SyncRequest {
 pub enum Command {
     /// Add a service, after trying it.
     ServiceAdd(NewService),
+    /// Add a service, or give one another password, by logging in with a browser; waits until it is done.
+    ServiceLogin(NewLogin),
+    /// Begin a login with a browser.
+    LoginBegin(NewLogin),
+    /// Ask what came of a login.
+    LoginPoll {
+        /// Which.
+        token: String,
+    },
+    /// Give a login up.
+    LoginCancel {
+        /// Which.
+        token: String,
+    },
     /// All services.
     ServiceList,
     /// One service.
@@ -269,6 +283,20 @@ pub enum Command {
         /// Make it first, if it is not there.
         #[serde(default)]
         create: bool,
+    },
+    /// Services as one document, with their passwords sealed. Holds a passphrase.
+    ServiceExport {
+        /// The services; all when none is named.
+        names: Vec<String>,
+        /// With it the passwords are sealed.
+        passphrase: String,
+    },
+    /// Take over the services of a document.
+    ServiceImport(NewImport),
+    /// Put all passwords under the key that is given now.
+    ServiceReseal {
+        /// TWINLENS_SECRET as it was.
+        old: Option<String>,
     },
     /// Remove a service.
     ServiceRemove {
@@ -393,12 +421,22 @@ impl Operations {
         }
         Ok(match command {
             Command::ServiceAdd(new) => document(&self.add_service(new).await?)?,
+            Command::ServiceLogin(new) => document(&self.log_in(new).await?)?,
+            Command::LoginBegin(new) => document(&self.begin_login(new).await?)?,
+            Command::LoginPoll { token } => document(&self.poll_login(&token).await?)?,
+            Command::LoginCancel { token } => json!({ "cancelled": self.cancel_login(&token) }),
             Command::ServiceList => json!({ "services": document(&self.told_services().await?)? }),
             Command::ServiceShow { name } => document(&self.told_service(self.service(name).await?).await?)?,
             Command::ServiceTest { name, write } => document(&self.test_service(name, write).await?)?,
             Command::ServiceEdit { name, change } => document(&self.edit_service(name, change).await?)?,
             Command::ServiceUndo { name } => document(&self.undo_edit(name).await?)?,
             Command::ServiceFolders { name, path, create } => document(&self.folders(name, path, create).await?)?,
+            Command::ServiceExport { names, passphrase } => self.export_services(names, passphrase).await?,
+            Command::ServiceImport(new) => document(&self.import_services(new).await?)?,
+            Command::ServiceReseal { old } => {
+                let (passwords, key) = self.reseal(old).await?;
+                json!({ "passwords": passwords, "key": key })
+            }
             Command::ServiceRemove { name } => {
                 self.remove_service(name.clone()).await?;
                 json!({ "removed": name })
@@ -469,12 +507,19 @@ impl Command {
         match self {
             Command::Index | Command::Status | Command::Care(_) => false,
             Command::ServiceAdd(_)
+            | Command::ServiceLogin(_)
+            | Command::LoginBegin(_)
+            | Command::LoginPoll { .. }
+            | Command::LoginCancel { .. }
             | Command::ServiceList
             | Command::ServiceShow { .. }
             | Command::ServiceTest { .. }
             | Command::ServiceEdit { .. }
             | Command::ServiceUndo { .. }
             | Command::ServiceFolders { .. }
+            | Command::ServiceExport { .. }
+            | Command::ServiceImport(_)
+            | Command::ServiceReseal { .. }
             | Command::ServiceRemove { .. }
             | Command::ServiceSync { .. }
             | Command::ServiceUpload { .. }

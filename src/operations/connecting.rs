@@ -12,7 +12,7 @@ use crate::types::RelPath;
 
 use super::blocking::blocking;
 use super::runs::Note;
-use super::{AccountChange, Failure, NewService, Operations, failure};
+use super::{AccountChange, Failure, NewService, Operations, ToldService, failure};
 
 /// So many folders are told of a service that was found.
 const FOLDERS: usize = 100;
@@ -39,7 +39,7 @@ pub struct Discovered {
 }
 
 /// A service that was added.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Connected {
     /// The service.
     #[serde(flatten)]
@@ -49,11 +49,11 @@ pub struct Connected {
 }
 
 /// A service that was edited.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Edited {
     /// The service as it is now.
     #[serde(flatten)]
-    pub service: Service,
+    pub service: ToldService,
     /// It leads to another folder than before: what was agreed with that one is forgotten, and the next sync compares everything anew.
     pub forgotten: bool,
     /// Why it does not work; it was kept all the same.
@@ -63,7 +63,7 @@ pub struct Edited {
 }
 
 /// An account that works, or that its owner keeps although it does not.
-struct Tested {
+struct Trial {
     endpoint: Endpoint,
     kind: Option<Kind>,
     listing: Option<Listing>,
@@ -166,6 +166,7 @@ impl Operations {
         let service = blocking(move || Ok(services.set_account(&name, account, Some(&password), elsewhere)?)).await?;
         drop(turn);
         self.begin_anew(&service).await?;
+        let service = self.told_service(service).await?;
         Ok(Edited { service, forgotten: elsewhere, broken: tested.broken, discovered: tested.discovered })
     }
 
@@ -178,6 +179,7 @@ impl Operations {
         let (service, forgotten) = blocking(move || Ok(services.undo(&name)?)).await?;
         drop(turn);
         self.begin_anew(&service).await?;
+        let service = self.told_service(service).await?;
         Ok(Edited { service, forgotten, broken: None, discovered: None })
     }
 
@@ -193,7 +195,7 @@ impl Operations {
     }
 
     /// Tries an account as it would be after a change, if the change is about the connection.
-    async fn tested(&self, old: &Service, change: &AccountChange) -> Result<Tested, Failure> {
+    async fn tested(&self, old: &Service, change: &AccountChange) -> Result<Trial, Failure> {
         // A password that cannot be read any more can be replaced.
         let before = match self.services.endpoint(&old.name) {
             Err(ServiceError::Secret(_)) if change.password.is_some() => self.services.endpoint_without_password(&old.name)?,
@@ -203,7 +205,9 @@ impl Operations {
         let other_host = host_of(typed.url()) != host_of(&before.url);
         let password = change.password.clone().or_else(|| typed.password.clone());
         if other_host && password.is_none() && !before.user.is_empty() {
-            return Err(Failure::usage("url: another host gets the password only when it is given again; add --password-stdin"));
+            return Err(
+                Failure::usage("url: another host gets the password only when it is given again; add --password-stdin").about("password")
+            );
         }
         let wanted = Wanted {
             user: change.user.clone().or_else(|| typed.user.clone()).unwrap_or_else(|| before.user.clone()),
@@ -222,7 +226,7 @@ impl Operations {
             allow_http: wanted.allow_http,
         };
         let kind = change.kind.or(old.kind);
-        let nothing = Tested { endpoint: as_typed, kind, listing: None, discovered: None, broken: None };
+        let nothing = Trial { endpoint: as_typed, kind, listing: None, discovered: None, broken: None };
         let searches = change.url.is_some() || change.kind.is_some() || change.user.as_ref().is_some_and(|user| *user != before.user);
         let looks = change.password.is_some() || change.fingerprint.is_some() || change.allow_http.is_some();
         let outcome = if searches {
@@ -230,7 +234,7 @@ impl Operations {
                 Ok(mut found) => {
                     let kind = Some(change.kind.unwrap_or_else(|| Kind::of(&found.kind)));
                     let discovered = Some(Discovered::of(&mut found));
-                    Ok((found.client, Tested { endpoint: found.endpoint, kind, listing: Some(found.listing), discovered, broken: None }))
+                    Ok((found.client, Trial { endpoint: found.endpoint, kind, listing: Some(found.listing), discovered, broken: None }))
                 }
                 Err(missed) => Err((missed.into(), nothing)),
             }
@@ -241,7 +245,7 @@ impl Operations {
                 Ok::<_, Failure>((client, listing))
             };
             match looked.await {
-                Ok((client, listing)) => Ok((client, Tested { listing: Some(listing), ..nothing })),
+                Ok((client, listing)) => Ok((client, Trial { listing: Some(listing), ..nothing })),
                 Err(failure) => Err((failure, nothing)),
             }
         } else {
@@ -257,7 +261,7 @@ impl Operations {
             Err((failure, tested)) if change.keep => {
                 // What no client can be made of cannot be kept.
                 Client::new(&tested.endpoint)?;
-                Ok(Tested { broken: Some(failure.message), ..tested })
+                Ok(Trial { broken: Some(failure.message), ..tested })
             }
             Err((failure, _)) => {
                 Err(Failure { message: format!("{}\nNothing was changed; --keep changes it all the same", failure.message), ..failure })
@@ -266,7 +270,7 @@ impl Operations {
     }
 
     /// Whether an account leads to another folder than the one with which was synced before. When nobody can know, it does.
-    async fn leads_elsewhere(&self, old: &Service, tested: &Tested) -> Result<bool, Failure> {
+    async fn leads_elsewhere(&self, old: &Service, tested: &Trial) -> Result<bool, Failure> {
         let new = &tested.endpoint;
         if new.url == old.url && new.user == old.user {
             return Ok(false);

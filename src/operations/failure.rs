@@ -6,7 +6,7 @@ use crate::accounts::AccountError;
 use crate::client::ClientError;
 use crate::library::LibraryError;
 use crate::services::discovery::Missed;
-use crate::services::{SecretError, ServiceError};
+use crate::services::{PortableError, SecretError, ServiceError};
 use crate::share::ShareError;
 use crate::store::StoreError;
 use crate::sync::SyncError;
@@ -153,6 +153,11 @@ impl From<ServiceError> for Failure {
             ServiceError::Unknown(_) => Self::not_found(error.to_string()),
             ServiceError::Taken(_) => Self::usage(error.to_string()).of_kind(Kind::Taken).about("name"),
             ServiceError::BadName => Self::usage(error.to_string()).about("name"),
+            ServiceError::Portable(PortableError::WrongPassphrase | PortableError::ShortPassphrase) => {
+                Self::usage(error.to_string()).about("passphrase")
+            }
+            ServiceError::Portable(_) => Self::usage(error.to_string()).about("document"),
+            ServiceError::Clash(_) => Self::usage(error.to_string()).of_kind(Kind::Taken).about("document"),
             ServiceError::NothingToUndo(_) => Self::wrong_state(error.to_string()),
             ServiceError::Client(error) => error.into(),
             ServiceError::Secret(_) | ServiceError::Store(_) => Self::unreachable(error.to_string()),

@@ -33,7 +33,8 @@ pub struct Folders {
 impl Operations {
     /// The folders in a folder of a service. With `create` it is made first, if it is not there; the folder above it must be.
     pub async fn folders(&self, name: String, path: String, create: bool) -> Result<Folders, Failure> {
-        let path = RelPath::parse_lenient(&path).map_err(|error| Failure::usage(format!("path: {path} cannot be a folder: {error}")))?;
+        let path = RelPath::parse_lenient(&path)
+            .map_err(|error| Failure::usage(format!("path: {path} cannot be a folder: {error}")).about("path"))?;
         let client = self.services.client(&name)?;
         let mut created = false;
         let mut listing = client.list(&path).await?;

@@ -175,9 +175,6 @@ impl Operations {
                 None => old.folder,
             };
             let interval_minutes = change.interval_minutes.unwrap_or(old.interval_minutes);
-            if !(1..=INTERVAL_LIMIT).contains(&interval_minutes) {
-                return Err(Failure::usage("the interval is between one minute (1m) and a week (7d)").about("interval_minutes"));
-            }
             let sync = SyncSettings {
                 on: change.on.unwrap_or(old.on || set_up),
                 folder,
@@ -194,16 +191,28 @@ impl Operations {
                 include: patterns("include", change.include)?.unwrap_or(old.include),
                 exclude: patterns("exclude", change.exclude)?.unwrap_or(old.exclude),
             };
-            if sync.on && !sync.download && !sync.upload {
-                return Err(Failure::usage("with neither download nor upload there is nothing to sync; use --off to switch it off")
-                    .about("download"));
-            }
+            check_sync(&sync)?;
             Ok(services.set_sync(&name, sync)?)
         })
         .await;
         self.runs.tell(Note::Settings);
         changed
     }
+}
+
+/// Whether a service can be synced so.
+pub(super) fn check_sync(sync: &SyncSettings) -> Result<(), Failure> {
+    if !(1..=INTERVAL_LIMIT).contains(&sync.interval_minutes) {
+        return Err(Failure::usage("the interval is between one minute (1m) and a week (7d)").about("interval_minutes"));
+    }
+    if sync.on && !sync.download && !sync.upload {
+        return Err(
+            Failure::usage("with neither download nor upload there is nothing to sync; use --off to switch it off").about("download")
+        );
+    }
+    patterns("include", Some(sync.include.clone()))?;
+    patterns("exclude", Some(sync.exclude.clone()))?;
+    Ok(())
 }
 
 /// Patterns for file names; empty ones count for nothing, so that a single empty one clears the list.

@@ -16,10 +16,12 @@ mod files;
 mod index;
 mod known;
 mod library;
+mod logins;
 mod metrics;
 mod once;
 mod openapi;
 mod page;
+mod portable;
 mod problem;
 mod runs;
 mod services;
@@ -247,6 +249,13 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(services::undo))
         .routes(routes!(services::folders, services::make_folder))
         .routes(routes!(services::change_sync))
+        .routes(routes!(logins::begin))
+        .routes(routes!(logins::wait))
+        .routes(routes!(logins::poll))
+        .routes(routes!(logins::cancel))
+        .routes(routes!(portable::export))
+        .routes(routes!(portable::import))
+        .routes(routes!(portable::reseal))
         .routes(routes!(syncs::start))
         .routes(routes!(syncs::pause))
         .routes(routes!(syncs::resume))

@@ -101,6 +101,8 @@ impl Missed {
 
 /// Why a search at one server ended without a service.
 enum Stop {
+    /// A cloud was found, and more is not wanted.
+    Cloud(Box<Client>),
     /// Nothing answers there in this way: another scheme may do.
     NotHere(ClientError),
     /// It sends everybody to https.
@@ -115,19 +117,33 @@ enum Stop {
 
 /// Looks for the service at an address.
 pub async fn discover(wanted: &Wanted) -> Result<Found, Missed> {
-    let mut search = Search { wanted, tried: Vec::new(), product: None, known: false, asked: BTreeSet::new(), elsewhere: None };
+    let mut search = Search::new(wanted);
     match tokio::time::timeout(WHOLE, search.everywhere()).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(stop)) => Err(search.missed(stop)),
-        Err(_) => {
-            let host = search.client_of(wanted.typed.url()).map_or_else(|_| wanted.typed.url().to_owned(), |client| client.host());
-            Err(search.missed(Stop::Final(ClientError::Timeout { host })))
+        Err(_) => Err(search.too_long()),
+    }
+}
+
+/// Looks for the Nextcloud, ownCloud or node at an address. No password is sent.
+pub async fn find_cloud(wanted: &Wanted) -> Result<(Client, Product), Missed> {
+    let mut search = Search { only_cloud: true, ..Search::new(wanted) };
+    let outcome = tokio::time::timeout(WHOLE, search.everywhere()).await;
+    match (outcome, &search.product) {
+        (Ok(Err(Stop::Cloud(client))), Some((_, product))) => Ok((*client, product.clone())),
+        (Ok(Err(Stop::Nothing)), _) => {
+            let hint = "There is no Nextcloud, so nobody can log in with a browser; say --user U and give the password".to_owned();
+            Err(Missed { hint, ..search.missed(Stop::Nothing) })
         }
+        (Ok(Err(stop)), _) => Err(search.missed(stop)),
+        (Ok(Ok(_)) | Err(_), _) => Err(search.too_long()),
     }
 }
 
 struct Search<'a> {
     wanted: &'a Wanted,
+    /// Nothing is wanted but who is there.
+    only_cloud: bool,
     tried: Vec<Tried>,
     /// Who told of itself to everybody, and where.
     product: Option<(String, Product)>,
@@ -138,7 +154,18 @@ struct Search<'a> {
     elsewhere: Option<String>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(wanted: &'a Wanted) -> Self {
+        let (tried, asked) = (Vec::new(), BTreeSet::new());
+        Self { wanted, only_cloud: false, tried, product: None, known: false, asked, elsewhere: None }
+    }
+
+    fn too_long(self) -> Missed {
+        let url = self.wanted.typed.url();
+        let host = self.client_of(url).map_or_else(|_| url.to_owned(), |client| client.host());
+        self.missed(Stop::Final(ClientError::Timeout { host }))
+    }
+
     fn client_of(&self, url: &str) -> Result<Client, ClientError> {
         Client::new(&self.endpoint(url)).map(|client| client.with_waits(Waits { idle: IDLE, busy: IDLE, broken: 1, ..Waits::default() }))
     }
@@ -211,6 +238,9 @@ impl Search<'_> {
         for at in &sites {
             self.who(&client, at).await?;
         }
+        if self.only_cloud {
+            return Err(self.cloud_only(&client).await?);
+        }
         // The front door of a cloud or a node may ask for a login, or even list something: the files are elsewhere all the same.
         let cloud = self.product.clone().filter(|(_, product)| product.name != "Twinlens");
         let is_site = self.product.as_ref().is_some_and(|(at, _)| *at == given);
@@ -246,6 +276,26 @@ impl Search<'_> {
             }
         }
         Err(Stop::Nothing)
+    }
+
+    /// The cloud at a server, for a login: it is below one of the sites, in a usual folder, or where a well-known address leads.
+    async fn cloud_only(&mut self, client: &Client) -> Result<Stop, Stop> {
+        let mut sites: Vec<String> = SUBFOLDERS.map(str::to_owned).into();
+        for well_known in ["/.well-known/webdav", "/.well-known/caldav"] {
+            if let Ok(at) = client.at_path(well_known)
+                && self.product.is_none()
+                && let Ok(Knock::Redirect(to)) = at.knock().await
+                && let Some(path) = path_here(&at, &to)
+            {
+                self.note(at.url(), format!("leads to {path}"));
+                sites.insert(0, site_of(&path).0);
+            }
+        }
+        for site in sites {
+            self.who(client, &site).await?;
+        }
+        let Some((at, _)) = &self.product else { return Ok(Stop::Nothing) };
+        client.at_path(at).map(|client| Stop::Cloud(Box::new(client))).map_err(Stop::Final)
     }
 
     /// Where WebDAV often is, below a site.
@@ -464,7 +514,7 @@ impl Search<'_> {
                     .to_owned(),
             ),
             Stop::Final(error) | Stop::NotHere(error) => (Some(error), String::new()),
-            Stop::Secure(_) | Stop::Nothing => {
+            Stop::Cloud(_) | Stop::Secure(_) | Stop::Nothing => {
                 let elsewhere =
                     self.elsewhere.as_ref().map(|to| format!("It redirects to {to}: if that is your server, give that address. "));
                 let typed = "Give the WebDAV address itself, such as https://HOST/originals/ (PhotoPrism, Twinlens) or \

@@ -9,7 +9,7 @@ use crate::store::documents::{self, CAUTIOUS, EVIDENCE, FINDINGS, MET, RUNS, SCH
 use crate::store::{Store, StoreError, baseline, failures, history, kinds, remote, shares, traces};
 use crate::types::{RelPath, ServiceId};
 
-use super::{Kind, SecretError, SecretKey, Timeout, UploadSettings, Window};
+use super::{Carried, Imported, Kind, PortableError, SecretError, SecretKey, Timeout, UploadSettings, Window};
 
 /// What is enough to believe that a file of the service is the same as one of the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default, ToSchema)]
@@ -248,6 +248,12 @@ pub enum ServiceError {
     /// Its password cannot be stored or read.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A document of services, or its passphrase, is wrong.
+    #[error(transparent)]
+    Portable(#[from] PortableError),
+    /// Services of a document have names that are taken.
+    #[error("there are services of these names already: {0}. --replace replaces them; nothing was changed")]
+    Clash(String),
     /// The state failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -280,7 +286,7 @@ impl Services {
     /// Adds a service. Nothing is sent to it.
     pub fn add(&self, name: &str, endpoint: &Endpoint, kind: Option<Kind>) -> Result<Service, ServiceError> {
         self.check_new_name(name)?;
-        let sealed_password = self.key.seal(&endpoint.password)?;
+        let sealed_password = self.key.sealer()?.seal(&endpoint.password)?;
         let (key, endpoint) = (name.to_owned(), endpoint.clone());
         let added = self.store.write(move |tx| {
             if SERVICES.contains(tx, &key)? {
@@ -296,9 +302,7 @@ impl Services {
 
     /// Whether a service of this name could be added.
     pub fn check_new_name(&self, name: &str) -> Result<(), ServiceError> {
-        if name.is_empty() || name.chars().count() > 64 || name.chars().any(|c| c.is_control() || c == '/' || c == '\\') {
-            return Err(ServiceError::BadName);
-        }
+        check_name(name)?;
         match SERVICES.get::<ServiceRow>(&self.store.read()?, name)? {
             Some(_) => Err(ServiceError::Taken(name.to_owned())),
             None => Ok(()),
@@ -332,7 +336,10 @@ impl Services {
         if account.name != name {
             self.check_new_name(&account.name)?;
         }
-        let sealed = password.map(|password| self.key.seal(password)).transpose()?;
+        let sealed = match password {
+            Some(password) => Some(self.key.sealer()?.seal(password)?),
+            None => None,
+        };
         let sealed_password = sealed.unwrap_or_else(|| row.sealed_password.clone());
         let old_password = std::mem::replace(&mut row.sealed_password, sealed_password);
         row.before = Some(Before { account: Account::of(&row.service), sealed_password: old_password, elsewhere });
@@ -377,7 +384,7 @@ impl Services {
     /// The address and account of a service, with its password.
     pub fn endpoint(&self, name: &str) -> Result<Endpoint, ServiceError> {
         let row = self.row(name)?;
-        let password = self.key.open_sealed(&row.sealed_password)?;
+        let password = self.key.sealer()?.open(&row.sealed_password)?;
         let Service { url, user, fingerprint, allow_http, .. } = row.service;
         Ok(Endpoint { url, user, password, fingerprint, allow_http })
     }
@@ -386,6 +393,74 @@ impl Services {
     pub fn endpoint_without_password(&self, name: &str) -> Result<Endpoint, ServiceError> {
         let Service { url, user, fingerprint, allow_http, .. } = self.get(name)?;
         Ok(Endpoint { url, user, password: String::new(), fingerprint, allow_http })
+    }
+
+    /// Whether the key of the passwords is there and the right one.
+    pub fn check_key(&self) -> Result<(), SecretError> {
+        self.key.check()
+    }
+
+    /// Adds the services of a document, all or none of them.
+    pub fn import(&self, carried: Vec<Carried>, replace: bool) -> Result<Imported, ServiceError> {
+        let sealer = self.key.sealer()?;
+        let mut rows = Vec::new();
+        for Carried { service, password } in carried {
+            rows.push(ServiceRow { service, sealed_password: sealer.seal(&password)?, before: None });
+        }
+        let outcome = self.store.write(move |tx| {
+            let (mut imported, mut clashes) = (Imported::default(), Vec::new());
+            for row in &rows {
+                if !replace && SERVICES.contains(tx, &row.service.name)? {
+                    clashes.push(row.service.name.clone());
+                }
+            }
+            if !clashes.is_empty() {
+                return Ok(Err(clashes));
+            }
+            for mut row in rows {
+                let name = row.service.name.clone();
+                match SERVICES.get_to_change::<ServiceRow>(tx, &name)? {
+                    Some(old) => {
+                        row.service.id = old.service.id;
+                        let place = |service: &Service| (service.url.clone(), service.user.clone(), service.sync.folder.clone());
+                        if place(&old.service) != place(&row.service) {
+                            forget(tx, old.service.id)?;
+                            EVIDENCE.remove(tx, &old.service.id.0.to_string())?;
+                            imported.forgotten.push(name.clone());
+                        }
+                        imported.replaced.push(name.clone());
+                    }
+                    None => {
+                        row.service.id = documents::new_service_id(tx)?;
+                        imported.added.push(name.clone());
+                    }
+                }
+                SERVICES.put(tx, &name, &row)?;
+            }
+            Ok(Ok(imported))
+        })?;
+        outcome.map_err(|clashes| ServiceError::Clash(clashes.join(", ")))
+    }
+
+    /// Seals all passwords with the key that is given now; `old` is the secret before, where it is another one. One that cannot be opened
+    /// leaves everything as it was. How many there were, and where the key is.
+    pub fn reseal(&self, old: Option<&str>) -> Result<(usize, &'static str), ServiceError> {
+        let change = self.key.change(&self.store, old)?;
+        let mut rows = SERVICES.all::<ServiceRow>(&self.store.read()?)?;
+        for (_, row) in &mut rows {
+            row.sealed_password = change.anew(&row.sealed_password)?;
+            if let Some(earlier) = &mut row.before {
+                earlier.sealed_password = change.anew(&earlier.sealed_password)?;
+            }
+        }
+        let count = rows.len();
+        self.store.write(move |tx| {
+            for (name, row) in &rows {
+                SERVICES.put(tx, name, row)?;
+            }
+            change.tell(tx)
+        })?;
+        Ok((count, self.key.origin()))
     }
 
     /// Removes a service and what was agreed with it. Photos stay where they are, on both sides.
@@ -424,6 +499,14 @@ impl Services {
     }
 }
 
+/// Whether a service may have this name.
+pub fn check_name(name: &str) -> Result<(), ServiceError> {
+    if name.is_empty() || name.chars().count() > 64 || name.chars().any(|c| c.is_control() || c == '/' || c == '\\') {
+        return Err(ServiceError::BadName);
+    }
+    Ok(())
+}
+
 /// Forgets what was agreed about the folder of a service.
 fn forget(tx: &redb::WriteTransaction, id: ServiceId) -> Result<(), StoreError> {
     baseline::clear(tx, id)?;
@@ -435,4 +518,26 @@ fn forget(tx: &redb::WriteTransaction, id: ServiceId) -> Result<(), StoreError> 
     FINDINGS.remove(tx, &key)?;
     UPLOAD_WAYS.remove(tx, &key)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_row_of_an_earlier_version_is_read() {
+        let old = r#"{"id":1,"name":"a","url":"http://h/","user":"u","fingerprint":null,"sync":{"on":true},"sealed_password":[1,2]}"#;
+        let row: ServiceRow = serde_json::from_str(old).unwrap();
+        assert_eq!((row.service.timeout, row.service.retries, row.service.kind), (Timeout::Default, 3, None));
+        assert!(row.before.is_none() && row.service.sync.download && !row.service.sync.upload);
+    }
+
+    #[test]
+    fn a_client_is_as_patient_as_its_owner_says() {
+        let endpoint = Endpoint { url: String::new(), user: String::new(), password: String::new(), fingerprint: None, allow_http: false };
+        let service = Service { timeout: Timeout::Low, retries: 7, ..Service::new(ServiceId(1), "a", &endpoint) };
+        assert_eq!((service.waits().idle, service.waits().broken), (Duration::from_secs(30), 7));
+    }
 }

@@ -47,8 +47,11 @@ pub const FINDINGS: Documents = Documents(TableDefinition::new("findings"));
 /// What the proofs of uploads rested on, by the service's id.
 pub const EVIDENCE: Documents = Documents(TableDefinition::new("evidence"));
 
+/// By which a wrong TWINLENS_SECRET is noticed; nothing where the key is in a file.
+pub const SECRET: Documents = Documents(TableDefinition::new("secret"));
+
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
-    let of_services = [SERVICES, RUNS, LISTED, MET, CAUTIOUS, SCHEDULE, UPLOAD_WAYS, FINDINGS, EVIDENCE];
+    let of_services = [SERVICES, RUNS, LISTED, MET, CAUTIOUS, SCHEDULE, UPLOAD_WAYS, FINDINGS, EVIDENCE, SECRET];
     for documents in of_services.into_iter().chain([USERS, APP_PASSWORDS, SESSIONS, ANSWERED, LOCKS, DAMAGE, PASSES]) {
         tx.open_table(documents.0)?;
     }

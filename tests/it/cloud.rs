@@ -19,7 +19,7 @@ fn sha1(bytes: &[u8]) -> String {
 }
 
 /// A request without credentials.
-fn anonymous(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+pub fn anonymous(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_at(rest.find('/').unwrap());
     let mut stream = std::net::TcpStream::connect(host).unwrap();
@@ -444,7 +444,7 @@ fn a_bulk_upload_as_the_desktop_client_writes_it() {
 }
 
 /// The value of a hidden field.
-fn field(page: &str, name: &str) -> String {
+pub fn field(page: &str, name: &str) -> String {
     let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).unwrap();
     rest.split('"').next().unwrap().to_owned()
 }

@@ -43,6 +43,13 @@ impl Call {
             Command::ServiceFolders { name, path, create: false } => {
                 get(&format!("{}/folders?path={}", at("services", name), utf8_percent_encode(path, NON_ALPHANUMERIC)))
             }
+            Command::ServiceLogin(new) => post("service-logins/wait", new),
+            Command::LoginBegin(new) => post("service-logins", new),
+            Command::LoginPoll { token } => post(&format!("{}/poll", at("service-logins", token)), &json!({})),
+            Command::LoginCancel { token } => delete(&at("service-logins", token)),
+            Command::ServiceExport { names, passphrase } => post("service-export", &json!({ "names": names, "passphrase": passphrase })),
+            Command::ServiceImport(new) => post("service-import", new),
+            Command::ServiceReseal { old } => post("service-reseal", &json!({ "old": old })),
             Command::ServiceRemove { name } => delete(&at("services", name)),
             Command::ServiceSync { name, change } => send(Method::PATCH, &format!("{}/sync", at("services", name)), change),
             Command::ServiceUpload { name, change } => send(Method::PATCH, &format!("{}/upload", at("services", name)), change),

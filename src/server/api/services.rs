@@ -37,7 +37,7 @@ pub(super) async fn list(_: Admin, State(shared): State<Shared>) -> Result<Told<
 /// Adds a service, after trying it. When it does not work, nothing is changed.
 #[utoipa::path(
     post, path = "/services", tag = "services", request_body = NewService,
-    responses((status = 201, description = "The service was added.", body = Connected))
+    responses((status = 201, description = "The service was found and added.", body = Connected))
 )]
 pub(super) async fn add(_: Admin, State(shared): State<Shared>, Json(new): Json<NewService>) -> Result<Told<Connected>, Problem> {
     Ok(Told(StatusCode::CREATED, shared.operations.add_service(new).await?))
