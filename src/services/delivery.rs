@@ -229,7 +229,7 @@ impl Delivery {
         *self.ways.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(way);
         tracing::info!(service = %self.service.name, ?way, "uploads to this service go another way from now on");
         let (store, service) = (self.store.clone(), self.service.id.0.to_string());
-        Ok(blocking(move || Ok(store.write_soon(move |tx| UPLOAD_WAYS.put(tx, &service, &way))?)).await?)
+        blocking(move || Ok(store.write_soon(move |tx| UPLOAD_WAYS.put(tx, &service, &way))?)).await
     }
 
     /// Sends a file by the way that works with this service: to its name if nothing has it or the service puts it there at once, else to a name of

@@ -9,11 +9,14 @@ use super::run::{Courier, FileError, blocking};
 
 /// What shares need to be on the service, and until when; none: for good.
 #[derive(Default)]
-pub(super) struct Needed(HashMap<RelPath, Vec<(Option<i64>, (u64, u32))>>);
+pub(super) struct Needed(HashMap<RelPath, Vec<Need>>);
+
+/// Until when, and by which file of which share.
+type Need = (Option<i64>, (u64, u32));
 
 impl Needed {
     /// Another share that still needs what is at a path.
-    fn by(&self, at: &RelPath, now: i64) -> Option<(Option<i64>, (u64, u32))> {
+    fn by(&self, at: &RelPath, now: i64) -> Option<Need> {
         self.0.get(at)?.iter().find(|(until, _)| until.is_none_or(|until| until > now)).copied()
     }
 }

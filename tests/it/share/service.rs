@@ -124,7 +124,10 @@ fn what_was_only_touched_on_the_service_is_removed_and_what_was_edited_stays() {
     node.ahead = Some("25h");
     node.serve();
     eventually("the removal", || server.state().files.len() == 1);
-    eventually("its notes", || node.run(&["share", "list", "1"])["expired"] == 2);
+    eventually("its notes", || {
+        let share = node.run(&["share", "list", "1"]);
+        share["expired"] == 2 && share["left"] == 1
+    });
     assert_eq!(server.state().files["edited.jpg"].0, "EDITED");
     let share = node.run(&["share", "list", "1"]);
     assert_eq!((&share["left"], &share["left_files"][0]["path"]), (&1.into(), &"edited.jpg".into()), "{share:#}");
