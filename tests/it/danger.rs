@@ -228,7 +228,7 @@ fn a_proxy_that_strips_the_library_id_hides_nothing() {
     let mut a = sandbox.node("a");
     a.put("2020/x.jpg", "x");
     a.serve();
-    let url = proxy_that_strips(a.url());
+    let url = format!("{}webdav/", proxy_that_strips(a.url()));
     for (folder, words) in [("/originals", "leads to the very library"), ("/originals/2020", "the folder 2020 of the very library")] {
         a.connect("me", &url, &["--folder", folder]);
         let report = a.sync_expecting(1, &[]);

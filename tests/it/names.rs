@@ -198,8 +198,8 @@ fn what_a_nextcloud_forbids_is_told_without_trying() {
     let (node, server) = (sandbox.node("n"), FaultyServer::start());
     let capabilities = r#"{"ocs":{"data":{"capabilities":{"files":{"forbidden_filenames":[".htaccess"],"forbidden_filename_characters":[":","?"],
         "forbidden_filename_extensions":["."],"forbidden_filename_basenames":["con"]}}}}}"#;
-    server.state().names = Names { capabilities: Some(capabilities), prefix: "/remote.php/dav/", ..Names::default() };
-    node.connect("svc", &server.url.replace("/dav/", "/remote.php/dav/"), &[]);
+    server.state().names = Names { capabilities: Some(capabilities), prefix: "/remote.php/webdav/", ..Names::default() };
+    node.connect("svc", &server.url.replace("/dav/", "/remote.php/webdav/"), &[]);
     for name in ["10:30.jpg", "why?/x.jpg", "dot.", "CON.jpg", ".htaccess", "fine.jpg"] {
         node.put(name, name);
     }
