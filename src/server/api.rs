@@ -29,6 +29,7 @@ mod session;
 mod shares;
 mod status;
 mod syncs;
+mod thumbnail;
 mod tombstones;
 mod trash;
 mod users;
@@ -268,6 +269,7 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(status::settings))
         .routes(routes!(events::follow))
         .routes(routes!(library::list))
+        .routes(routes!(thumbnail::show))
         .routes(routes!(files::fetch, files::store))
         .routes(routes!(index::show, index::scan))
         .routes(routes!(index::verify))

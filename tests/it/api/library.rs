@@ -155,3 +155,31 @@ fn an_upload_whose_answer_never_came_is_known_again() {
     assert_eq!((again.status, json_of(&again)["size"].clone()), (201, json!(5)), "{}", again.text());
     assert_eq!(node.files().len(), 1);
 }
+
+#[test]
+fn a_thumbnail_is_small_without_a_place_and_kept_as_long_as_the_picture_is_the_same() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    let sample = |name: &str| std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample").join(name)).unwrap();
+    for name in ["beach.jpg", "glacier.heic", "fireworks.mov", "canyon.dng"] {
+        std::fs::write(node.library.join(name), sample(name)).unwrap();
+    }
+    node.put("broken.jpg", "no picture");
+    node.serve();
+    node.run(&["index"]);
+    let admin = Client::admin(&node);
+    let made = admin.get("/library/thumbnail?path=beach.jpg&size=160");
+    assert_eq!((made.status, made.headers["content-type"].as_str()), (200, "image/jpeg"));
+    let picture = image::load_from_memory(&made.body).unwrap();
+    assert_eq!(picture.width().max(picture.height()), 160);
+    let tag = made.headers["etag"].clone();
+    assert_eq!(admin.with("If-None-Match", &tag).get("/library/thumbnail?path=beach.jpg&size=160").status, 304);
+    assert_eq!(admin.with("If-None-Match", &tag).get("/library/thumbnail?path=beach.jpg&size=320").status, 200);
+    for name in ["glacier.heic", "fireworks.mov", "broken.jpg"] {
+        assert_eq!(problem(&admin.get(&format!("/library/thumbnail?path={name}"))), (422, "no-rendition".into()), "{name}");
+    }
+    assert_eq!(problem(&admin.get("/library/thumbnail?path=none.jpg")), (404, "not-found".into()));
+    assert_eq!(problem(&admin.get("/library/thumbnail?path=..%2F..%2Fetc%2Fpasswd")).0, 400);
+    assert_eq!(problem(&admin.get("/library/thumbnail?path=beach.jpg&size=161")).0, 400);
+    assert_eq!(problem(&Client::of(&node).get("/library/thumbnail?path=beach.jpg")).0, 401);
+}
