@@ -398,3 +398,29 @@ fn another_library_behind_a_service_is_no_deletion() {
     assert_counts(&node.sync(), &[("uploaded", 1), ("adopted", 3)]);
     assert_eq!((node.files().len(), peer.files().len()), (4, 4));
 }
+
+#[test]
+fn apache_is_found_by_its_host_and_by_a_folder_of_it() {
+    let sandbox = Sandbox::new();
+    let Some(server) = crate::peers::apache_with(&sandbox, "") else { return };
+    let node = sandbox.node("n");
+    let host = server.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let add = |name: &str, url: &str, password: &str| node.run_with_password(&["service", "add", name, url, "--password-stdin"], password);
+    // Without a scheme, the user in front; nothing speaks TLS there.
+    let added = add("web", &format!("admin@{host}"), PASSWORD);
+    assert!(added.status.success(), "{}", show(&added));
+    let told = node.run(&["service", "show", "web"]);
+    assert_eq!((&told["url"], &told["user"], &told["type"]), (&server.url.as_str().into(), &"admin".into(), &"webdav".into()));
+    let made = node.run(&["service", "folders", "web", "/Photos & more", "--create"]);
+    assert_eq!((&made["created"], &made["folders"]), (&true.into(), &json!([])));
+    assert_eq!(node.run(&["service", "folders", "web"])["folders"], json!(["Photos & more"]));
+    let added = add("below", &format!("http://admin@{host}/Photos%20&%20more"), PASSWORD);
+    assert!(added.status.success(), "{}", show(&added));
+    node.put("x.jpg", "x");
+    node.run(&["service", "sync", "below", "--on", "--upload", "yes"]);
+    assert_counts(&node.run(&["sync", "below"])["services"][0], &[("uploaded", 1)]);
+    assert!(server.files.join("Photos & more/x.jpg").is_file());
+    let refused = add("wrong", &format!("admin@{host}"), "Wr0ng-secret");
+    assert_eq!(refused.status.code(), Some(3), "{}", show(&refused));
+    assert!(!show(&refused).contains("Wr0ng-secret") && node.run(&["service", "list"])["services"].as_array().unwrap().len() == 2);
+}
