@@ -166,7 +166,9 @@ impl Builder {
         })
         .await?;
         let remembered = meta::places(&store.read()?)?;
-        let pick = |given: Option<PathBuf>, remembered: Option<String>| given.or_else(|| remembered.map(PathBuf::from));
+        // Others have another working directory.
+        let whole = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let pick = |given: Option<PathBuf>, remembered: Option<String>| given.map(whole).or_else(|| remembered.map(PathBuf::from));
         let logins = Logins::new(Users::new(store.clone()))?.closed(self.rules.public);
         let operations = Operations::new(Setup {
             data: self.data.clone(),

@@ -263,9 +263,10 @@ fn a_webhook_hears_of_what_was_done_and_of_failures() {
     heard.lock().unwrap().0.clear();
     let mut serving = a.command(&["serve", "--listen", "127.0.0.1:0", "--webhook", &hook, "--webhook-on", "end"]);
     let mut serving = serving.env("TWINLENS_WEBHOOK_SECRET", "key").stdout(std::process::Stdio::piped()).spawn().unwrap();
-    eventually("the node", || {
-        a.command(&["sync", "peer"]).output().unwrap().status.code() == Some(3) && !heard.lock().unwrap().0.is_empty()
-    });
+    // A command before it serves would hold the state.
+    eventually("the node", || a.data.join("control.sock").exists());
+    a.sync_expecting(3, &["peer"]);
+    eventually("a message", || !heard.lock().unwrap().0.is_empty());
     let (headers, body) = heard.lock().unwrap().0[0].clone();
     serving.kill().unwrap();
     serving.wait().unwrap();
