@@ -41,4 +41,5 @@ pub use grant::{Given, Grant, GrantChange, Role};
 pub use login::{Checked, Login, Logins};
 pub use rights::Rights;
 pub use sessions::Session;
+pub(crate) use users::same_secret;
 pub use users::{AccountError, User, Users, random_password};

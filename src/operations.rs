@@ -45,6 +45,7 @@ use crate::services::Services;
 use crate::store::Store;
 use crate::types::LibraryId;
 
+pub(crate) use self::backup::private_folder;
 pub use self::backup::restore;
 pub(crate) use self::blocking::blocking;
 pub(crate) use self::care::moment;

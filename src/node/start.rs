@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::accounts::{Logins, Role, Users, random_password};
 use crate::library::Tree;
-use crate::operations::{Failure, NewUser, Operations, Settings, Setup, blocking};
+use crate::operations::{Failure, NewUser, Operations, Settings, Setup, blocking, private_folder};
 use crate::server::{self, App, Front, Mounted, Roots, Rules, Running};
 use crate::services::{SecretKey, Services};
 use crate::store::Store;
@@ -155,10 +155,7 @@ impl Builder {
         let (data, clock, secret) = (self.data.clone(), self.clock, self.secret.clone());
         let (store, key) = blocking(move || {
             // Hashes of passwords and the key are in it: for nobody else to read.
-            let mut private = fs::DirBuilder::new();
-            std::os::unix::fs::DirBuilderExt::mode(private.recursive(true), 0o700);
-            private
-                .create(&data)
+            private_folder(&data)
                 .map_err(|error| Failure::unreachable(format!("the data folder {} cannot be created: {error}", data.display())))?;
             let store = Store::open(&data.join("state.redb"))?.with_clock(clock);
             let key = SecretKey::open(&store, &data.join("secret.key"), secret.as_ref().map(|secret| secret.0.as_str()))?;

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,11 @@ fn hash(path: &Path) -> io::Result<(u64, String)> {
     let mut hasher = blake3::Hasher::new();
     let size = io::copy(&mut File::open(path)?, &mut hasher)?;
     Ok((size, hasher.finalize().to_hex().to_string()))
+}
+
+/// A folder that only its owner can look into, with all above it that are missing.
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// A new file that only its owner can read.
@@ -152,12 +157,10 @@ pub fn restore(from: &Path, data: &Path, replace: bool, clock: &Clock) -> Result
             before.display()
         )));
     }
-    let mut builder = fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
     let place = data.join("restoring");
     match fs::remove_dir_all(&place) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&place)(error)),
-        _ => builder.create(&place).map_err(failed(&place))?,
+        _ => private_folder(&place).map_err(failed(&place))?,
     }
     let unpacked = unpack(from, &place);
     let manifest = match unpacked {
@@ -171,7 +174,7 @@ pub fn restore(from: &Path, data: &Path, replace: bool, clock: &Clock) -> Result
     let old: Vec<&str> = names.filter(is_there).collect();
     if !old.is_empty() {
         let folder = data.join(format!("before-restore-{}", clock.here().strftime("%Y%m%d-%H%M%S")));
-        builder.create(&folder).map_err(failed(&folder))?;
+        private_folder(&folder).map_err(failed(&folder))?;
         for name in old {
             fs::rename(data.join(name), folder.join(name)).map_err(failed(&folder))?;
         }

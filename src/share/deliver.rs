@@ -46,23 +46,14 @@ impl Courier {
     /// Removes what an earlier run that was killed has left on the service under names of ours. An upload in pieces is left that is going to be
     /// gone on with.
     pub(super) async fn sweep(&self) -> Result<(), FileError> {
-        let left = self.delivery.all_traces().await?;
         let mut gone = Vec::new();
-        for trace in left {
-            let swept = match &trace {
+        for trace in self.delivery.all_traces().await? {
+            let removed = match &trace {
                 Trace::Copy { at } | Trace::Between { at, .. } => self.delivery.remove_for_certain(at).await,
                 Trace::Session { content, .. } if self.is_begun(*content).await? => Ok(false),
                 Trace::Session { id, .. } => self.delivery.throw_away(id).await.map(|()| true),
             };
-            match swept {
-                Ok(true) => gone.push(trace.name().to_owned()),
-                Ok(false) => {}
-                Err(error) if error.stops_everything() => return Err(error.into()),
-                Err(error) => {
-                    let name = trace.name();
-                    tracing::warn!(service = %self.service.name, name, %error, "what an earlier run left there could not be removed yet");
-                }
-            }
+            gone.extend(self.delivery.swept(&trace, removed)?);
         }
         Ok(self.delivery.forget_traces(gone).await?)
     }

@@ -18,10 +18,9 @@ impl Sync {
     /// Removes what earlier runs left on the service. What cannot be removed now is tried again by the next run; only a service that is out of
     /// reach ends this one.
     pub(super) async fn sweep(&self) -> Result<(), SyncError> {
-        let left = self.delivery.all_traces().await?;
         let mut gone = Vec::new();
-        for trace in left {
-            let swept = match &trace {
+        for trace in self.delivery.all_traces().await? {
+            let removed = match &trace {
                 // Of somebody who is at work with the service at this moment.
                 Trace::Copy { at } if doctor::examines_with(at.name()) => Ok(false),
                 Trace::Copy { at } => self.remove_copy_of_ours(at).await,
@@ -31,15 +30,7 @@ impl Sync {
                     false => Ok(false),
                 },
             };
-            match swept {
-                Ok(true) => gone.push(trace.name().to_owned()),
-                Ok(false) => {}
-                Err(error) if error.stops_everything() => return Err(error.into()),
-                Err(error) => {
-                    let name = trace.name();
-                    tracing::warn!(service = %self.service.name, name, %error, "what an earlier run left there could not be removed yet");
-                }
-            }
+            gone.extend(self.delivery.swept(&trace, removed)?);
         }
         Ok(self.delivery.forget_traces(gone).await?)
     }

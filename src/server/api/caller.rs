@@ -12,7 +12,7 @@ use http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::accounts::{Checked, Login, Logins, Role};
+use crate::accounts::{Checked, Login, Logins, Role, same_secret};
 
 use super::super::http::{Peer, credentials};
 use super::Shared;
@@ -92,7 +92,7 @@ pub(super) async fn find(shared: &Shared, parts: &Parts, from: IpAddr) -> Result
     let Some(session) = session else { return Ok(None) };
     let is_safe = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
     let token = parts.headers.get(CSRF_HEADER).map(|token| token.as_bytes());
-    if !is_safe && !token.is_some_and(|token| same(token, session.csrf.as_bytes())) {
+    if !is_safe && !token.is_some_and(|token| same_secret(token, session.csrf.as_bytes())) {
         let detail =
             "A change with a session's cookie needs the header X-CSRF-Token with the token of the session; GET /api/v1/session tells it.";
         return Err(Problem::new(StatusCode::FORBIDDEN, "csrf", detail).about("X-CSRF-Token", "it is missing or not that of the session"));
@@ -110,11 +110,6 @@ pub(super) fn welcome(checked: Checked) -> Result<Login, Problem> {
             Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-often", detail).retry_after(pause.as_secs().max(1)))
         }
     }
-}
-
-/// Whether both are the same, in a time that tells nothing of where they differ.
-fn same(one: &[u8], other: &[u8]) -> bool {
-    blake3::hash(one) == blake3::hash(other)
 }
 
 fn bearer(header: &str) -> Option<&str> {

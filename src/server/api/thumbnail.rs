@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::State;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::dav::conditions::{Selected, Verdict, judge};
 use crate::library::{Kind, Rendition, RenditionError, Wish};
 use crate::types::Gps;
 
@@ -105,11 +106,11 @@ pub(super) async fn show(
     });
     let (digests, tree, path) = found.await?;
     let tag = digests.map(|digests| format!("\"{}-{side}\"", digests.content.etag()));
-    let asked_again = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    if let (Some(tag), Some(known)) = (&tag, asked_again)
-        && known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag)
+    // It has no date of its own: only its tag tells whether it is the same.
+    if let Some(etag) = &tag
+        && judge(&headers, Selected { etag, modified: i64::MAX }) == Verdict::NotModified
     {
-        return Ok(finished(StatusCode::NOT_MODIFIED, Some(tag), Vec::new()));
+        return Ok(finished(StatusCode::NOT_MODIFIED, Some(etag), Vec::new()));
     }
     let turn = DECODERS.acquire().await.map_err(|_| Problem::nothing_here())?;
     let stop = Arc::new(AtomicBool::new(false));

@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::json;
 
-use crate::accounts::{Checked, Logins};
+use crate::accounts::{Checked, Logins, same_secret};
 
 use super::super::http::{Body, Incoming, text};
 use super::answers::{Base, json};
@@ -79,7 +79,7 @@ impl Flows {
         let not_yet = || json(StatusCode::NOT_FOUND, &json!([]));
         let granted = {
             let mut open = self.lock();
-            let found = open.iter().find(|(_, flow)| flow.granted.is_some() && same(&flow.poll, token));
+            let found = open.iter().find(|(_, flow)| flow.granted.is_some() && same_secret(flow.poll.as_bytes(), token.as_bytes()));
             let key = found.map(|(key, _)| key.clone());
             key.and_then(|key| open.remove(&key))
         };
@@ -115,7 +115,7 @@ impl Flows {
         let Some((label, secret)) = known else { return login_page::answer(StatusCode::NOT_FOUND, language, &Page::Gone) };
         let again =
             |status, problem| login_page::answer(status, language, &Page::Form { label: &label, form: &secret, problem: Some(problem) });
-        if foreign || !same(&secret, field(&form, "form")) {
+        if foreign || !same_secret(secret.as_bytes(), field(&form, "form").as_bytes()) {
             return again(StatusCode::FORBIDDEN, login_page::Problem::Foreign);
         }
         match logins.check(field(&form, "user"), field(&form, "password"), from).await {
@@ -178,11 +178,6 @@ fn parse_form(text: &str) -> Vec<(String, String)> {
 
 fn field<'a>(form: &'a [(String, String)], name: &str) -> &'a str {
     form.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value)
-}
-
-/// Compares secrets in a time that tells nothing.
-fn same(secret: &str, told: &str) -> bool {
-    blake3::hash(secret.as_bytes()) == blake3::hash(told.as_bytes())
 }
 
 /// 256 random bits in hexadecimal.

@@ -56,6 +56,20 @@ impl Delivery {
         blocking(move || Ok(traces.all(&store.read()?, service)?)).await
     }
 
+    /// What came of removing something that an earlier run left on the service: its name when nothing is there any more. What cannot be removed
+    /// now is tried again by the next run; only a service that is out of reach ends this one.
+    pub(crate) fn swept(&self, trace: &Trace, removed: Result<bool, ClientError>) -> Result<Option<String>, ClientError> {
+        let name = trace.name();
+        match removed {
+            Ok(removed) => Ok(removed.then(|| name.to_owned())),
+            Err(error) if error.stops_everything() => Err(error),
+            Err(error) => {
+                tracing::warn!(service = %self.service.name, name, %error, "what an earlier run left there could not be removed yet");
+                Ok(None)
+            }
+        }
+    }
+
     /// Removes a file of ours, a path below the service's WebDAV root, and looks whether it is gone.
     pub(crate) async fn remove_for_certain(&self, at: &RelPath) -> Result<bool, ClientError> {
         self.root.delete(at, &Expect::Anything).await?;
