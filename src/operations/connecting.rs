@@ -282,10 +282,8 @@ impl Operations {
         let before = Client::new(&Endpoint { url: old.url.clone(), password: String::new(), allow_http: true, ..new.clone() })?;
         let now = Client::new(&Endpoint { password: String::new(), allow_http: true, ..new.clone() })?;
         let same_place = now.place().is_some() && now.place() == before.place();
-        if host_of(&old.url) == host_of(&new.url)
-            && has_usual_or_same_port(&old.url, &new.url)
-            && (same_place || now.path() == before.path())
-        {
+        // http and https of one host are one server where both have their usual ports.
+        if authority(&old.url) == authority(&new.url) && (same_place || now.path() == before.path()) {
             return Ok(false);
         }
         let told = tested.listing.as_ref().and_then(|listing| listing.library_id.as_ref()?.parse().ok());
@@ -306,10 +304,4 @@ fn host_of(url: &str) -> &str {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
     }
-}
-
-/// http and https of one host are one server where both have their usual ports.
-fn has_usual_or_same_port(a: &str, b: &str) -> bool {
-    let port = |url: &str| authority(url).strip_prefix(host_of(url)).unwrap_or_default().to_owned();
-    port(a) == port(b) && (!port(a).is_empty() || a.split_once("://").is_some())
 }
