@@ -42,7 +42,7 @@ mod walk;
 pub use conflicts::{Conflict, CopyName, Version, conflicts};
 pub use marker::{Overlap, leads_to, met};
 pub use mend::mend;
-pub use monitor::{Monitor, Outcomes, Progress, Stop};
+pub use monitor::{Monitor, Moving, Outcomes, Pace, Progress, Stop};
 pub use report::{HeldBack, Noted, PlannedStep, PlannedTotal, Report};
 pub use retry_later::next_retry;
 pub use run::{Options, Sync, SyncError};

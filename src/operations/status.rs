@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::scheduler::Standing;
+use crate::scheduler::{Standing, Trigger};
 use crate::services::Service;
 use crate::store::documents::RUNS;
 use crate::store::failures::{FailedFile, Failures};
 use crate::store::history::{self, Run};
 use crate::store::index::Index;
 use crate::store::{Store, StoreError};
-use crate::sync::{Progress, Report};
+use crate::sync::{Moving, Pace, Progress, Report};
 use crate::types::RelPath;
 
 use super::blocking::blocking;
@@ -95,6 +95,13 @@ pub struct Going {
     pub stopping: bool,
     /// How far it came.
     pub progress: Progress,
+    /// How fast it goes.
+    #[serde(flatten)]
+    pub pace: Pace,
+    /// The files that are on their way: at most 50.
+    pub files: Vec<Moving>,
+    /// It only finds out what a sync would do.
+    pub preview: bool,
 }
 
 /// Files that failed and are to be tried again.
@@ -283,6 +290,9 @@ fn row(
             started: running.started.to_string(),
             stopping: running.monitor.stopped().is_some(),
             progress: running.monitor.progress(),
+            pace: running.monitor.pace(),
+            files: running.monitor.moving(),
+            preview: running.trigger == Trigger::Preview,
         }),
         next_run: next.map(time),
         failed_runs: standing.failures,

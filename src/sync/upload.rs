@@ -51,6 +51,7 @@ impl Execution {
                 }
                 let mut group = group;
                 group.retain(|step| !self.left_for_want_of_room(&step.local));
+                group.iter().for_each(|step| self.sync.monitor.begins(step));
                 match group.len() {
                     0 => Vec::new(),
                     1 => {
