@@ -12,6 +12,7 @@ mod download;
 mod execute;
 mod filter;
 mod findings;
+mod foresight;
 mod goals;
 mod join;
 mod kinds;
@@ -39,6 +40,7 @@ mod traces;
 mod upload;
 mod walk;
 
+pub use foresight::{PlanGroup, PlannedGroup, SkippedGroup};
 pub use conflicts::{Conflict, CopyName, Version, conflicts};
 pub use marker::{Overlap, leads_to, met};
 pub use mend::mend;

@@ -311,7 +311,7 @@ impl Execution {
                 self.count(|report| {
                     report.adopted += 1;
                     if let Why::SameContentAt { .. } = step.why {
-                        report.skip(Noted { path: step.local.to_string(), reason: step.why.to_string() });
+                        report.skip("same-content-at", Noted { path: step.local.to_string(), reason: step.why.to_string() });
                     }
                 });
                 record.map(|record| record.replacing(base.as_ref()))
