@@ -22,6 +22,7 @@ mod once;
 mod openapi;
 mod page;
 mod portable;
+mod previews;
 mod problem;
 mod runs;
 mod services;
@@ -264,6 +265,9 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))
         .routes(routes!(runs::failures))
+        .routes(routes!(runs::retry_failed))
+        .routes(routes!(runs::skipped))
+        .routes(routes!(previews::begin_preview, previews::show_preview, previews::cancel_preview))
         .routes(routes!(status::transfers))
         .routes(routes!(status::show))
         .routes(routes!(status::settings))
@@ -279,6 +283,7 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(trash::empty))
         .routes(routes!(conflicts::list))
         .routes(routes!(conflicts::resolve))
+        .routes(routes!(conflicts::fetch_remote))
         .routes(routes!(tombstones::list))
         .routes(routes!(tombstones::forget))
         .routes(routes!(backup::begin))
