@@ -352,7 +352,7 @@ mod tests {
         let begin = Instant::now();
         let path = RelPath::parse("a.mov").unwrap();
         let remote = RelPath::parse("there/a.mov").unwrap();
-        let source = crate::types::RemoteVersion { size: Some(1000), etag: None, modified: None, digests: Default::default() };
+        let source = crate::types::RemoteVersion { size: Some(1000), ..Default::default() };
         let action = Action::Download { source, expect: crate::types::Expect::Absent };
         let step = Step { local: path.clone(), remote: remote.clone(), action, why: Why::New };
         monitor.begins(&step);
