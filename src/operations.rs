@@ -4,6 +4,7 @@
 //! knows nothing of HTTP and starts nothing by itself; [`Node`](crate::node::Node) does.
 
 mod backup;
+mod badges;
 mod blocking;
 mod care;
 mod carry_out;
@@ -49,6 +50,7 @@ use crate::types::LibraryId;
 
 pub(crate) use self::backup::private_folder;
 pub use self::backup::restore;
+pub use self::badges::{Badge, BadgeState, Badges, OnService, StackBadge, StackKind};
 pub(crate) use self::blocking::blocking;
 pub(crate) use self::care::moment;
 pub use self::care::{Back, Care, NotDone, Restored, TRASH_DAYS, TrashEmptied, TrashFile, TrashList};

@@ -7,6 +7,7 @@
 
 mod asked;
 mod backup;
+mod badges;
 mod caller;
 mod calls;
 mod changes;
@@ -273,6 +274,7 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(status::settings))
         .routes(routes!(events::follow))
         .routes(routes!(library::list))
+        .routes(routes!(badges::list_badges))
         .routes(routes!(thumbnail::show))
         .routes(routes!(files::fetch, files::store))
         .routes(routes!(index::show, index::scan))
