@@ -34,6 +34,7 @@ mod tombstones;
 mod uploads;
 mod users;
 mod verify;
+mod watching;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -60,7 +61,7 @@ pub use self::conflicts::{ConflictList, Keep, RemoteCopy, Resolved, ToldConflict
 pub use self::connecting::{Connected, Discovered, Edited};
 pub use self::ended::Ended;
 pub use self::exporting::NewImport;
-pub use self::failure::{ExitCode, Failure, Kind};
+pub use self::failure::{Cause, ExitCode, Failure, Kind};
 pub use self::folders::Folders;
 pub use self::index::IndexReport;
 pub use self::logging_in::{BegunLogin, LoginState, NewLogin};
@@ -76,6 +77,7 @@ pub(crate) use self::standings::{now, setting};
 pub use self::status::{Going, OneRun, RunFile, ServiceStatus, SkippedOfRun, Status, SyncState, ToldRun, Waiting, WaitingFile, WaitingOf};
 pub use self::tombstones::{Deleted, Forgotten, Tombstone, TombstoneList};
 pub use self::verify::{Accepted, Damaged, Hurt, VerifyReport};
+pub use self::watching::{Attempt, AttemptState, Examination, ExaminationState};
 
 /// So many ended runs are kept for who listens slowly.
 const ENDS: usize = 256;
@@ -99,6 +101,7 @@ pub struct Operations {
     pub(crate) sharing: Arc<Sharing>,
     ended: broadcast::Sender<Arc<Ended>>,
     browser_logins: logging_in::BrowserLogins,
+    watching: watching::Watching,
     previews: previewing::Previews,
     serving: OnceLock<(String, Option<Fingerprint>)>,
 }
@@ -137,6 +140,7 @@ impl Operations {
             sharing: Arc::default(),
             ended: broadcast::Sender::new(ENDS),
             browser_logins: Default::default(),
+            watching: Default::default(),
             previews: Default::default(),
             serving: OnceLock::new(),
         }

@@ -17,6 +17,7 @@ mod format;
 mod page;
 mod parts;
 mod refused;
+mod services;
 mod signin;
 mod visit;
 mod words;
@@ -78,4 +79,5 @@ fn routes() -> Router<Shared> {
         .route("/signin/end", post(signin::end))
         .route("/settings", get(page::settings))
         .merge(account::routes())
+        .merge(services::routes())
 }
