@@ -18,6 +18,7 @@ mod page;
 mod parts;
 mod refused;
 mod signin;
+mod users;
 mod visit;
 mod words;
 
@@ -78,4 +79,5 @@ fn routes() -> Router<Shared> {
         .route("/signin/end", post(signin::end))
         .route("/settings", get(page::settings))
         .merge(account::routes())
+        .merge(users::routes())
 }

@@ -31,6 +31,7 @@ mod listing;
 mod moves;
 mod names;
 mod operate;
+mod pages;
 mod paths;
 mod peers;
 mod plain;

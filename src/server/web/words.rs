@@ -14,11 +14,12 @@ use super::super::language::Language;
 use super::format;
 
 /// Each area and its file.
-const AREAS: [(&str, &str); 4] = [
+const AREAS: [(&str, &str); 5] = [
     ("account", include_str!("words/account.toml")),
     ("common", include_str!("words/common.toml")),
     ("problem", include_str!("words/problem.toml")),
     ("signin", include_str!("words/signin.toml")),
+    ("users", include_str!("words/users.toml")),
 ];
 
 #[derive(Debug, Deserialize)]
