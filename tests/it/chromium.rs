@@ -32,7 +32,7 @@ mod traps;
 mod watch;
 
 pub use browser::Browser;
-pub use by::{By, named, saying};
+pub use by::{named, saying};
 pub use device::{DESKTOP, Look, PHONE};
 pub use page::Page;
 

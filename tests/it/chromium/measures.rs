@@ -44,7 +44,7 @@ impl Page {
         self.picture(story, json!({ "format": "png" }));
     }
 
-    /// The same from the top of the page to its end.
+    /// The same from the top of the page to its end. The layout may shift for it.
     #[track_caller]
     pub fn screenshot_whole(&self, story: &str) {
         let size = self.cdp("Page.getLayoutMetrics", json!({}))["cssContentSize"].take();
