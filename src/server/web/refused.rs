@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::IntoResponse;
 use http::header::LOCATION;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use maud::html;
 
 use super::super::api::{FieldError, Problem, Shared};
@@ -22,12 +22,12 @@ pub(super) struct Refused {
     /// What happened, in English: names and causes that no catalogue can know.
     pub(super) detail: String,
     pub(super) errors: Vec<FieldError>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refused {
     fn new(status: StatusCode, code: &'static str) -> Self {
-        Self { status, code, detail: String::new(), errors: Vec::new(), headers: HeaderMap::new() }
+        Self { status, code, detail: String::new(), errors: Vec::new(), headers: Vec::new() }
     }
 
     /// Whoever asks must sign in first.
@@ -69,7 +69,7 @@ impl Refused {
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
         let (status, code, detail, errors, headers) = problem.into_parts();
-        Self { status, code, detail, errors, headers: headers.into_iter().collect() }
+        Self { status, code, detail, errors, headers }
     }
 }
 
@@ -141,7 +141,7 @@ impl Refused {
             page::whole(visit, place, title, &content)
         };
         *answer.status_mut() = self.status;
-        answer.headers_mut().extend(self.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+        answer.headers_mut().extend(self.headers.iter().cloned());
         if visit.is_part {
             // Where the part was to go there is something that is still needed.
             answer.headers_mut().insert("hx-retarget", HeaderValue::from_static("#notices"));
