@@ -16,13 +16,13 @@ use crate::store::StoreError;
 /// Why a request is refused.
 #[derive(Debug)]
 pub(in super::super) struct Problem {
-    status: StatusCode,
+    pub(in super::super) status: StatusCode,
     /// What a program can tell it by; the same for every version.
-    code: &'static str,
-    detail: String,
-    errors: Vec<FieldError>,
+    pub(in super::super) code: &'static str,
+    pub(in super::super) detail: String,
+    pub(in super::super) errors: Vec<FieldError>,
     exit: Option<ExitCode>,
-    headers: Vec<(http::HeaderName, HeaderValue)>,
+    pub(in super::super) headers: Vec<(http::HeaderName, HeaderValue)>,
 }
 
 /// What is wrong with one part of a request.
@@ -118,11 +118,6 @@ impl Problem {
     /// Whether it is about a login that is wrong.
     pub(in super::super) fn is_login(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED
-    }
-
-    /// Its parts, for who shows it in another form.
-    pub(in super::super) fn into_parts(self) -> (StatusCode, &'static str, String, Vec<FieldError>, Vec<(http::HeaderName, HeaderValue)>) {
-        (self.status, self.code, self.detail, self.errors, self.headers)
     }
 
     fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {

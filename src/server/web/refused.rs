@@ -68,7 +68,7 @@ impl Refused {
 
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
-        let (status, code, detail, errors, headers) = problem.into_parts();
+        let Problem { status, code, detail, errors, headers, .. } = problem;
         Self { status, code, detail, errors, headers }
     }
 }
