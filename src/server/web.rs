@@ -19,6 +19,7 @@ mod parts;
 mod refused;
 mod services;
 mod signin;
+mod users;
 mod visit;
 mod words;
 
@@ -79,5 +80,6 @@ fn routes() -> Router<Shared> {
         .route("/signin/end", post(signin::end))
         .route("/settings", get(page::settings))
         .merge(account::routes())
+        .merge(users::routes())
         .merge(services::routes())
 }

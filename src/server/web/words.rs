@@ -20,6 +20,7 @@ const AREAS: [(&str, &str); 5] = [
     ("problem", include_str!("words/problem.toml")),
     ("services", include_str!("words/services.toml")),
     ("signin", include_str!("words/signin.toml")),
+    ("users", include_str!("words/users.toml")),
 ];
 
 #[derive(Debug, Deserialize)]
