@@ -25,7 +25,7 @@ use super::parts::{self, Tone, icon};
 use super::refused::Refused;
 use super::visit::Visit;
 use super::words::Words;
-use crate::operations::{Failure, SyncChange, SyncRequest};
+use crate::operations::{Failure, Kind as Trouble, SyncRequest};
 use crate::services::Kind;
 
 pub(super) fn routes() -> Router<Shared> {
@@ -109,10 +109,10 @@ struct Start {
 async fn start(visit: Visit, State(shared): State<Shared>, Query(start): Query<Start>) -> Result<Answer, Refused> {
     visit.admin()?;
     let Start { name, on } = start;
-    if on.is_some() {
-        shared.operations.change_sync(name.clone(), SyncChange { on: Some(true), ..SyncChange::default() }).await?;
+    match on {
+        Some(_) => shared.operations.switch_on(name.clone()).await?,
+        None => drop(shared.operations.start_sync(SyncRequest { names: vec![name.clone()], ..SyncRequest::default() }).await?),
     }
-    shared.operations.start_sync(SyncRequest { names: vec![name.clone()], ..SyncRequest::default() }).await?;
     let said = visit.words().fill("services.started", &[("name", &name)]);
     Ok(page::done(&json!({ "close-dialog": true, "services-changed": true, "said": said })))
 }
@@ -155,7 +155,7 @@ fn again(content: Markup) -> Answer {
 fn wrong(words: Words, failure: Option<&Failure>, field: &str) -> Option<&'static str> {
     let failure = failure.filter(|failure| failure.field.as_deref() == Some(field))?;
     // A name that is taken is not wrong in itself.
-    let taken = (failure.kind == crate::operations::Kind::Taken).then(|| words.known("services.taken-name")).flatten();
+    let taken = (failure.kind == Trouble::Taken).then(|| words.known("services.taken-name")).flatten();
     taken.or_else(|| words.known(&format!("services.wrong-{field}"))).or_else(|| words.known("problem.bad-input"))
 }
 

@@ -14,7 +14,7 @@ use super::super::language::Language;
 use super::format;
 
 /// Each area and its file.
-const AREAS: [(&str, &str); 5] = [
+const AREAS: [(&str, &str); 6] = [
     ("account", include_str!("words/account.toml")),
     ("common", include_str!("words/common.toml")),
     ("problem", include_str!("words/problem.toml")),

@@ -23,12 +23,16 @@ function mark() {
     field.removeAttribute("aria-invalid");
     field.removeAttribute("data-marked");
   }
-  const named = dialog.querySelector("[data-wrong]")?.dataset.wrong;
+  const failure = dialog.querySelector("#attempt > .attempt");
+  if (!failure?.querySelector(".notice")) return;
+  const named = failure.dataset.wrong;
   const field = named && dialog.querySelector(`form [name="${named}"]`);
-  if (!field) return;
-  field.setAttribute("aria-invalid", "true");
-  field.setAttribute("data-marked", "");
-  field.focus();
+  if (field) {
+    field.setAttribute("aria-invalid", "true");
+    field.setAttribute("data-marked", "");
+  }
+  (field ?? failure.querySelector("input"))?.focus({ preventScroll: true });
+  failure.scrollIntoView({ block: "nearest" });
 }
 
 dialog.addEventListener("click", (event) => {

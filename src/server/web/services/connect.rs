@@ -32,13 +32,16 @@ pub(super) async fn show(visit: Visit) -> Result<Answer, Refused> {
                 (parts::field(&Field { name: "user", label: words.say("signin.user"), autocomplete: "off", ..Field::default() }))
                 (password(words, words.say("signin.password"), "", "new-password"))
             }
+            div.or {
+                span.dim { (words.say("services.or")) }
+                button.button type="button" hx-post="settings/services/login" hx-target="#attempt" { (icon("key")) (words.say("services.browser")) }
+            }
             (parts::field(&Field {
                 name: "name", label: words.say("services.own-name"), help: words.say("services.own-name-help"), autocomplete: "off", ..Field::default()
             }))
             div #attempt aria-live="polite" {}
             footer {
                 button.button type="button" data-close { (words.say("common.cancel")) }
-                button.button type="button" hx-post="settings/services/login" hx-target="#attempt" hx-include="closest form" { (icon("key")) (words.say("services.browser")) }
                 button.button.main type="submit" { (icon("plug")) (words.say("services.connect")) }
             }
         }
@@ -122,6 +125,8 @@ fn missed(words: Words, failure: &Failure, tried: &[Tried], checks: &[crate::ser
     let field = match failure.cause.as_ref().map(|cause| cause.word.as_str()) {
         Some("unauthorized") => Some("password"),
         Some("needs-login") => Some("user"),
+        // There is something to be decided about these.
+        Some("untrusted" | "other-certificate" | "plain-http") => None,
         _ => failure.field.as_deref().filter(|field| matches!(*field, "url" | "user" | "password" | "name")),
     };
     let word = failure.cause.as_ref().map(|cause| cause.word.as_str());
@@ -164,14 +169,14 @@ async fn found(words: Words, shared: &Shared, connected: &Connected) -> Result<A
             }))
             @if discovered.plain_http { (parts::notice(Tone::Warning, &html! { p { (words.say("services.plain-http")) } })) }
             (folders_found(words, discovered))
+            p { (words.say("services.choose-next")) }
             h3 { (words.say("services.checks")) }
             (checks::watched(words, &examination))
-            h3 { (words.say("services.next-steps")) }
-            div.steps {
-                button.button.main type="button" hx-get=(at("sync", &service.name)) hx-target="#dialog" { (icon("swap")) (words.say("services.set-up-sync")) }
+            footer {
+                button.button type="button" data-close { (words.say("services.later")) }
                 button.button type="button" hx-get=(at("upload", &service.name)) hx-target="#dialog" { (icon("upload")) (words.say("services.set-up-upload")) }
+                button.button.main type="button" hx-get=(at("sync", &service.name)) hx-target="#dialog" { (icon("swap")) (words.say("services.set-up-sync")) }
             }
-            footer { button.button type="button" data-close { (words.say("services.later")) } }
         }
     };
     let answer = page::into_dialog(parts::dialog(words, words.say("services.connected-title"), &html! {}, &content));

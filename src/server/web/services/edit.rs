@@ -40,7 +40,7 @@ fn form(words: Words, service: &Service) -> Markup {
             @if has_page {
                 div {
                     input type="hidden" name="again" value=(name);
-                    button.button type="button" hx-post="settings/services/login" hx-target="#attempt" hx-include="closest form" { (icon("key")) (words.say("services.browser-again")) }
+                    button.button type="button" hx-post="settings/services/login" hx-target="#attempt" { (icon("key")) (words.say("services.browser-again")) }
                 }
             }
             div.pair {
@@ -152,6 +152,7 @@ pub(super) async fn save(
 fn broken(words: Words, failure: &Failure) -> Markup {
     let field = match failure.cause.as_ref().map(|cause| cause.word.as_str()) {
         Some("unauthorized") => Some("password"),
+        Some("untrusted" | "other-certificate" | "plain-http") => None,
         _ => failure.field.as_deref(),
     };
     let short = wrong(words, Some(failure), field.unwrap_or_default()).filter(|_| failure.cause.is_none());

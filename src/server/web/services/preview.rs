@@ -113,7 +113,7 @@ fn plan(words: Words, preview: &Preview) -> Markup {
             @if preview.unreadable_total > 0 {
                 li.warning {
                     details {
-                        summary { (icon("alert")) span.what { (words.say("services.plan-unreadable")) } span.number { (words.files(preview.unreadable_total)) } }
+                        summary { (icon("alert")) span.what { (words.say("services.plan-unreadable")) } span.number { (words.files(preview.unreadable_total)) } span.number.bytes {} span.twig { (icon("chevron-down")) } }
                         (noted(words, &preview.unreadable, preview.unreadable_total))
                     }
                 }
@@ -143,6 +143,7 @@ fn group_of(words: Words, group: &PlannedGroup) -> Markup {
                     (icon(sign)) span.what { (words.say(key)) }
                     span.number { (words.files(group.count)) }
                     span.number.bytes { @if group.bytes > 0 { (format::size(words.0, group.bytes)) } }
+                    span.twig { (icon("chevron-down")) }
                 }
                 ul.names {
                     @for PlannedStep { path, remote_path, bytes, .. } in &group.first {
@@ -166,6 +167,8 @@ fn skipped(words: Words, group: &SkippedGroup) -> Markup {
                 summary {
                     (icon("minus")) span.what { (reason) @if let Some(filter) = &group.filter { span.dim lang="en" { " " (filter) } } }
                     @if group.files > 0 { span.number { (words.files(group.files)) } }
+                    span.number.bytes {}
+                    span.twig { (icon("chevron-down")) }
                 }
                 (noted(words, &group.first, group.files))
             }

@@ -126,7 +126,7 @@ fn last(words: Words, status: &ServiceStatus) -> Markup {
         }
         @if let Some((sign, text, detail)) = trouble(words, status) {
             details.trouble {
-                summary { span class=(format!("pill {sign}")) { (icon("alert")) (text) } }
+                summary { span class=(format!("pill {sign}")) { (icon("alert")) (text) (icon("chevron-down")) } }
                 @if !detail.is_empty() { p.detail lang="en" { (detail) } }
             }
         } @else if let Some(run) = &status.last_run {
