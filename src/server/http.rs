@@ -25,6 +25,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 
 use crate::accounts::{AccountError, Checked, Login, Logins};
+use crate::library::Uploads;
 use crate::operations::Operations;
 use crate::store::{Store, StoreError};
 
@@ -79,8 +80,9 @@ impl App {
     /// Serves these roots to these people; Locks are kept in the store.
     pub fn open(operations: Arc<Operations>, logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
         let webdav = Arc::new(WebDav::open(roots.clone(), store.clone(), rules)?);
-        let api = Arc::new(Api::new(Arc::clone(&operations), logins.clone(), &roots, store, Arc::clone(&webdav)));
-        let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone()));
+        let uploads = Uploads::open(webdav.originals().clone());
+        let api = Arc::new(Api::new(Arc::clone(&operations), logins.clone(), &roots, store, (Arc::clone(&webdav), uploads.clone())));
+        let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone(), uploads));
         Ok(Self { logins, webdav, api, cloud, operations, public: rules.public })
     }
 
