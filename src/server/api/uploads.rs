@@ -252,7 +252,11 @@ pub(super) async fn begin_upload(
         let text = serde_json::to_vec(&about).map_err(|error| Problem::failed(&error))?;
         let id = Uuid::new_v4().simple().to_string();
         uploads.begin(&user, &id, about.size).map_err(|error| in_words(&error))?;
-        uploads.describe(&user, &id, &text).map_err(|error| in_words(&error))?;
+        if let Err(error) = uploads.describe(&user, &id, &text) {
+            // What cannot be removed either is swept after a day.
+            let _ = uploads.abort(&user, &id);
+            return Err(in_words(&error));
+        }
         Session::read(&uploads, &user, &id, None).map(|session| session.upload)
     })
     .await?;
