@@ -15,7 +15,13 @@ enum When {
 #[derive(Args)]
 pub(super) struct ThumbnailArgs {
     /// When thumbnails are made: in the background, before anybody asks, or only when somebody asks
-    #[arg(long, env = "TWINLENS_THUMBNAILS", value_name = "background|on-request", default_value = "background", help_heading = "Thumbnails")]
+    #[arg(
+        long,
+        env = "TWINLENS_THUMBNAILS",
+        value_name = "background|on-request",
+        default_value = "background",
+        help_heading = "Thumbnails"
+    )]
     thumbnails: When,
     /// How much of them is kept in the data folder; what was not looked at for longest goes first
     #[arg(long, env = "TWINLENS_THUMBNAIL_CACHE", value_name = "2G", default_value = "2G", value_parser = size, help_heading = "Thumbnails")]

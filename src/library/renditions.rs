@@ -208,12 +208,7 @@ fn head(file: &File) -> io::Result<Vec<u8>> {
 }
 
 /// What a program made of a file.
-fn helped(
-    path: &RelPath,
-    made: Option<Result<Vec<u8>, Broken>>,
-    what: &'static str,
-    stop: &AtomicBool,
-) -> Result<Decoded, RenditionError> {
+fn helped(path: &RelPath, made: Option<Result<Vec<u8>, Broken>>, what: &'static str, stop: &AtomicBool) -> Result<Decoded, RenditionError> {
     match made.ok_or(RenditionError::NoDecoder(what))? {
         Ok(bytes) => decode(path, BufReader::new(io::Cursor::new(bytes)), what, stop),
         Err(Broken::Stopped) => Err(RenditionError::Stopped),

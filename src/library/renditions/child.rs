@@ -64,7 +64,8 @@ pub(super) fn run(program: &Path, arguments: &[&str], input: &File, output: Outp
             loop {
                 look(stop, until)?;
                 let fresh = PollFlags::IN | PollFlags::HUP;
-                let ready = poll(&mut [PollFd::new(pipe.get_ref(), fresh)], Some(&Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() }));
+                let ready =
+                    poll(&mut [PollFd::new(pipe.get_ref(), fresh)], Some(&Timespec { tv_sec: 0, tv_nsec: LOOK.subsec_nanos().into() }));
                 match ready {
                     Ok(0) | Err(rustix::io::Errno::INTR) => continue,
                     Ok(_) => {}

@@ -119,6 +119,9 @@ mod tests {
         }
         assert_eq!(frame(&mut Cursor::new(b"GIF89a")).unwrap(), None);
         assert_eq!(frame(&mut Cursor::new([&[0xff, 0xd8][..], &[0xff; 500]].concat())).unwrap(), None);
-        assert_eq!(frame(&mut Cursor::new([0xff, 0xd8].into_iter().chain([0xff, 0xe0, 0, 2].repeat(9000)).collect::<Vec<_>>())).unwrap(), None);
+        assert_eq!(
+            frame(&mut Cursor::new([0xff, 0xd8].into_iter().chain([0xff, 0xe0, 0, 2].repeat(9000)).collect::<Vec<_>>())).unwrap(),
+            None
+        );
     }
 }

@@ -65,12 +65,13 @@ impl Memory {
             let first = state.queue.front() == Some(&ticket);
             if stopped || (first && state.free >= bytes) {
                 state.queue.retain(|waiting| *waiting != ticket);
-                if !stopped {
-                    state.free -= bytes;
-                }
                 // Whoever is the first now may not need to wait.
                 self.changed.notify_all();
-                return (!stopped).then_some(Reserved { of: self, bytes });
+                if stopped {
+                    return None;
+                }
+                state.free -= bytes;
+                return Some(Reserved { of: self, bytes });
             }
             state = self.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }

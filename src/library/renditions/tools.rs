@@ -14,7 +14,8 @@ use super::child::{self, Broken, Output};
 /// Where the open file is, for whoever gets it as standard input.
 const INPUT: &str = "/dev/fd/0";
 /// What ffmpeg may take a file for. Nothing that names other files (playlists, lists, descriptions of streams) is among them.
-const VIDEOS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,asf,flv,ogg,mxf,dv,h264,hevc,av1,obu,ivf,mjpeg,vc1";
+const VIDEOS: &str =
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,asf,flv,ogg,mxf,dv,h264,hevc,av1,obu,ivf,mjpeg,vc1";
 const STILLS: &str = "mov,mp4,m4a,3gp,3g2,mj2,avif,jpegxl_pipe";
 
 /// What was found on this machine.
@@ -30,7 +31,8 @@ pub struct Tools {
 impl Tools {
     /// Looks for them in the folders of PATH that are absolute.
     pub fn find(path: Option<&OsStr>) -> Self {
-        let folders: Vec<PathBuf> = path.map(|path| std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect()).unwrap_or_default();
+        let folders: Vec<PathBuf> =
+            path.map(|path| std::env::split_paths(path).filter(|folder| folder.is_absolute()).collect()).unwrap_or_default();
         let find = |name: &str| folders.iter().map(|folder| folder.join(name)).find(|place| is_program(place));
         // The older name is a link to the newer one by now.
         Self { heif: find("heif-dec").or_else(|| find("heif-convert")), jxl: find("djxl"), ffmpeg: find("ffmpeg") }
@@ -64,7 +66,9 @@ impl Tools {
         let mut last = None;
         for (program, arguments, into) in [heif, jxl, ffmpeg].into_iter().flatten() {
             let made = match into {
-                Some(name) => Work::begin(scratch).and_then(|work| child::run(program, &arguments, file, Output::File(&work.0.join(name)), stop)),
+                Some(name) => {
+                    Work::begin(scratch).and_then(|work| child::run(program, &arguments, file, Output::File(&work.0.join(name)), stop))
+                }
                 None => child::run(program, &arguments, file, Output::Pipe, stop),
             };
             match made {
