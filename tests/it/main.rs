@@ -55,4 +55,5 @@ mod simulation;
 mod support;
 mod sync;
 mod table;
+mod thumbnails;
 mod watched;

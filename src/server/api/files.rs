@@ -5,7 +5,7 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, IF_MATCH, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, ETAG, EXPECT, IF_MATCH, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::accounts::Login;
 use crate::dav::href;
-use crate::types::RelPath;
+use crate::types::{ContentHash, RelPath};
 
 use super::super::http::{Incoming, Limits};
 use super::asked::Query;
-use super::caller::Person;
+use super::caller::{Person, Reader};
 use super::once::{Attempt, Once};
 use super::problem::Problem;
+use super::thumbnail::FOR_EVER;
 use super::{Shared, Told, blocking, library};
 
 /// Which file is meant.
@@ -32,22 +33,35 @@ pub(super) struct OfFile {
     path: String,
 }
 
+/// Which file is meant, and perhaps which version of it.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct OfVersion {
+    /// Its path, as whoever asks sees it.
+    #[param(min_length = 1, max_length = 4000)]
+    path: String,
+    /// The BLAKE3 hash of the file, as the listing tells it: as long as it is that, the answer may be kept for ever.
+    #[serde(default)]
+    v: Option<String>,
+}
+
 /// A file that was stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(super) struct Stored {
     /// Its path.
-    path: RelPath,
+    pub(super) path: RelPath,
     /// Bytes.
-    size: u64,
+    pub(super) size: u64,
     /// Of its bytes, in hexadecimal.
-    blake3: Option<String>,
+    pub(super) blake3: Option<String>,
     /// Another file was there before; it is in the trash.
     replaced: bool,
 }
 
 /// A file's bytes. Ranges and conditions are as in HTTP.
 #[utoipa::path(
-    get, path = "/library/file", tag = "library", params(OfFile),
+    get, path = "/library/file", tag = "library", params(OfVersion),
     responses(
         (status = 200, description = "The file.", content_type = "*/*", body = Vec<u8>),
         (status = 206, description = "A part of it.", content_type = "*/*", body = Vec<u8>),
@@ -58,11 +72,11 @@ pub(super) struct Stored {
     )
 )]
 pub(super) async fn fetch(
-    Person(caller): Person,
+    Reader(caller): Reader,
     State(shared): State<Shared>,
     headers: HeaderMap,
     method: Method,
-    Query(asked): Query<OfFile>,
+    Query(asked): Query<OfVersion>,
 ) -> Result<Response<axum::body::Body>, Problem> {
     super::check(&shared.originals, &caller.login)?;
     let path = file_path(&asked.path)?;
@@ -76,6 +90,11 @@ pub(super) async fn fetch(
     let mut answer = super::as_axum(shared.webdav.handle(request, caller.login).await);
     if answer.status().is_client_error() || answer.status().is_server_error() {
         return Err(as_problem(answer).await);
+    }
+    // What is sent says itself what it is: it may have been replaced while we looked.
+    let named = asked.v.as_deref().and_then(ContentHash::from_hex);
+    if named.is_some_and(|named| answer.headers().get(ETAG).is_some_and(|tag| *tag == *format!("\"{}\"", named.etag()))) {
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(FOR_EVER));
     }
     // Somebody's HTML or SVG must not act as a page of ours.
     answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));
@@ -141,13 +160,13 @@ pub(super) async fn store(
     }
 }
 
-fn file_path(text: &str) -> Result<RelPath, Problem> {
+pub(super) fn file_path(text: &str) -> Result<RelPath, Problem> {
     let path = library::path("path", text)?;
     if path.is_root() { Err(Problem::bad_field("path", "it is empty")) } else { Ok(path) }
 }
 
 /// The request to the WebDAV of the library that this one is.
-fn inner(
+pub(super) fn inner(
     method: Method,
     path: &RelPath,
     headers: &HeaderMap,
@@ -199,7 +218,7 @@ async fn put(
 }
 
 /// What is told of a file that is there.
-async fn stored(shared: &Shared, login: &Login, path: &RelPath, replaced: bool) -> Result<Stored, Problem> {
+pub(super) async fn stored(shared: &Shared, login: &Login, path: &RelPath, replaced: bool) -> Result<Stored, Problem> {
     let (tree, on_disk, path) = (shared.originals.clone(), login.folder.join_path(path), path.clone());
     blocking(move || {
         let on_disk = tree.spelled(&on_disk);
@@ -232,7 +251,7 @@ async fn compare(shared: &Shared, login: &Login, path: &RelPath, mut body: axum:
 }
 
 /// A refusal of WebDAV in the form of the API.
-async fn as_problem(answer: Response<axum::body::Body>) -> Problem {
+pub(super) async fn as_problem(answer: Response<axum::body::Body>) -> Problem {
     let status = answer.status();
     let text = match answer.into_body().collect().await {
         Ok(body) => String::from_utf8_lossy(&body.to_bytes()).trim().to_owned(),
