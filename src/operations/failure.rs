@@ -74,10 +74,12 @@ pub struct Cause {
     pub fingerprint: Option<Fingerprint>,
 }
 
-impl From<&ClientError> for Cause {
-    fn from(error: &ClientError) -> Self {
+impl Cause {
+    /// None when no service was asked.
+    fn of(error: &ClientError) -> Option<Box<Self>> {
         use ClientError as E;
         let (word, fingerprint) = match error {
+            E::BadUrl(_) => return None,
             E::UnknownHost(_) => ("unknown-host", None),
             E::Untrusted { fingerprint, .. } => ("untrusted", Some(*fingerprint)),
             E::WrongFingerprint { found, .. } => ("other-certificate", Some(*found)),
@@ -86,7 +88,7 @@ impl From<&ClientError> for Cause {
             E::NotDav { .. } => ("no-dav", None),
             error => (error.cause(), None),
         };
-        Self { word: word.to_owned(), fingerprint }
+        Some(Box::new(Self { word: word.to_owned(), fingerprint }))
     }
 }
 
@@ -159,7 +161,7 @@ impl From<SecretError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        let cause = Some(Box::new(Cause::from(&error)));
+        let cause = Cause::of(&error);
         let failure = match error {
             ClientError::BadUrl(_) | ClientError::PlainHttp { .. } => Self::usage(error.to_string()).about("url"),
             _ => Self::unreachable(error.to_string()).of_kind(Kind::ServiceUnreachable),
@@ -174,8 +176,11 @@ impl From<Missed> for Failure {
             Some(ClientError::BadUrl(_) | ClientError::PlainHttp { .. }) => Self::usage(missed.to_string()).about("url"),
             _ => Self::unreachable(missed.to_string()).of_kind(Kind::ServiceUnreachable).about("url"),
         };
-        let cause = missed.error.as_ref().map_or_else(|| Cause { word: missed.word().into(), fingerprint: None }, Cause::from);
-        Self { cause: Some(Box::new(cause)), ..failure }
+        let cause = match &missed.error {
+            Some(error) => Cause::of(error),
+            None => Some(Box::new(Cause { word: missed.word().to_owned(), fingerprint: None })),
+        };
+        Self { cause, ..failure }
     }
 }
 

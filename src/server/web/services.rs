@@ -156,13 +156,14 @@ fn wrong(words: Words, failure: Option<&Failure>, field: &str) -> Option<&'stati
     let failure = failure.filter(|failure| failure.field.as_deref() == Some(field))?;
     // A name that is taken is not wrong in itself.
     let taken = (failure.kind == Trouble::Taken).then(|| words.known("services.taken-name")).flatten();
-    taken.or_else(|| words.known(&format!("services.wrong-{field}"))).or_else(|| words.known("problem.bad-input"))
+    taken.or_else(|| words.known(&format!("services.wrong-{}", field))).or_else(|| words.known("problem.bad-input"))
 }
 
-/// Why something failed, in words and with what to do: a field says it shorter.
+/// Why something failed, in words and with what to do.
 fn failed(words: Words, failure: &Failure) -> Markup {
     let cause = failure.cause.as_ref().and_then(|cause| words.known(&format!("services.cause-{}", cause.word)));
-    match cause {
+    let field = || failure.field.as_deref().and_then(|field| wrong(words, Some(failure), field));
+    match cause.or_else(field) {
         Some(text) => parts::notice(
             Tone::Bad,
             &html! {

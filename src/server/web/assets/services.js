@@ -8,9 +8,10 @@ const numbers = new Intl.NumberFormat(document.documentElement.lang);
 
 // What goes on in the background is stopped when its dialog closes. The address is noted here, because by then the dialog is empty.
 let stop = null;
-document.addEventListener("htmx:after:swap", () => {
+document.addEventListener("htmx:after:swap", (event) => {
   stop = dialog.querySelector("[data-stop]")?.dataset.stop ?? null;
   mark();
+  if (event.detail?.ctx?.target?.id === "attempt") bring(dialog.querySelector("#attempt > *"));
 });
 dialog.addEventListener("close", () => {
   if (stop) fetch(stop, { method: "POST", headers: changes(), keepalive: true });
@@ -32,7 +33,12 @@ function mark() {
     field.setAttribute("data-marked", "");
   }
   (field ?? failure.querySelector("input"))?.focus({ preventScroll: true });
-  failure.scrollIntoView({ block: "nearest" });
+  bring(failure);
+}
+
+// To where it is seen; from its beginning when it is longer than the dialog.
+function bring(part) {
+  part?.scrollIntoView({ block: part.offsetHeight > dialog.clientHeight / 2 ? "start" : "nearest" });
 }
 
 dialog.addEventListener("click", (event) => {

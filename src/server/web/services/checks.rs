@@ -124,5 +124,5 @@ fn one(words: Words, check: &Check) -> Markup {
 }
 
 fn title(words: Words, id: &str) -> &'static str {
-    words.known(&format!("services.check-{id}")).unwrap_or_default()
+    words.known(&format!("services.check-{}", id)).unwrap_or_default()
 }

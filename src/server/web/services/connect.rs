@@ -12,7 +12,7 @@ use super::super::parts::{self, Field, Tone, icon};
 use super::super::refused::Refused;
 use super::super::visit::Visit;
 use super::super::words::Words;
-use super::{Token, again, at, by_token, checks, failed, fingerprint_of, password, wrong};
+use super::{Token, again, at, by_token, checks, failed, fingerprint_of, password};
 use crate::operations::{Attempt, AttemptState, BegunLogin, Connected, Discovered, Failure, LoginState, NewLogin, NewService};
 use crate::services::discovery::Tried;
 
@@ -78,8 +78,12 @@ pub(super) async fn begin(visit: Visit, State(shared): State<Shared>, Form(form)
     let words = visit.words();
     let fingerprint = form.trusted();
     let name = match form.name.trim() {
-        "" => shared.operations.suggest_name(form.url.trim()).await?,
-        name => name.to_owned(),
+        "" => shared.operations.suggest_name(form.url.trim()).await,
+        name => Ok(name.to_owned()),
+    };
+    let name = match name {
+        Ok(name) => name,
+        Err(failure) => return Ok(again(missed(words, &failure, &[], &[]))),
     };
     let allow_http = is_on(form.allow_http.as_deref());
     let NewForm { url, user, password, .. } = form;
@@ -132,10 +136,7 @@ fn missed(words: Words, failure: &Failure, tried: &[Tried], checks: &[crate::ser
     let word = failure.cause.as_ref().map(|cause| cause.word.as_str());
     html! {
         div.attempt data-wrong=[field] {
-            @match wrong(words, Some(failure), field.unwrap_or_default()).filter(|_| failure.cause.is_none()) {
-                Some(text) => (parts::notice(Tone::Bad, &html! { p { strong { (text) } } p.detail lang="en" { (failure.message) } })),
-                None => (failed(words, failure)),
-            }
+            (failed(words, failure))
             @if let Some(fingerprint) = fingerprint_of(failure) { (trust(words, &fingerprint)) }
             @if word == Some("plain-http") { (parts::switch("allow_http", words.say("services.allow-http"), words.say("services.allow-http-help"), false)) }
             @if !checks.is_empty() { (checks::list(words, checks, None)) }
@@ -202,10 +203,15 @@ pub(super) async fn begin_login(visit: Visit, State(shared): State<Shared>, Form
     visit.admin()?;
     let words = visit.words();
     let url = form.url.trim().to_owned();
-    let (name, is_again) = match (&form.again, form.name.trim()) {
-        (Some(service), _) => (service.clone(), true),
-        (None, "") => (shared.operations.suggest_name(&url).await?, false),
-        (None, name) => (name.to_owned(), false),
+    let is_again = form.again.is_some();
+    let name = match (&form.again, form.name.trim()) {
+        (Some(service), _) => Ok(service.clone()),
+        (None, "") => shared.operations.suggest_name(&url).await,
+        (None, name) => Ok(name.to_owned()),
+    };
+    let name = match name {
+        Ok(name) => name,
+        Err(failure) => return Ok(again(missed(words, &failure, &[], &[]))),
     };
     let (fingerprint, allow_http) = (form.trusted(), is_on(form.allow_http.as_deref()));
     let new = NewLogin { name, url: (!is_again).then_some(url), fingerprint, allow_http, again: is_again };

@@ -13,7 +13,7 @@ use super::super::refused::Refused;
 use super::super::visit::Visit;
 use super::super::words::Words;
 use super::connect::trust;
-use super::{Named, again, at, failed, fingerprint_of, kind_name, password, wrong};
+use super::{Named, again, at, failed, fingerprint_of, kind_name, password};
 use crate::operations::{AccountChange, Edited, Failure};
 use crate::services::{Kind, RETRIES_LIMIT, Service, Timeout};
 
@@ -155,13 +155,9 @@ fn broken(words: Words, failure: &Failure) -> Markup {
         Some("untrusted" | "other-certificate" | "plain-http") => None,
         _ => failure.field.as_deref(),
     };
-    let short = wrong(words, Some(failure), field.unwrap_or_default()).filter(|_| failure.cause.is_none());
     html! {
         div.attempt data-wrong=[field] {
-            @match short {
-                Some(text) => (parts::notice(Tone::Bad, &html! { p { strong { (text) } } p.detail lang="en" { (failure.message) } })),
-                None => (failed(words, failure)),
-            }
+            (failed(words, failure))
             @if let Some(fingerprint) = fingerprint_of(failure) { (trust(words, &fingerprint)) }
             @if failure.cause.as_ref().is_some_and(|cause| cause.word == "plain-http") {
                 (parts::switch("allow_http", words.say("services.allow-http"), words.say("services.allow-http-help"), false))

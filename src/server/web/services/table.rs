@@ -139,8 +139,13 @@ fn last(words: Words, status: &ServiceStatus) -> Markup {
 
 fn running(words: Words, going: &Going) -> Markup {
     let progress = going.progress;
+    let key = match going {
+        Going { stopping: true, .. } => "services.stopping",
+        Going { preview: true, .. } => "services.previewing",
+        _ => "services.running",
+    };
     html! {
-        span.pill.accent { span.icon.spin { (icon("loader")) } (words.say(if going.stopping { "services.stopping" } else { "services.running" })) }
+        span.pill.accent { span.icon.spin { (icon("loader")) } (words.say(key)) }
         progress.live data-progress max=(progress.files_total.max(1)) value=[(progress.files_total > 0).then_some(progress.files)]
             aria-label=(words.say("services.progress")) {}
         span.dim.number data-progress-text {

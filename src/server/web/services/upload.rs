@@ -117,12 +117,12 @@ fn size_name(words: Words, size: Size) -> String {
     match size.pixels() {
         None => words.say("services.size-original").to_owned(),
         Some(pixels) => {
-            let use_for = words.known(&format!("services.size-{pixels}")).unwrap_or_default();
+            let use_for = words.known(&format!("services.size-{}", pixels)).unwrap_or_default();
             format!("{pixels} px{}{use_for}", if use_for.is_empty() { "" } else { " – " })
         }
     }
 }
 
 fn term_name(words: Words, term: Expires) -> &'static str {
-    words.known(&format!("services.expires-{term}")).unwrap_or_default()
+    words.known(&format!("services.expires-{}", term)).unwrap_or_default()
 }
