@@ -60,7 +60,7 @@ fn row_of(words: Words, Row { service, status }: &Row) -> Markup {
                 span.sign { (icon("cloud")) }
                 div {
                     strong { (name) }
-                    span.dim { (kind_name(service.kind)) " · " (address(service)) }
+                    span.dim title=(service.url) { (kind_name(service.kind)) " · " (address(service)) }
                 }
             }
             td data-label=(words.say("services.upload")) {
