@@ -7,6 +7,7 @@
 
 mod asked;
 mod backup;
+mod badges;
 mod caller;
 mod calls;
 mod changes;
@@ -22,6 +23,7 @@ mod once;
 mod openapi;
 mod page;
 mod portable;
+mod previews;
 mod problem;
 mod runs;
 mod services;
@@ -276,11 +278,15 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))
         .routes(routes!(runs::failures))
+        .routes(routes!(runs::retry_failed))
+        .routes(routes!(runs::skipped))
+        .routes(routes!(previews::begin_preview, previews::show_preview, previews::cancel_preview))
         .routes(routes!(status::transfers))
         .routes(routes!(status::show))
         .routes(routes!(status::settings))
         .routes(routes!(events::follow))
         .routes(routes!(library::list))
+        .routes(routes!(badges::list_badges))
         .routes(routes!(thumbnail::show))
         .routes(routes!(files::fetch, files::store))
         .routes(routes!(index::show, index::scan))
@@ -291,6 +297,7 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(trash::empty))
         .routes(routes!(conflicts::list))
         .routes(routes!(conflicts::resolve))
+        .routes(routes!(conflicts::fetch_remote))
         .routes(routes!(tombstones::list))
         .routes(routes!(tombstones::forget))
         .routes(routes!(backup::begin))

@@ -28,6 +28,12 @@ pub(super) struct OfFolder {
     cursor: Option<String>,
 }
 
+impl OfFolder {
+    pub(super) fn parts(self) -> (String, Page) {
+        (self.folder.unwrap_or_default(), Page { limit: self.limit, cursor: self.cursor })
+    }
+}
+
 /// A folder, a page at a time.
 #[derive(Serialize, ToSchema)]
 pub(super) struct FolderPage {
@@ -141,9 +147,9 @@ pub(super) async fn list(
     Query(asked): Query<OfFolder>,
 ) -> Result<Told<FolderPage>, Problem> {
     super::check(&shared.originals, &caller.login)?;
-    let page = Page { limit: asked.limit, cursor: asked.cursor };
+    let (folder, page) = asked.parts();
     let (rows, after) = (page.rows()?, page.after::<String>()?);
-    let shown = path("folder", asked.folder.as_deref().unwrap_or_default())?;
+    let shown = path("folder", &folder)?;
     let (tree, root) = (shared.originals.clone(), caller.login.folder);
     let listed = blocking(move || {
         let no_folder = || Problem::new(http::StatusCode::NOT_FOUND, "not-found", "There is no such folder.");
