@@ -40,8 +40,8 @@ mod traces;
 mod upload;
 mod walk;
 
-pub use foresight::{PlanGroup, PlannedGroup, SkippedGroup};
 pub use conflicts::{Conflict, CopyName, Version, conflicts};
+pub use foresight::{PlanGroup, PlannedGroup, SkippedGroup};
 pub use marker::{Overlap, leads_to, met};
 pub use mend::mend;
 pub use monitor::{Monitor, Moving, Outcomes, Pace, Progress, Stop};

@@ -85,9 +85,22 @@ impl Tree {
         }
     }
 
+    /// A picture of a file that is open, wherever it is. `path` tells its kind.
+    pub fn rendition_of(&self, (path, open): (&RelPath, Open), wish: Wish, stop: &AtomicBool) -> Result<Rendition, RenditionError> {
+        let kind = MediaKind::of_extension(path.stem_and_extension().1);
+        self.render_open((path, kind, open), wish, stop)
+    }
+
     fn render(&self, path: &RelPath, wish: Wish, stop: &AtomicBool) -> Result<Rendition, RenditionError> {
-        let kind = self.kind(path)?;
-        let Open { file, stat } = self.open_file(path)?;
+        self.render_open((path, self.kind(path)?, self.open_file(path)?), wish, stop)
+    }
+
+    fn render_open(
+        &self,
+        (path, kind, Open { file, stat }): (&RelPath, MediaKind, Open),
+        wish: Wish,
+        stop: &AtomicBool,
+    ) -> Result<Rendition, RenditionError> {
         let decoded = match kind {
             MediaKind::Raw => preview::of(path, file, stop)?,
             _ => decode(path, BufReader::new(Stoppable { inner: file, stop }), what(path, kind))?,

@@ -301,8 +301,9 @@ mod tests {
 
     #[test]
     fn what_belongs_together_is_one_with_the_picture_that_shows_it() {
-        let names: Vec<String> =
-            ["IMG_1.HEIC", "IMG_1.MOV", "a.CR2", "a.jpg", "a.xmp", "b.jpg", "c.jpg", "c.jpg.xmp", "v.MP4", "v.THM"].map(str::to_owned).into();
+        let names: Vec<String> = ["IMG_1.HEIC", "IMG_1.MOV", "a.CR2", "a.jpg", "a.xmp", "b.jpg", "c.jpg", "c.jpg.xmp", "v.MP4", "v.THM"]
+            .map(str::to_owned)
+            .into();
         let (stacks, parts) = stacked(&names);
         let of = |name: &str| stacks.get(name).map(|stack| (stack.kind, stack.cover.as_str(), stack.members.join(" ")));
         assert_eq!(of("IMG_1.HEIC"), Some((StackKind::Live, "IMG_1.HEIC", "IMG_1.HEIC IMG_1.MOV".into())));

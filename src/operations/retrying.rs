@@ -49,7 +49,9 @@ impl Operations {
             let paths: Vec<RelPath> = due.iter().map(|(path, _)| path.clone()).collect();
             let unknown: Vec<RelPath> = named.into_iter().filter(|path| paths.binary_search(path).is_err()).collect();
             store.write(move |tx| {
-                due.iter().try_for_each(|(path, failed)| failures::put(tx, id, path, &FailedFile { next: failed.next.min(now), ..failed.clone() }))
+                due.iter().try_for_each(|(path, failed)| {
+                    failures::put(tx, id, path, &FailedFile { next: failed.next.min(now), ..failed.clone() })
+                })
             })?;
             Ok((paths, unknown))
         })

@@ -11,6 +11,7 @@
 #![allow(dead_code)]
 
 mod account;
+mod activity;
 mod assets;
 mod form;
 mod format;
@@ -78,4 +79,5 @@ fn routes() -> Router<Shared> {
         .route("/signin/end", post(signin::end))
         .route("/settings", get(page::settings))
         .merge(account::routes())
+        .merge(activity::routes())
 }

@@ -100,7 +100,11 @@ pub fn prove(
 }
 
 /// What was proven of an agreement, as a transaction that is going to replace it sees it.
-pub fn proof_to_change(tx: &WriteTransaction, service: ServiceId, local_path: &RelPath) -> Result<Option<(ContentHash, Evidence)>, StoreError> {
+pub fn proof_to_change(
+    tx: &WriteTransaction,
+    service: ServiceId,
+    local_path: &RelPath,
+) -> Result<Option<(ContentHash, Evidence)>, StoreError> {
     Ok(tx.open_table(PROOFS)?.get(service_key(service, &path_key(local_path)).as_slice())?.and_then(|row| proof_of(row.value())))
 }
 

@@ -14,8 +14,8 @@ use crate::types::{RelPath, magic};
 
 use super::asked::{Json, Query};
 use super::caller::{Admin, Keeper};
-use super::page::Page;
 use super::library;
+use super::page::Page;
 use super::problem::{Document, Problem};
 use super::{Shared, Told, told};
 

@@ -140,6 +140,10 @@ pub(super) async fn skipped(
     post, path = "/failures/retry", tag = "runs", request_body = RetryRequest,
     responses((status = 202, description = "They are tried again.", body = Retrying))
 )]
-pub(super) async fn retry_failed(_: Admin, State(shared): State<Shared>, Json(request): Json<RetryRequest>) -> Result<Told<Retrying>, Problem> {
+pub(super) async fn retry_failed(
+    _: Admin,
+    State(shared): State<Shared>,
+    Json(request): Json<RetryRequest>,
+) -> Result<Told<Retrying>, Problem> {
     Ok(Told(StatusCode::ACCEPTED, shared.operations.retry_failed(request).await?))
 }
