@@ -14,6 +14,7 @@ mod changes;
 mod conflicts;
 mod events;
 mod files;
+mod folders;
 mod index;
 mod known;
 mod library;
@@ -34,7 +35,9 @@ mod syncs;
 mod thumbnail;
 mod tombstones;
 mod trash;
+mod uploads;
 mod users;
+mod zip;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Deref;
@@ -52,7 +55,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::accounts::{Login, Logins};
-use crate::library::Tree;
+use crate::library::{Tree, Uploads};
 use crate::operations::{Failure, Operations};
 use crate::store::Store;
 
@@ -107,6 +110,11 @@ pub(super) struct Inner {
     waiting: Waiting,
     webdav: Arc<WebDav>,
     store: Store,
+    uploads: Uploads,
+    /// What became of uploads in pieces that have ended.
+    published: uploads::Published,
+    /// What is to be downloaded as one file.
+    zips: zip::Zips,
     /// Uploads with a key that are being received.
     running: once::Running,
     /// The name of the cookie: another one for every library, because browsers send cookies to all ports of a host.
@@ -128,11 +136,29 @@ pub(super) struct Api {
 }
 
 impl Shared {
-    pub(super) fn new(operations: Arc<Operations>, logins: Logins, roots: &Roots, store: Store, webdav: Arc<WebDav>) -> Self {
+    pub(super) fn new(
+        operations: Arc<Operations>,
+        logins: Logins,
+        roots: &Roots,
+        store: Store,
+        (webdav, uploads): (Arc<WebDav>, Uploads),
+    ) -> Self {
         let library = roots.library_id.0.simple().to_string();
         let cookie = format!("twinlens_{}", library.get(..8).unwrap_or_default());
         let (originals, waiting) = (roots.originals.clone(), Waiting::new(&store));
-        Self(Arc::new(Inner { operations, logins, originals, waiting, webdav, store, running: once::Running::default(), cookie }))
+        Self(Arc::new(Inner {
+            operations,
+            logins,
+            originals,
+            waiting,
+            webdav,
+            store,
+            uploads,
+            published: uploads::Published::default(),
+            zips: zip::Zips::default(),
+            running: once::Running::default(),
+            cookie,
+        }))
     }
 }
 
@@ -289,6 +315,12 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(badges::list_badges))
         .routes(routes!(thumbnail::show))
         .routes(routes!(files::fetch, files::store))
+        .routes(routes!(folders::make_folder))
+        .routes(routes!(trash::discard))
+        .routes(routes!(zip::choose))
+        .routes(routes!(zip::download))
+        .routes(routes!(uploads::list, uploads::begin_upload))
+        .routes(routes!(uploads::show, uploads::append, uploads::publish, uploads::give_up))
         .routes(routes!(index::show, index::scan))
         .routes(routes!(index::verify))
         .routes(routes!(index::accept))

@@ -19,6 +19,7 @@ mod page;
 mod parts;
 mod refused;
 mod signin;
+mod users;
 mod visit;
 mod words;
 
@@ -80,4 +81,5 @@ fn routes() -> Router<Shared> {
         .route("/settings", get(page::settings))
         .merge(account::routes())
         .merge(activity::routes())
+        .merge(users::routes())
 }

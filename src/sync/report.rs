@@ -150,10 +150,10 @@ pub struct Report {
     pub groups: Vec<PlannedGroup>,
     /// So many steps of each group are told; none when it is no preview.
     #[serde(skip)]
-    pub(crate) preview: Option<usize>,
+    pub preview: Option<usize>,
     /// The pairs that were told.
     #[serde(skip)]
-    pub(crate) joined: HashSet<u64>,
+    pub joined: HashSet<u64>,
 }
 
 impl Report {

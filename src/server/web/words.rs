@@ -14,12 +14,13 @@ use super::super::language::Language;
 use super::format;
 
 /// Each area and its file.
-const AREAS: [(&str, &str); 5] = [
+const AREAS: [(&str, &str); 6] = [
     ("account", include_str!("words/account.toml")),
     ("activity", include_str!("words/activity.toml")),
     ("common", include_str!("words/common.toml")),
     ("problem", include_str!("words/problem.toml")),
     ("signin", include_str!("words/signin.toml")),
+    ("users", include_str!("words/users.toml")),
 ];
 
 #[derive(Debug, Deserialize)]

@@ -69,10 +69,10 @@ fn card(words: Words, conflict: &ToldConflict) -> Markup {
     html! {
         section.card.conflict {
             header { h2 { (rows::path(path.as_str())) } }
-            p.dim { (words.fill("activity.conflict-with", &[("service", service), ("when", &conflict.when)])) }
+            p.dim { (words.fill("activity.conflict-with", &[("service", service), ("when", &when(words, &conflict.when))])) }
             div.sides {
-                (side(words, "activity.this", this.as_ref(), other.as_ref(), this.is_some().then(|| picture(path))))
-                (side(words, if *here { "activity.other" } else { "activity.other-there" }, other.as_ref(), this.as_ref(), of_copy))
+                (side(words, ("activity.this", path.as_str()), this.as_ref(), other.as_ref(), this.is_some().then(|| picture(path))))
+                (side(words, (if *here { "activity.other" } else { "activity.other-there" }, path.as_str()), other.as_ref(), this.as_ref(), of_copy))
             }
             @if *here {
                 form.buttons hx-post="activity/conflicts/resolve" hx-swap="none" {
@@ -88,20 +88,21 @@ fn card(words: Words, conflict: &ToldConflict) -> Markup {
     }
 }
 
+/// When a conflict arose, as the name of its copy tells it: `2026-11-29 140545`.
+fn when(words: Words, stamp: &str) -> String {
+    let at = jiff::civil::DateTime::strptime("%Y-%m-%d %H%M%S", stamp);
+    at.map_or_else(|_| stamp.to_owned(), |at| format::local(words.0, at))
+}
+
 /// One version, and what it has more of than the other.
-fn side(words: Words, title: &'static str, version: Option<&ToldVersion>, than: Option<&ToldVersion>, picture: Option<String>) -> Markup {
+fn side(words: Words, (title, path): (&'static str, &str), version: Option<&ToldVersion>, than: Option<&ToldVersion>, picture: Option<String>) -> Markup {
     let size = |version: Option<&ToldVersion>| version.and_then(|version| version.size);
     let at = |version: Option<&ToldVersion>| version.and_then(|version| version.modified.as_deref()?.parse::<Timestamp>().ok());
     let is_larger = size(version).zip(size(than)).is_some_and(|(one, other)| one > other);
     let is_newer = at(version).zip(at(than)).is_some_and(|(one, other)| one > other);
     html! {
         figure.version {
-            div.picture {
-                @match &picture {
-                    Some(picture) => { img.thumb src=(picture) alt="" loading="lazy" decoding="async"; }
-                    None => { (icon("image-off")) }
-                }
-            }
+            (rows::picture(path, picture.as_deref()))
             figcaption {
                 strong { (words.say(title)) }
                 @match version {

@@ -58,7 +58,7 @@ pub(super) async fn show(visit: Visit, State(shared): State<Shared>, Query(which
                         button.button type="submit" aria-label=(words.fill("activity.retry-all-named", &[("service", &name)])) { (icon("refresh")) (words.say("activity.retry-all")) }
                     }
                 }
-                ul.rows { (self::files(words, name, &files, if name == which.service { which.after } else { 0 })) }
+                ul.listed { (self::files(words, name, &files, if name == which.service { which.after } else { 0 })) }
             }
         }
         @if waiting.is_empty() {

@@ -80,13 +80,20 @@ fn table(words: Words, runs: &[&ToldRun]) -> Markup {
                     tr {
                         td { a href=(format!("activity/history/{}", run.id)) { strong { (rows::name(&run.service)) } } }
                         td.number data-label=(words.say("activity.began")) { (rows::moment(words, &run.started)) }
-                        td.number data-label=(words.say("activity.took")) { (format::span(run.seconds.round() as u64)) }
+                        td.number data-label=(words.say("activity.took")) { (took(words, run)) }
                         td data-label=(words.say("activity.what")) { (done(words, run)) }
                         td { (result(words, run)) }
                     }
                 }
             }
         }
+    }
+}
+
+fn took(words: Words, run: &ToldRun) -> String {
+    match run.seconds {
+        ..1.0 => words.say("activity.moment").to_owned(),
+        seconds => format::span(seconds.round() as u64),
     }
 }
 
@@ -161,7 +168,7 @@ pub(super) async fn show(
             header { h2 { (rows::name(&run.service)) } (result(words, &run)) }
             dl.facts.number {
                 div { dt { (words.say("activity.began")) } dd { (rows::moment(words, &run.started)) } }
-                div { dt { (words.say("activity.took")) } dd { (format::span(run.seconds.round() as u64)) } }
+                div { dt { (words.say("activity.took")) } dd { (took(words, &run)) } }
                 div { dt { (words.say("activity.why")) } dd { (words.known(&format!("activity.trigger-{}", trigger(&run.trigger))).unwrap_or_default()) } }
                 div { dt { (words.say("activity.what")) } dd { (done(words, &run)) } }
             }
@@ -172,7 +179,7 @@ pub(super) async fn show(
         @for (name, count, list) in &lists {
             section.card {
                 header { h2 { (words.known(&format!("activity.list-{}", name)).unwrap_or_default()) } span.pill.number { (format::number(words.0, *count)) } }
-                @if *count == 0 { p.dim { (words.known(&format!("activity.none-{}", name)).unwrap_or_default()) } } @else { ul.rows { (list) } }
+                @if *count == 0 { p.dim { (words.known(&format!("activity.none-{}", name)).unwrap_or_default()) } } @else { ul.listed { (list) } }
                 @if *name == "done" && untold > 0 { p.dim { (words.count("activity.untold", untold)) } }
             }
         }

@@ -7,6 +7,7 @@ use super::super::format;
 use super::super::parts::icon;
 use super::super::words::Words;
 use crate::operations::cause;
+use crate::types::MediaKind;
 
 /// So many rows are shown at once.
 pub(super) const ROWS: usize = 50;
@@ -35,6 +36,20 @@ pub(super) fn name(text: &str) -> Markup {
 pub(super) fn path(text: &str) -> Markup {
     let (folder, file) = text.rsplit_once('/').unwrap_or(("", text));
     html! { span.path title=(text) { strong { (name(file)) } @if !folder.is_empty() { span.dim { (name(folder)) } } } }
+}
+
+/// A picture of a file, which is fetched when it comes into sight; a sign for what no picture can be made of.
+pub(super) fn picture(path: &str, href: Option<&str>) -> Markup {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    html! {
+        span.picture {
+            @match (MediaKind::of_extension(extension), href) {
+                (MediaKind::Image | MediaKind::Raw, Some(href)) => { img.thumb src=(href) alt="" loading="lazy" decoding="async"; }
+                (MediaKind::Video, _) => { (icon("film")) }
+                _ => { (icon("file")) }
+            }
+        }
+    }
 }
 
 /// A moment that is told in RFC 3339, for people.

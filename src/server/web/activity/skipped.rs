@@ -57,7 +57,7 @@ fn group(words: Words, group: &SkippedGroup) -> Markup {
         details.group {
             summary { span { (known) } span.pill.number { (format::number(words.0, group.files)) } }
             @if let Some(filter) = &group.filter { p.detail lang="en" { (rows::name(filter)) } }
-            ul.rows {
+            ul.listed {
                 @for noted in &group.first { li { (rows::path(&noted.path)) span.cause { span.detail lang="en" { (rows::name(&noted.reason)) } } } }
                 @if unnamed > 0 && !group.first.is_empty() { li.dim { (words.count("activity.and-more", unnamed)) } }
             }

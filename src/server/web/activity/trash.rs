@@ -22,7 +22,7 @@ use crate::operations::{Restored, TrashFile, TrashList};
 
 /// So many are on a page.
 const ROWS: usize = 60;
-const DAY: i64 = 86_400;
+const DAY: u64 = 86_400;
 
 #[derive(Deserialize)]
 pub(super) struct From {
@@ -44,7 +44,7 @@ pub(super) async fn show(visit: Visit, State(shared): State<Shared>, Query(from)
         } @else {
             p.dim.number {
                 (words.count_with("activity.trash-holds", files.len() as u64, &[("size", &format::size(words.0, bytes))])) " "
-                @match kept { Some(seconds) => { (words.count("activity.trash-kept", seconds.div_ceil(DAY as u64))) } None => { (words.say("activity.trash-for-ever")) } }
+                @match kept { Some(seconds) => { (words.count("activity.trash-kept", seconds.div_ceil(DAY))) } None => { (words.say("activity.trash-for-ever")) } }
             }
             form.trash #chosen hx-post="activity/trash/restore" hx-swap="none" {
                 @for files in shown.chunk_by(|one, other| day(one) == day(other)) { (of_day(words, files, kept)) }
@@ -103,7 +103,7 @@ fn item(words: Words, file: &TrashFile, kept: Option<u64>) -> Markup {
         li {
             label {
                 input type="checkbox" name="what" value=(what) aria-label=(words.fill("activity.choose", &[("path", &file.path)]));
-                span.picture { img.thumb src=(format!("activity/trash/picture{}", query(&[("what", &what)]))) alt="" loading="lazy" decoding="async"; }
+                (rows::picture(&file.path, Some(&format!("activity/trash/picture{}", query(&[("what", &what)])))))
                 (rows::path(&file.path))
             }
             p.dim.number {
@@ -119,9 +119,9 @@ fn item(words: Words, file: &TrashFile, kept: Option<u64>) -> Markup {
 fn days_left(words: Words, file: &TrashFile, kept: Option<u64>) -> String {
     let Some((kept, at)) = kept.zip(file.trashed.parse::<Timestamp>().ok()) else { return words.say("activity.stays").to_owned() };
     let left = at.as_second().saturating_add_unsigned(kept).saturating_sub(Timestamp::now().as_second()).max(0);
-    match u64::try_from(left / DAY) {
-        Ok(0) | Err(_) => words.say("activity.goes-today").to_owned(),
-        Ok(days) => words.count("activity.days-left", days),
+    match u64::try_from(left).unwrap_or(0).div_ceil(DAY) {
+        0 => words.say("activity.goes-today").to_owned(),
+        days => words.count("activity.days-left", days),
     }
 }
 

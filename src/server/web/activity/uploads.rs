@@ -92,9 +92,9 @@ pub(super) fn card(words: Words, share: &ShareReport) -> Markup {
             }
             @if is_open { (live::bar(words, Some((total - waiting - failed, total)))) }
             (counts(words, &share.counts))
-            @if let Some(from) = &share.removed_from { p { (icon("clock")) (words.say("activity.removed-from")) " " (rows::moment(words, from)) } }
+            @if let Some(from) = &share.removed_from { p { (icon("clock")) span { (words.say("activity.removed-from")) " " (rows::moment(words, from)) } } }
             @if !share.failed_files.is_empty() {
-                ul.rows {
+                ul.listed {
                     @for file in share.failed_files.iter().take(NAMED) {
                         li {
                             (rows::path(&file.path))
@@ -174,7 +174,7 @@ pub(super) async fn show(
     let content = html! {
         p { a href="activity/uploads" { (words.say("activity.back-uploads")) } }
         (card(words, &share.report))
-        section.card { header { h2 { (words.say("activity.files")) } } ul.rows { (list) } }
+        section.card { header { h2 { (words.say("activity.files")) } } ul.listed { (list) } }
     };
     Ok(super::whole(&visit, Tab::Uploads, &html! {}, &content))
 }

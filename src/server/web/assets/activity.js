@@ -109,6 +109,9 @@ function stand(picture) {
 document.addEventListener("error", (event) => stand(event.target), true);
 for (const picture of document.querySelectorAll("img.thumb")) if (picture.complete && !picture.naturalWidth && picture.currentSrc) stand(picture);
 
+// On a phone the parts do not fit beside one another.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // What was chosen of the trash.
 function count() {
   const chosen = document.querySelector("#chosen");
