@@ -95,7 +95,13 @@ fn when(words: Words, stamp: &str) -> String {
 }
 
 /// One version, and what it has more of than the other.
-fn side(words: Words, (title, path): (&'static str, &str), version: Option<&ToldVersion>, than: Option<&ToldVersion>, picture: Option<String>) -> Markup {
+fn side(
+    words: Words,
+    (title, path): (&'static str, &str),
+    version: Option<&ToldVersion>,
+    than: Option<&ToldVersion>,
+    picture: Option<String>,
+) -> Markup {
     let size = |version: Option<&ToldVersion>| version.and_then(|version| version.size);
     let at = |version: Option<&ToldVersion>| version.and_then(|version| version.modified.as_deref()?.parse::<Timestamp>().ok());
     let is_larger = size(version).zip(size(than)).is_some_and(|(one, other)| one > other);
