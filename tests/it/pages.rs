@@ -2,6 +2,8 @@
 //! behave is played in Chromium elsewhere.
 
 mod account;
+mod activity;
+mod watching;
 
 use serde_json::json;
 
