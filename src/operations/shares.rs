@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use crate::library;
 use crate::scheduler::{Standing, Stopped};
 use crate::services::{Service, UploadSettings};
-use crate::share::{self, Courier, Ended};
+use crate::share::{self, Courier, Ended, Stop};
 use crate::store::shares::{self, Share};
 use crate::types::RelPath;
 
@@ -133,18 +133,26 @@ impl Operations {
         sent.await.map_err(|error| Failure::unreachable(format!("a part of the program ended unexpectedly: {error}")))?
     }
 
-    /// Does what is due with a service, when its turn comes.
+    /// Does what is due with a service, when its turn comes. Where the service is changed meanwhile, it goes on with what it is then.
     pub(crate) async fn carry_out_shares(&self, service: Service) -> Result<Ended, Failure> {
-        let Some(turn) = self.sharing.turn(service.id).await else {
-            return Ok(Ended { error: Some("the service or the node is being changed; it goes on by itself".into()), ..Ended::default() });
-        };
-        // It may have been set up in another way while we waited, called otherwise, or be gone.
-        let service = self.services().await?.into_iter().find(|now| now.id == service.id).ok_or_else(|| removed(&service.name))?;
+        loop {
+            let Some(turn) = self.sharing.turn(service.id).await else {
+                return Ok(Ended { error: Some("the node is being stopped; it goes on by itself".into()), ..Ended::default() });
+            };
+            // It may have been set up in another way while we waited, called otherwise, or be gone.
+            let now = self.services().await?.into_iter().find(|now| now.id == service.id).ok_or_else(|| removed(&service.name))?;
+            let ended = self.carry_out_now(now, turn.stop.clone()).await?;
+            if !turn.stop.is_stopped() {
+                return Ok(ended);
+            }
+        }
+    }
+
+    async fn carry_out_now(&self, service: Service, stop: Stop) -> Result<Ended, Failure> {
         let (library, client) = (self.library()?, self.services.client(&service.name)?);
-        let how = (self.parallel, self.events.clone(), turn.stop.clone());
-        let id = service.id;
-        let ended = Courier::new(library, self.store.clone(), client, service, how)?.carry_out().await?;
-        let store = self.store.clone();
+        let (id, store) = (service.id, self.store.clone());
+        let how = (self.parallel, self.events.clone(), stop);
+        let ended = Courier::new(library, store.clone(), client, service, how)?.carry_out().await?;
         match &ended.error {
             Some(reason) if ended.refused => {
                 let (reason, since) = (reason.clone(), store.clock().seconds());

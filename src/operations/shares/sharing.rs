@@ -62,20 +62,23 @@ impl Sharing {
         Arc::clone(lock(&self.inner).lines.entry(service).or_default())
     }
 
-    /// A run's turn with a service, when whoever has it is done. None when nothing is to be begun any more.
+    /// A run's turn with a service, when whoever has it is done. None when the node is being stopped.
     pub(super) async fn turn(&self, service: ServiceId) -> Option<Turn> {
         let line = self.line(service);
-        let turn = Arc::clone(&line.turn).lock_owned().await;
-        // In this order whoever ends runs finds this one, or this one finds that it is to end.
-        let stop = {
-            let mut going = lock(&line.going);
-            if going.ending > 0 {
-                return None;
-            }
-            going.stop = Stop::default();
-            going.stop.clone()
-        };
-        (!self.is_over()).then_some(Turn { stop, _turn: turn })
+        loop {
+            let turn = Arc::clone(&line.turn).lock_owned().await;
+            // In this order whoever ends runs finds this one, or this one finds that it is to end.
+            let stop = {
+                let mut going = lock(&line.going);
+                if going.ending > 0 {
+                    // The lock is fair: they come first now.
+                    continue;
+                }
+                going.stop = Stop::default();
+                going.stop.clone()
+            };
+            return (!self.is_over()).then_some(Turn { stop, _turn: turn });
+        }
     }
 
     /// Ends the run with a service, if one goes on: transfers are broken off. Nothing is sent to it until the answer is dropped.
