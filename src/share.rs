@@ -16,5 +16,5 @@ mod send;
 mod stop;
 
 pub use queue::{Counts, cancel, counts, prune, retry};
-pub use run::{Courier, Ended, ShareError};
+pub use run::{Courier, Ended, ShareError, Tally};
 pub use stop::Stop;

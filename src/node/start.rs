@@ -17,6 +17,7 @@ use crate::server::{self, App, Front, Mounted, Roots, Rules, Running};
 use crate::services::{SecretKey, Services};
 use crate::store::Store;
 use crate::store::meta::{self, Places};
+use crate::store::outbox;
 use crate::store::properties::Area;
 use crate::types::Clock;
 
@@ -271,7 +272,14 @@ impl Node {
         .await?;
         self.make_first_admin().await?;
         let (originals, library_id, import) = (roots.originals.clone(), roots.library_id, roots.import.clone());
-        let webhook = self.hook.as_ref().map(|hook| Webhook::start(self, hook)).transpose()?;
+        let webhook = match &self.hook {
+            Some(hook) => Some(Webhook::start(self, hook)?),
+            None => {
+                let store = self.store.clone();
+                blocking(move || Ok(store.write(outbox::clear)?)).await?;
+                None
+            }
+        };
         let app = App::open(Arc::clone(&self.operations), self.logins.clone(), roots, self.store.clone(), self.rules)?;
         let control = ControlServer::start(&self.data, app.clone())?;
         let _ = self.surface.set(Mounted::new(app.clone(), &self.front));
@@ -365,7 +373,9 @@ impl Node {
             if let Some(server) = server {
                 server.stop().await;
             }
-            drop(webhook);
+            if let Some(webhook) = webhook {
+                webhook.stop().await;
+            }
             let stopped = blocking(move || {
                 upkeep.stop();
                 Ok(())

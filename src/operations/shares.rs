@@ -150,9 +150,10 @@ impl Operations {
 
     async fn carry_out_now(&self, service: Service, stop: Stop) -> Result<Ended, Failure> {
         let (library, client) = (self.library()?, self.services.client(&service.name)?);
-        let (id, store) = (service.id, self.store.clone());
+        let (id, name, store) = (service.id, service.name.clone(), self.store.clone());
         let how = (self.parallel, self.events.clone(), stop);
         let ended = Courier::new(library, store.clone(), client, service, how)?.carry_out().await?;
+        self.metrics.count_share(&name, &ended.tally);
         match &ended.error {
             Some(reason) if ended.refused => {
                 let (reason, since) = (reason.clone(), store.clock().seconds());

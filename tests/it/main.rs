@@ -54,3 +54,4 @@ mod support;
 mod sync;
 mod table;
 mod watched;
+mod webhook;
