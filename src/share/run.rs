@@ -181,6 +181,13 @@ impl Courier {
         self.all(due, &|place| self.send_one(place, &sent)).await;
         let sent = std::mem::take(&mut *lock(&sent));
         self.all(sent, &|place| self.expire_one(place)).await;
+        let removed = lock(&self.ended).tally.removed;
+        if removed > 0
+            && !self.is_over()
+            && let Err(error) = self.tidy().await
+        {
+            self.end(&error);
+        }
         let ended = lock(&self.ended).clone();
         self.events.publish(Event::Shared { service: self.service.name.clone(), failure: ended.error.clone() });
         Ok(ended)

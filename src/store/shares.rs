@@ -16,6 +16,8 @@ const SHARES: TableDefinition<u64, &str> = TableDefinition::new("shares");
 const FILES: TableDefinition<(u64, u32), &str> = TableDefinition::new("share-files");
 /// (service, second since 1970, share, place in it): then something is to be done.
 const DUE: TableDefinition<(u32, i64, u64, u32), ()> = TableDefinition::new("share-due");
+/// (service, folder on it): it was made from here.
+const FOLDERS: TableDefinition<(u32, &str), ()> = TableDefinition::new("share-folders");
 
 /// What was asked for at once. Times are seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,7 +145,27 @@ pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.open_table(SHARES)?;
     tx.open_table(FILES)?;
     tx.open_table(DUE)?;
+    tx.open_table(FOLDERS)?;
     Ok(())
+}
+
+/// A folder on a service was made from here.
+pub fn made_folder(tx: &WriteTransaction, service: ServiceId, folder: &RelPath) -> Result<(), StoreError> {
+    tx.open_table(FOLDERS)?.insert((service.0, folder.as_str()), ())?;
+    Ok(())
+}
+
+/// A folder on a service is not there any more: one of its name would be another.
+pub fn folder_is_gone(tx: &WriteTransaction, service: ServiceId, folder: &RelPath) -> Result<(), StoreError> {
+    tx.open_table(FOLDERS)?.remove((service.0, folder.as_str()))?;
+    Ok(())
+}
+
+/// The folders on a service that were made from here.
+pub fn folders(tx: &ReadTransaction, service: ServiceId) -> Result<Vec<RelPath>, StoreError> {
+    let rows = tx.open_table(FOLDERS)?;
+    let of_service = rows.range((service.0, "")..(service.0.saturating_add(1), ""))?;
+    of_service.map(|item| RelPath::parse(item?.0.value().1).map_err(|_| StoreError::Damaged("a path"))).collect()
 }
 
 /// Adds a share with its files: each the path in the library, and what it is to be called there. Returns its number.
@@ -208,6 +230,7 @@ pub fn clear(tx: &WriteTransaction, service: ServiceId) -> Result<(), StoreError
         }
         all
     };
+    tx.open_table(FOLDERS)?.retain_in((service.0, "")..(service.0.saturating_add(1), ""), |_, ()| false)?;
     all.into_iter().try_for_each(|number| remove(tx, number))
 }
 

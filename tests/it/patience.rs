@@ -2,26 +2,27 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::plain::PlainServer;
 use crate::support::{Node, Sandbox, assert_counts};
 
-/// A way to a server on which every request can be swallowed: it is read, and nobody answers.
-struct Hole {
-    url: String,
-    silent: Arc<AtomicBool>,
-    swallowed: Arc<AtomicUsize>,
+/// A way to a server on which requests can be swallowed: they are read, and nobody answers.
+pub struct Hole {
+    pub url: String,
+    /// Those that begin so; none: none is.
+    pub silent: Arc<Mutex<Option<&'static str>>>,
+    pub swallowed: Arc<AtomicUsize>,
 }
 
 impl Hole {
-    fn to(server: &str) -> Self {
+    pub fn to(server: &str) -> Self {
         let (host, path) = server.strip_prefix("http://").unwrap().split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/{path}", listener.local_addr().unwrap());
-        let (silent, swallowed) = (Arc::new(AtomicBool::default()), Arc::new(AtomicUsize::default()));
+        let (silent, swallowed) = (Arc::<Mutex<Option<&str>>>::default(), Arc::<AtomicUsize>::default());
         let (host, quiet, count) = (host.to_owned(), Arc::clone(&silent), Arc::clone(&swallowed));
         std::thread::spawn(move || {
             for near in listener.incoming().map(Result::unwrap) {
@@ -32,8 +33,8 @@ impl Hole {
                 std::thread::spawn(move || {
                     let mut bytes = vec![0; 1 << 16];
                     while let Ok(read @ 1..) = up.read(&mut bytes) {
-                        match quiet.load(Ordering::SeqCst) {
-                            // A request is sent in one piece where its body is small or none.
+                        // A request is sent in one piece where its body is small or none.
+                        match quiet.lock().unwrap().is_some_and(|begins: &str| bytes.starts_with(begins.as_bytes())) {
                             true => drop(count.fetch_add(1, Ordering::SeqCst)),
                             false => server.write_all(&bytes[..read]).unwrap(),
                         }
@@ -48,7 +49,7 @@ impl Hole {
 
     /// From now on nobody answers.
     fn fall_silent(&self) {
-        self.silent.store(true, Ordering::SeqCst);
+        *self.silent.lock().unwrap() = Some("");
         self.swallowed.store(0, Ordering::SeqCst);
     }
 }
@@ -89,7 +90,7 @@ fn a_sync_gives_up_by_the_time_out_and_the_retries_of_its_service() {
     node.sync_expecting(3, &[]);
     took(begun, 1);
     assert_eq!(hole.swallowed.load(Ordering::SeqCst), 1);
-    hole.silent.store(false, Ordering::SeqCst);
+    *hole.silent.lock().unwrap() = None;
     assert_counts(&node.sync(), &[("uploaded", 1)]);
 }
 
@@ -104,7 +105,7 @@ fn so_does_a_share_and_what_was_to_be_sent_waits() {
     assert!(report["error"].as_str().unwrap().contains("stopped answering"), "{report:#}");
     assert_eq!((&report["waiting"], &report["uploaded"]), (&1.into(), &0.into()), "{report:#}");
     assert_eq!(hole.swallowed.load(Ordering::SeqCst), 3);
-    hole.silent.store(false, Ordering::SeqCst);
+    *hole.silent.lock().unwrap() = None;
     assert_eq!(node.run(&["share", "retry"])["shares"][0]["uploaded"], 1);
     assert_eq!(server.state().files["S/a.jpg"].0, "a");
 }
