@@ -65,7 +65,8 @@ pub(crate) use self::metrics::Metrics;
 pub use self::removing::{AppPassword, RemovedService};
 pub(crate) use self::runs::{Note, Runs};
 pub use self::services::{Tested, ToldService};
-pub use self::settings::Settings;
+pub(crate) use self::settings::Live;
+pub use self::settings::{LIVE, Setting, SettingFrom, Settings, SettingsChange};
 pub(crate) use self::shares::Sharing;
 pub use self::shares::{ShareList, ShareReport, ShareRequest, SharedName, SharedNote, ToldFile, ToldShare};
 pub(crate) use self::standings::{now, setting};
@@ -79,7 +80,7 @@ const ENDS: usize = 256;
 /// The state of a node, and everything that can be done with it.
 pub struct Operations {
     pub(crate) data: PathBuf,
-    settings: OnceLock<Settings>,
+    setup: settings::Setup,
     library_path: Option<PathBuf>,
     library: OnceLock<(Tree, LibraryId)>,
     opening: Mutex<()>,
@@ -116,7 +117,7 @@ impl Operations {
         let Setup { data, library_path, store, logins, services, parallel, public } = setup;
         Self {
             data,
-            settings: OnceLock::new(),
+            setup: settings::Setup::default(),
             library_path,
             library: OnceLock::new(),
             opening: Mutex::default(),

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::accounts::{Logins, Role, Users, random_password};
 use crate::library::Tree;
-use crate::operations::{Failure, NewUser, Operations, Settings, Setup, blocking, private_folder};
+use crate::operations::{Failure, Live, NewUser, Operations, Setting, Settings, Setup, blocking, private_folder};
 use crate::server::{self, App, Front, Mounted, Roots, Rules, Running};
 use crate::services::{SecretKey, Services};
 use crate::store::Store;
@@ -58,6 +58,7 @@ pub struct Builder {
     by_hand: bool,
     clock: Clock,
     hook: Option<HookSettings>,
+    values: Vec<Setting>,
     listener: Option<TcpListener>,
 }
 
@@ -129,6 +130,12 @@ impl Builder {
         self
     }
 
+    /// Where the settings come from, for whoever asks; it changes nothing.
+    pub fn values(mut self, values: Vec<Setting>) -> Self {
+        self.values = values;
+        self
+    }
+
     /// What the passwords of services are sealed with instead of the key file: 32 bytes in hexadecimal or base64, or a passphrase of at least
     /// 12 characters.
     pub fn secret(mut self, secret: Option<String>) -> Self {
@@ -188,6 +195,7 @@ impl Builder {
             admin_password: self.admin_password,
             by_hand: self.by_hand,
             hook: self.hook,
+            values: self.values,
             indexed: watch::Sender::new(false),
             scheduling: Mutex::default(),
             first_admin: OnceLock::new(),
@@ -209,6 +217,7 @@ pub struct Node {
     admin_password: Option<String>,
     by_hand: bool,
     hook: Option<HookSettings>,
+    values: Vec<Setting>,
     /// The first look at the library is over.
     indexed: watch::Sender<bool>,
     scheduling: Mutex<Option<(Schedule, Sharing)>>,
@@ -288,13 +297,15 @@ impl Node {
         if let Some(server) = &server {
             self.operations.serves(server.url(), server.fingerprint());
         }
-        self.operations.runs_with(self.settings(&originals, import.as_ref()));
+        let live = Live { keep_trash: self.care.keep_trash, verify: self.care.verify, scan_interval: self.upkeep.scan_interval };
+        self.operations.runs_with(self.settings(&originals, import.as_ref()), live);
         let import = import.filter(|_| !self.rules.read_only);
-        let caretaker = Caretaker::start(&self.operations, originals.clone(), library_id, import.clone(), self.care);
+        let caretaker = Caretaker::start(&self.operations, originals.clone(), library_id, import.clone());
         if !self.by_hand {
             self.schedule()?;
         }
-        let upkeep = Upkeep::start((originals, library_id), import, self.events(), self.indexed.clone(), self.upkeep)?;
+        let upkeep =
+            Upkeep::start((originals, library_id), import, self.events(), self.indexed.clone(), (self.upkeep.import_quiet, self.live()))?;
         let parts = Parts { server, control, upkeep, caretaker, webhook };
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(parts);
         Ok(())
@@ -319,6 +330,7 @@ impl Node {
             scan_interval: seconds(self.upkeep.scan_interval),
             import_quiet: seconds(self.upkeep.import_quiet),
             max_upload: Some(self.front.limits.max_upload).filter(|bytes| *bytes > 0),
+            values: self.values.clone(),
         }
     }
 

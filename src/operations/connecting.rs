@@ -120,13 +120,7 @@ impl Operations {
     }
 
     /// Adds a service that was found.
-    pub(super) async fn add_found(
-        &self,
-        name: String,
-        mut found: Found,
-        kind: Option<Kind>,
-        origin: Origin,
-    ) -> Result<Connected, Failure> {
+    pub(super) async fn add_found(&self, name: String, mut found: Found, kind: Option<Kind>, origin: Origin) -> Result<Connected, Failure> {
         self.refuse_own_library(&found.client, &found.listing).await?;
         let kind = kind.unwrap_or_else(|| Kind::of(&found.kind));
         let discovered = Discovered::of(&mut found);

@@ -19,8 +19,8 @@ use super::uploads::remote_folder;
 use super::{Failure, Note, Operations, blocking};
 pub(super) use sharing::Quiet;
 pub(crate) use sharing::Sharing;
-use told::{report, told_file};
 pub use told::{ShareList, ShareReport, ShareRequest, SharedName, SharedNote, ToldFile, ToldShare};
+use told::{report, told_file};
 
 impl Operations {
     /// Shares files, and waits until they were sent or have failed; what failed is tried again by a serving node. When nobody waits any more it

@@ -26,6 +26,7 @@ mod problem;
 mod runs;
 mod services;
 mod session;
+mod settings;
 mod shares;
 mod status;
 mod syncs;
@@ -266,7 +267,7 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(runs::failures))
         .routes(routes!(status::transfers))
         .routes(routes!(status::show))
-        .routes(routes!(status::settings))
+        .routes(routes!(settings::settings, settings::change_settings))
         .routes(routes!(events::follow))
         .routes(routes!(library::list))
         .routes(routes!(thumbnail::show))

@@ -36,12 +36,19 @@ impl Hole {
                         // A request is sent in one piece where its body is small or none.
                         match quiet.lock().unwrap().is_some_and(|begins: &str| bytes.starts_with(begins.as_bytes())) {
                             true => drop(count.fetch_add(1, Ordering::SeqCst)),
-                            false => server.write_all(&bytes[..read]).unwrap(),
+                            false => {
+                                if server.write_all(&bytes[..read]).is_err() {
+                                    return;
+                                }
+                            }
                         }
                     }
                 });
                 let mut client = near;
-                std::thread::spawn(move || std::io::copy(&mut down, &mut client));
+                std::thread::spawn(move || {
+                    let _ = std::io::copy(&mut down, &mut client);
+                    let _ = client.shutdown(std::net::Shutdown::Both);
+                });
             }
         });
         Self { url, silent, swallowed }

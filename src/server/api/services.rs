@@ -5,7 +5,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::operations::{AccountChange, Connected, Edited, Folders, NewService, RemovedService, SyncChange, Tested, ToldService, UploadChange};
+use crate::operations::{
+    AccountChange, Connected, Edited, Folders, NewService, RemovedService, SyncChange, Tested, ToldService, UploadChange,
+};
 
 use super::asked::{Json, Path, Query};
 use super::caller::Admin;
