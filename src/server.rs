@@ -1,4 +1,4 @@
-//! The node's face to the network: HTTP, login, WebDAV.
+//! The node's face to the network: HTTP, login, WebDAV, the API, the pages.
 //!
 //! Rank 7. The caller brings the listener and says when to stop; what is under way then may end, and what does not end in time leaves no
 //! trace. Unknown places answer 404, never 200: a client that uploads to the wrong path must notice.
@@ -6,7 +6,9 @@
 mod api;
 mod cloud;
 mod http;
+mod language;
 mod tls;
+mod web;
 mod webdav;
 
 pub use api::Call;

@@ -55,13 +55,16 @@ use crate::library::Tree;
 use crate::operations::{Failure, Operations};
 use crate::store::Store;
 
-use self::caller::Caller;
 use self::changes::Waiting;
-use self::problem::Problem;
 use super::http::{AskedBy, Body, Incoming, NOT_THERE, discard};
 use super::webdav::{Roots, WebDav};
 
+pub(super) use self::asked::whole as whole_body;
+pub(super) use self::caller::{Caller, From, Via, find as find_caller};
 pub use self::calls::Call;
+pub(super) use self::problem::{FieldError, Problem};
+pub(super) use self::session::{begin_session, end_session};
+pub(super) use self::users::change_password;
 
 const PREFIX: &str = "/api/v1";
 
@@ -94,11 +97,11 @@ pub(super) async fn in_form(path: &str, answer: Response<Body>) -> Response<Body
 
 /// What the answers are made from. Cheap to clone.
 #[derive(Clone)]
-struct Shared(Arc<Inner>);
+pub(super) struct Shared(Arc<Inner>);
 
-struct Inner {
-    operations: Arc<Operations>,
-    logins: Logins,
+pub(super) struct Inner {
+    pub(super) operations: Arc<Operations>,
+    pub(super) logins: Logins,
     originals: Tree,
     waiting: Waiting,
     webdav: Arc<WebDav>,
@@ -123,13 +126,17 @@ pub(super) struct Api {
     shared: Shared,
 }
 
-impl Api {
+impl Shared {
     pub(super) fn new(operations: Arc<Operations>, logins: Logins, roots: &Roots, store: Store, webdav: Arc<WebDav>) -> Self {
         let library = roots.library_id.0.simple().to_string();
         let cookie = format!("twinlens_{}", library.get(..8).unwrap_or_default());
         let (originals, waiting) = (roots.originals.clone(), Waiting::new(&store));
-        let shared =
-            Shared(Arc::new(Inner { operations, logins, originals, waiting, webdav, store, running: once::Running::default(), cookie }));
+        Self(Arc::new(Inner { operations, logins, originals, waiting, webdav, store, running: once::Running::default(), cookie }))
+    }
+}
+
+impl Api {
+    pub(super) fn new(shared: Shared) -> Self {
         let (router, document) = all_routes().split_for_parts();
         let router = router
             .fallback(async || Problem::nothing_here())
@@ -163,25 +170,30 @@ impl Api {
     }
 
     async fn dispatch(&self, request: Request<Incoming>, from: IpAddr, caller: Option<Caller>) -> Response<Body> {
-        let (give_back, given_back) = oneshot::channel();
-        let mut request = request.map(|body| axum::body::Body::new(Lent { body: Some(body), give_back: Some(give_back) }));
-        request.extensions_mut().insert(caller::From(from));
-        let asked_by = caller.as_ref().and_then(Caller::name).map(|name| AskedBy(name.to_owned()));
-        if let Some(caller) = caller {
-            request.extensions_mut().insert(caller);
-        }
-        let Ok(answer) = self.router.clone().oneshot(request).await;
-        let mut answer = outgoing(answer);
-        if let Some(asked_by) = asked_by {
-            answer.extensions_mut().insert(asked_by);
-        }
-        if !answer.status().is_success()
-            && let Ok(body) = given_back.await
-        {
-            discard(body).await;
-        }
-        answer
+        dispatch(&self.router, request, from, caller).await
     }
+}
+
+/// Has a router answer. The handlers find who asks, and from where, in the extensions.
+pub(super) async fn dispatch(router: &Router, request: Request<Incoming>, from: IpAddr, caller: Option<Caller>) -> Response<Body> {
+    let (give_back, given_back) = oneshot::channel();
+    let mut request = request.map(|body| axum::body::Body::new(Lent { body: Some(body), give_back: Some(give_back) }));
+    request.extensions_mut().insert(caller::From(from));
+    let asked_by = caller.as_ref().and_then(Caller::name).map(|name| AskedBy(name.to_owned()));
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
+    let Ok(answer) = router.clone().oneshot(request).await;
+    let mut answer = outgoing(answer);
+    if let Some(asked_by) = asked_by {
+        answer.extensions_mut().insert(asked_by);
+    }
+    if !answer.status().is_success()
+        && let Ok(body) = given_back.await
+    {
+        discard(body).await;
+    }
+    answer
 }
 
 fn as_axum(answer: Response<Body>) -> Response<axum::body::Body> {

@@ -30,6 +30,7 @@ use crate::store::{Store, StoreError};
 
 use super::api::{self, Api};
 use super::cloud::{Base, Cloud, Route};
+use super::web::{self, Web};
 use super::webdav::{Roots, Rules, WebDav};
 
 pub(super) use self::incoming::Incoming;
@@ -70,6 +71,7 @@ pub struct App {
     logins: Logins,
     webdav: Arc<WebDav>,
     api: Arc<Api>,
+    web: Arc<Web>,
     cloud: Arc<Cloud>,
     operations: Arc<Operations>,
     public: bool,
@@ -79,14 +81,18 @@ impl App {
     /// Serves these roots to these people; Locks are kept in the store.
     pub fn open(operations: Arc<Operations>, logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
         let webdav = Arc::new(WebDav::open(roots.clone(), store.clone(), rules)?);
-        let api = Arc::new(Api::new(Arc::clone(&operations), logins.clone(), &roots, store, Arc::clone(&webdav)));
+        let shared = api::Shared::new(Arc::clone(&operations), logins.clone(), &roots, store, Arc::clone(&webdav));
+        let (api, web) = (Arc::new(Api::new(shared.clone())), Arc::new(Web::new(shared)));
         let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone()));
-        Ok(Self { logins, webdav, api, cloud, operations, public: rules.public })
+        Ok(Self { logins, webdav, api, web, cloud, operations, public: rules.public })
     }
 
     async fn answer(&self, request: Request<Incoming>, from: IpAddr) -> Response<Body> {
         if api::covers(request.uri().path()) {
             return self.api.answer(request, from).await;
+        }
+        if web::covers(request.method(), request.uri().path()) {
+            return self.web.answer(request, from).await;
         }
         let route = Route::of(request.uri().path());
         if route.is_some() && self.public {
@@ -115,7 +121,7 @@ impl App {
             "/livez" => return Err(text(StatusCode::OK, "ok\n")),
             "/readyz" => return Err(self.readiness().await),
             "/" | "*" if request.method() == Method::OPTIONS => return Err(super::webdav::of_server()),
-            "/" if request.method().as_str() != "PROPFIND" => return Err(front_page(request.method())),
+            "/" if request.method().as_str() != "PROPFIND" => return Err(not_the_front()),
             _ => {}
         }
         if !known && !self.webdav.covers(path) {
@@ -194,10 +200,8 @@ pub(super) fn credentials(header: &HeaderValue) -> Option<(String, String)> {
     Some((user.to_owned(), password.to_owned()))
 }
 
-fn front_page(method: &Method) -> Response<Body> {
-    if method == Method::GET || method == Method::HEAD {
-        return text(StatusCode::OK, "This is a Twinlens node. Connect WebDAV clients to /originals/, /import/ or /webdav/.\n");
-    }
+/// The front page answers only to GET and HEAD.
+fn not_the_front() -> Response<Body> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "WebDAV is at /originals/, /import/ and /webdav/.\n");
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("OPTIONS, GET, HEAD, PROPFIND"));
     response

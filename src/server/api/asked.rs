@@ -39,7 +39,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// All of a body that is no file.
-pub(super) async fn whole(body: axum::body::Body) -> Result<Bytes, Problem> {
+pub(in super::super) async fn whole(body: axum::body::Body) -> Result<Bytes, Problem> {
     match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),

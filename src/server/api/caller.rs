@@ -23,7 +23,7 @@ pub(super) const CSRF_HEADER: &str = "x-csrf-token";
 
 /// How somebody is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Via {
+pub(in super::super) enum Via {
     /// By user and password, or an app password, in this very request.
     Credentials,
     /// By a session.
@@ -43,9 +43,9 @@ pub(super) enum Via {
 
 /// Somebody who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Caller {
-    pub(super) login: Login,
-    pub(super) via: Via,
+pub(in super::super) struct Caller {
+    pub(in super::super) login: Login,
+    pub(in super::super) via: Via,
 }
 
 impl Caller {
@@ -54,22 +54,22 @@ impl Caller {
         Self { login: Login::of("", Role::Admin), via: Via::Owner }
     }
 
-    pub(super) fn is_admin(&self) -> bool {
+    pub(in super::super) fn is_admin(&self) -> bool {
         self.login.role == Role::Admin
     }
 
     /// The user that the access log names.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(in super::super) fn name(&self) -> Option<&str> {
         Some(self.login.user.as_str()).filter(|name| !name.is_empty())
     }
 }
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct From(pub(super) IpAddr);
+pub(in super::super) struct From(pub(in super::super) IpAddr);
 
 /// Finds out who asks. None: nobody, and perhaps they need not be.
-pub(super) async fn find(shared: &Shared, parts: &Parts, from: IpAddr) -> Result<Option<Caller>, Problem> {
+pub(in super::super) async fn find(shared: &Shared, parts: &Parts, from: IpAddr) -> Result<Option<Caller>, Problem> {
     refuse_foreign(parts)?;
     if shared.operations.is_public() {
         return Ok(Some(Caller { login: Login::of("", Role::Viewer), via: Via::Nobody }));
@@ -85,7 +85,7 @@ pub(super) async fn find(shared: &Shared, parts: &Parts, from: IpAddr) -> Result
         return welcome(checked).map(|login| Some(Caller { login, via: Via::Credentials }));
     }
     // Whoever logs in is nobody until then, whatever session there was before.
-    let logs_in = parts.method == Method::POST && parts.uri.path().strip_prefix(super::PREFIX) == Some("/session");
+    let logs_in = parts.method == Method::POST && matches!(parts.uri.path(), "/api/v1/session" | "/signin");
     let Some(id) = cookie(&parts.headers, &shared.cookie).filter(|_| !logs_in) else { return Ok(None) };
     let (users, known) = (shared.logins.users().clone(), id.clone());
     let session = super::blocking(move || Ok(users.session(&known)?)).await?;

@@ -15,19 +15,19 @@ use crate::store::StoreError;
 
 /// Why a request is refused.
 #[derive(Debug)]
-pub(super) struct Problem {
-    status: StatusCode,
+pub(in super::super) struct Problem {
+    pub(in super::super) status: StatusCode,
     /// What a program can tell it by; the same for every version.
-    code: &'static str,
-    detail: String,
-    errors: Vec<FieldError>,
+    pub(in super::super) code: &'static str,
+    pub(in super::super) detail: String,
+    pub(in super::super) errors: Vec<FieldError>,
     exit: Option<ExitCode>,
-    headers: Vec<(http::HeaderName, HeaderValue)>,
+    pub(in super::super) headers: Vec<(http::HeaderName, HeaderValue)>,
 }
 
 /// What is wrong with one part of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub(super) struct FieldError {
+pub(in super::super) struct FieldError {
     /// Which part: a member of the body, a parameter of the query, of the path, or a header.
     pub field: String,
     /// What is wrong with it.
@@ -58,55 +58,55 @@ pub(super) struct Document {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    pub(in super::super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: detail.into(), errors: Vec::new(), exit: None, headers: Vec::new() }
     }
 
     /// The request cannot be used.
-    pub(super) fn bad(code: &'static str, detail: impl Into<String>) -> Self {
+    pub(in super::super) fn bad(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
     }
 
     /// A part of the request cannot be used.
-    pub(super) fn bad_field(field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(in super::super) fn bad_field(field: impl Into<String>, message: impl Into<String>) -> Self {
         let message = message.into();
         Self::bad("bad-request", message.clone()).about(field, message)
     }
 
     /// There is nothing at a path, or nothing that is for whoever asks.
-    pub(super) fn nothing_here() -> Self {
+    pub(in super::super) fn nothing_here() -> Self {
         Self::new(StatusCode::NOT_FOUND, "nothing-here", "There is nothing here.")
     }
 
     /// There is no such method at a path; the router says which ones there are.
-    pub(super) fn wrong_method(method: &Method) -> Self {
+    pub(in super::super) fn wrong_method(method: &Method) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", format!("This is not asked with {method}; see the header Allow."))
     }
 
     /// Whoever asks may not.
-    pub(super) fn forbidden(detail: &str) -> Self {
+    pub(in super::super) fn forbidden(detail: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "no-right", detail)
     }
 
     /// The node is in public mode.
-    pub(super) fn public() -> Self {
+    pub(in super::super) fn public() -> Self {
         Failure::usage(PUBLIC).of_kind(Kind::PublicMode).into()
     }
 
     /// Something went wrong here.
-    pub(super) fn failed(error: &dyn std::fmt::Display) -> Self {
+    pub(in super::super) fn failed(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "failed", "The state could not be read; the log says why.")
     }
 
     /// The part of the request that it is about.
-    pub(super) fn about(mut self, field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(in super::super) fn about(mut self, field: impl Into<String>, message: impl Into<String>) -> Self {
         self.errors.push(FieldError { field: field.into(), message: message.into() });
         self
     }
 
     /// The same may work in so many seconds.
-    pub(super) fn retry_after(self, seconds: u64) -> Self {
+    pub(in super::super) fn retry_after(self, seconds: u64) -> Self {
         self.header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
@@ -116,7 +116,7 @@ impl Problem {
     }
 
     /// Whether it is about a login that is wrong.
-    pub(super) fn is_login(&self) -> bool {
+    pub(in super::super) fn is_login(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED
     }
 

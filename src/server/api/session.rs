@@ -1,5 +1,7 @@
 //! Sessions: logging in, being somebody, logging out.
 
+use std::net::IpAddr;
+
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::SET_COOKIE;
@@ -93,30 +95,44 @@ pub(super) async fn begin(
     extensions: Extensions,
     Json(start): Json<SessionStart>,
 ) -> Result<Response<axum::body::Body>, Problem> {
+    let (caller, cookie) = begin_session(&shared, from, &headers, &extensions, &start.user, &start.password).await?;
+    let mut answer = Told(StatusCode::OK, Me::of(caller)).into_response();
+    answer.headers_mut().append(SET_COOKIE, cookie);
+    Ok(answer)
+}
+
+/// Logs somebody in: who they are now, and the cookie to be set. A session that the request had is ended, so that nobody shares one that was
+/// begun by somebody else.
+pub(in super::super) async fn begin_session(
+    shared: &Shared,
+    from: IpAddr,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    user: &str,
+    password: &str,
+) -> Result<(Caller, HeaderValue), Problem> {
     if shared.operations.is_public() {
         return Err(Problem::public());
     }
-    let login = caller::check(&shared.logins, &start.user, &start.password, from).await?;
-    let id = begun(&shared, login).await?;
+    let login = caller::check(&shared.logins, user, password, from).await?;
+    let id = begun(shared, login).await?;
     // The password may have been changed while it was checked; what was right is remembered, so this takes no time.
     let users = shared.logins.users().clone();
-    if !matches!(shared.logins.check(&start.user, &start.password, from).await?, Checked::Welcome(_)) {
+    if !matches!(shared.logins.check(user, password, from).await?, Checked::Welcome(_)) {
         blocking(move || Ok(users.end_session(&id)?)).await?;
-        return Err(caller::please_log_in(&headers));
+        return Err(caller::please_log_in(headers));
     }
-    let (old, new) = (caller::cookie(&headers, &shared.cookie), id.clone());
+    let (old, new) = (caller::cookie(headers, &shared.cookie), id.clone());
     let session = blocking(move || {
         if let Some(old) = old {
             users.end_session(&old)?;
         }
         Ok(users.session(&new)?)
     });
-    let session = session.await?.ok_or_else(|| caller::please_log_in(&headers))?;
-    let cookie = set_cookie(&shared, &extensions, Some(&id))?;
+    let session = session.await?.ok_or_else(|| caller::please_log_in(headers))?;
+    let cookie = set_cookie(shared, extensions, Some(&id))?;
     let via = Via::Session { id, csrf: session.csrf, ends: session.ends };
-    let mut answer = Told(StatusCode::OK, Me::of(Caller { login: session.login, via })).into_response();
-    answer.headers_mut().append(SET_COOKIE, cookie);
-    Ok(answer)
+    Ok((Caller { login: session.login, via }, cookie))
 }
 
 /// Begins a session of somebody who has just proven to be who they are.
@@ -132,11 +148,17 @@ pub(super) async fn end(
     Person(caller): Person,
     extensions: Extensions,
 ) -> Result<Response<axum::body::Body>, Problem> {
-    if let Via::Session { id, .. } = caller.via {
-        let users = shared.logins.users().clone();
+    let cookie = end_session(&shared, &caller, &extensions).await?;
+    let mut answer = StatusCode::NO_CONTENT.into_response();
+    answer.headers_mut().append(SET_COOKIE, cookie);
+    Ok(answer)
+}
+
+/// Ends the session of whoever asks, if they have one. Returns the Set-Cookie that removes it.
+pub(in super::super) async fn end_session(shared: &Shared, caller: &Caller, extensions: &Extensions) -> Result<HeaderValue, Problem> {
+    if let Via::Session { id, .. } = &caller.via {
+        let (users, id) = (shared.logins.users().clone(), id.clone());
         blocking(move || Ok(users.end_session(&id)?)).await?;
     }
-    let mut answer = StatusCode::NO_CONTENT.into_response();
-    answer.headers_mut().append(SET_COOKIE, set_cookie(&shared, &extensions, None)?);
-    Ok(answer)
+    set_cookie(shared, extensions, None)
 }

@@ -1,9 +1,11 @@
 //! People and their app passwords. Admins may do everything; everybody else what is their own.
 
+use std::net::IpAddr;
+
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::header::SET_COOKIE;
-use http::{Extensions, Response, StatusCode};
+use http::{Extensions, HeaderValue, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -12,7 +14,7 @@ use crate::operations::{Failure, NewUser};
 use crate::types::RelPath;
 
 use super::asked::{Json, Path};
-use super::caller::{self, Admin, From, Person, Via};
+use super::caller::{self, Admin, Caller, From, Person, Via};
 use super::problem::Problem;
 use super::{Shared, Told, session, told};
 
@@ -166,13 +168,32 @@ pub(super) async fn set_password(
 ) -> Result<Response<axum::body::Body>, Problem> {
     person.may_act_for(&name)?;
     let Person(caller) = person;
+    let cookie = change_password(&shared, from, &caller, &extensions, &name, password, current).await?;
+    let mut answer = Told(StatusCode::OK, Changed { changed: name }).into_response();
+    if let Some(cookie) = cookie {
+        answer.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Ok(answer)
+}
+
+/// Gives a user another password, asked by somebody who may. One's own is changed with the one that one has. Returns the Set-Cookie of the
+/// session that follows the caller's, if it was theirs.
+pub(in super::super) async fn change_password(
+    shared: &Shared,
+    from: IpAddr,
+    caller: &Caller,
+    extensions: &Extensions,
+    name: &str,
+    password: String,
+    current: Option<String>,
+) -> Result<Option<HeaderValue>, Problem> {
     let own = caller.via != Via::Owner && caller.login.user == name;
     if own {
         // Whoever finds an open browser, or an app password, must not lock its owner out.
         let needed =
             || Problem::new(StatusCode::FORBIDDEN, "wrong-current", "Your own password is changed with the one that you have now.");
         let current = current.ok_or_else(|| needed().about("current", "it is missing"))?;
-        let login = match caller::check(&shared.logins, &name, &current, from).await {
+        let login = match caller::check(&shared.logins, name, &current, from).await {
             Err(problem) if problem.is_login() => return Err(needed().about("current", "it is wrong")),
             checked => checked?,
         };
@@ -180,15 +201,15 @@ pub(super) async fn set_password(
             return Err(needed().about("current", "it is an app password"));
         }
     }
-    shared.operations.set_password(name.clone(), password).await?;
-    let mut answer = Told(StatusCode::OK, Changed { changed: name }).into_response();
-    if own && let Via::Session { id, .. } = caller.via {
-        let users = shared.logins.users().clone();
-        super::blocking(move || Ok(users.end_session(&id)?)).await?;
-        let id = session::begun(&shared, caller.login).await?;
-        answer.headers_mut().append(SET_COOKIE, session::set_cookie(&shared, &extensions, Some(&id))?);
+    shared.operations.set_password(name.to_owned(), password).await?;
+    let Via::Session { id, .. } = &caller.via else { return Ok(None) };
+    if !own {
+        return Ok(None);
     }
-    Ok(answer)
+    let (users, id) = (shared.logins.users().clone(), id.clone());
+    super::blocking(move || Ok(users.end_session(&id)?)).await?;
+    let id = session::begun(shared, caller.login.clone()).await?;
+    session::set_cookie(shared, extensions, Some(&id)).map(Some)
 }
 
 /// The app passwords of a user, without the passwords themselves.

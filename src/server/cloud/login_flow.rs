@@ -15,9 +15,10 @@ use serde_json::json;
 use crate::accounts::{Checked, Logins, same_secret};
 
 use super::super::http::{Body, Incoming, text};
+use super::super::language::Language;
 use super::answers::{Base, json};
 use super::app_passwords;
-use super::login_page::{self, Language, Page};
+use super::login_page::{self, Page};
 
 /// How long the user may take.
 const LIFE: Duration = Duration::from_secs(20 * 60);

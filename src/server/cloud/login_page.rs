@@ -5,6 +5,7 @@ use http::{Response, StatusCode};
 use quick_xml::escape::escape;
 
 use super::super::http::Body;
+use super::super::language::Language;
 use super::answers::whole;
 
 /// Only this style, and a form that goes nowhere else.
@@ -21,30 +22,6 @@ input{box-sizing:border-box;width:100%;margin-top:.25rem;padding:.6rem;font:inhe
 button{width:100%;margin-top:1.5rem;padding:.7rem;font:inherit;font-weight:600;border:0;border-radius:.4rem;background:#0a63a8;color:#fff}\
 .who{overflow-wrap:anywhere;font-family:ui-monospace,monospace;font-size:.9rem}\
 .problem{padding:.6rem;border-radius:.4rem;background:light-dark(#fde8e8,#5a1f1f)}";
-
-/// What people read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
-    English,
-    German,
-}
-
-impl Language {
-    /// The first of an Accept-Language header that is spoken here.
-    pub(super) fn of(header: Option<&HeaderValue>) -> Self {
-        let text = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let spoken = text.split(',').find_map(|item| match item.trim().split(['-', ';']).next().unwrap_or_default() {
-            "de" => Some(Self::German),
-            "en" => Some(Self::English),
-            _ => None,
-        });
-        spoken.unwrap_or(Self::English)
-    }
-
-    fn pick(self, english: &'static str, german: &'static str) -> &'static str {
-        if self == Self::German { german } else { english }
-    }
-}
 
 /// Why the form is shown again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,14 +130,6 @@ fn html(language: Language, page: &Page<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_language_that_is_spoken_counts() {
-        let language = |text: &'static str| Language::of(Some(&HeaderValue::from_static(text)));
-        assert_eq!(language("de-AT,de;q=0.9,en;q=0.8"), Language::German);
-        assert_eq!(language("fr,en;q=0.5,de;q=0.4"), Language::English);
-        assert_eq!(Language::of(None), Language::English);
-    }
 
     #[test]
     fn what_a_client_calls_itself_is_text() {

@@ -23,8 +23,24 @@ const IF: HeaderName = HeaderName::from_static("if");
 /// What a Destination on another server is replaced by; no path of ours is there.
 const ELSEWHERE: HeaderValue = HeaderValue::from_static("http://elsewhere.invalid/elsewhere");
 /// First segments of paths that the node itself answers at: a prefix that begins like one could be meant either way.
-const OWN: [&str; 11] =
-    ["originals", "import", "webdav", "remote.php", "ocs", "api", "status.php", "index.php", "livez", "readyz", "metrics"];
+const OWN: [&str; 16] = [
+    "originals",
+    "import",
+    "webdav",
+    "remote.php",
+    "ocs",
+    "api",
+    "status.php",
+    "index.php",
+    "livez",
+    "readyz",
+    "metrics",
+    "signin",
+    "library",
+    "activity",
+    "settings",
+    "assets",
+];
 
 /// A network of addresses: `10.0.0.0/8`, or one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,74 @@
+//! Numbers, sizes, times and dates as people of a language write them.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::super::language::Language;
+
+/// `12,345`; in German `12.345`.
+pub(super) fn number(language: Language, number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(language.pick(',', '.'));
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `2.4 MB`, in powers of a thousand.
+pub(super) fn size(language: Language, bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let (mut shown, mut unit) = (bytes as f64, 0);
+    // What would be shown as 1000 belongs to the next unit.
+    while shown >= 999.5 && unit + 1 < UNITS.len() {
+        shown /= 1000.0;
+        unit += 1;
+    }
+    let text = if unit == 0 || shown >= 99.95 { format!("{shown:.0}") } else { format!("{shown:.1}") };
+    format!("{}\u{a0}{}", text.replace('.', language.pick(".", ",")), UNITS[unit])
+}
+
+/// A day and a time of it, where the node is: `29 Nov 2026, 14:05`; in German `29.11.2026, 14:05`.
+pub(super) fn moment(language: Language, at: Timestamp) -> String {
+    at.to_zoned_datetime(TimeZone::system()).strftime(language.pick("%-d %b %Y, %H:%M", "%d.%m.%Y, %H:%M")).to_string()
+}
+
+/// A day: `29 Nov 2026`; in German `29.11.2026`.
+pub(super) fn day(language: Language, day: jiff::civil::Date) -> String {
+    day.strftime(language.pick("%-d %b %Y", "%d.%m.%Y")).to_string()
+}
+
+/// How long something takes or took, in its two largest units: `2 h 5 min`.
+pub(super) fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}\u{a0}s"),
+        60..3600 => format!("{}\u{a0}min {}\u{a0}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}\u{a0}h {}\u{a0}min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}\u{a0}d {}\u{a0}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_numbers_are_of_their_language() {
+        assert_eq!(number(Language::English, 1_234_567), "1,234,567");
+        assert_eq!(number(Language::German, 999), "999");
+        assert_eq!(size(Language::German, 2_481_152), "2,5\u{a0}MB");
+        assert_eq!(size(Language::English, 999_700), "1.0\u{a0}MB");
+        assert_eq!(size(Language::English, 0), "0\u{a0}B");
+        assert_eq!(size(Language::English, u64::MAX), "18447\u{a0}PB");
+    }
+
+    #[test]
+    fn spans_have_two_units() {
+        assert_eq!(span(59), "59\u{a0}s");
+        assert_eq!(span(3725), "1\u{a0}h 2\u{a0}min");
+        assert_eq!(span(90_000), "1\u{a0}d 1\u{a0}h");
+    }
+}
