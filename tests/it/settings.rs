@@ -115,7 +115,7 @@ fn what_can_be_changed_while_it_runs_is_changed_and_written_and_nothing_else() {
     for (change, status, wanted) in [
         (json!({ "verify_interval": "2d" }), 409, "--verify-interval"),
         (json!({ "trash_days": "3", "verify_interval": "2d" }), 409, "--verify-interval"),
-        (json!({ "trash_days": "never" }), 400, "trash_days"),
+        (json!({ "trash_days": "never" }), 422, "trash_days"),
         (json!({ "listen": "127.0.0.1:0" }), 400, "listen"),
     ] {
         let answer = admin.change("PATCH", "/settings", &change);

@@ -23,12 +23,12 @@ fn a_temporary_name_is_swept_and_the_file_is_sent() {
     let sandbox = Sandbox::new();
     let (node, server) = (sandbox.node("n"), FaultyServer::start());
     let hole = Hole::to(&server.url);
-    node.put("a.jpg", "all of it");
+    node.put("bad.jpg", "all of it");
     assert!(node.add_service("svc", &hole.url).status.success());
     // What is stored under its own name is empty, so it goes to a name of ours, and is killed before it gets its own.
     server.set(Fault::StoresNothingOfIt);
     *hole.silent.lock().unwrap() = Some("MOVE ");
-    let share = begin(&node, "a.jpg");
+    let share = begin(&node, "bad.jpg");
     let temporary = || server.state().files.iter().any(|(path, bytes)| path.contains(".twinlens-") && bytes == b"all of it");
     eventually("its bytes are under a name of ours, and it asks for the MOVE", || {
         temporary() && hole.swallowed.load(std::sync::atomic::Ordering::SeqCst) > 0
@@ -40,8 +40,8 @@ fn a_temporary_name_is_swept_and_the_file_is_sent() {
     let share = node.run(&["share", "retry"])["shares"][0].clone();
     assert_eq!(share["uploaded"], 1, "{share:#}");
     let there = server.state().files.clone();
-    assert_eq!(there.keys().collect::<Vec<_>>(), ["S/a.jpg"]);
-    assert_eq!(there["S/a.jpg"], b"all of it");
+    assert_eq!(there.keys().collect::<Vec<_>>(), ["S/bad.jpg"]);
+    assert_eq!(there["S/bad.jpg"], b"all of it");
 }
 
 const MIB: usize = 1 << 20;
