@@ -2,6 +2,7 @@
 
 mod api;
 mod expiry;
+mod killed;
 mod photo;
 mod queue;
 mod service;
