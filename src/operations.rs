@@ -32,11 +32,13 @@ mod shares;
 mod standings;
 mod status;
 mod syncing;
+mod thumbnails;
 mod tombstones;
 mod trash_pictures;
 mod uploads;
 mod users;
 mod verify;
+mod watching;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -46,7 +48,7 @@ use tokio::sync::broadcast;
 use crate::accounts::{Logins, Users};
 use crate::client::Fingerprint;
 use crate::events::Events;
-use crate::library::Tree;
+use crate::library::{Thumbnails, Tree};
 use crate::services::Services;
 use crate::store::Store;
 use crate::types::LibraryId;
@@ -63,7 +65,7 @@ pub use self::conflicts::{ConflictList, Keep, RemoteCopy, Resolved, ToldConflict
 pub use self::connecting::{Connected, Discovered, Edited};
 pub use self::ended::Ended;
 pub use self::exporting::NewImport;
-pub use self::failure::{ExitCode, Failure, Kind};
+pub use self::failure::{Cause, ExitCode, Failure, Kind};
 pub use self::folders::Folders;
 pub use self::index::IndexReport;
 pub use self::logging_in::{BegunLogin, LoginState, NewLogin};
@@ -78,8 +80,10 @@ pub(crate) use self::shares::Sharing;
 pub use self::shares::{ShareList, ShareReport, ShareRequest, SharedName, SharedNote, ToldFile, ToldShare};
 pub(crate) use self::standings::{now, setting};
 pub use self::status::{Going, OneRun, RunFile, ServiceStatus, SkippedOfRun, Status, SyncState, ToldRun, Waiting, WaitingFile, WaitingOf};
+pub use self::thumbnails::ThumbnailStatus;
 pub use self::tombstones::{Deleted, Forgotten, Tombstone, TombstoneList};
 pub use self::verify::{Accepted, Damaged, Hurt, VerifyReport};
+pub use self::watching::{Attempt, AttemptState, Examination, ExaminationState};
 
 /// So many ended runs are kept for who listens slowly.
 const ENDS: usize = 256;
@@ -103,7 +107,9 @@ pub struct Operations {
     pub(crate) sharing: Arc<Sharing>,
     ended: broadcast::Sender<Arc<Ended>>,
     browser_logins: logging_in::BrowserLogins,
+    watching: watching::Watching,
     previews: previewing::Previews,
+    pub(crate) thumbnails: Arc<Thumbnails>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
 }
 
@@ -118,11 +124,14 @@ pub(crate) struct Setup {
     pub parallel: usize,
     /// Nobody logs in.
     pub public: bool,
+    /// What may be kept of small pictures, in bytes.
+    pub thumbnail_cache: u64,
 }
 
 impl Operations {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { data, library_path, store, logins, services, parallel, public } = setup;
+        let Setup { data, library_path, store, logins, services, parallel, public, thumbnail_cache } = setup;
+        let thumbnails = Arc::new(Thumbnails::new(&data.join("thumbnails"), thumbnail_cache));
         Self {
             data,
             settings: OnceLock::new(),
@@ -141,7 +150,9 @@ impl Operations {
             sharing: Arc::default(),
             ended: broadcast::Sender::new(ENDS),
             browser_logins: Default::default(),
+            watching: Default::default(),
             previews: Default::default(),
+            thumbnails,
             serving: OnceLock::new(),
         }
     }

@@ -18,6 +18,7 @@ mod format;
 mod page;
 mod parts;
 mod refused;
+mod services;
 mod signin;
 mod users;
 mod visit;
@@ -82,4 +83,5 @@ fn routes() -> Router<Shared> {
         .merge(account::routes())
         .merge(activity::routes())
         .merge(users::routes())
+        .merge(services::routes())
 }

@@ -86,6 +86,15 @@ pub(super) struct Entry {
     /// The type that its name suggests; only of a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     media_type: Option<String>,
+    /// Pixels across, as it is to be seen; of a picture or video that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<u32>,
+    /// Pixels down, as it is to be seen; of a picture or video that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    height: Option<u32>,
+    /// When it was taken, in the camera's time, such as `2019-07-14T05:21:08`; of a picture or video whose metadata or name tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    taken: Option<String>,
     /// Of its bytes, in hexadecimal: the identity of the file. None when it is not indexed (yet).
     #[serde(skip_serializing_if = "Option::is_none")]
     blake3: Option<String>,
@@ -103,7 +112,20 @@ impl Entry {
             let known = view.changes().map(|changes| changes.folders().get(path)).transpose()?.flatten();
             let totals = known.map(|folder| folder.totals).unwrap_or_default();
             let (size, files) = (totals.bytes, Some(totals.files));
-            return Ok(Self { name, path: shown, kind: What::Folder, size, files, modified, media_type: None, blake3: None, sha1: None });
+            return Ok(Self {
+                name,
+                path: shown,
+                kind: What::Folder,
+                size,
+                files,
+                modified,
+                media_type: None,
+                width: None,
+                height: None,
+                taken: None,
+                blake3: None,
+                sha1: None,
+            });
         }
         let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
         let kind = match MediaKind::of_extension(extension) {
@@ -114,11 +136,20 @@ impl Entry {
             MediaKind::Sidecar => What::Sidecar,
         };
         let digests = view.digests(path, stat)?;
+        // What was not looked at yet is not looked at now: a folder of any size is listed without opening its files.
+        let known = match digests.filter(|_| matches!(kind, What::Image | What::Raw | What::Video)) {
+            Some(digests) => view.picture(&digests.content, &name)?,
+            None => None,
+        };
+        let known = known.unwrap_or_default();
         Ok(Self {
             kind,
             size: stat.size,
             files: None,
             modified,
+            width: known.size.map(|(width, _)| width),
+            height: known.size.map(|(_, height)| height),
+            taken: known.taken,
             media_type: Some(mime_guess::from_path(&name).first_or_octet_stream().to_string()),
             blake3: digests.map(|digests| digests.content.to_string()),
             sha1: digests.map(|digests| digests.sha1.to_string()),

@@ -21,13 +21,14 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-const ALL: [Asset; 6] = [
+const ALL: [Asset; 7] = [
     Asset { name: "activity.js", kind: SCRIPT, bytes: include_bytes!("assets/activity.js") },
     Asset { name: "app.css", kind: STYLE, bytes: include_bytes!("assets/app.css") },
     Asset { name: "app.js", kind: SCRIPT, bytes: include_bytes!("assets/app.js") },
     Asset { name: "favicon.svg", kind: SVG, bytes: include_bytes!("assets/favicon.svg") },
     Asset { name: "htmx.min.js", kind: SCRIPT, bytes: include_bytes!("assets/htmx.min.js") },
     Asset { name: "icons.svg", kind: SVG, bytes: include_bytes!("assets/icons.svg") },
+    Asset { name: "services.js", kind: SCRIPT, bytes: include_bytes!("assets/services.js") },
 ];
 
 /// Of all of them together: scripts import one another by their names.

@@ -14,11 +14,12 @@ use super::super::language::Language;
 use super::format;
 
 /// Each area and its file.
-const AREAS: [(&str, &str); 6] = [
+const AREAS: [(&str, &str); 7] = [
     ("account", include_str!("words/account.toml")),
     ("activity", include_str!("words/activity.toml")),
     ("common", include_str!("words/common.toml")),
     ("problem", include_str!("words/problem.toml")),
+    ("services", include_str!("words/services.toml")),
     ("signin", include_str!("words/signin.toml")),
     ("users", include_str!("words/users.toml")),
 ];
