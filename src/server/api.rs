@@ -13,6 +13,7 @@ mod changes;
 mod conflicts;
 mod events;
 mod files;
+mod grid;
 mod index;
 mod known;
 mod library;
@@ -61,6 +62,7 @@ use super::webdav::{Roots, WebDav};
 pub(super) use self::asked::whole as whole_body;
 pub(super) use self::caller::{Caller, From, Via, find as find_caller};
 pub use self::calls::Call;
+pub(super) use self::library::{Entry, about, may, path_of};
 pub(super) use self::problem::{FieldError, Problem};
 pub(super) use self::session::{begin_session, end_session};
 pub(super) use self::users::change_password;
@@ -281,6 +283,7 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(status::settings))
         .routes(routes!(events::follow))
         .routes(routes!(library::list))
+        .routes(routes!(grid::show))
         .routes(routes!(thumbnail::show))
         .routes(routes!(files::fetch, files::store))
         .routes(routes!(index::show, index::scan))

@@ -12,8 +12,10 @@
 
 mod account;
 mod assets;
+mod folders;
 mod form;
 mod format;
+mod library;
 mod page;
 mod parts;
 mod refused;
@@ -78,4 +80,6 @@ fn routes() -> Router<Shared> {
         .route("/signin/end", post(signin::end))
         .route("/settings", get(page::settings))
         .merge(account::routes())
+        .merge(folders::routes())
+        .merge(library::routes())
 }

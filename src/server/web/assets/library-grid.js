@@ -1,0 +1,350 @@
+// The grid: only what is near the window is in the page, and elements are used again for other pictures.
+
+import { icon } from "./app.js";
+import { aspect, layout, placeAt, rowOf } from "./library-layout.js";
+import { address, counted, date, el, join, words } from "./library-parts.js";
+
+/** What has no picture of its own: nobody is asked for one. */
+const PLAIN = new Set(["sidecar", "vector"]);
+const SIGNS = { video: "film", raw: "raw", image: "image", vector: "image", sidecar: "file" };
+
+export class Grid {
+  /** `host` is an empty element; `open(at)` and `pick(at, event)` are called for what people do. */
+  constructor(host, { open, pick, isSelected, isSelecting }) {
+    this.host = host;
+    Object.assign(this, { open, pick, isSelected, isSelecting });
+    this.list = el("div", { class: "tiles", role: "listbox", "aria-multiselectable": "true" });
+    this.titles = el("div", { class: "titles" });
+    host.append(this.titles, this.list);
+    this.items = [];
+    this.folder = "";
+    this.shown = new Map();
+    this.spare = [];
+    this.heads = new Map();
+    this.current = 0;
+    this.missing = new Set();
+    this.place = layout([], 1, 200, false);
+    this.lastTop = 0;
+    this.width = 0;
+    addEventListener("scroll", () => this.soon(), { passive: true });
+    new ResizeObserver(() => this.resized()).observe(host);
+    this.list.addEventListener("keydown", (event) => this.key(event));
+    this.list.addEventListener("focusin", (event) => this.focused(event.target));
+    this.hands();
+  }
+
+  show(folder, items, byDate) {
+    this.folder = folder;
+    this.items = items;
+    this.byDate = byDate;
+    for (const at of [...this.shown.keys()]) this.drop(at);
+    this.current = Math.min(this.current, Math.max(0, items.length - 1));
+    this.arrange();
+  }
+
+  /** The height that rows are to have. */
+  get target() {
+    return this.width < 560 ? Math.max(104, this.width / 3) : this.width < 1100 ? 190 : 220;
+  }
+
+  arrange() {
+    this.width = this.host.clientWidth;
+    if (!this.width) return;
+    this.place = layout(this.items, this.width, this.target, this.byDate);
+    this.host.style.height = `${this.place.height}px`;
+    for (const title of this.heads.values()) title.remove();
+    this.heads.clear();
+    for (const at of [...this.shown.keys()]) this.drop(at, true);
+    this.update(true);
+    this.host.dispatchEvent(new CustomEvent("arranged"));
+  }
+
+  resized() {
+    if (this.host.clientWidth === this.width) return;
+    const first = this.firstVisible();
+    this.arrange();
+    if (first > 0) this.reveal(first, "start");
+  }
+
+  /** Above the grid there is more of the page. */
+  get offset() {
+    return this.host.getBoundingClientRect().top + scrollY;
+  }
+
+  firstVisible() {
+    const top = scrollY - this.offset;
+    if (top <= 0 || !this.place.rows.length) return 0;
+    return this.place.rows[placeAt(this.place.rows, top)].first;
+  }
+
+  soon() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = undefined;
+      this.update(false);
+    });
+  }
+
+  update(isNew) {
+    const { rows } = this.place;
+    const view = innerHeight;
+    const top = scrollY - this.offset;
+    const moved = Math.abs(top - this.lastTop);
+    this.lastTop = top;
+    const from = rows.length ? placeAt(rows, top - view * 0.75) : 0;
+    const to = rows.length ? placeAt(rows, top + view * 1.75) : -1;
+    const first = rows[from]?.first ?? 0;
+    const end = to >= 0 ? rows[to].first + rows[to].count : 0;
+    for (const at of [...this.shown.keys()]) if ((at < first || at >= end) && !this.holds(at)) this.drop(at);
+    // Whoever rushes past sees nothing of a picture: it is asked for when they come to rest.
+    const isFast = !isNew && moved > view * 0.6;
+    for (let row = from; row <= to; row += 1) this.fillRow(rows[row], isFast);
+    if (this.items.length && !this.shown.has(this.current)) this.fillRow(rows[rowOf(rows, this.current)], true);
+    this.title(top - view, top + view * 2);
+    clearTimeout(this.rest);
+    this.rest = setTimeout(() => this.rested(), isFast ? 90 : 160);
+  }
+
+  /** The element with the focus stays, or the focus would be lost. */
+  holds(at) {
+    return at === this.current;
+  }
+
+  rested() {
+    for (const [at, tile] of this.shown) this.picture(tile, this.items[at]);
+    this.host.dispatchEvent(new CustomEvent("rested"));
+  }
+
+  fillRow(row, isFast) {
+    if (!row) return;
+    let left = 0;
+    for (let at = row.first; at < row.first + row.count; at += 1) {
+      const width = aspect(this.items[at]) * row.height;
+      if (!this.shown.has(at)) this.put(at, left, row, width, isFast);
+      left += width + this.place.gap;
+    }
+  }
+
+  put(at, left, row, width, isFast) {
+    const item = this.items[at];
+    const tile = this.spare.pop() ?? this.tile();
+    const style = tile.style;
+    style.transform = `translate(${left}px, ${row.top}px)`;
+    style.width = `${width}px`;
+    style.height = `${row.height}px`;
+    tile.at = at;
+    tile.side = Math.max(width, row.height) * devicePixelRatio > 360 ? 640 : 320;
+    tile.href = address.folder(this.folder, item.name);
+    tile.setAttribute("aria-posinset", at + 1);
+    tile.setAttribute("aria-setsize", this.items.length);
+    tile.tabIndex = at === this.current ? 0 : -1;
+    this.mark(tile, item);
+    this.shown.set(at, tile);
+    if (!tile.isConnected) this.list.append(tile);
+    if (!isFast) this.picture(tile, item);
+  }
+
+  tile() {
+    const image = el("img", { alt: "", decoding: "async", draggable: "false" });
+    const tile = el("a", { class: "tile", role: "option" }, image, el("span", { class: "plain" }), el("span", { class: "badges" }), el("span", { class: "check" }, icon("check")));
+    image.addEventListener("load", () => tile.classList.add("loaded"));
+    image.addEventListener("error", () => {
+      if (!image.hasAttribute("src")) return;
+      this.missing.add(this.items[tile.at]);
+      tile.classList.add("bare");
+    });
+    return tile;
+  }
+
+  /** Asks for the picture of a tile, once. */
+  picture(tile, item) {
+    const image = tile.firstChild;
+    if (image.hasAttribute("src") || !this.hasPicture(item)) return;
+    image.src = address.picture(join(this.folder, item.name), tile.side, item.hash);
+  }
+
+  hasPicture(item) {
+    return !PLAIN.has(item.kind) && !this.missing.has(item);
+  }
+
+  drop(at) {
+    const tile = this.shown.get(at);
+    this.shown.delete(at);
+    const image = tile.firstChild;
+    // A picture that is on its way is not waited for.
+    image.removeAttribute("src");
+    tile.classList.remove("loaded", "bare");
+    if (this.spare.length < 200 && document.activeElement !== tile) {
+      tile.hidden = true;
+      this.spare.push(tile);
+    } else {
+      tile.remove();
+    }
+  }
+
+  /** What is to be seen and heard of a file besides its picture. */
+  mark(tile, item) {
+    tile.hidden = false;
+    tile.classList.toggle("bare", !this.hasPicture(item));
+    const isSelected = this.isSelected(item);
+    tile.setAttribute("aria-selected", isSelected);
+    const [, plain, badges] = tile.children;
+    plain.replaceChildren(icon(SIGNS[item.kind]), el("span", {}, item.name));
+    const signs = badgesOf(item);
+    badges.replaceChildren(...signs.map(({ sign, text, kind }) => el("span", { class: kind ?? "" }, ...(sign ? [icon(sign)] : []), ...(text ? [text] : []))));
+    const said = [item.name, words[`kind-${item.kind}`], date(item.time, { dateStyle: "medium" }), ...signs.map(({ said }) => said)];
+    tile.setAttribute("aria-label", said.filter(Boolean).join(", "));
+  }
+
+  /** Shows anew what is known of all that is in the page. */
+  marks() {
+    for (const [at, tile] of this.shown) this.mark(tile, this.items[at]);
+  }
+
+  title(from, to) {
+    const { heads } = this.place;
+    for (const [head, title] of this.heads) {
+      if (head.top >= from && head.top <= to) continue;
+      title.remove();
+      this.heads.delete(head);
+    }
+    for (let at = placeAt(heads, from); at < heads.length && heads[at].top <= to; at += 1) {
+      const head = heads[at];
+      if (this.heads.has(head)) continue;
+      const title = el("h2", { class: "title" }, head.title);
+      title.style.transform = `translateY(${head.top}px)`;
+      this.heads.set(head, title);
+      this.titles.append(title);
+    }
+  }
+
+  /** Brings an item into view. */
+  reveal(at, where = "nearest") {
+    const row = this.place.rows[rowOf(this.place.rows, at)];
+    if (!row) return;
+    const top = row.top + this.offset;
+    const [above, below] = [80, 96];
+    if (where === "start" || top < scrollY + above) scrollTo(0, top - above);
+    else if (top + row.height > scrollY + innerHeight - below) scrollTo(0, top + row.height + below - innerHeight);
+    this.update(true);
+  }
+
+  /** Gives the focus to an item. */
+  focus(at) {
+    if (!this.items.length) return;
+    const before = this.shown.get(this.current);
+    if (before) before.tabIndex = -1;
+    this.current = Math.max(0, Math.min(this.items.length - 1, at));
+    this.reveal(this.current);
+    const tile = this.shown.get(this.current);
+    tile.tabIndex = 0;
+    tile.focus({ preventScroll: true });
+  }
+
+  focused(tile) {
+    if (tile.at === undefined || tile.at === this.current) return;
+    const before = this.shown.get(this.current);
+    if (before) before.tabIndex = -1;
+    this.current = tile.at;
+    tile.tabIndex = 0;
+  }
+
+  /** The item above or below: the one whose middle is nearest. */
+  beside(at, step) {
+    const { rows } = this.place;
+    const row = rowOf(rows, at);
+    const other = rows[row + step];
+    if (!other) return at;
+    const middle = this.middle(rows[row], at);
+    let best = other.first;
+    for (let next = other.first; next < other.first + other.count; next += 1)
+      if (Math.abs(this.middle(other, next) - middle) < Math.abs(this.middle(other, best) - middle)) best = next;
+    return best;
+  }
+
+  middle(row, at) {
+    let left = 0;
+    for (let next = row.first; next < at; next += 1) left += aspect(this.items[next]) * row.height + this.place.gap;
+    return left + (aspect(this.items[at]) * row.height) / 2;
+  }
+
+  key(event) {
+    const at = this.current;
+    const page = Math.max(1, Math.round(innerHeight / (this.target + this.place.gap)) - 1);
+    const far = (step) => Array.from({ length: page }).reduce((now) => this.beside(now, step), at);
+    const ways = {
+      ArrowLeft: () => at - 1,
+      ArrowRight: () => at + 1,
+      ArrowUp: () => this.beside(at, -1),
+      ArrowDown: () => this.beside(at, 1),
+      PageUp: () => far(-1),
+      PageDown: () => far(1),
+      Home: () => 0,
+      End: () => this.items.length - 1,
+    };
+    if (event.key in ways && !event.altKey) {
+      event.preventDefault();
+      this.focus(ways[event.key]());
+      if (event.shiftKey) this.pick(this.current, { shiftKey: true });
+    } else if (event.key === " ") {
+      event.preventDefault();
+      this.pick(at, event);
+    } else if (event.key === "Enter") {
+      event.preventDefault();
+      this.open(at);
+    }
+  }
+
+  /** Clicks, and fingers that stay. */
+  hands() {
+    let timer;
+    let start;
+    let isHeld = false;
+    const end = () => clearTimeout(timer);
+    this.list.addEventListener("pointerdown", (event) => {
+      const tile = event.target.closest(".tile");
+      isHeld = false;
+      if (!tile || event.pointerType === "mouse") return;
+      start = [event.clientX, event.clientY];
+      timer = setTimeout(() => {
+        isHeld = true;
+        navigator.vibrate?.(12);
+        this.pick(tile.at, { held: true });
+      }, 450);
+    });
+    this.list.addEventListener("pointermove", (event) => {
+      if (start && Math.hypot(event.clientX - start[0], event.clientY - start[1]) > 10) end();
+    });
+    for (const kind of ["pointerup", "pointercancel"]) this.list.addEventListener(kind, end);
+    this.list.addEventListener("contextmenu", (event) => isHeld && event.preventDefault());
+    this.list.addEventListener("click", (event) => {
+      const tile = event.target.closest(".tile");
+      // A middle click, or one with Ctrl on the picture itself, opens another tab.
+      if (!tile || event.button !== 0) return;
+      const onCheck = Boolean(event.target.closest(".check"));
+      if ((event.ctrlKey || event.metaKey) && !onCheck && !this.isSelecting()) return;
+      event.preventDefault();
+      if (isHeld) {
+        isHeld = false;
+        return;
+      }
+      this.focused(tile);
+      if (onCheck || event.shiftKey || this.isSelecting()) this.pick(tile.at, event);
+      else this.open(tile.at);
+    });
+  }
+}
+
+/** The signs on a picture: `{sign, text, said}`. */
+function badgesOf(item) {
+  const all = [];
+  const others = item.others ?? [];
+  const media = others.filter(({ kind }) => kind !== "sidecar");
+  const isStill = item.kind !== "video";
+  if (isStill && media.some(({ kind }) => kind === "video")) all.push({ sign: "live", said: words["live"] });
+  if (item.kind === "raw" || media.some(({ kind }) => kind === "raw")) all.push({ text: "RAW", said: "RAW" });
+  if (item.kind === "video") all.push({ sign: "play", said: "" });
+  if (media.length) all.push({ sign: "copies", text: String(media.length + 1), said: counted("stack", media.length + 1) });
+  if (!item.hash) all.push({ sign: "clock", said: words["not-indexed"], kind: "waits" });
+  all.push(...(item.services ?? []));
+  return all;
+}
