@@ -20,6 +20,7 @@ mod page;
 mod parts;
 mod refused;
 mod signin;
+mod users;
 mod visit;
 mod words;
 
@@ -82,4 +83,5 @@ fn routes() -> Router<Shared> {
         .merge(account::routes())
         .merge(folders::routes())
         .merge(library::routes())
+        .merge(users::routes())
 }

@@ -63,9 +63,14 @@ impl Client {
 
     /// Sends a request and leaves the connection open.
     pub fn send(&self, method: &str, path: &str, body: &[u8]) -> TcpStream {
+        self.send_to(method, &format!("/api/v1{path}"), body)
+    }
+
+    /// The same to any path of the node.
+    pub fn send_to(&self, method: &str, path: &str, body: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(&self.host).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let mut head = format!("{method} /api/v1{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.host);
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.host);
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -81,6 +86,17 @@ impl Client {
 
     pub fn ask(&self, method: &str, path: &str, body: &[u8]) -> Answer {
         read_answer(&mut self.send(method, path, body))
+    }
+
+    /// A page of the node.
+    pub fn page(&self, path: &str) -> Answer {
+        read_answer(&mut self.send_to("GET", path, b""))
+    }
+
+    /// A form that is sent to a page.
+    pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        read_answer(&mut self.with("Content-Type", "application/x-www-form-urlencoded").send_to("POST", path, body.as_bytes()))
     }
 
     pub fn get(&self, path: &str) -> Answer {

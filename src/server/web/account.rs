@@ -39,7 +39,7 @@ pub(super) fn routes() -> Router<Shared> {
 async fn show(visit: Visit, State(shared): State<Shared>) -> Result<Answer, Refused> {
     let user = visit.person()?.login.user.clone();
     let words = visit.words();
-    let apps = shared.operations.app_passwords(user).await?;
+    let apps = shared.operations.app_passwords(user.clone()).await?;
     let title = words.say("common.account");
     let content = html! {
         div.page {
@@ -50,7 +50,7 @@ async fn show(visit: Visit, State(shared): State<Shared>) -> Result<Answer, Refu
             section.card #apps hx-get="settings/account/apps" hx-trigger="apps-changed from:body" { (list_of_apps(words, &apps, None)) }
             section.card {
                 header { h2 { (words.say("account.password")) } }
-                (password_form(words, None))
+                (password_form(words, &user, None))
             }
             section.card {
                 header { h2 { (words.say("account.look")) } }
@@ -109,7 +109,7 @@ fn list_of_apps(words: Words, apps: &[AppPassword], made: Option<(&str, &str)>) 
 }
 
 /// A day of an RFC 3339 text.
-fn day(words: Words, text: &str) -> String {
+pub(super) fn day(words: Words, text: &str) -> String {
     text.get(..10).and_then(|day| day.parse().ok()).map_or_else(|| text.to_owned(), |day| format::day(words.0, day))
 }
 
@@ -153,11 +153,13 @@ async fn revoke(visit: Visit, State(shared): State<Shared>, Path(id): Path<Strin
     Ok(page::done(&json!({ "close-dialog": true, "apps-changed": true, "said": said })))
 }
 
-fn password_form(words: Words, refused: Option<&Refused>) -> Markup {
+fn password_form(words: Words, user: &str, refused: Option<&Refused>) -> Markup {
     let wrong = |field: &str| refused.and_then(|refused| refused.about(field)).map(|_| words.say("account.wrong-current"));
     let too_short = refused.filter(|refused| refused.code == "bad-input").map(|_| words.say("account.bad-password"));
     html! {
         form.fields hx-post="settings/account/password" hx-swap="outerHTML" {
+            // For password managers.
+            input type="text" name="user" autocomplete="username" value=(user) hidden;
             div.pair {
                 (parts::field(&Field {
                     name: "current", label: words.say("account.current"), kind: "password", autocomplete: "current-password", is_required: true,
@@ -204,9 +206,7 @@ async fn set_password(
             if !matches!(refused.code, "wrong-current" | "bad-input") {
                 return Err(refused);
             }
-            let mut answer = page::part(password_form(words, Some(&refused)));
-            *answer.status_mut() = refused.status;
-            Ok(answer)
+            Ok(page::again(&refused, password_form(words, &caller.login.user, Some(&refused))))
         }
     }
 }

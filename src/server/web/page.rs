@@ -12,6 +12,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::super::api::Shared;
 use super::assets;
 use super::parts::{icon, script_words};
+use super::refused::Refused;
 use super::visit::Visit;
 
 pub(super) type Answer = Response<axum::body::Body>;
@@ -22,6 +23,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// Unreserved characters stay as they are (RFC 3986 section 2.3), and so does what separates folders.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// A name is one segment, whatever is in it.
+const IN_SEGMENT: &AsciiSet = &IN_QUERY.add(b'/');
 
 /// The pages that can be reached from everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,23 +140,35 @@ fn document(shown: Markup) -> Answer {
     answer
 }
 
+/// A segment of a path, escaped.
+pub(super) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, IN_SEGMENT).to_string()
+}
+
 /// A part of a page.
 pub(super) fn part(content: Markup) -> Answer {
     document(content)
 }
 
+/// A form again, which says what is wrong with it.
+pub(super) fn again(refused: &Refused, form: Markup) -> Answer {
+    let mut answer = part(form);
+    *answer.status_mut() = refused.status;
+    answer
+}
+
 /// Sends somebody to another page of ours: `target` is relative to the base.
 pub(super) fn go(visit: &Visit, target: &str) -> Answer {
-    let target = format!("{}{target}", visit.base);
     let mut answer = StatusCode::SEE_OTHER.into_response();
     let (name, value) = match visit.is_part {
-        true => (HeaderName::from_static("hx-redirect"), HeaderValue::try_from(target)),
-        false => (LOCATION, HeaderValue::try_from(target)),
+        true => (HeaderName::from_static("hx-redirect"), format!("{}{target}", visit.base)),
+        // The prefix of a proxy is put before it on its way out, as before every Location.
+        false => (LOCATION, format!("/{target}")),
     };
     if visit.is_part {
         *answer.status_mut() = StatusCode::OK;
     }
-    if let Ok(value) = value {
+    if let Ok(value) = HeaderValue::try_from(value) {
         answer.headers_mut().insert(name, value);
     }
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -134,6 +134,7 @@ impl Refused {
             let (place, title) = (Place::None, words.say("problem.title"));
             let content = html! {
                 section.stage {
+                    h1 { (title) }
                     (notice)
                     p { a.button href="library" { (words.say("problem.home")) } }
                 }

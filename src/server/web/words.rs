@@ -14,13 +14,14 @@ use super::super::language::Language;
 use super::format;
 
 /// Each area and its file.
-const AREAS: [(&str, &str); 6] = [
+const AREAS: [(&str, &str); 7] = [
     ("account", include_str!("words/account.toml")),
     ("common", include_str!("words/common.toml")),
     ("folders", include_str!("words/folders.toml")),
     ("library", include_str!("words/library.toml")),
     ("problem", include_str!("words/problem.toml")),
     ("signin", include_str!("words/signin.toml")),
+    ("users", include_str!("words/users.toml")),
 ];
 
 #[derive(Debug, Deserialize)]
