@@ -63,6 +63,9 @@ pub enum Event {
         bytes: u64,
         /// Of so many.
         bytes_total: u64,
+        /// Bytes that are still to travel, as it was planned: by these, not by the two before, the time that is left is found.
+        #[serde(default)]
+        bytes_left: u64,
     },
     /// A step ended.
     Step {

@@ -4,6 +4,7 @@
 //! knows nothing of HTTP and starts nothing by itself; [`Node`](crate::node::Node) does.
 
 mod backup;
+mod badges;
 mod blocking;
 mod care;
 mod carry_out;
@@ -19,7 +20,9 @@ mod index;
 mod library;
 mod logging_in;
 mod metrics;
+mod previewing;
 mod restored;
+mod retrying;
 mod runs;
 mod services;
 mod settings;
@@ -47,12 +50,13 @@ use crate::types::LibraryId;
 
 pub(crate) use self::backup::private_folder;
 pub use self::backup::restore;
+pub use self::badges::{Badge, BadgeState, Badges, OnService, StackBadge, StackKind};
 pub(crate) use self::blocking::blocking;
 pub(crate) use self::care::moment;
 pub use self::care::{Back, Care, NotDone, Restored, TRASH_DAYS, TrashEmptied, TrashFile, TrashList};
 pub(crate) use self::command::PUBLIC;
 pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest, UploadChange};
-pub use self::conflicts::{ConflictList, Keep, Resolved, ToldConflict, ToldVersion};
+pub use self::conflicts::{ConflictList, Keep, RemoteCopy, Resolved, ToldConflict, ToldVersion};
 pub use self::connecting::{Connected, Discovered, Edited};
 pub use self::ended::Ended;
 pub use self::exporting::NewImport;
@@ -61,13 +65,15 @@ pub use self::folders::Folders;
 pub use self::index::IndexReport;
 pub use self::logging_in::{BegunLogin, LoginState, NewLogin};
 pub(crate) use self::metrics::Metrics;
+pub use self::previewing::{Preview, PreviewState};
+pub use self::retrying::{RetryRequest, Retrying};
 pub(crate) use self::runs::{Note, Runs};
 pub use self::services::{Tested, ToldService};
 pub use self::settings::Settings;
 pub(crate) use self::shares::Sharing;
 pub use self::shares::{ShareList, ShareReport, ShareRequest, SharedName, SharedNote, ToldFile, ToldShare};
 pub(crate) use self::standings::{now, setting};
-pub use self::status::{Going, OneRun, RunFile, ServiceStatus, Status, SyncState, ToldRun, Waiting, WaitingFile, WaitingOf};
+pub use self::status::{Going, OneRun, RunFile, ServiceStatus, SkippedOfRun, Status, SyncState, ToldRun, Waiting, WaitingFile, WaitingOf};
 pub use self::tombstones::{Deleted, Forgotten, Tombstone, TombstoneList};
 pub use self::verify::{Accepted, Damaged, Hurt, VerifyReport};
 
@@ -93,6 +99,7 @@ pub struct Operations {
     pub(crate) sharing: Arc<Sharing>,
     ended: broadcast::Sender<Arc<Ended>>,
     browser_logins: logging_in::BrowserLogins,
+    previews: previewing::Previews,
     serving: OnceLock<(String, Option<Fingerprint>)>,
 }
 
@@ -130,6 +137,7 @@ impl Operations {
             sharing: Arc::default(),
             ended: broadcast::Sender::new(ENDS),
             browser_logins: Default::default(),
+            previews: Default::default(),
             serving: OnceLock::new(),
         }
     }

@@ -245,6 +245,7 @@ mod tests {
     fn a_dry_run_tells_how_much_travels_and_where_a_file_is_removed() {
         let step = |action: &str, bytes: u64| crate::sync::PlannedStep {
             action: action.into(),
+            group: crate::sync::PlanGroup::default(),
             path: format!("{action}.jpg"),
             remote_path: None,
             bytes,

@@ -35,7 +35,7 @@ impl Progress {
             }
             Event::Started { service, .. } => self.bar(service).set_message(format!("{service}: looking at both sides")),
             Event::Listing { service, folders } => self.bar(service).set_message(format!("{service}: listed {folders} folders")),
-            Event::Progress { service, files, files_total, bytes, bytes_total } => {
+            Event::Progress { service, files, files_total, bytes, bytes_total, .. } => {
                 self.end_of(LIBRARY);
                 let bar = self.bar(service);
                 if bar.length() != Some(*bytes_total) {

@@ -9,7 +9,7 @@ mod joined;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
@@ -32,6 +32,8 @@ const SESSIONS: usize = 128;
 const CHUNKS: usize = 10_000;
 /// So many bytes of one user may wait to become files.
 const BYTES: u64 = 1 << 40;
+/// No chunk has such a name.
+const ABOUT: &str = "about";
 /// Names of sessions are short.
 const ID_LIMIT: usize = 128;
 
@@ -162,6 +164,27 @@ impl Uploads {
         // Somebody may have looked at an earlier one while it was being removed.
         self.lock().joined.remove(&place);
         [&above, &place].iter().try_for_each(|place| sync_parent(place)).map_err(|error| failed(id, error))
+    }
+
+    /// Writes down, durably, what a session is for. It goes with it.
+    pub fn describe(&self, user: &str, id: &str, about: &[u8]) -> Result<(), UploadError> {
+        let place = self.session(user, id)?.join(ABOUT);
+        let written = fs::File::create(&place).and_then(|mut file| file.write_all(about).and_then(|()| file.sync_all()));
+        written.and_then(|()| sync_parent(&place)).map_err(|error| failed(id, error))
+    }
+
+    /// What was written down of a session; none of one that was begun without.
+    pub fn description(&self, user: &str, id: &str) -> Result<Option<Vec<u8>>, UploadError> {
+        match fs::read(self.session(user, id)?.join(ABOUT)) {
+            Ok(about) => Ok(Some(about)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(id, error)),
+        }
+    }
+
+    /// When a session that nobody adds to is swept.
+    pub fn expires(changed: Mtime) -> Mtime {
+        Mtime::from(SystemTime::from(changed) + EXPIRY)
     }
 
     /// The sessions of a user, with the time of the last change.

@@ -9,8 +9,8 @@ use crate::events::Event;
 use crate::scheduler::{Ending, Standing, Trigger};
 use crate::services::{Service, ServiceError};
 use crate::store::documents::RUNS;
-use crate::store::history::{self, Run};
-use crate::sync::{Monitor, Options, Report, Stop, Sync, SyncError, next_retry};
+use crate::store::history::{self, Run, SkippedFile};
+use crate::sync::{Monitor, Noted, Options, Report, Stop, Sync, SyncError, next_retry};
 
 use super::blocking::blocking;
 use super::ended::{Ended, counts};
@@ -100,12 +100,14 @@ impl Operations {
             error: report.error.clone(),
             untold: outcomes.untold,
         };
+        let skipped = report.skipped.iter().map(|Noted { path, reason }| SkippedFile { path: path.clone(), reason: reason.clone() });
+        let skipped: Vec<SkippedFile> = skipped.collect();
         let how = ending.clone();
         let standing = blocking(move || {
             let files_at = next_retry(&store, id)?;
             store.write(move |tx| {
                 RUNS.put(tx, &id.0.to_string(), &last)?;
-                history::put(tx, &run, &outcomes.files)
+                history::put(tx, &run, &outcomes.files, &skipped)
             })?;
             let now = ended.as_second();
             Ok(Standing::change(&store, id, move |standing| Standing { files_at, ..standing.after(&how, now, interval) })?)

@@ -3,10 +3,13 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::client::Download;
 use crate::library::{LibraryError, Stat, Tree};
 use crate::reconcile::Deletes;
 use crate::services::Service;
+use crate::store::baseline::Baseline;
 use crate::store::index::{FileRow, Index};
+use crate::store::remote::RemoteView;
 use crate::sync::{Conflict, Version, conflicts};
 use crate::types::{Expect, Mtime, RelPath};
 
@@ -85,7 +88,40 @@ pub struct Resolved {
     pub stays_on: Vec<String>,
 }
 
+/// The version of a file that a service holds, on its way here.
+pub struct RemoteCopy {
+    /// Where it is, below the service's folder.
+    pub path: RelPath,
+    /// Bytes, if the service tells.
+    pub size: Option<u64>,
+    /// Its bytes.
+    pub download: Download,
+}
+
 impl Operations {
+    /// Begins to fetch the version that a service holds of a conflict copy, as it was when it was last listed. Nothing is stored.
+    pub async fn fetch_conflict(&self, copy: RelPath, service: String) -> Result<RemoteCopy, Failure> {
+        let service = self.service(service).await?;
+        let (store, id) = (self.store.clone(), service.id);
+        let (path, version) = blocking(move || {
+            let held = |conflict: &Conflict| conflict.copy == copy && conflict.services.iter().any(|(service, _)| *service == id);
+            if !conflicts(&store, &[id])?.iter().any(held) {
+                return Err(Failure::not_found(format!("the service has no conflict copy {copy}; see `twinlens conflicts`")).about("copy"));
+            }
+            let tx = store.read()?;
+            let joined = Baseline::open(&tx, id)?.get(&copy)?;
+            let path = joined.as_ref().map_or(&copy, |row| row.remote_path(&copy)).clone();
+            let listed = RemoteView::open(&tx, id)?.get(&path)?;
+            let version = listed.or_else(|| joined.and_then(|row| row.base().remote));
+            let gone = || Failure::not_found(format!("the service has {copy} no more")).about("copy");
+            Ok((path, version.ok_or_else(gone)?))
+        })
+        .await?;
+        let client = self.services.client(&service.name)?.at(&service.sync.folder)?;
+        let download = client.get(&path, &version).await?;
+        Ok(RemoteCopy { path, size: download.length.or(version.size), download })
+    }
+
     /// The conflict copies that exist now, with both versions.
     pub(crate) async fn list_conflicts(&self) -> Result<ConflictList, Failure> {
         let services = self.services().await?;

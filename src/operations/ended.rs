@@ -11,7 +11,7 @@ use crate::sync::{Noted, Report};
 /// So many of the files that failed are named.
 const NAMED: usize = 20;
 /// What a run does without having anything to do.
-const IDLE: [&str; 2] = ["requests", "skipped"];
+const IDLE: [&str; 3] = ["requests", "skipped", "skipped_total"];
 
 /// A run that has ended. The names are fixed: webhooks read them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,6 +71,7 @@ pub(super) fn counts(report: &Report) -> Vec<(String, u64)> {
         ("requests", report.requests),
         ("conflicts", report.conflicts.len() as u64),
         ("skipped", report.skipped.len() as u64),
+        ("skipped_total", report.skipped_total),
         ("failed", report.failed.len() as u64),
     ];
     counts.map(|(name, count)| (name.to_owned(), count)).into()

@@ -51,7 +51,7 @@ pub(crate) fn carefully(store: &Store, service: &mut Service) -> Result<bool, St
 
 /// A careful sync came to its end: what is deleted from now on is followed again.
 pub(crate) fn looked(store: &Store, service: ServiceId, report: &mut Report) -> Result<(), StoreError> {
-    report.skipped.push(Noted { path: "/".into(), reason: CAREFUL.into() });
+    report.note_careful(Noted { path: "/".into(), reason: CAREFUL.into() });
     if report.dry_run || report.error.is_some() {
         return Ok(());
     }

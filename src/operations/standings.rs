@@ -38,7 +38,7 @@ impl Operations {
         let mut agenda = Agenda::default();
         let moment = now(self.store.clock(), Instant::now());
         agenda.set(vec![(setting(service), standing.clone())], moment);
-        let running = self.runs.of(service.id).is_some_and(|running| running.trigger != Trigger::Manual);
+        let running = self.runs.of(service.id).is_some_and(|running| !matches!(running.trigger, Trigger::Manual | Trigger::Preview));
         agenda.next(service.id, moment).filter(|_| !running)
     }
 }

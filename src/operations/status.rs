@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::scheduler::Standing;
+use crate::scheduler::{Standing, Trigger};
 use crate::services::Service;
 use crate::store::documents::RUNS;
 use crate::store::failures::{FailedFile, Failures};
 use crate::store::history::{self, Run};
 use crate::store::index::Index;
 use crate::store::{Store, StoreError};
-use crate::sync::{Progress, Report};
+use crate::sync::{Moving, Noted, Pace, Progress, Report};
 use crate::types::RelPath;
 
 use super::blocking::blocking;
@@ -95,6 +95,13 @@ pub struct Going {
     pub stopping: bool,
     /// How far it came.
     pub progress: Progress,
+    /// How fast it goes.
+    #[serde(flatten)]
+    pub pace: Pace,
+    /// The files that are on their way: at most 50.
+    pub files: Vec<Moving>,
+    /// It only finds out what a sync would do.
+    pub preview: bool,
 }
 
 /// Files that failed and are to be tried again.
@@ -178,6 +185,17 @@ pub struct OneRun {
     pub untold: u64,
 }
 
+/// What a run left as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedOfRun {
+    /// In the order in which it was noticed. A run names the first thousand.
+    pub skipped: Vec<Noted>,
+    /// So many files all together.
+    pub total: u64,
+    /// The place of the last one, if there are more.
+    pub next: Option<u32>,
+}
+
 impl Operations {
     /// The library, how much it holds, the services: what they are doing, their last and next runs, what failed and waits.
     pub async fn status(&self) -> Result<Status, Failure> {
@@ -216,9 +234,7 @@ impl Operations {
 
     /// One run with what became of its files; of one service when it is named.
     pub async fn run(&self, name: Option<String>, wanted: u64) -> Result<OneRun, Failure> {
-        let found = self.runs(name).await?.into_iter().find(|run| run.id == wanted);
-        let found = found
-            .ok_or_else(|| Failure::not_found(format!("there is no run {wanted}; see `twinlens history`, which keeps the latest ones")))?;
+        let found = self.find_run(name, wanted).await?;
         let store = self.store.clone();
         blocking(move || {
             let tx = store.read()?;
@@ -229,6 +245,28 @@ impl Operations {
             Ok(OneRun { run: found, files: files.collect(), untold })
         })
         .await
+    }
+
+    /// What a run left as it was: at most `most` files after the place `after`, each with its place; of one service when it is named.
+    pub async fn skipped(&self, name: Option<String>, wanted: u64, after: Option<u32>, most: usize) -> Result<SkippedOfRun, Failure> {
+        let run = self.find_run(name, wanted).await?;
+        let count = |name: &str| run.counts.get(name).copied();
+        let total = count("skipped_total").or_else(|| count("skipped")).unwrap_or(0);
+        let store = self.store.clone();
+        blocking(move || {
+            let tx = store.read()?;
+            let mut rows = history::skipped(&tx, wanted, after)?;
+            let skipped = rows.by_ref().take(most).collect::<Result<Vec<_>, _>>()?;
+            let next = rows.next().and(skipped.last()).map(|(place, _)| *place);
+            let skipped = skipped.into_iter().map(|(_, file)| Noted { path: file.path, reason: file.reason }).collect();
+            Ok(SkippedOfRun { skipped, total, next })
+        })
+        .await
+    }
+
+    async fn find_run(&self, name: Option<String>, wanted: u64) -> Result<ToldRun, Failure> {
+        let found = self.runs(name).await?.into_iter().find(|run| run.id == wanted);
+        found.ok_or_else(|| Failure::not_found(format!("there is no run {wanted}; see `twinlens history`, which keeps the latest ones")))
     }
 
     /// Files that failed and are to be tried again; of one service when it is named.
@@ -283,6 +321,9 @@ fn row(
             started: running.started.to_string(),
             stopping: running.monitor.stopped().is_some(),
             progress: running.monitor.progress(),
+            pace: running.monitor.pace(),
+            files: running.monitor.moving(),
+            preview: running.trigger == Trigger::Preview,
         }),
         next_run: next.map(time),
         failed_runs: standing.failures,

@@ -70,7 +70,7 @@ impl Operations {
         Ok(chosen.into_iter().map(|(service, _)| service.name).collect())
     }
 
-    async fn sync_when_free(self: &Arc<Self>, service: Service, options: Options) -> Result<Report, Failure> {
+    pub(super) async fn sync_when_free(self: &Arc<Self>, service: Service, options: Options) -> Result<Report, Failure> {
         let turn = self.runs.turn(service.id, Trigger::Manual).await;
         // It may have been set up in another way while we waited.
         let service = self.service(service.name).await?;

@@ -49,6 +49,8 @@ pub enum Trigger {
     ChangedHere,
     /// The service said that something changed there.
     ChangedThere,
+    /// Somebody wants to know what a sync would do.
+    Preview,
 }
 
 impl fmt::Display for Trigger {
@@ -59,6 +61,7 @@ impl fmt::Display for Trigger {
             Trigger::Retry => "tried again",
             Trigger::ChangedHere => "something changed here",
             Trigger::ChangedThere => "something changed there",
+            Trigger::Preview => "to see what it would do",
         })
     }
 }

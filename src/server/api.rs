@@ -7,12 +7,14 @@
 
 mod asked;
 mod backup;
+mod badges;
 mod caller;
 mod calls;
 mod changes;
 mod conflicts;
 mod events;
 mod files;
+mod folders;
 mod grid;
 mod index;
 mod known;
@@ -23,6 +25,7 @@ mod once;
 mod openapi;
 mod page;
 mod portable;
+mod previews;
 mod problem;
 mod runs;
 mod services;
@@ -33,7 +36,9 @@ mod syncs;
 mod thumbnail;
 mod tombstones;
 mod trash;
+mod uploads;
 mod users;
+mod zip;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Deref;
@@ -51,7 +56,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::accounts::{Login, Logins};
-use crate::library::Tree;
+use crate::library::{Tree, Uploads};
 use crate::operations::{Failure, Operations};
 use crate::store::Store;
 
@@ -107,6 +112,11 @@ pub(super) struct Inner {
     waiting: Waiting,
     webdav: Arc<WebDav>,
     store: Store,
+    uploads: Uploads,
+    /// What became of uploads in pieces that have ended.
+    published: uploads::Published,
+    /// What is to be downloaded as one file.
+    zips: zip::Zips,
     /// Uploads with a key that are being received.
     running: once::Running,
     /// The name of the cookie: another one for every library, because browsers send cookies to all ports of a host.
@@ -128,11 +138,29 @@ pub(super) struct Api {
 }
 
 impl Shared {
-    pub(super) fn new(operations: Arc<Operations>, logins: Logins, roots: &Roots, store: Store, webdav: Arc<WebDav>) -> Self {
+    pub(super) fn new(
+        operations: Arc<Operations>,
+        logins: Logins,
+        roots: &Roots,
+        store: Store,
+        (webdav, uploads): (Arc<WebDav>, Uploads),
+    ) -> Self {
         let library = roots.library_id.0.simple().to_string();
         let cookie = format!("twinlens_{}", library.get(..8).unwrap_or_default());
         let (originals, waiting) = (roots.originals.clone(), Waiting::new(&store));
-        Self(Arc::new(Inner { operations, logins, originals, waiting, webdav, store, running: once::Running::default(), cookie }))
+        Self(Arc::new(Inner {
+            operations,
+            logins,
+            originals,
+            waiting,
+            webdav,
+            store,
+            uploads,
+            published: uploads::Published::default(),
+            zips: zip::Zips::default(),
+            running: once::Running::default(),
+            cookie,
+        }))
     }
 }
 
@@ -278,14 +306,24 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))
         .routes(routes!(runs::failures))
+        .routes(routes!(runs::retry_failed))
+        .routes(routes!(runs::skipped))
+        .routes(routes!(previews::begin_preview, previews::show_preview, previews::cancel_preview))
         .routes(routes!(status::transfers))
         .routes(routes!(status::show))
         .routes(routes!(status::settings))
         .routes(routes!(events::follow))
         .routes(routes!(library::list))
+        .routes(routes!(badges::list_badges))
         .routes(routes!(grid::show))
         .routes(routes!(thumbnail::show))
         .routes(routes!(files::fetch, files::store))
+        .routes(routes!(folders::make_folder))
+        .routes(routes!(trash::discard))
+        .routes(routes!(zip::choose))
+        .routes(routes!(zip::download))
+        .routes(routes!(uploads::list, uploads::begin_upload))
+        .routes(routes!(uploads::show, uploads::append, uploads::publish, uploads::give_up))
         .routes(routes!(index::show, index::scan))
         .routes(routes!(index::verify))
         .routes(routes!(index::accept))
@@ -294,6 +332,7 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(trash::empty))
         .routes(routes!(conflicts::list))
         .routes(routes!(conflicts::resolve))
+        .routes(routes!(conflicts::fetch_remote))
         .routes(routes!(tombstones::list))
         .routes(routes!(tombstones::forget))
         .routes(routes!(backup::begin))

@@ -30,6 +30,7 @@ use super::http::{Body, Incoming, text};
 use super::webdav::WebDav;
 
 pub(super) use self::answers::Base;
+pub(super) use self::uploads::{Taking, refused};
 
 /// How often expired uploads are looked for.
 const SWEEP: Duration = Duration::from_secs(3600);
@@ -103,9 +104,8 @@ pub(super) struct Cloud {
 }
 
 impl Cloud {
-    /// Sweeps expired uploads now and every hour, as long as it lives.
-    pub(super) fn open(webdav: Arc<WebDav>, logins: Logins) -> Self {
-        let uploads = Uploads::open(webdav.originals().clone());
+    /// Sweeps expired uploads every hour, as long as it lives.
+    pub(super) fn open(webdav: Arc<WebDav>, logins: Logins, uploads: Uploads) -> Self {
         let swept = uploads.downgrade();
         tokio::spawn(async move {
             loop {

@@ -25,6 +25,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 
 use crate::accounts::{AccountError, Checked, Login, Logins};
+use crate::library::Uploads;
 use crate::operations::Operations;
 use crate::store::{Store, StoreError};
 
@@ -81,9 +82,11 @@ impl App {
     /// Serves these roots to these people; Locks are kept in the store.
     pub fn open(operations: Arc<Operations>, logins: Logins, roots: Roots, store: Store, rules: Rules) -> Result<Self, StoreError> {
         let webdav = Arc::new(WebDav::open(roots.clone(), store.clone(), rules)?);
-        let shared = api::Shared::new(Arc::clone(&operations), logins.clone(), &roots, store, Arc::clone(&webdav));
+        let uploads = Uploads::open(webdav.originals().clone());
+        let carried = (Arc::clone(&webdav), uploads.clone());
+        let shared = api::Shared::new(Arc::clone(&operations), logins.clone(), &roots, store, carried);
         let (api, web) = (Arc::new(Api::new(shared.clone())), Arc::new(Web::new(shared)));
-        let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone()));
+        let cloud = Arc::new(Cloud::open(Arc::clone(&webdav), logins.clone(), uploads));
         Ok(Self { logins, webdav, api, web, cloud, operations, public: rules.public })
     }
 

@@ -48,8 +48,8 @@ const LONG: usize = 200;
 
 /// Whoever sends: told how far it is, and asked whether it shall go on.
 pub trait Watcher: Send + Sync {
-    /// So many bytes went over the wire.
-    fn moved_bytes(&self, count: u64);
+    /// So many bytes of a file, by its path in the library, went over the wire.
+    fn moved_bytes(&self, of: &RelPath, count: u64);
     /// Nothing more is to be sent.
     fn is_over(&self) -> bool;
     /// Why nothing more can be sent: the service has no room.
@@ -194,9 +194,9 @@ impl Delivery {
         self.watcher.get().and_then(Weak::upgrade)
     }
 
-    fn moved_bytes(&self, count: u64) {
+    fn moved_bytes(&self, of: &RelPath, count: u64) {
         if let Some(watcher) = self.watcher() {
-            watcher.moved_bytes(count);
+            watcher.moved_bytes(of, count);
         }
     }
 

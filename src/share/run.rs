@@ -307,7 +307,7 @@ impl Courier {
 }
 
 impl Watcher for Courier {
-    fn moved_bytes(&self, count: u64) {
+    fn moved_bytes(&self, _: &RelPath, count: u64) {
         self.done.bytes.fetch_add(count, Ordering::Relaxed);
         self.tell_progress();
     }

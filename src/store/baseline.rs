@@ -6,15 +6,18 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, TableDefinition, 
 use serde::{Deserialize, Serialize};
 
 use crate::reconcile::Base;
-use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId};
+use crate::types::{ContentHash, Evidence, KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId};
 
-use super::codec::{after_service, decode, encode, path_key, path_of, service_key, service_range, successor};
+use super::codec::{after_service, decode, encode, member_range, path_key, path_of, service_key, service_range, successor};
 use super::{StoreError, listed, remote};
 
 const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("baseline");
 const BY_REMOTE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("baseline-by-remote");
 /// Which remote path holds a content that was in step: (service, SHA-1, remote path).
 const REMOTE_CONTENT: TableDefinition<&[u8], ()> = TableDefinition::new("baseline-remote-content");
+
+/// What it is known by that the service holds a content which was in step: (service, local path) -> content and level.
+const PROOFS: TableDefinition<&[u8], ([u8; 32], u8)> = TableDefinition::new("baseline-proofs");
 
 /// One agreement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +56,7 @@ pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.open_table(ROWS)?;
     tx.open_table(BY_REMOTE)?;
     tx.open_table(REMOTE_CONTENT)?;
+    tx.open_table(PROOFS)?;
     Ok(())
 }
 
@@ -83,6 +87,31 @@ pub fn put(tx: &WriteTransaction, service: ServiceId, local_path: &RelPath, row:
     Ok(())
 }
 
+/// Records what the proof rests on that the service holds this content of an agreement.
+pub fn prove(
+    tx: &WriteTransaction,
+    service: ServiceId,
+    local_path: &RelPath,
+    (content, evidence): (ContentHash, Evidence),
+) -> Result<(), StoreError> {
+    let level = Evidence::ALL.iter().position(|level| *level == evidence).unwrap_or(0) as u8;
+    tx.open_table(PROOFS)?.insert(service_key(service, &path_key(local_path)).as_slice(), (content.0, level))?;
+    Ok(())
+}
+
+/// What was proven of an agreement, as a transaction that is going to replace it sees it.
+pub fn proof_to_change(
+    tx: &WriteTransaction,
+    service: ServiceId,
+    local_path: &RelPath,
+) -> Result<Option<(ContentHash, Evidence)>, StoreError> {
+    Ok(tx.open_table(PROOFS)?.get(service_key(service, &path_key(local_path)).as_slice())?.and_then(|row| proof_of(row.value())))
+}
+
+fn proof_of((content, level): ([u8; 32], u8)) -> Option<(ContentHash, Evidence)> {
+    Evidence::ALL.get(usize::from(level)).map(|evidence| (ContentHash(content), *evidence))
+}
+
 /// The local path of the agreement that claims a remote path: there is never more than one.
 fn owner(tx: &WriteTransaction, service: ServiceId, remote_path: &RelPath) -> Result<Option<RelPath>, StoreError> {
     let key = service_key(service, &path_key(remote_path));
@@ -103,6 +132,7 @@ pub fn remove(tx: &WriteTransaction, service: ServiceId, local_path: &RelPath) -
         Some(row) => decode(row.value())?,
         None => return Ok(()),
     };
+    tx.open_table(PROOFS)?.remove(key.as_slice())?;
     let (by_remote, content) = remote_keys(service, local_path, &row);
     if row.remote_path.is_some() {
         tx.open_table(BY_REMOTE)?.remove(by_remote.as_slice())?;
@@ -140,6 +170,7 @@ pub fn clear(tx: &WriteTransaction, service: ServiceId) -> Result<(), StoreError
     let range = start.as_slice()..end.as_slice();
     tx.open_table(ROWS)?.retain_in(range.clone(), |_, _| false)?;
     tx.open_table(BY_REMOTE)?.retain_in(range.clone(), |_, _| false)?;
+    tx.open_table(PROOFS)?.retain_in(range.clone(), |_, _| false)?;
     tx.open_table(REMOTE_CONTENT)?.retain_in(range, |_, _| false)?;
     Ok(())
 }
@@ -150,13 +181,14 @@ pub struct Baseline {
     rows: ReadOnlyTable<&'static [u8], &'static [u8]>,
     by_remote: ReadOnlyTable<&'static [u8], &'static [u8]>,
     remote_content: ReadOnlyTable<&'static [u8], ()>,
+    proofs: ReadOnlyTable<&'static [u8], ([u8; 32], u8)>,
 }
 
 impl Baseline {
     /// Opens it for reading.
     pub fn open(tx: &ReadTransaction, service: ServiceId) -> Result<Self, StoreError> {
         let (rows, by_remote) = (tx.open_table(ROWS)?, tx.open_table(BY_REMOTE)?);
-        Ok(Self { service, rows, by_remote, remote_content: tx.open_table(REMOTE_CONTENT)? })
+        Ok(Self { service, rows, by_remote, remote_content: tx.open_table(REMOTE_CONTENT)?, proofs: tx.open_table(PROOFS)? })
     }
 
     /// The agreement about a local path.
@@ -179,6 +211,41 @@ impl Baseline {
             let (key, row) = item?;
             Ok((path_of(after_service(key.value())?)?, decode(row.value())?))
         }))
+    }
+
+    /// The agreements about files directly in a folder, from a name on, in the order of the names.
+    pub fn members_from(
+        &self,
+        folder: &RelPath,
+        from: &str,
+    ) -> Result<impl Iterator<Item = Result<(RelPath, BaseRow), StoreError>> + use<>, StoreError> {
+        let (start, end) = self.range_from(folder, from);
+        Ok(self.rows.range(start.as_slice()..end.as_slice())?.map(|item| {
+            let (key, row) = item?;
+            Ok((path_of(after_service(key.value())?)?, decode(row.value())?))
+        }))
+    }
+
+    /// What was proven of them.
+    pub fn proofs_from(
+        &self,
+        folder: &RelPath,
+        from: &str,
+    ) -> Result<impl Iterator<Item = Result<(RelPath, (ContentHash, Evidence)), StoreError>> + use<>, StoreError> {
+        let (start, end) = self.range_from(folder, from);
+        Ok(self.proofs.range(start.as_slice()..end.as_slice())?.filter_map(|item| {
+            let read = |item: Result<_, redb::StorageError>| {
+                let (key, row): (redb::AccessGuard<'static, &'static [u8]>, redb::AccessGuard<'static, ([u8; 32], u8)>) = item?;
+                Ok(proof_of(row.value()).map(|proof| path_of(after_service(key.value())?).map(|path| (path, proof))).transpose()?)
+            };
+            read(item).transpose()
+        }))
+    }
+
+    fn range_from(&self, folder: &RelPath, from: &str) -> (Vec<u8>, Vec<u8>) {
+        let (start, _) = member_range(folder, from);
+        let (_, end) = member_range(folder, "");
+        (service_key(self.service, &start), service_key(self.service, &end))
     }
 
     /// The agreements that remember a deletion, in order of the local path.

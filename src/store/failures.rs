@@ -9,7 +9,7 @@ use crate::types::backoff::doubling;
 use crate::types::{RelPath, ServiceId};
 
 use super::StoreError;
-use super::codec::{after_service, decode, encode, path_key, path_of, service_key, service_range};
+use super::codec::{after_service, decode, encode, member_range, path_key, path_of, service_key, service_range};
 
 const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("failures");
 
@@ -95,6 +95,20 @@ impl Failures {
     /// Opens it for reading.
     pub fn open(tx: &ReadTransaction, service: ServiceId) -> Result<Self, StoreError> {
         Ok(Self { service, rows: tx.open_table(ROWS)? })
+    }
+
+    /// What failed directly in a folder, from a name on, in the order of the names.
+    pub fn members_from(
+        &self,
+        folder: &RelPath,
+        from: &str,
+    ) -> Result<impl Iterator<Item = Result<(RelPath, FailedFile), StoreError>> + use<>, StoreError> {
+        let ((start, _), (_, end)) = (member_range(folder, from), member_range(folder, ""));
+        let (start, end) = (service_key(self.service, &start), service_key(self.service, &end));
+        Ok(self.rows.range(start.as_slice()..end.as_slice())?.map(|item| {
+            let (key, row) = item?;
+            Ok((path_of(after_service(key.value())?)?, decode(row.value())?))
+        }))
     }
 
     /// What failed, in order of the paths.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::{Evidence, Expires, Gps, LocalVersion, RelPath, RemoteVersion, ServiceId, Size, Unfit};
 
 use super::StoreError;
+use super::codec::{member_range, path_key, path_of};
 
 /// Number -> what was asked for.
 const SHARES: TableDefinition<u64, &str> = TableDefinition::new("shares");
@@ -16,6 +17,11 @@ const SHARES: TableDefinition<u64, &str> = TableDefinition::new("shares");
 const FILES: TableDefinition<(u64, u32), &str> = TableDefinition::new("share-files");
 /// (service, second since 1970, share, place in it): then something is to be done.
 const DUE: TableDefinition<(u32, i64, u64, u32), ()> = TableDefinition::new("share-due");
+
+/// The key of a path, NUL, share and place in it: files by their paths.
+const PATHS: TableDefinition<&[u8], ()> = TableDefinition::new("share-paths");
+/// Of a share and a place in it, in the key of a path.
+const PLACE: usize = 12;
 
 /// What was asked for at once. Times are seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,7 +149,19 @@ pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.open_table(SHARES)?;
     tx.open_table(FILES)?;
     tx.open_table(DUE)?;
+    let (files, mut paths) = (tx.open_table(FILES)?, tx.open_table(PATHS)?);
+    if paths.first()?.is_none() {
+        // An earlier version did not keep them.
+        for item in files.iter()? {
+            let (place, text) = item?;
+            paths.insert(place_key(&parse::<SharedFile>(text.value())?.path, place.value()).as_slice(), ())?;
+        }
+    }
     Ok(())
+}
+
+fn place_key(path: &RelPath, (share, place): (u64, u32)) -> Vec<u8> {
+    [&path_key(path)[..], b"\0", &share.to_be_bytes(), &place.to_be_bytes()].concat()
 }
 
 /// Adds a share with its files: each the path in the library, and what it is to be called there. Returns its number.
@@ -164,6 +182,7 @@ pub fn add(tx: &WriteTransaction, share: &Share, files: Vec<(RelPath, RelPath)>)
 /// Writes down what became of a file.
 pub fn put(tx: &WriteTransaction, service: ServiceId, place: (u64, u32), file: &SharedFile) -> Result<(), StoreError> {
     let before = tx.open_table(FILES)?.insert(place, text(file)?.as_str())?.map(|text| parse::<SharedFile>(text.value())).transpose()?;
+    tx.open_table(PATHS)?.insert(place_key(&file.path, place).as_slice(), ())?;
     let mut due = tx.open_table(DUE)?;
     if let Some(then) = before.and_then(|before| before.due()) {
         due.remove((service.0, then, place.0, place.1))?;
@@ -183,11 +202,14 @@ pub fn file_to_change(tx: &WriteTransaction, place: (u64, u32)) -> Result<Option
 pub fn remove(tx: &WriteTransaction, number: u64) -> Result<(), StoreError> {
     let Some(share) = tx.open_table(SHARES)?.remove(number)?.map(|text| parse::<Share>(text.value())).transpose()? else { return Ok(()) };
     let mut failed = Ok(());
-    let mut due = tx.open_table(DUE)?;
+    let (mut due, mut paths) = (tx.open_table(DUE)?, tx.open_table(PATHS)?);
     tx.open_table(FILES)?.retain_in((number, 0)..=(number, u32::MAX), |place, text| {
-        let removed = parse::<SharedFile>(text).and_then(|file| match file.due() {
-            Some(then) => Ok(due.remove((share.service.0, then, place.0, place.1)).map(drop)?),
-            None => Ok(()),
+        let removed = parse::<SharedFile>(text).and_then(|file| {
+            paths.remove(place_key(&file.path, place).as_slice())?;
+            match file.due() {
+                Some(then) => Ok(due.remove((share.service.0, then, place.0, place.1)).map(drop)?),
+                None => Ok(()),
+            }
         });
         if let Err(error) = removed {
             failed = Err(error);
@@ -239,6 +261,23 @@ pub fn files(tx: &ReadTransaction, number: u64) -> Result<impl Iterator<Item = R
 /// One file.
 pub fn file(tx: &ReadTransaction, place: (u64, u32)) -> Result<Option<SharedFile>, StoreError> {
     tx.open_table(FILES)?.get(place)?.map(|text| parse(text.value())).transpose()
+}
+
+/// The files of shares that are directly in a folder of the library, from a name on, in the order of the names.
+pub fn members_from(
+    tx: &ReadTransaction,
+    folder: &RelPath,
+    from: &str,
+) -> Result<impl Iterator<Item = Result<(RelPath, (u64, u32)), StoreError>> + use<>, StoreError> {
+    let ((start, _), (_, end)) = (member_range(folder, from), member_range(folder, ""));
+    Ok(tx.open_table(PATHS)?.range(start.as_slice()..end.as_slice())?.map(|item| {
+        let (key, _) = item?;
+        let damaged = || StoreError::Damaged("the path of a share");
+        let (path, place) = key.value().split_last_chunk::<PLACE>().ok_or_else(damaged)?;
+        let (share, place) = place.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let place = place.first_chunk::<4>().ok_or_else(damaged)?;
+        Ok((path_of(path.strip_suffix(b"\0").ok_or_else(damaged)?)?, (u64::from_be_bytes(*share), u32::from_be_bytes(*place))))
+    }))
 }
 
 /// Files of a service with which something is to be done by now: at most so many, those that are due for the longest time first.
@@ -300,6 +339,13 @@ mod tests {
             store.write(move |tx| add(tx, &share(1), files()).and_then(|number| add(tx, &share(2), files()).map(|_| number))).unwrap();
         drop(store);
         let store = Store::open(&place).unwrap();
+        let named = |from: &str| {
+            let tx = store.read().unwrap();
+            let all = members_from(&tx, &RelPath::root(), from).unwrap().map(|item| item.unwrap());
+            all.map(|(path, (share, place))| (path.to_string(), share, place)).collect::<Vec<_>>()
+        };
+        let both = [("a.jpg".to_owned(), number, 0), ("a.jpg".to_owned(), number + 1, 0)];
+        assert_eq!((named("").len(), &named("")[..2], named("b").len()), (4, &both[..], 2));
         let due_at = |now| due(&store.read().unwrap(), ServiceId(1), now, 10).unwrap();
         assert_eq!(due_at(0), [(number, 0), (number, 1)]);
         let later = FileState::Waiting { failed: Some(Retry { attempts: 1, reason: "no".into(), next: 100 }) };
@@ -311,7 +357,7 @@ mod tests {
         assert_eq!(next_due(&store.read().unwrap(), ServiceId(1)).unwrap(), Some(100));
         store.write(move |tx| clear(tx, ServiceId(1))).unwrap();
         assert_eq!(next_due(&store.read().unwrap(), ServiceId(1)).unwrap(), None);
-        assert_eq!(files_of(&store, number), 0);
+        assert_eq!((files_of(&store, number), named("").len()), (0, 2));
         assert_eq!(due(&store.read().unwrap(), ServiceId(2), 0, 1).unwrap().len(), 1, "those of others stay");
     }
 

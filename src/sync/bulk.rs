@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::client::{ClientError, Member, Receipt, Source, bulk_takes};
 use crate::reconcile::{Action, Step};
 use crate::services::delivery::{WHOLE, read_whole};
-use crate::types::{Evidence, Expect, LocalVersion, RelPath, RemoteVersion};
+use crate::types::{Evidence, Expect, LocalVersion, RelPath, RemoteVersion, Side};
 
 use super::execute::{Execution, StepError};
 use super::run::blocking;
@@ -118,7 +118,7 @@ impl Execution {
         for ((source, step), (_, result)) in std::mem::take(sources).into_iter().zip(results) {
             match result {
                 Ok(etag) => {
-                    self.moved_bytes(source.size);
+                    self.moved_bytes((Side::Local, &step.local), source.size);
                     // Each part is taken only when its checksum is that of its bytes.
                     let receipt = Receipt { etag, evidence: Some(Evidence::ServerVerified) };
                     sent.push((step, Ok(Sent::Unproven(receipt))));
@@ -146,7 +146,7 @@ impl Execution {
                 None => false,
             };
             if arrived {
-                self.moved_bytes(source.size);
+                self.moved_bytes((Side::Local, &step.local), source.size);
                 sent.push((step, Ok(Sent::Unproven(Receipt::default()))));
                 continue;
             }

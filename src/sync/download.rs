@@ -14,7 +14,7 @@ use crate::reconcile::outcome::deduplicates;
 use crate::reconcile::{Action, Base, Step, Why};
 use crate::store::baseline::Baseline;
 use crate::store::listed::{self, FolderRow};
-use crate::types::{ContentHash, Expect, LocalVersion, Mtime, RelPath, RemoteVersion};
+use crate::types::{ContentHash, Expect, LocalVersion, Mtime, RelPath, RemoteVersion, Side};
 
 use super::execute::{Execution, StepError};
 use super::record::Record;
@@ -81,6 +81,7 @@ impl Execution {
                         if self.fatal().is_some() {
                             return;
                         }
+                        self.sync.monitor.begins(&step);
                         match self.fetch(&step.remote, source).await {
                             // It is taken as soon as the batch before is on the disk; others may fetch meanwhile.
                             Ok(file) => {
@@ -294,7 +295,7 @@ impl Execution {
             let piece = download.next().await?;
             let end = piece.is_none();
             if let Some(piece) = piece {
-                self.moved_bytes(piece.len() as u64);
+                self.moved_bytes((Side::Remote, remote), piece.len() as u64);
                 gathered.extend_from_slice(&piece);
             }
             if end && staged.is_none() && gathered.len() <= Staged::SMALL {

@@ -14,7 +14,7 @@ use crate::reconcile::outcome::deduplicates;
 use crate::reconcile::{Action, Base, Plan, Step, Why};
 use crate::services::delivery::{self, DeliveryError, Watcher};
 use crate::store::StoreError;
-use crate::types::{ContentHash, RelPath};
+use crate::types::{ContentHash, RelPath, Side};
 
 use super::join::gone_there;
 use super::leftovers::Leftovers;
@@ -114,11 +114,20 @@ pub(super) struct Execution {
     done: Amount,
     /// As far as is known, of so many.
     total: Amount,
+    /// Bytes of the steps that are over, whether they had to travel or not; and what that will be when all are over.
+    over: Over,
+}
+
+/// Bytes as they were planned, not as they travelled: what was sent twice, or not needed after all, does not make what is left wrong.
+#[derive(Debug, Default)]
+struct Over {
+    now: AtomicU64,
+    in_the_end: AtomicU64,
 }
 
 impl Watcher for Execution {
-    fn moved_bytes(&self, count: u64) {
-        Execution::moved_bytes(self, count);
+    fn moved_bytes(&self, of: &RelPath, count: u64) {
+        Execution::moved_bytes(self, (Side::Local, of), count);
     }
 
     fn is_over(&self) -> bool {
@@ -153,6 +162,7 @@ impl Execution {
             room: Room::default(),
             done: Amount::default(),
             total: Amount::default(),
+            over: Over::default(),
         });
         let watcher: Weak<dyn Watcher> = Arc::downgrade(&execution) as Weak<dyn Watcher>;
         execution.sync.delivery.watched_by(watcher);
@@ -166,9 +176,9 @@ impl Execution {
         *lock(&self.gone_there) = gone_there(&plan);
         let here = || plan.steps.iter().chain(&late);
         self.total.files.store(self.done.files.load(Ordering::Relaxed) + here().count() as u64 + to_come.0, Ordering::Relaxed);
-        self.total
-            .bytes
-            .store(self.done.bytes.load(Ordering::Relaxed) + here().map(Step::bytes).sum::<u64>() + to_come.1, Ordering::Relaxed);
+        let bytes = here().map(Step::bytes).sum::<u64>() + to_come.1;
+        self.total.bytes.store(self.done.bytes.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
+        self.over.in_the_end.store(self.over.now.load(Ordering::Relaxed) + bytes, Ordering::Relaxed);
         self.sync.monitor.advance(self.progress());
         let mut records = Vec::new();
         let (mut moves, mut blind, mut downloads, mut conflicts, mut deletes) =
@@ -264,6 +274,7 @@ impl Execution {
         if self.fatal().is_some() {
             return Ok(());
         }
+        self.sync.monitor.begins(&step);
         let done = match &step.action {
             Action::Conflict { local, remote, copy } => self.keep_both(&step, local, remote, copy).await,
             Action::Move { .. } | Action::MoveFolder { .. } | Action::Park { .. } | Action::Copy { .. } => match self.carry(&step).await {
@@ -300,7 +311,7 @@ impl Execution {
                 self.count(|report| {
                     report.adopted += 1;
                     if let Why::SameContentAt { .. } = step.why {
-                        report.skip(Noted { path: step.local.to_string(), reason: step.why.to_string() });
+                        report.skip("same-content-at", Noted { path: step.local.to_string(), reason: step.why.to_string() });
                     }
                 });
                 record.map(|record| record.replacing(base.as_ref()))
@@ -323,6 +334,7 @@ impl Execution {
     /// A step is over.
     pub(super) fn finished(&self, step: &Step, failure: Option<String>) {
         self.done.files.fetch_add(1, Ordering::Relaxed);
+        self.over.now.fetch_add(step.bytes(), Ordering::Relaxed);
         let service = self.sync.service.name.clone();
         let (verb, path) = (step.verb().to_owned(), step.local.to_string());
         self.sync.monitor.finished(step, failure.as_deref());
@@ -359,8 +371,9 @@ impl Execution {
         self.finished(step, Some(reason));
     }
 
-    /// Bytes went over the wire.
-    pub(super) fn moved_bytes(&self, count: u64) {
+    /// Bytes of a file, by its path on a side, went over the wire.
+    pub(super) fn moved_bytes(&self, of: (Side, &RelPath), count: u64) {
+        self.sync.monitor.moved(of, count);
         self.done.bytes.fetch_add(count, Ordering::Relaxed);
         self.publish_progress();
     }
@@ -387,15 +400,14 @@ impl Execution {
             files_total: read(&self.total.files),
             bytes: read(&self.done.bytes),
             bytes_total: read(&self.total.bytes),
+            bytes_left: read(&self.over.in_the_end).saturating_sub(read(&self.over.now)),
         }
     }
 
     fn publish_progress(&self) {
-        let progress = self.progress();
-        let Progress { files, files_total, bytes, bytes_total } = progress;
+        let Progress { files, files_total, bytes, bytes_total, bytes_left } = self.sync.monitor.advance(self.progress());
         let service = self.sync.service.name.clone();
-        self.sync.monitor.advance(progress);
-        self.sync.events.publish(Event::Progress { service, files, files_total, bytes, bytes_total });
+        self.sync.events.publish(Event::Progress { service, files, files_total, bytes, bytes_total, bytes_left });
     }
 
     pub(super) fn fatal(&self) -> Option<String> {

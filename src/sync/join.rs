@@ -72,7 +72,7 @@ impl Execution {
         let reason = Why::SameContentAt { path: at.clone() }.to_string();
         self.count(|report| {
             report.adopted += 1;
-            report.skip(Noted { path: step.remote.to_string(), reason });
+            report.skip("same-content-at", Noted { path: step.remote.to_string(), reason });
         });
         let partner = free_partner(&self.sync.store, self.sync.service.id, &at);
         let version = RemoteVersion { digests: fetched.staged.digests().into(), ..fetched.version.clone() };

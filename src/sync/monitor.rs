@@ -1,6 +1,8 @@
 //! A run as it is seen and stopped from outside.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::watch;
@@ -8,8 +10,16 @@ use utoipa::ToSchema;
 
 use crate::reconcile::Step;
 use crate::store::history::{FileOutcome, KEEP_FILES};
+use crate::types::{RelPath, Side};
 
 use super::retry_later::Ledger;
+
+/// The pace is that of so many seconds.
+const PACE: Duration = Duration::from_secs(10);
+/// So many seconds are told of.
+const SECONDS: usize = 120;
+/// So many files that are on their way are told.
+const TOLD: usize = 50;
 
 /// Why a run is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +51,34 @@ pub struct Progress {
     pub bytes: u64,
     /// Of so many.
     pub bytes_total: u64,
+    /// Bytes that are still to travel, as it was planned: what is sent twice, or is not needed after all, does not make it wrong.
+    pub bytes_left: u64,
+}
+
+/// A file that is on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Moving {
+    /// In the library, or on the service for what exists only there.
+    pub path: RelPath,
+    /// `upload`, `download`, ...
+    pub action: String,
+    /// Bytes that are to travel.
+    pub bytes: u64,
+    /// Those that have.
+    pub moved: u64,
+    /// For so many seconds.
+    pub seconds: u64,
+}
+
+/// How fast a run goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, ToSchema)]
+pub struct Pace {
+    /// Bytes a second, in the last ten seconds.
+    pub bytes_per_second: u64,
+    /// So many seconds are left, if it goes on as in the last ten; none as long as that cannot be said.
+    pub seconds_left: Option<u64>,
+    /// The bytes that travelled in each of the last seconds, at most 120, the latest last.
+    pub throughput: Vec<u64>,
 }
 
 /// What became of the files of a run, as far as it is kept.
@@ -68,8 +106,69 @@ struct State {
     progress: Progress,
     outcomes: Outcomes,
     ledger: Ledger,
+    moving: HashMap<RelPath, OnItsWay>,
+    /// The local paths of those whose remote ones differ.
+    by_remote: HashMap<RelPath, RelPath>,
+    /// What was done by the end of each second since the first byte, the earliest first.
+    seconds: VecDeque<Second>,
     /// Something may be changed from now on.
     acting: bool,
+}
+
+#[derive(Debug)]
+struct OnItsWay {
+    verb: &'static str,
+    remote: RelPath,
+    bytes: u64,
+    moved: u64,
+    since: Instant,
+}
+
+/// What was done by then.
+#[derive(Debug, Clone, Copy)]
+struct Second {
+    at: Instant,
+    bytes: u64,
+    files: u64,
+}
+
+impl State {
+    fn ends(&mut self, path: &RelPath) {
+        if let Some(file) = self.moving.remove(path) {
+            self.by_remote.remove(&file.remote);
+        }
+    }
+
+    /// Bytes of files that are not over yet.
+    fn under_way(&self) -> u64 {
+        self.moving.values().map(|file| file.moved.min(file.bytes)).sum()
+    }
+
+    /// The pace as it is at a moment.
+    fn pace(&self, now: Instant) -> Pace {
+        let Some(last) = self.seconds.back() else { return Pace::default() };
+        let since = |second: &Second| now.saturating_duration_since(second.at);
+        // The latest moment that is long enough ago; at the beginning of a run the first there is.
+        let then = self.seconds.iter().rev().find(|second| since(second) >= PACE).or(self.seconds.front()).copied().unwrap_or(*last);
+        let seconds = since(&then).as_secs_f64().max(1.0);
+        let (bytes, files) = ((last.bytes - then.bytes) as f64 / seconds, (last.files - then.files) as f64 / seconds);
+        let Progress { files: done, files_total, bytes_left, .. } = self.progress;
+        let files_left = files_total.saturating_sub(done);
+        let needs = |left: u64, pace: f64| match left {
+            0 => Some(0.0),
+            _ => (pace > 0.0).then(|| left as f64 / pace),
+        };
+        // Many small files take their time however few their bytes are. One large file says nothing of how many files a second there will be.
+        let by_files = needs(files_left, files).or(Some(0.0).filter(|_| bytes_left > 0));
+        let seconds_left = needs(bytes_left, bytes).zip(by_files).map(|(bytes, files)| bytes.max(files).ceil() as u64);
+        let ends: Vec<u64> = (0..=SECONDS as u64)
+            .filter_map(|ago| now.checked_sub(Duration::from_secs(ago)))
+            .map(|moment| self.seconds.iter().rev().find(|second| second.at <= moment).map(|second| second.bytes))
+            .map_while(|bytes| bytes)
+            .collect();
+        let throughput = ends.windows(2).map(|pair| pair[0] - pair[1]).rev().collect();
+        Pace { bytes_per_second: bytes as u64, seconds_left, throughput }
+    }
 }
 
 impl Monitor {
@@ -126,13 +225,75 @@ impl Monitor {
         }
     }
 
-    pub(super) fn advance(&self, progress: Progress) {
-        self.state().progress = progress;
+    /// How fast it goes now.
+    pub fn pace(&self) -> Pace {
+        self.state().pace(Instant::now())
+    }
+
+    /// The files that are on their way now: first those whose bytes still travel, the ones that take longest first.
+    pub fn moving(&self) -> Vec<Moving> {
+        let state = self.state();
+        let mut all: Vec<(&RelPath, &OnItsWay)> = state.moving.iter().collect();
+        all.sort_by_key(|(path, file)| (file.moved >= file.bytes, file.since, *path));
+        let told = all.into_iter().take(TOLD).map(|(path, file)| Moving {
+            path: path.clone(),
+            action: file.verb.to_owned(),
+            bytes: file.bytes,
+            moved: file.moved.min(file.bytes),
+            seconds: file.since.elapsed().as_secs(),
+        });
+        told.collect()
+    }
+
+    /// Takes note of how far the run is, and completes it by what is under way.
+    pub(super) fn advance(&self, progress: Progress) -> Progress {
+        self.advance_at(progress, Instant::now())
+    }
+
+    fn advance_at(&self, progress: Progress, now: Instant) -> Progress {
+        let mut state = self.state();
+        let progress = Progress { bytes_left: progress.bytes_left.saturating_sub(state.under_way()), ..progress };
+        state.progress = progress;
+        let second = Second { at: now, bytes: progress.bytes, files: progress.files };
+        let is_next = state.seconds.back().is_none_or(|last| now.saturating_duration_since(last.at) >= Duration::from_secs(1));
+        if is_next {
+            if state.seconds.len() > SECONDS {
+                state.seconds.pop_front();
+            }
+            state.seconds.push_back(second);
+        } else if let Some(last) = state.seconds.back_mut() {
+            (last.bytes, last.files) = (second.bytes, second.files);
+        }
+        progress
+    }
+
+    /// A step begins.
+    pub(super) fn begins(&self, step: &Step) {
+        let mut state = self.state();
+        if step.local != step.remote {
+            state.by_remote.insert(step.remote.clone(), step.local.clone());
+        }
+        let file = OnItsWay { verb: step.verb(), remote: step.remote.clone(), bytes: step.bytes(), moved: 0, since: Instant::now() };
+        state.moving.insert(step.local.clone(), file);
+    }
+
+    /// Bytes of a file, by its path on a side, travelled.
+    pub(super) fn moved(&self, (side, path): (Side, &RelPath), count: u64) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let local = match side {
+            Side::Local => path,
+            Side::Remote => state.by_remote.get(path).unwrap_or(path),
+        };
+        if let Some(file) = state.moving.get_mut(local) {
+            file.moved = file.moved.saturating_add(count);
+        }
     }
 
     /// A step is over.
     pub(super) fn finished(&self, step: &Step, failure: Option<&str>) {
         let mut state = self.state();
+        state.ends(&step.local);
         if failure.is_none() {
             state.ledger.done(&step.local);
         }
@@ -183,6 +344,39 @@ mod tests {
         let outcomes = monitor.outcomes();
         assert_eq!((outcomes.files.len(), outcomes.untold), (KEEP_FILES, 6));
         assert!(outcomes.files.iter().any(|file| file.path == "bad"));
+    }
+
+    #[test]
+    fn what_is_left_and_how_long_it_takes_is_told_from_what_was_planned() {
+        let monitor = Monitor::default();
+        let begin = Instant::now();
+        let path = RelPath::parse("a.mov").unwrap();
+        let remote = RelPath::parse("there/a.mov").unwrap();
+        let source = crate::types::RemoteVersion { size: Some(1000), ..Default::default() };
+        let action = Action::Download { source, expect: crate::types::Expect::Absent };
+        let step = Step { local: path.clone(), remote: remote.clone(), action, why: Why::New };
+        monitor.begins(&step);
+        let at = |seconds: u64, files: u64, bytes: u64, left: u64| {
+            let progress = Progress { files, files_total: 4, bytes, bytes_total: 4000, bytes_left: left };
+            monitor.advance_at(progress, begin + Duration::from_secs(seconds))
+        };
+        assert_eq!(at(0, 0, 0, 4000).bytes_left, 4000);
+        monitor.moved((Side::Remote, &remote), 600);
+        assert_eq!(at(1, 0, 600, 4000).bytes_left, 3400);
+        assert_eq!(monitor.moving()[0], Moving { path, action: "download".into(), bytes: 1000, moved: 600, seconds: 0 });
+        // It broke and is begun again: it is not more than it is.
+        monitor.moved((Side::Remote, &remote), 900);
+        assert_eq!(at(2, 0, 1500, 4000).bytes_left, 3000);
+        monitor.finished(&step, None);
+        assert_eq!((at(10, 1, 2000, 3000).bytes_left, monitor.moving()), (3000, Vec::new()));
+        let pace = monitor.state().pace(begin + Duration::from_secs(10));
+        // 200 bytes a second; but three files more, one of which takes ten seconds.
+        assert_eq!((pace.bytes_per_second, pace.seconds_left), (200, Some(30)));
+        assert_eq!(pace.throughput, [600, 900, 0, 0, 0, 0, 0, 0, 0, 500]);
+        // Nothing travels any more: nobody knows when it ends.
+        let stalled = monitor.state().pace(begin + Duration::from_secs(40));
+        assert_eq!((stalled.bytes_per_second, stalled.seconds_left), (0, None));
+        assert_eq!(Monitor::default().pace(), Pace::default());
     }
 
     #[tokio::test]

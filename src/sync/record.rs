@@ -10,7 +10,7 @@ use crate::library::Committed;
 use crate::reconcile::Base;
 use crate::store::baseline::{self, BaseRow};
 use crate::store::{StoreError, listed, remote};
-use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId};
+use crate::types::{ContentHash, Evidence, KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId};
 
 use super::run::{Sync, SyncError, blocking};
 
@@ -20,6 +20,8 @@ pub(super) struct Record {
     /// Rows that this one replaces.
     drops: Vec<RelPath>,
     puts: Option<(RelPath, BaseRow)>,
+    /// What it is known by that the service holds it, where that was found out just now.
+    proof: Option<Evidence>,
     /// What the service has and has not any more, so that the listing is true before the next look.
     there: Vec<(RelPath, Option<RemoteVersion>)>,
     /// We wrote on the service.
@@ -30,20 +32,21 @@ impl Record {
     fn put(local_path: &RelPath, remote_path: &RelPath, base: Base) -> Self {
         let there = base.remote.iter().map(|version| (remote_path.clone(), Some(version.clone()))).collect();
         let puts = Some((local_path.clone(), BaseRow::new(local_path, remote_path, base)));
-        Self { drops: Vec::new(), puts, there, wrote: false }
+        Self { drops: Vec::new(), puts, proof: None, there, wrote: false }
     }
 
     /// A proven upload of the local version.
     pub(super) fn uploaded(local_path: &RelPath, local: LocalVersion, proof: &Verified) -> Self {
         let base = Base { local: Some(local), remote: Some(proof.version().clone()) };
-        Self { wrote: true, ..Self::put(local_path, proof.path(), base) }
+        Self { wrote: true, proof: Some(proof.evidence()), ..Self::put(local_path, proof.path(), base) }
     }
 
     /// A published download of the remote version.
     pub(super) fn downloaded(committed: &Committed, remote_path: &RelPath, remote: RemoteVersion) -> Self {
         let remote = RemoteVersion { digests: committed.version().digests.into(), ..remote };
         let base = Base { local: Some(committed.version()), remote: Some(remote) };
-        Self::put(committed.path(), remote_path, base)
+        // Every byte of it came from there.
+        Self { proof: Some(Evidence::ReadBack), ..Self::put(committed.path(), remote_path, base) }
     }
 
     /// The same content on both sides; none unless digests prove it.
@@ -84,12 +87,12 @@ impl Record {
 
     /// What a file of the service turned out to hold, so that it need not be read again.
     pub(super) fn learned(remote_path: &RelPath, remote: RemoteVersion) -> Self {
-        Self { drops: Vec::new(), puts: None, there: vec![(remote_path.clone(), Some(remote))], wrote: false }
+        Self { drops: Vec::new(), puts: None, proof: None, there: vec![(remote_path.clone(), Some(remote))], wrote: false }
     }
 
     /// Both sides are without the file.
     pub(super) fn forgotten(local_path: &RelPath) -> Self {
-        Self { drops: vec![local_path.clone()], puts: None, there: Vec::new(), wrote: false }
+        Self { drops: vec![local_path.clone()], puts: None, proof: None, there: Vec::new(), wrote: false }
     }
 
     /// The service has nothing at a path any more: we renamed or deleted it.
@@ -106,11 +109,20 @@ impl Record {
     }
 
     fn write(&self, tx: &WriteTransaction, service: ServiceId) -> Result<(), StoreError> {
+        // What was proven of a content holds for it in its new place too.
+        let earlier = self.drops.iter().chain(self.puts.iter().map(|(path, _)| path));
+        let earlier = earlier.filter_map(|path| baseline::proof_to_change(tx, service, path).transpose());
+        let earlier: Vec<(ContentHash, Evidence)> = earlier.collect::<Result<_, _>>()?;
         for path in &self.drops {
             baseline::remove(tx, service, path)?;
         }
         if let Some((path, row)) = &self.puts {
             baseline::put(tx, service, path, row)?;
+            let content = row.base().local.filter(|_| !row.is_tombstone()).map(|local| local.digests.content);
+            let known = content.and_then(|content| earlier.iter().find(|(then, _)| *then == content)).map(|(_, evidence)| *evidence);
+            if let Some((content, evidence)) = content.zip(self.proof.max(known)) {
+                baseline::prove(tx, service, path, (content, evidence))?;
+            }
         }
         for (path, version) in &self.there {
             match version {

@@ -9,6 +9,8 @@ use crate::client::Verified;
 use crate::reconcile::{Plan, Skipped, Step, Why};
 use crate::types::{Evidence, Side};
 
+use super::foresight::{self, PlanGroup, PlannedGroup, SkippedGroup};
+
 /// Skipped files that are named.
 const NAMED: usize = 1000;
 
@@ -35,6 +37,9 @@ pub struct HeldBack {
 pub struct PlannedStep {
     /// `upload`, `download`, `move`, `move-folder`, `set-aside`, `copy`, `delete`, `trash`, `conflict`, `adopt`, `remember-deletion`, `forget`.
     pub action: String,
+    /// What it is to its owner.
+    #[serde(default)]
+    pub group: PlanGroup,
     /// The path in the library.
     pub path: String,
     /// The path on the service, where it differs.
@@ -59,6 +64,7 @@ impl From<&Step> for PlannedStep {
     fn from(step: &Step) -> Self {
         Self {
             action: step.verb().to_owned(),
+            group: step.into(),
             path: step.local.to_string(),
             remote_path: (step.local != step.remote).then(|| step.remote.to_string()),
             bytes: step.bytes(),
@@ -113,6 +119,9 @@ pub struct Report {
     /// Those of them that a filter holds back, on both sides alike.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub held_back: Vec<HeldBack>,
+    /// All of them by the kinds of their reasons, with the first of each.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub skipped_groups: Vec<SkippedGroup>,
     /// Files that were to be transferred or changed and were not; the next run tries again.
     pub failed: Vec<Noted>,
     /// How many of them for which kind of reason: `unreachable`, `timeout`, `not-proven`, `full`, ...
@@ -136,6 +145,15 @@ pub struct Report {
     /// The sums of the plan, by action.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub totals: BTreeMap<String, PlannedTotal>,
+    /// What would be done, in a preview: in groups, with the first steps of each. There is no `plan` then.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub groups: Vec<PlannedGroup>,
+    /// So many steps of each group are told; none when it is no preview.
+    #[serde(skip)]
+    pub preview: Option<usize>,
+    /// The pairs that were told.
+    #[serde(skip)]
+    pub joined: HashSet<u64>,
 }
 
 impl Report {
@@ -165,15 +183,19 @@ impl Report {
     /// Adds what a round would do. Nothing is recorded in between, so that two files which are one content may be joined by the rounds of both:
     /// that is told once.
     pub(crate) fn foresee(&mut self, mut steps: Vec<PlannedStep>) {
-        let joined = |step: &PlannedStep| (step.action == "adopt").then(|| (step.path.clone(), step.remote_path.clone()));
-        let told: HashSet<_> = self.plan.iter().filter_map(joined).collect();
-        steps.retain(|step| joined(step).is_none_or(|pair| !told.contains(&pair)));
+        let told = std::mem::take(&mut self.joined);
+        steps.retain(|step| step.action != "adopt" || !told.contains(&foresight::mark(step)));
+        let joined = steps.iter().filter(|step| step.action == "adopt").map(foresight::mark);
+        self.joined = told.into_iter().chain(joined).collect();
         for step in &steps {
             let total = self.totals.entry(step.action.clone()).or_default();
             total.count += 1;
             total.bytes += step.bytes;
         }
-        self.plan.extend(steps);
+        match self.preview {
+            Some(rows) => steps.into_iter().for_each(|step| foresight::put(&mut self.groups, step, rows)),
+            None => self.plan.extend(steps),
+        }
     }
 
     /// Notes what a plan leaves as it is. A folder that the service did not tell of is a failure: what is to be done in it is not known, and
@@ -183,13 +205,41 @@ impl Report {
             let noted = Noted { path: path.to_string(), reason: why.to_string() };
             match why {
                 Why::Unreadable { side: Side::Remote, .. } => self.failed.push(noted),
-                _ => self.skip(noted),
+                _ => self.skip(foresight::code(why), noted),
             }
         }
     }
 
-    pub(super) fn skip(&mut self, noted: Noted) {
+    /// Notes that a whole run was careful; that is no file.
+    pub(crate) fn note_careful(&mut self, noted: Noted) {
+        self.count_skipped(("careful", None), 0, std::slice::from_ref(&noted));
+        self.skipped.push(noted);
+    }
+
+    /// Notes a file that is left as it is, and the kind of reason.
+    pub(super) fn skip(&mut self, code: &str, noted: Noted) {
         self.skipped_total += 1;
+        self.count_skipped((code, None), 1, std::slice::from_ref(&noted));
+        self.name(noted);
+    }
+
+    /// Counts files that are not named.
+    pub(super) fn skip_unnamed(&mut self, code: &str, files: u64) {
+        if files > 0 {
+            self.skipped_total += files;
+            self.count_skipped((code, None), files, &[]);
+        }
+    }
+
+    fn count_skipped(&mut self, (code, filter): (&str, Option<&str>), files: u64, first: &[Noted]) {
+        let rows = self.preview.unwrap_or(foresight::NAMED);
+        let group = foresight::group_of(&mut self.skipped_groups, code, filter);
+        group.files += files;
+        let room = rows.saturating_sub(group.first.len());
+        group.first.extend(first.iter().take(room).cloned());
+    }
+
+    fn name(&mut self, noted: Noted) {
         if self.skipped.len() < NAMED {
             self.skipped.push(noted);
         }
@@ -198,8 +248,9 @@ impl Report {
     /// Notes what filters hold back, which may be most of a library: the first of each by name, the rest by number.
     pub(super) fn hold_back(&mut self, all: Vec<(HeldBack, Vec<Noted>)>) {
         for (held, first) in all {
-            self.skipped_total += held.files - first.len() as u64;
-            first.into_iter().for_each(|noted| self.skip(noted));
+            self.skipped_total += held.files;
+            self.count_skipped(("filter", Some(&held.reason)), held.files, &first);
+            first.into_iter().for_each(|noted| self.name(noted));
             self.held_back.push(held);
         }
     }
@@ -209,6 +260,7 @@ impl Report {
 fn a_pair_is_foreseen_once_and_anything_else_as_often_as_it_is() {
     let step = |action: &str, path: &str| PlannedStep {
         action: action.to_owned(),
+        group: PlanGroup::default(),
         path: path.to_owned(),
         remote_path: Some("there.jpg".to_owned()),
         bytes: 0,
@@ -220,4 +272,29 @@ fn a_pair_is_foreseen_once_and_anything_else_as_often_as_it_is() {
     }
     let told = |action: &str| report.plan.iter().filter(|step| step.action == action).map(|step| step.path.as_str()).collect::<Vec<_>>();
     assert_eq!((told("adopt"), told("upload").len()), (vec!["1.jpg", "2.jpg", "3.jpg"], 4));
+}
+
+#[test]
+fn a_preview_counts_everything_and_holds_little() {
+    let step = |group: PlanGroup, number: usize| PlannedStep {
+        action: "upload".to_owned(),
+        group,
+        path: format!("{number}.jpg"),
+        remote_path: None,
+        bytes: 3,
+        reason: String::new(),
+    };
+    let mut report = Report { preview: Some(2), ..Report::default() };
+    (0..5).for_each(|number| report.foresee(vec![step(PlanGroup::Conflicts, number), step(PlanGroup::Uploads, number)]));
+    let told: Vec<_> = report.groups.iter().map(|group| (group.group, group.count, group.bytes, group.first.len())).collect();
+    assert_eq!(told, [(PlanGroup::Uploads, 5, 15, 2), (PlanGroup::Conflicts, 5, 15, 2)]);
+    assert!(report.plan.is_empty());
+    let noted = |number: usize| Noted { path: number.to_string(), reason: "why".into() };
+    (0..5).for_each(|number| report.skip("name-taken", noted(number)));
+    report.skip_unnamed("upload-off", 7);
+    let held = HeldBack { reason: "RAW".into(), files: 9 };
+    report.hold_back(vec![(held, vec![noted(6), noted(7), noted(8)])]);
+    let told: Vec<_> = report.skipped_groups.iter().map(|group| (group.code.as_str(), group.files, group.first.len())).collect();
+    assert_eq!(told, [("name-taken", 5, 2), ("upload-off", 7, 0), ("filter", 9, 2)]);
+    assert_eq!((report.skipped_total, report.skipped.len()), (21, 8));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::client::{ClientError, Download};
 use crate::library::{LibraryError, Staged};
-use crate::types::{Digests, RelPath, RemoteVersion, ServiceId};
+use crate::types::{Digests, RelPath, RemoteVersion, ServiceId, Side};
 
 use super::download::{GATHER, check, staging};
 use super::execute::{Execution, StepError};
@@ -61,7 +61,7 @@ impl Execution {
         let mut ended = false;
         while !ended {
             let mut gathered = Vec::with_capacity(GATHER);
-            let more = self.next_pieces(&mut download, &mut gathered).await;
+            let more = self.next_pieces(remote, &mut download, &mut gathered).await;
             ended = !matches!(more, Ok(true));
             // What came before a break counts too.
             held.change(move |staged| staged.write(&gathered)).await?;
@@ -72,10 +72,10 @@ impl Execution {
     }
 
     /// Gathers pieces until they are worth writing; false at the end.
-    async fn next_pieces(&self, download: &mut Download, gathered: &mut Vec<u8>) -> Result<bool, ClientError> {
+    async fn next_pieces(&self, remote: &RelPath, download: &mut Download, gathered: &mut Vec<u8>) -> Result<bool, ClientError> {
         while gathered.len() < GATHER {
             let Some(piece) = download.next().await? else { return Ok(false) };
-            self.moved_bytes(piece.len() as u64);
+            self.moved_bytes((Side::Remote, remote), piece.len() as u64);
             gathered.extend_from_slice(&piece);
         }
         Ok(true)

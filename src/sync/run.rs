@@ -14,6 +14,7 @@ use crate::types::{LibraryId, RelPath};
 
 use super::execute::Execution;
 use super::filter::Filter;
+use super::foresight::code;
 use super::marker::Overlap;
 use super::merge::Merge;
 use super::names::Fitted;
@@ -39,11 +40,13 @@ pub struct Options {
     pub round: usize,
     /// Leave out what failed before and whose time has not come yet.
     pub patient: bool,
+    /// In a dry run: tell what would be done in groups, with at most so many steps of each, instead of every step.
+    pub preview: Option<usize>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { dry_run: false, force: false, parallel: 8, round: ROUND, patient: false }
+        Self { dry_run: false, force: false, parallel: 8, round: ROUND, patient: false, preview: None }
     }
 }
 
@@ -210,8 +213,8 @@ impl Sync {
         }
         let coverage = (scanned.coverage, observed.coverage.clone());
         let (name, dry_run) = (self.service.name.clone(), self.options.dry_run);
-        let mut report = Report { name, dry_run, looked_at: scanned.files, ..Report::default() };
-        observed.unnamable.iter().cloned().for_each(|noted| report.skip(noted));
+        let mut report = Report { name, dry_run, looked_at: scanned.files, preview: self.options.preview, ..Report::default() };
+        observed.unnamable.iter().cloned().for_each(|noted| report.skip("unnamable", noted));
         // A folder that is not there yet does not say whose it will be.
         let is_node = observed.is_node || (observed.is_missing && self.client.capabilities().await.is_ok_and(|can| can.node));
         let execution = Execution::new(Arc::clone(self), is_node, report);
@@ -302,8 +305,10 @@ impl Sync {
         let sure = self.filter.is_sure() && left.is_empty() && !plan.skipped.iter().any(may_change);
         execution.count(|report| {
             report.skip_all(&plan);
-            report.skipped_total += collected.unnamed;
-            left.into_iter().chain(refused).for_each(|noted| report.skip(noted));
+            // Where both directions are off nothing is synced at all.
+            report.skip_unnamed(code(if self.policy.upload { &Why::DownloadOff } else { &Why::UploadOff }), collected.unnamed);
+            left.into_iter().for_each(|noted| report.skip("waiting", noted));
+            refused.into_iter().for_each(|noted| report.skip("refused-name", noted));
             if is_first {
                 report.hold_back(self.filter.held_back());
             }

@@ -49,11 +49,12 @@ impl Sync {
 
     /// The report of a run that had nothing to do. What is left as it is has not changed since the last one.
     pub(super) fn nothing_to_do(&self, last: Report, observed: &Observed) -> Report {
-        let Report { name, skipped, skipped_total, held_back, .. } = last;
-        let mut report = Report { name, dry_run: self.options.dry_run, skipped, skipped_total, held_back, ..Report::default() };
+        let Report { name, skipped, skipped_total, held_back, skipped_groups, .. } = last;
+        let dry_run = self.options.dry_run;
+        let mut report = Report { name, dry_run, skipped, skipped_total, held_back, skipped_groups, ..Report::default() };
         for noted in &observed.unnamable {
             if !report.skipped.contains(noted) {
-                report.skip(noted.clone());
+                report.skip("unnamable", noted.clone());
             }
         }
         report

@@ -51,6 +51,7 @@ impl Execution {
                 }
                 let mut group = group;
                 group.retain(|step| !self.left_for_want_of_room(&step.local));
+                group.iter().for_each(|step| self.sync.monitor.begins(step));
                 match group.len() {
                     0 => Vec::new(),
                     1 => {
@@ -69,7 +70,7 @@ impl Execution {
                     Some(Ok(Sent::Proven(proof))) => proven.push((step, proof)),
                     Some(Ok(Sent::Superfluous(at))) => {
                         let reason = Why::SameContentAt { path: at }.to_string();
-                        self.count(|report| report.skip(Noted { path: step.local.to_string(), reason }));
+                        self.count(|report| report.skip("same-content-at", Noted { path: step.local.to_string(), reason }));
                         self.finished(&step, None);
                     }
                     Some(Err(error)) => self.failed(&step, &error),

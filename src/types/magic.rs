@@ -31,6 +31,22 @@ pub fn kind(extension: &str, head: &[u8]) -> MediaKind {
     }
 }
 
+/// The media type of a picture that a browser shows as one and never as a page; none for anything else, whatever its name. (An SVG is a page.)
+pub fn picture(head: &[u8]) -> Option<&'static str> {
+    let brand = head.get(4..8).filter(|kind| kind == b"ftyp").and_then(|_| head.get(8..12));
+    match head {
+        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some("image/png"),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        _ => match brand? {
+            b"avif" | b"avis" => Some("image/avif"),
+            b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => Some("image/heic"),
+            _ => None,
+        },
+    }
+}
+
 fn is_tiff(head: &[u8]) -> bool {
     head.starts_with(b"II*\0") || head.starts_with(b"MM\0*")
 }
@@ -64,6 +80,26 @@ mod tests {
         let mut head = vec![0; ENOUGH];
         (0..2).for_each(|number| head[first + number * packet] = 0x47);
         head
+    }
+
+    #[test]
+    fn a_picture_is_told_by_its_first_bytes_and_nothing_else_is_one() {
+        for (head, kind) in [
+            (&b"\xff\xd8\xff\xe0"[..], Some("image/jpeg")),
+            (b"\x89PNG\r\n\x1a\n", Some("image/png")),
+            (b"GIF89a", Some("image/gif")),
+            (b"RIFF\x04\0\0\0WEBPVP8 ", Some("image/webp")),
+            (b"\0\0\0\x18ftypheic", Some("image/heic")),
+            (b"\0\0\0\x18ftypavif", Some("image/avif")),
+            (b"\0\0\0\x18ftypmp42", None),
+            (b"<svg xmlns='http://www.w3.org/2000/svg'><script>", None),
+            (b"<!doctype html>", None),
+            (b"RIFF\x04\0\0\0WAVE", None),
+            (b"\xff\xd8", None),
+            (b"", None),
+        ] {
+            assert_eq!(picture(head), kind, "{head:?}");
+        }
     }
 
     #[test]

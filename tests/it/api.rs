@@ -1,12 +1,17 @@
 //! The API, as its clients use it: through real HTTP.
 
+mod activity;
+mod badges;
+mod discard;
 mod events;
 mod fuzz;
 mod library;
 mod lists;
 mod manage;
 mod refusals;
+mod resumable;
 mod session;
+mod zip;
 
 use std::io::Write as _;
 use std::net::TcpStream;

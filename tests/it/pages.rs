@@ -1,6 +1,8 @@
 //! The pages, as a browser asks for them: who may see what, in which language, and what keeps others out. What they look like and how they
 //! behave is played in Chromium elsewhere.
 
+mod account;
+
 use serde_json::json;
 
 use crate::api::{Client, add_user};

@@ -36,11 +36,11 @@ pub(super) struct OfFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub(super) struct Stored {
     /// Its path.
-    path: RelPath,
+    pub(super) path: RelPath,
     /// Bytes.
-    size: u64,
+    pub(super) size: u64,
     /// Of its bytes, in hexadecimal.
-    blake3: Option<String>,
+    pub(super) blake3: Option<String>,
     /// Another file was there before; it is in the trash.
     replaced: bool,
 }
@@ -141,13 +141,13 @@ pub(super) async fn store(
     }
 }
 
-fn file_path(text: &str) -> Result<RelPath, Problem> {
+pub(super) fn file_path(text: &str) -> Result<RelPath, Problem> {
     let path = library::path("path", text)?;
     if path.is_root() { Err(Problem::bad_field("path", "it is empty")) } else { Ok(path) }
 }
 
 /// The request to the WebDAV of the library that this one is.
-fn inner(
+pub(super) fn inner(
     method: Method,
     path: &RelPath,
     headers: &HeaderMap,
@@ -199,7 +199,7 @@ async fn put(
 }
 
 /// What is told of a file that is there.
-async fn stored(shared: &Shared, login: &Login, path: &RelPath, replaced: bool) -> Result<Stored, Problem> {
+pub(super) async fn stored(shared: &Shared, login: &Login, path: &RelPath, replaced: bool) -> Result<Stored, Problem> {
     let (tree, on_disk, path) = (shared.originals.clone(), login.folder.join_path(path), path.clone());
     blocking(move || {
         let on_disk = tree.spelled(&on_disk);
@@ -232,7 +232,7 @@ async fn compare(shared: &Shared, login: &Login, path: &RelPath, mut body: axum:
 }
 
 /// A refusal of WebDAV in the form of the API.
-async fn as_problem(answer: Response<axum::body::Body>) -> Problem {
+pub(super) async fn as_problem(answer: Response<axum::body::Body>) -> Problem {
     let status = answer.status();
     let text = match answer.into_body().collect().await {
         Ok(body) => String::from_utf8_lossy(&body.to_bytes()).trim().to_owned(),

@@ -29,6 +29,12 @@ pub(super) struct OfFolder {
     cursor: Option<String>,
 }
 
+impl OfFolder {
+    pub(super) fn parts(self) -> (String, Page) {
+        (self.folder.unwrap_or_default(), Page { limit: self.limit, cursor: self.cursor })
+    }
+}
+
 /// A folder, a page at a time.
 #[derive(Serialize, ToSchema)]
 pub(super) struct FolderPage {
@@ -160,9 +166,9 @@ pub(super) async fn list(
     Query(asked): Query<OfFolder>,
 ) -> Result<Told<FolderPage>, Problem> {
     super::check(&shared.originals, &caller.login)?;
-    let page = Page { limit: asked.limit, cursor: asked.cursor };
+    let (folder, page) = asked.parts();
     let (rows, after) = (page.rows()?, page.after::<String>()?);
-    let shown = path("folder", asked.folder.as_deref().unwrap_or_default())?;
+    let shown = path("folder", &folder)?;
     let (tree, root) = (shared.originals.clone(), caller.login.folder);
     let listed = blocking(move || {
         let folder = tree.spelled(&root.join_path(&shown));

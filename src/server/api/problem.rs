@@ -120,7 +120,12 @@ impl Problem {
         self.status == StatusCode::UNAUTHORIZED
     }
 
-    fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
+    /// What happened, in words.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub(super) fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }

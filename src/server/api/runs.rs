@@ -1,16 +1,18 @@
 //! The runs that were, and what is to be tried again.
 
 use axum::extract::State;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use std::cmp::Reverse;
 
-use crate::operations::{OneRun, ToldRun, WaitingOf};
+use crate::operations::{OneRun, RetryRequest, Retrying, SkippedOfRun, ToldRun, WaitingOf};
+use crate::sync::Noted;
 
-use super::asked::{Path, Query};
+use super::asked::{Json, Path, Query};
 use super::caller::Admin;
-use super::page::Page;
+use super::page::{self, Page};
 use super::problem::Problem;
 use super::{Shared, Told, told};
 
@@ -64,6 +66,18 @@ pub(super) struct Failures {
     next: Option<String>,
 }
 
+/// What a run left as it was.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SkippedPage {
+    /// In the order in which it was noticed. A run names the first thousand.
+    skipped: Vec<Noted>,
+    /// So many files all together.
+    total: u64,
+    /// The cursor of the next page, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
 /// The runs that are kept.
 #[utoipa::path(get, path = "/runs", tag = "runs", params(OfService), responses((status = 200, description = "The latest first.", body = Runs)))]
 pub(super) async fn list(_: Admin, State(shared): State<Shared>, Query(asked): Query<OfService>) -> Result<Told<Runs>, Problem> {
@@ -103,4 +117,33 @@ pub(super) async fn failures(_: Admin, State(shared): State<Shared>, Query(asked
     page.rows()?;
     let (failures, next) = page.of(shared.operations.waiting(service).await?, |one| (one.service.clone(), one.file.path.clone()))?;
     told(Failures { failures, next })
+}
+
+/// What a run left as it was, and why.
+#[utoipa::path(
+    get, path = "/runs/{id}/skipped", tag = "runs", params(("id" = u64, Path, description = "The run."), OfService),
+    responses((status = 200, description = "In the order in which it was noticed.", body = SkippedPage))
+)]
+pub(super) async fn skipped(
+    _: Admin,
+    State(shared): State<Shared>,
+    Path(id): Path<u64>,
+    Query(asked): Query<OfService>,
+) -> Result<Told<SkippedPage>, Problem> {
+    let (service, page) = asked.parts();
+    let SkippedOfRun { skipped, total, next } = shared.operations.skipped(service, id, page.after()?, page.rows()?).await?;
+    told(SkippedPage { skipped, total, next: next.map(|place| page::next(&place)) })
+}
+
+/// Tries files that failed again now, in the background: after a run that goes on, and without those that wait for their own time.
+#[utoipa::path(
+    post, path = "/failures/retry", tag = "runs", request_body = RetryRequest,
+    responses((status = 202, description = "They are tried again.", body = Retrying))
+)]
+pub(super) async fn retry_failed(
+    _: Admin,
+    State(shared): State<Shared>,
+    Json(request): Json<RetryRequest>,
+) -> Result<Told<Retrying>, Problem> {
+    Ok(Told(StatusCode::ACCEPTED, shared.operations.retry_failed(request).await?))
 }

@@ -172,9 +172,9 @@ impl Cloud {
 }
 
 /// A chunk that is being taken.
-struct Taking {
-    chunk: IncomingChunk,
-    promises: Promises,
+pub(in crate::server) struct Taking {
+    pub(in crate::server) chunk: IncomingChunk,
+    pub(in crate::server) promises: Promises,
 }
 
 impl Sink for Taking {
@@ -230,7 +230,7 @@ fn answer_of(error: &UploadError) -> Response<Body> {
     text(status, reason)
 }
 
-fn refused(error: &UploadError) -> Refused {
+pub(in crate::server) fn refused(error: &UploadError) -> Refused {
     let status = match error {
         UploadError::NoSession | UploadError::NoChunk => StatusCode::NOT_FOUND,
         UploadError::Exists => StatusCode::METHOD_NOT_ALLOWED,

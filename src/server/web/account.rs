@@ -46,6 +46,7 @@ async fn show(visit: Visit, State(shared): State<Shared>) -> Result<Answer, Refu
             header.top {
                 h1 { (title) }
                 button.button hx-get="settings/account/connect" hx-target="#dialog" { (icon("plug")) (words.say("account.connect")) }
+                form.narrow hx-post="signin/end" { button.button type="submit" { (icon("log-out")) (words.say("signin.leave")) } }
             }
             section.card #apps hx-get="settings/account/apps" hx-trigger="apps-changed from:body" { (list_of_apps(words, &apps, None)) }
             section.card {

@@ -158,7 +158,7 @@ impl Delivery {
                 blocking(move || Ok(from.open().map(drop)?)).await?;
             }
             put?;
-            self.moved_bytes(length);
+            self.moved_bytes(local, length);
             let hashed = after.lock().unwrap_or_else(PoisonError::into_inner).take();
             before = hashed.ok_or_else(|| DeliveryError::Refused("the service answered before it had a whole piece".into()))?;
         }

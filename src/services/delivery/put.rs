@@ -43,7 +43,7 @@ impl Delivery {
             let error = match client.put(remote, source, expect, payload.clone()).await {
                 Ok(receipt) => {
                     if source.size <= WHOLE {
-                        self.moved_bytes(source.size);
+                        self.moved_bytes(local, source.size);
                     }
                     return Ok(receipt);
                 }
@@ -58,7 +58,7 @@ impl Delivery {
             }
             match self.look_after(upload, &error, unsure).await? {
                 After::Arrived if unsure => {
-                    self.moved_bytes(source.size);
+                    self.moved_bytes(local, source.size);
                     return Ok(Receipt::default());
                 }
                 After::AsBefore if wait.is_some() => {}
@@ -128,9 +128,9 @@ impl Delivery {
         if version.size <= WHOLE {
             return Ok(Payload::Whole(blocking(move || read_whole(&*from, &path, &version)).await?));
         }
-        let delivery = Arc::clone(self);
+        let (delivery, of) = (Arc::clone(self), path.clone());
         // What is on its way counts, so that a large file does not look like a stop.
-        let count = move |piece: &Bytes| delivery.moved_bytes(piece.len() as u64);
+        let count = move |piece: &Bytes| delivery.moved_bytes(&of, piece.len() as u64);
         Ok(in_pieces(version.size, move |send| read_pieces(&*from, &path, &version, send), count))
     }
 }

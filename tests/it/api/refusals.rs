@@ -141,6 +141,9 @@ fn what_belongs_to_others_is_neither_shown_nor_told() {
         "/services/x",
         "/runs",
         "/runs/1",
+        "/runs/1/skipped",
+        "/services/x/preview",
+        "/conflicts/remote",
         "/failures",
         "/transfers",
         "/trash",
@@ -155,9 +158,19 @@ fn what_belongs_to_others_is_neither_shown_nor_told() {
         assert_eq!(problem(&anna.get(path)), (403, "no-right".into()), "{path}");
         assert_eq!(problem(&nobody.get(path)), (401, "login-needed".into()), "{path}");
     }
-    for path in
-        ["/syncs", "/syncs/pause", "/syncs/cancel", "/trash/empty", "/trash/restore", "/index", "/index/verify", "/backup", "/users"]
-    {
+    for path in [
+        "/syncs",
+        "/syncs/pause",
+        "/syncs/cancel",
+        "/trash/empty",
+        "/trash/restore",
+        "/index",
+        "/index/verify",
+        "/backup",
+        "/users",
+        "/failures/retry",
+        "/services/x/preview",
+    ] {
         assert_eq!(problem(&anna.post(path, &json!({}))), (403, "no-right".into()), "{path}");
         assert_eq!(problem(&nobody.post(path, &json!({}))), (401, "login-needed".into()), "{path}");
     }
