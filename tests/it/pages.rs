@@ -2,6 +2,7 @@
 //! behave is played in Chromium elsewhere.
 
 mod account;
+mod library;
 
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 mod api;
 mod expiry;
-mod photo;
+pub mod photo;
 mod queue;
 mod service;
 mod settings;

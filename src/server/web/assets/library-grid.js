@@ -6,6 +6,8 @@ import { address, counted, date, el, join, words } from "./library-parts.js";
 
 /** What has no picture of its own: nobody is asked for one. */
 const PLAIN = new Set(["sidecar", "vector"]);
+/** Pixels a frame. */
+const FAST = 160;
 const SIGNS = { video: "film", raw: "raw", image: "image", vector: "image", sidecar: "file" };
 
 export class Grid {
@@ -28,18 +30,31 @@ export class Grid {
     this.width = 0;
     addEventListener("scroll", () => this.soon(), { passive: true });
     new ResizeObserver(() => this.resized()).observe(host);
-    this.list.addEventListener("keydown", (event) => this.key(event));
+    this.list.addEventListener("keydown", (event) => this.press(event));
     this.list.addEventListener("focusin", (event) => this.focused(event.target));
     this.hands();
   }
 
   show(folder, items, byDate) {
+    const focused = this.folder === folder ? this.items[this.current]?.name : undefined;
+    this.keep();
     this.folder = folder;
     this.items = items;
     this.byDate = byDate;
-    for (const at of [...this.shown.keys()]) this.drop(at);
-    this.current = Math.min(this.current, Math.max(0, items.length - 1));
+    const at = focused === undefined ? -1 : items.findIndex(({ name }) => name === focused);
+    this.current = at >= 0 ? at : Math.min(this.current, Math.max(0, items.length - 1));
     this.arrange();
+  }
+
+  /** What is in the page may be shown again: its picture need not come anew. */
+  keep() {
+    this.kept ??= new Map();
+    for (const [at, tile] of this.shown) this.kept.set(this.key(this.items[at]), tile);
+    this.shown.clear();
+  }
+
+  key(item) {
+    return `${this.folder}/${item.name}/${item.hash}`;
   }
 
   /** The height that rows are to have. */
@@ -49,13 +64,14 @@ export class Grid {
 
   arrange() {
     this.width = this.host.clientWidth;
-    if (!this.width) return;
     this.place = layout(this.items, this.width, this.target, this.byDate);
     this.host.style.height = `${this.place.height}px`;
     for (const title of this.heads.values()) title.remove();
     this.heads.clear();
-    for (const at of [...this.shown.keys()]) this.drop(at, true);
+    this.keep();
     this.update(true);
+    for (const tile of this.kept.values()) this.rid(tile);
+    this.kept.clear();
     this.host.dispatchEvent(new CustomEvent("arranged"));
   }
 
@@ -96,7 +112,7 @@ export class Grid {
     const end = to >= 0 ? rows[to].first + rows[to].count : 0;
     for (const at of [...this.shown.keys()]) if ((at < first || at >= end) && !this.holds(at)) this.drop(at);
     // Whoever rushes past sees nothing of a picture: it is asked for when they come to rest.
-    const isFast = !isNew && moved > view * 0.6;
+    const isFast = !isNew && moved > FAST;
     for (let row = from; row <= to; row += 1) this.fillRow(rows[row], isFast);
     if (this.items.length && !this.shown.has(this.current)) this.fillRow(rows[rowOf(rows, this.current)], true);
     this.title(top - view, top + view * 2);
@@ -126,7 +142,9 @@ export class Grid {
 
   put(at, left, row, width, isFast) {
     const item = this.items[at];
-    const tile = this.spare.pop() ?? this.tile();
+    const key = this.key(item);
+    const tile = this.kept?.get(key) ?? this.spare.pop() ?? this.tile();
+    this.kept?.delete(key);
     const style = tile.style;
     style.transform = `translate(${left}px, ${row.top}px)`;
     style.width = `${width}px`;
@@ -150,7 +168,7 @@ export class Grid {
     image.addEventListener("error", () => {
       if (!image.hasAttribute("src")) return;
       this.missing.add(this.items[tile.at]);
-      tile.classList.add("bare");
+      this.mark(tile, this.items[tile.at]);
     });
     return tile;
   }
@@ -169,6 +187,10 @@ export class Grid {
   drop(at) {
     const tile = this.shown.get(at);
     this.shown.delete(at);
+    this.rid(tile);
+  }
+
+  rid(tile) {
     const image = tile.firstChild;
     // A picture that is on its way is not waited for.
     image.removeAttribute("src");
@@ -184,13 +206,14 @@ export class Grid {
   /** What is to be seen and heard of a file besides its picture. */
   mark(tile, item) {
     tile.hidden = false;
-    tile.classList.toggle("bare", !this.hasPicture(item));
+    const isBare = !this.hasPicture(item);
+    tile.classList.toggle("bare", isBare);
     const isSelected = this.isSelected(item);
     tile.setAttribute("aria-selected", isSelected);
     const [, plain, badges] = tile.children;
-    plain.replaceChildren(icon(SIGNS[item.kind]), el("span", {}, item.name));
+    if (isBare) plain.replaceChildren(icon(SIGNS[item.kind]), el("span", {}, item.name));
     const signs = badgesOf(item);
-    badges.replaceChildren(...signs.map(({ sign, text, kind }) => el("span", { class: kind ?? "" }, ...(sign ? [icon(sign)] : []), ...(text ? [text] : []))));
+    if (signs.length || badges.firstChild) badges.replaceChildren(...signs.map(({ sign, text, kind }) => el("span", { class: kind ?? "" }, ...(sign ? [icon(sign)] : []), ...(text ? [text] : []))));
     const said = [item.name, words[`kind-${item.kind}`], date(item.time, { dateStyle: "medium" }), ...signs.map(({ said }) => said)];
     tile.setAttribute("aria-label", said.filter(Boolean).join(", "));
   }
@@ -267,7 +290,7 @@ export class Grid {
     return left + (aspect(this.items[at]) * row.height) / 2;
   }
 
-  key(event) {
+  press(event) {
     const at = this.current;
     const page = Math.max(1, Math.round(innerHeight / (this.target + this.place.gap)) - 1);
     const far = (step) => Array.from({ length: page }).reduce((now) => this.beside(now, step), at);

@@ -11,17 +11,19 @@ export function aspect(item) {
   return item.width && item.height ? Math.min(3, Math.max(0.5, item.width / item.height)) : 1;
 }
 
-/** Sections by month; by day where all are of few days. Others than by date have one section without a title. */
+/** How finely a folder is divided: as long as a section has, on the whole, enough for a row. */
+const UNITS = [
+  { key: (at) => Math.floor(at / DAY), shown: { weekday: "short", day: "numeric", month: "long", year: "numeric" } },
+  { key: (at) => new Date(at * 1000).toISOString().slice(0, 7), shown: { month: "long", year: "numeric" } },
+  { key: (at) => new Date(at * 1000).getUTCFullYear(), shown: { year: "numeric" } },
+];
+const ENOUGH = 6;
+
+/** Sections by day, month or year. Others than by date have one section without a title. */
 function sections(items, byDate) {
   if (!byDate || !items.length) return [{ first: 0, count: items.length, title: "" }];
-  const month = (at) => {
-    const day = new Date(at * 1000);
-    return day.getUTCFullYear() * 12 + day.getUTCMonth();
-  };
-  const days = new Set(items.map((item) => Math.floor(item.time / DAY)));
-  const byDay = days.size * 6 <= items.length && days.size <= 31;
-  const key = byDay ? (at) => Math.floor(at / DAY) : month;
-  const shown = byDay ? { weekday: "short", day: "numeric", month: "long", year: "numeric" } : { month: "long", year: "numeric" };
+  const many = ({ key }) => new Set(items.map((item) => key(item.time))).size;
+  const { key, shown } = UNITS.find((unit) => many(unit) * ENOUGH <= items.length) ?? UNITS[2];
   const all = [];
   let last;
   items.forEach((item, at) => {
@@ -60,8 +62,8 @@ export function layout(items, width, target, byDate) {
           height = before;
         }
       }
-      // The last row is not blown up.
-      height = Math.min(height, target * 1.35);
+      // A row that is not filled is not blown up.
+      height = Math.min(height, at === end ? target : target * 1.35);
       rows.push({ top, height, first, count: at - first });
       top += height + GAP;
     }

@@ -133,7 +133,8 @@ function signs(services) {
   const said = (key, list) => words[key].replace("{services}", () => list.join(", "));
   if (bad.length) return [{ sign: "alert", kind: "bad", said: said("on-failed", bad) }];
   if (waits.length) return [{ sign: "cloud-up", kind: "waits", said: said("on-waiting", waits) }];
-  const proven = services.every(({ proof, state }) => proof || state === "in-step");
+  // Equal checksums need no other proof; a size alone is none.
+  const proven = services.every(({ proof, state }) => (proof ? proof !== "size" : state === "in-step"));
   const text = there.length > 1 ? String(there.length) : "";
   return there.length ? [{ sign: proven ? "cloud-check" : "cloud", text, kind: "there", said: said("on", there) }] : [];
 }
