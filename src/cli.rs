@@ -22,5 +22,6 @@ mod service_args;
 mod services;
 mod share_args;
 mod shares;
+mod thumbnail_args;
 
 pub use run::main;

@@ -5,6 +5,7 @@
 
 mod caretaker;
 mod control;
+mod painter;
 mod peers;
 mod schedule;
 mod sharing;
@@ -14,6 +15,7 @@ mod webhook;
 
 pub use caretaker::CareSettings;
 pub use control::Control;
+pub use painter::ThumbnailSettings;
 pub use start::{Builder, FirstAdmin, Node};
 pub use upkeep::UpkeepSettings;
 pub use webhook::{HookOn, HookSettings};

@@ -30,6 +30,7 @@ mod shares;
 mod standings;
 mod status;
 mod syncing;
+mod thumbnails;
 mod tombstones;
 mod uploads;
 mod users;
@@ -43,7 +44,7 @@ use tokio::sync::broadcast;
 use crate::accounts::{Logins, Users};
 use crate::client::Fingerprint;
 use crate::events::Events;
-use crate::library::Tree;
+use crate::library::{Thumbnails, Tree};
 use crate::services::Services;
 use crate::store::Store;
 use crate::types::LibraryId;
@@ -74,6 +75,7 @@ pub(crate) use self::shares::Sharing;
 pub use self::shares::{ShareList, ShareReport, ShareRequest, SharedName, SharedNote, ToldFile, ToldShare};
 pub(crate) use self::standings::{now, setting};
 pub use self::status::{Going, OneRun, RunFile, ServiceStatus, SkippedOfRun, Status, SyncState, ToldRun, Waiting, WaitingFile, WaitingOf};
+pub use self::thumbnails::ThumbnailStatus;
 pub use self::tombstones::{Deleted, Forgotten, Tombstone, TombstoneList};
 pub use self::verify::{Accepted, Damaged, Hurt, VerifyReport};
 
@@ -100,6 +102,7 @@ pub struct Operations {
     ended: broadcast::Sender<Arc<Ended>>,
     browser_logins: logging_in::BrowserLogins,
     previews: previewing::Previews,
+    pub(crate) thumbnails: Arc<Thumbnails>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
 }
 
@@ -114,11 +117,14 @@ pub(crate) struct Setup {
     pub parallel: usize,
     /// Nobody logs in.
     pub public: bool,
+    /// What may be kept of small pictures, in bytes.
+    pub thumbnail_cache: u64,
 }
 
 impl Operations {
     pub(crate) fn new(setup: Setup) -> Self {
-        let Setup { data, library_path, store, logins, services, parallel, public } = setup;
+        let Setup { data, library_path, store, logins, services, parallel, public, thumbnail_cache } = setup;
+        let thumbnails = Arc::new(Thumbnails::new(&data.join("thumbnails"), thumbnail_cache));
         Self {
             data,
             settings: OnceLock::new(),
@@ -138,6 +144,7 @@ impl Operations {
             ended: broadcast::Sender::new(ENDS),
             browser_logins: Default::default(),
             previews: Default::default(),
+            thumbnails,
             serving: OnceLock::new(),
         }
     }

@@ -19,6 +19,7 @@ use super::front_args::FrontArgs;
 use super::hook_args::HookArgs;
 use super::service_args::ServiceCmd;
 use super::share_args::ShareArgs;
+use super::thumbnail_args::ThumbnailArgs;
 
 /// Keeps photo libraries in step over WebDAV.
 #[derive(Parser)]
@@ -156,6 +157,8 @@ pub(super) struct ServeArgs {
     pub care: CareArgs,
     #[command(flatten)]
     pub hook: HookArgs,
+    #[command(flatten)]
+    pub thumbnails: ThumbnailArgs,
     #[command(flatten)]
     pub front: FrontArgs,
 }

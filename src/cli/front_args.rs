@@ -108,7 +108,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `4096`, `64K`, `500M`, `10G` in bytes.
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     let wrong = || "write it like 64K, 500M or 10G".to_owned();
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let shift = match unit {

@@ -103,6 +103,9 @@ fn status(answer: &Value) -> String {
         Some(url) => writeln!(text, "serving   {url}"),
         None => writeln!(text, "serving   no"),
     };
+    if let Some(waiting) = answer["thumbnails"]["waiting"].as_u64().filter(|waiting| *waiting > 0) {
+        let _ = writeln!(text, "pictures  {} still to be made", several(waiting, "thumbnail"));
+    }
     for file in answer["damaged"].as_array().into_iter().flatten() {
         let _ = writeln!(text, "damaged   {}, found {}; see `twinlens index --verify`", string(file, "path"), string(file, "since"));
     }

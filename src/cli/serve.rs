@@ -31,6 +31,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
         .rules(Rules { read_only: args.read_only, finite_depth: args.finite_depth, public: args.public })
         .upkeep(UpkeepSettings { import_quiet: args.import_quiet.0, scan_interval: args.scan_interval.0 })
         .care(CareSettings { keep_trash: args.care.trash_days.0, verify: args.care.verify_interval.0 })
+        .thumbnails(args.thumbnails.settings())
         .webhook(args.hook.settings())
         .start()
         .await?;

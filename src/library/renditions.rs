@@ -4,29 +4,44 @@
 //! and photo programs read, first of all when it was taken; where it was taken only if that is wanted. The same picture and wish give the same
 //! bytes, so that they can be kept, and an upload that broke off can go on.
 //!
-//! A picture is untrusted: one that would need more memory than [`DECODED`] is refused before it is decoded.
+//! A picture is untrusted: one that would need more memory than [`DECODED`] is refused before it is decoded, and all that are decoded at the
+//! same time share what there is (see [`memory`]).
 
+mod boxes;
+mod child;
 mod exif;
+mod frame;
 mod jpeg;
+mod measure;
+mod memory;
 mod pixels;
 mod preview;
+mod tools;
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use image::{ImageDecoder as _, ImageFormat, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use crate::types::{Gps, MediaKind, RelPath};
 
+use self::child::Broken;
 use self::exif::Kept;
+use self::memory::Reserved;
+pub use self::tools::Tools;
 use super::taken::{Hints, told};
-use super::{LibraryError, Open, Tree};
+use super::{LibraryError, Open, Stat, Tree};
 
-/// What a decoded picture may take in memory, in bytes: 150 megapixels and more. With the copies that resizing needs it is at most half as
-/// much again.
+/// What a decoded picture may take in memory, in bytes: 150 megapixels and more. What decoding and resizing need besides is reserved with it.
 const DECODED: u64 = 512 << 20;
+/// Programs make a picture in a dozen passes; one with thousands is made to keep us busy.
+const SCANS: usize = 200;
+/// What the names of folders begin with that programs write into.
+pub(super) const WORK: &str = "work-";
 
 /// What is wanted of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +81,9 @@ pub enum RenditionError {
     /// It cannot be decoded. What the decoder said.
     #[error("it is damaged or of a kind that is not known here: {0}")]
     Undecodable(String),
+    /// The program that decodes it took too long; another time it may not.
+    #[error("decoding it took too long")]
+    TooSlow,
     /// It was told to stop.
     #[error("it was told to stop")]
     Stopped,
@@ -85,55 +103,137 @@ impl Tree {
         }
     }
 
+    /// A small picture of a file, without the place where it was taken, as [`Tree::rendition`] makes it. What is not decoded here is left to
+    /// the programs of this machine.
+    pub(super) fn thumbnail(&self, path: &RelPath, fit: u32, helpers: Helpers<'_>, stop: &AtomicBool) -> Result<Thumbnail, RenditionError> {
+        let made = self.decoded(path, Some(helpers), stop).and_then(|(decoded, stat)| {
+            let size = decoded.size();
+            let jpeg = self.finish(path, decoded, &stat, Wish { fit, gps: Gps::Remove }, stop)?;
+            Ok(Thumbnail { jpeg, size })
+        });
+        if made.is_err() { stopped(stop).and(made) } else { made }
+    }
+
     fn render(&self, path: &RelPath, wish: Wish, stop: &AtomicBool) -> Result<Rendition, RenditionError> {
-        let kind = self.kind(path)?;
-        let Open { file, stat } = self.open_file(path)?;
-        let decoded = match kind {
-            MediaKind::Raw => preview::of(path, file, stop)?,
-            _ => decode(path, BufReader::new(Stoppable { inner: file, stop }), what(path, kind))?,
-        };
-        if kind != MediaKind::Raw && wish.gps == Gps::Keep && decoded.is_as_wanted(wish.fit) {
+        let (decoded, stat) = self.decoded(path, None, stop)?;
+        if wish.gps == Gps::Keep && decoded.is_as_wanted(wish.fit) {
             return Ok(Rendition::AsItIs);
         }
+        self.finish(path, decoded, &stat, wish, stop).map(Rendition::Made)
+    }
+
+    fn decoded(&self, path: &RelPath, helpers: Option<Helpers<'_>>, stop: &AtomicBool) -> Result<(Decoded, Stat), RenditionError> {
+        let kind = self.kind(path)?;
+        let Open { file, stat } = self.open_file(path)?;
+        let what = what(path, kind);
+        let decoded = match (kind, helpers) {
+            (MediaKind::Raw, _) => preview::of(path, file, stop)?,
+            (MediaKind::Video, Some(helpers)) => helped(path, helpers.tools.poster(&file, stop), what, stop)?,
+            (MediaKind::Image, Some(helpers)) => match boxes::container(&head(&file).map_err(|error| LibraryError::io(path, error))?) {
+                Some(container) => helped(path, helpers.tools.still(container, &file, helpers.scratch, stop), what, stop)?,
+                None => decode(path, BufReader::new(Stoppable { inner: file, stop }), what, stop)?,
+            },
+            _ => decode(path, BufReader::new(Stoppable { inner: file, stop }), what, stop)?,
+        };
         stopped(stop)?;
-        let mut kept = decoded.kept;
+        Ok((decoded, stat))
+    }
+
+    fn finish(&self, path: &RelPath, decoded: Decoded, stat: &Stat, wish: Wish, stop: &AtomicBool) -> Result<Vec<u8>, RenditionError> {
+        let Decoded { pixels, turn, profile, mut kept, room, .. } = decoded;
         if !kept.has_date() {
             let place: PathBuf = self.root().join(path.as_str());
             let hints = Hints { place: &place, name: path.name(), sidecars: &[], mtime: stat.mtime };
             kept.take_date(told(&hints));
         }
-        let pixels = pixels::fitted(decoded.pixels, wish.fit).map_err(RenditionError::Undecodable)?;
+        let pixels = pixels::fitted(pixels, wish.fit).map_err(RenditionError::Undecodable)?;
+        drop(room);
         stopped(stop)?;
-        let pixels = pixels::turned(pixels, decoded.turn);
+        let pixels = pixels::turned(pixels, turn);
         let exif = kept.write(wish.gps, (pixels.width(), pixels.height()));
         stopped(stop)?;
-        jpeg::encode(&pixels, decoded.profile, exif).map(Rendition::Made).map_err(RenditionError::Undecodable)
+        jpeg::encode(&pixels, profile, exif).map_err(RenditionError::Undecodable)
     }
+}
+
+/// The programs of this machine, and a private folder where they may write.
+#[derive(Clone, Copy)]
+pub(super) struct Helpers<'a> {
+    pub tools: &'a Tools,
+    pub scratch: &'a Path,
+}
+
+/// A small picture.
+pub(super) struct Thumbnail {
+    /// A JPEG.
+    pub jpeg: Vec<u8>,
+    /// The size of what it was made of, as it is to be seen.
+    pub size: (u32, u32),
 }
 
 /// A decoded picture, and what is known of it.
 struct Decoded {
-    pixels: image::DynamicImage,
-    turn: image::metadata::Orientation,
+    pixels: DynamicImage,
+    turn: Orientation,
     profile: Option<Vec<u8>>,
     kept: Kept,
+    /// The file itself is a JPEG.
     is_jpeg: bool,
+    /// The memory that it takes.
+    room: Reserved,
 }
 
 impl Decoded {
     fn is_as_wanted(&self, fit: u32) -> bool {
-        let untouched = self.turn == image::metadata::Orientation::NoTransforms;
+        let untouched = self.turn == Orientation::NoTransforms;
         self.is_jpeg && untouched && self.pixels.width() <= fit && self.pixels.height() <= fit
+    }
+
+    fn size(&self) -> (u32, u32) {
+        turned_size((self.pixels.width(), self.pixels.height()), self.turn)
     }
 }
 
-fn decode<R: Read + Seek>(path: &RelPath, mut file: BufReader<R>, what: &'static str) -> Result<Decoded, RenditionError> {
+fn turned_size((width, height): (u32, u32), turn: Orientation) -> (u32, u32) {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    if matches!(turn, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH) { (height, width) } else { (width, height) }
+}
+
+/// The first bytes of a file.
+fn head(file: &File) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; 64];
+    let read = file.read_at(&mut head, 0)?;
+    head.truncate(read);
+    Ok(head)
+}
+
+/// What a program made of a file.
+fn helped(path: &RelPath, made: Option<Result<Vec<u8>, Broken>>, what: &'static str, stop: &AtomicBool) -> Result<Decoded, RenditionError> {
+    match made.ok_or(RenditionError::NoDecoder(what))? {
+        Ok(bytes) => decode(path, BufReader::new(io::Cursor::new(bytes)), what, stop),
+        Err(Broken::Stopped) => Err(RenditionError::Stopped),
+        Err(Broken::TooSlow) => Err(RenditionError::TooSlow),
+        Err(Broken::Failed(reason)) => Err(RenditionError::Undecodable(reason)),
+    }
+}
+
+fn decode<R: Read + Seek>(
+    path: &RelPath,
+    mut file: BufReader<R>,
+    what: &'static str,
+    stop: &AtomicBool,
+) -> Result<Decoded, RenditionError> {
     let io = |error: io::Error| RenditionError::Library(LibraryError::io(path, error));
     // A TIFF is EXIF itself; of the others the decoder finds it.
     let head = exif::head_of_tiff(&mut file).map_err(io)?;
     file.seek(SeekFrom::Start(0)).map_err(io)?;
-    let mut reader = ImageReader::new(file).with_guessed_format().map_err(io)?;
+    let reader = ImageReader::new(file).with_guessed_format().map_err(io)?;
     let Some(format) = reader.format().filter(ImageFormat::reading_enabled) else { return Err(RenditionError::NoDecoder(what)) };
+    let mut file = reader.into_inner();
+    // The decoder for JPEG begins by reading all of it.
+    let before = if format == ImageFormat::Jpeg { Some(room_for_jpeg(&mut file, stop, io)?) } else { None };
+    file.seek(SeekFrom::Start(0)).map_err(io)?;
+    let mut reader = ImageReader::with_format(file, format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(DECODED);
     reader.limits(limits);
@@ -145,8 +245,56 @@ fn decode<R: Read + Seek>(path: &RelPath, mut file: BufReader<R>, what: &'static
     let profile = decoder.icc_profile().unwrap_or_default();
     let kept = Kept::read(decoder.exif_metadata().unwrap_or_default().or(head));
     let turn = kept.turn();
-    let pixels = image::DynamicImage::from_decoder(decoder).map_err(undecodable)?;
-    Ok(Decoded { pixels, turn, profile, kept, is_jpeg: format == ImageFormat::Jpeg })
+    let room = match before {
+        Some(room) => room,
+        None => reserve(room_for(format, &decoder), (width, height), stop)?,
+    };
+    let pixels = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
+    Ok(Decoded { pixels, turn, profile, kept, is_jpeg: format == ImageFormat::Jpeg, room })
+}
+
+fn reserve(bytes: u64, (width, height): (u32, u32), stop: &AtomicBool) -> Result<Reserved, RenditionError> {
+    if bytes > memory::ALL {
+        return Err(RenditionError::TooLarge { width, height });
+    }
+    Reserved::take(bytes, stop).ok_or(RenditionError::Stopped)
+}
+
+/// The file as it is, its pixels, and of one in several passes what they leave behind.
+fn room_for_jpeg(
+    file: &mut (impl Read + Seek),
+    stop: &AtomicBool,
+    io: impl Fn(io::Error) -> RenditionError,
+) -> Result<Reserved, RenditionError> {
+    let length = file.seek(SeekFrom::End(0)).map_err(&io)?;
+    file.seek(SeekFrom::Start(0)).map_err(&io)?;
+    let Some(frame) = frame::frame(file).map_err(&io)? else {
+        // The decoder may see something in it all the same: then nobody decodes besides.
+        return reserve(length.max(memory::ALL), (0, 0), stop);
+    };
+    let size = (frame.width, frame.height);
+    let pixels = u64::from(frame.width) * u64::from(frame.height) * if frame.components == 1 { 1 } else { 3 };
+    if pixels > DECODED {
+        return Err(RenditionError::TooLarge { width: frame.width, height: frame.height });
+    }
+    file.seek(SeekFrom::Start(0)).map_err(&io)?;
+    if frame.progressive && frame::scans(file, SCANS).map_err(&io)? > SCANS {
+        return Err(RenditionError::Undecodable(format!("it is made in more than {SCANS} passes")));
+    }
+    reserve(length + pixels + if frame.progressive { frame.samples * 2 } else { 0 }, size, stop)
+}
+
+/// The pixels, the copies that bring them into the form for resizing, and what a decoder that keeps the whole picture needs besides.
+fn room_for(format: ImageFormat, decoder: &impl ImageDecoder) -> u64 {
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    let copies = match decoder.color_type() {
+        ColorType::L8 | ColorType::Rgb8 => 0,
+        ColorType::Rgba8 | ColorType::Rgb16 | ColorType::L16 => 3 * pixels,
+        _ => 7 * pixels,
+    };
+    let own = if matches!(format, ImageFormat::WebP | ImageFormat::Gif) { decoder.total_bytes() } else { 0 };
+    decoder.total_bytes() + copies + own
 }
 
 fn undecodable(error: image::ImageError) -> RenditionError {

@@ -7,10 +7,12 @@ use uuid::Uuid;
 use crate::store::changes::Changes;
 use crate::store::ids::Ids;
 use crate::store::index::Index;
+use crate::store::pictures::PictureRow;
 use crate::store::properties::{Area, Properties};
 use crate::store::snapshot::Snapshot;
-use crate::types::{Digests, RelPath};
+use crate::types::{ContentHash, Digests, RelPath};
 
+use super::taken::from_name;
 use super::tree::Stat;
 use super::{LibraryError, Tree};
 
@@ -34,6 +36,13 @@ impl View {
     /// The numbers of files and folders; none for a tree without an index.
     pub fn ids(&self) -> Option<&Ids> {
         (self.area == Area::Originals).then_some(&self.snapshot.ids)
+    }
+
+    /// What is known of a picture with this content. When it was taken, its name tells where it does not tell itself.
+    pub fn picture(&self, content: &ContentHash, name: &str) -> Result<Option<PictureRow>, LibraryError> {
+        let Some(mut row) = self.snapshot.pictures.get(content)? else { return Ok(None) };
+        row.taken = row.taken.or_else(|| from_name(name).map(|date| date.to_string()));
+        Ok(Some(row))
     }
 
     /// The id of the state: another one when it was lost and made anew.

@@ -164,14 +164,18 @@ where
 {
     let (tell, told) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("verify".into()).spawn(move || {
-        // On Linux this is for one thread only, and the disk follows it. Without it the rests alone must do.
-        #[cfg(target_os = "linux")]
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
+        give_way();
         // Nobody waits any more when the node has stopped.
         let _ = tell.send(work());
     });
     thread.map_err(|error| Failure::unreachable(format!("a thread cannot be started: {error}")))?;
     told.await.map_err(|_| Failure::unreachable("a part of the program ended unexpectedly"))?
+}
+
+/// This thread gives way to all others from now on. On Linux the disk follows it; elsewhere the rests alone must do.
+pub(super) fn give_way() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), 19);
 }
 
 /// Lets go for good of what has been in the trash for too long.

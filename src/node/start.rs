@@ -22,11 +22,12 @@ use crate::types::Clock;
 
 use super::caretaker::Caretaker;
 use super::control::ControlServer;
+use super::painter::Painter;
 use super::schedule::Schedule;
 use super::sharing::Sharing;
 use super::upkeep::Upkeep;
 use super::webhook::Webhook;
-use super::{CareSettings, Control, HookSettings, UpkeepSettings};
+use super::{CareSettings, Control, HookSettings, ThumbnailSettings, UpkeepSettings};
 
 /// The first user of a node.
 const ADMIN: &str = "admin";
@@ -53,6 +54,7 @@ pub struct Builder {
     front: Front,
     upkeep: UpkeepSettings,
     care: CareSettings,
+    thumbnails: ThumbnailSettings,
     secret: Option<Secret>,
     by_hand: bool,
     clock: Clock,
@@ -106,6 +108,12 @@ impl Builder {
     /// How a serving node looks after the library.
     pub fn care(mut self, care: CareSettings) -> Self {
         self.care = care;
+        self
+    }
+
+    /// When small pictures are made, and how many are kept.
+    pub fn thumbnails(mut self, thumbnails: ThumbnailSettings) -> Self {
+        self.thumbnails = thumbnails;
         self
     }
 
@@ -175,6 +183,7 @@ impl Builder {
             store,
             parallel: self.parallel.unwrap_or(8),
             public: self.rules.public,
+            thumbnail_cache: self.thumbnails.cache,
         });
         Ok(Node {
             import_path: pick(self.import, remembered.import),
@@ -184,6 +193,7 @@ impl Builder {
             front: self.front,
             upkeep: self.upkeep,
             care: self.care,
+            thumbnails: self.thumbnails,
             admin_password: self.admin_password,
             by_hand: self.by_hand,
             hook: self.hook,
@@ -205,6 +215,7 @@ pub struct Node {
     front: Front,
     upkeep: UpkeepSettings,
     care: CareSettings,
+    thumbnails: ThumbnailSettings,
     admin_password: Option<String>,
     by_hand: bool,
     hook: Option<HookSettings>,
@@ -222,6 +233,7 @@ struct Parts {
     control: ControlServer,
     upkeep: Upkeep,
     caretaker: Caretaker,
+    painter: Painter,
     webhook: Option<Webhook>,
 }
 
@@ -286,8 +298,9 @@ impl Node {
         if !self.by_hand {
             self.schedule()?;
         }
+        let painter = Painter::start(&self.operations, originals.clone(), self.indexed.subscribe(), self.thumbnails)?;
         let upkeep = Upkeep::start((originals, library_id), import, self.events(), self.indexed.clone(), self.upkeep)?;
-        let parts = Parts { server, control, upkeep, caretaker, webhook };
+        let parts = Parts { server, control, upkeep, caretaker, painter, webhook };
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(parts);
         Ok(())
     }
@@ -310,6 +323,9 @@ impl Node {
             verify_interval: seconds(self.care.verify),
             scan_interval: seconds(self.upkeep.scan_interval),
             import_quiet: seconds(self.upkeep.import_quiet),
+            thumbnails_in_background: self.thumbnails.background,
+            thumbnail_cache: self.thumbnails.cache,
+            decoders: self.operations.thumbnails.tools().names(),
             max_upload: Some(self.front.limits.max_upload).filter(|bytes| *bytes > 0),
         }
     }
@@ -354,7 +370,7 @@ impl Node {
     /// Stops in order: no new requests, those under way may end; runs are suspended and go on after the next start.
     pub async fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Parts { server, control, upkeep, caretaker, webhook }) = running {
+        if let Some(Parts { server, control, upkeep, caretaker, painter, webhook }) = running {
             drop(caretaker);
             control.stop();
             let scheduling = self.scheduling.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -367,6 +383,7 @@ impl Node {
             }
             drop(webhook);
             let stopped = blocking(move || {
+                painter.stop();
                 upkeep.stop();
                 Ok(())
             });

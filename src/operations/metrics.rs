@@ -74,13 +74,14 @@ struct Moment {
     services: Vec<(String, Option<i64>, u64, bool)>,
 }
 
+fn gauge(value: u64) -> Gauge<i64> {
+    let gauge = Gauge::<i64>::default();
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    gauge
+}
+
 impl Moment {
     fn register(&self, registry: &mut Registry) {
-        let gauge = |value: u64| {
-            let gauge = Gauge::<i64>::default();
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-            gauge
-        };
         registry.register("index_files", "Files of the library that the index knows", gauge(self.files));
         registry.register("damaged_files", "Files whose bytes changed on disk by themselves", gauge(self.damaged));
         let (ages, waiting, running) =
@@ -125,11 +126,25 @@ impl Operations {
         let mut registry = Registry::with_prefix("twinlens");
         self.metrics.register(&mut registry);
         moment.register(&mut registry);
+        self.register_thumbnails(&mut registry);
         let refused = Counter::<u64>::default();
         refused.inc_by(self.logins.refused());
         registry.register("logins_refused", "Logins with a wrong password or an unknown user", refused);
         let mut text = String::new();
         encode(&mut text, &registry).map_err(|error| Failure::unreachable(format!("the metrics cannot be written: {error}")))?;
         Ok(text)
+    }
+
+    fn register_thumbnails(&self, registry: &mut Registry) {
+        let counter = |value: u64| {
+            let counter = Counter::<u64>::default();
+            counter.inc_by(value);
+            counter
+        };
+        let told = self.thumbnail_status();
+        registry.register("thumbnails_waiting", "Thumbnails that are still to be made in the background", gauge(told.waiting));
+        registry.register("thumbnails_made", "Thumbnails that were made", counter(told.made));
+        registry.register("thumbnails_refused", "Files of which no thumbnail could be made", counter(told.refused));
+        registry.register_with_unit("thumbnails_kept", "Bytes of thumbnails that are kept", Unit::Bytes, gauge(told.bytes));
     }
 }

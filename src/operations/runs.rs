@@ -93,6 +93,11 @@ impl Runs {
         lock(&self.running).get(&id).cloned()
     }
 
+    /// Whether any goes on.
+    pub(crate) fn is_any(&self) -> bool {
+        !lock(&self.running).is_empty()
+    }
+
     /// Tells a run to stop; true when there is one.
     pub(crate) fn stop(&self, id: ServiceId, why: Stop) -> bool {
         let running = self.of(id);

@@ -36,6 +36,12 @@ pub struct Settings {
     pub scan_interval: Option<u64>,
     /// For how many seconds a dropped file must be left in peace before it is imported; none: nothing is imported.
     pub import_quiet: Option<u64>,
+    /// Thumbnails are made before anybody asks for them.
+    pub thumbnails_in_background: bool,
+    /// How many bytes of thumbnails are kept.
+    pub thumbnail_cache: u64,
+    /// The programs that decode HEIC, AVIF and JPEG XL pictures and videos, as far as they were found.
+    pub decoders: Vec<String>,
     /// The bytes that a body may have; none: unlimited.
     pub max_upload: Option<u64>,
 }

@@ -18,6 +18,7 @@ use crate::types::RelPath;
 
 use super::blocking::blocking;
 use super::runs::Running;
+use super::thumbnails::ThumbnailStatus;
 use super::verify::Hurt;
 use super::{Failure, Operations};
 
@@ -41,6 +42,8 @@ pub struct Status {
     pub damaged: Vec<Hurt>,
     /// When every byte was read for the last time.
     pub verified: Option<String>,
+    /// How far the thumbnails are.
+    pub thumbnails: Option<ThumbnailStatus>,
 }
 
 /// Whether a service is synced by itself.
@@ -215,7 +218,8 @@ impl Operations {
         .await?;
         let (damaged, verified) = self.health().await?;
         let library = self.library_path().map(|path| path.display().to_string());
-        Ok(Status { library, files, url: serving, public: self.is_public(), services, damaged, verified })
+        let thumbnails = Some(self.thumbnail_status()).filter(|_| self.url().is_some());
+        Ok(Status { library, files, url: serving, public: self.is_public(), services, damaged, verified, thumbnails })
     }
 
     /// The runs that are kept, the latest first; of one service when it is named.

@@ -175,6 +175,9 @@ pub fn clear(tx: &WriteTransaction, service: ServiceId) -> Result<(), StoreError
     Ok(())
 }
 
+/// A local path, the content that was proven to be on the service, and how.
+pub type Proven = (RelPath, (ContentHash, Evidence));
+
 /// Reads the agreements with one service.
 pub struct Baseline {
     service: ServiceId,
@@ -231,14 +234,11 @@ impl Baseline {
         &self,
         folder: &RelPath,
         from: &str,
-    ) -> Result<impl Iterator<Item = Result<(RelPath, (ContentHash, Evidence)), StoreError>> + use<>, StoreError> {
+    ) -> Result<impl Iterator<Item = Result<Proven, StoreError>> + use<>, StoreError> {
         let (start, end) = self.range_from(folder, from);
-        Ok(self.proofs.range(start.as_slice()..end.as_slice())?.filter_map(|item| {
-            let read = |item: Result<_, redb::StorageError>| {
-                let (key, row): (redb::AccessGuard<'static, &'static [u8]>, redb::AccessGuard<'static, ([u8; 32], u8)>) = item?;
-                Ok(proof_of(row.value()).map(|proof| path_of(after_service(key.value())?).map(|path| (path, proof))).transpose()?)
-            };
-            read(item).transpose()
+        Ok(self.proofs.range(start.as_slice()..end.as_slice())?.filter_map(|item| match item {
+            Ok((key, row)) => proof_of(row.value()).map(|proof| Ok((path_of(after_service(key.value())?)?, proof))),
+            Err(error) => Some(Err(error.into())),
         }))
     }
 

@@ -15,7 +15,7 @@ use crate::types::Clock;
 use super::meta::FORMAT;
 use super::snapshot::{Shared, Snapshot};
 use super::{
-    baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, properties, remote, shares, traces,
+    baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, pictures, properties, remote, shares, traces,
 };
 
 /// redb's page cache. The default of 1 GiB would be most of a small machine.
@@ -145,6 +145,7 @@ impl Store {
         history::prepare(&begin)?;
         properties::prepare(&begin)?;
         shares::prepare(&begin)?;
+        pictures::prepare(&begin)?;
         traces::prepare(&begin)?;
         begin.commit()?;
         let database = Arc::new(database);

@@ -263,12 +263,15 @@ pub fn file(tx: &ReadTransaction, place: (u64, u32)) -> Result<Option<SharedFile
     tx.open_table(FILES)?.get(place)?.map(|text| parse(text.value())).transpose()
 }
 
+/// A path in the library, and the number of a share and the place in it at which it is.
+pub type PlacedFile = (RelPath, (u64, u32));
+
 /// The files of shares that are directly in a folder of the library, from a name on, in the order of the names.
 pub fn members_from(
     tx: &ReadTransaction,
     folder: &RelPath,
     from: &str,
-) -> Result<impl Iterator<Item = Result<(RelPath, (u64, u32)), StoreError>> + use<>, StoreError> {
+) -> Result<impl Iterator<Item = Result<PlacedFile, StoreError>> + use<>, StoreError> {
     let ((start, _), (_, end)) = (member_range(folder, from), member_range(folder, ""));
     Ok(tx.open_table(PATHS)?.range(start.as_slice()..end.as_slice())?.map(|item| {
         let (key, _) = item?;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::changes::Changes;
 use super::ids::Ids;
 use super::index::Index;
+use super::pictures::Pictures;
 use super::properties::{Area, Properties};
 use super::{StoreError, meta};
 
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub changes: Changes,
     /// The numbers of files and folders.
     pub ids: Ids,
+    /// What is known of pictures.
+    pub pictures: Pictures,
     /// The id of the state: another one when it was lost and made anew.
     pub state_id: Uuid,
     originals: Properties,
@@ -34,6 +37,7 @@ impl Snapshot {
             index: Index::open(tx)?,
             changes: Changes::open(tx)?,
             ids: Ids::open(tx)?,
+            pictures: Pictures::open(tx)?,
             state_id: meta::state_id(tx)?,
             originals: Properties::open(tx, Area::Originals)?,
             import: Properties::open(tx, Area::Import)?,

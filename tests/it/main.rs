@@ -54,4 +54,5 @@ mod simulation;
 mod support;
 mod sync;
 mod table;
+mod thumbnails;
 mod watched;

@@ -31,7 +31,7 @@ impl Sandbox {
     pub fn node(&self, name: &str) -> Node {
         let root = self.path().join(name);
         fs::create_dir_all(root.join("library")).unwrap();
-        Node { library: root.join("library"), data: root.join("data"), ahead: None, serving: None, peers: Mutex::default() }
+        Node { library: root.join("library"), data: root.join("data"), ahead: None, programs: None, serving: None, peers: Mutex::default() }
     }
 }
 
@@ -41,6 +41,8 @@ pub struct Node {
     pub data: PathBuf,
     /// The clock of its programs is so much ahead: `36h`.
     pub ahead: Option<&'static str>,
+    /// The only folder where its programs find others.
+    pub programs: Option<PathBuf>,
     serving: Option<(Child, Value)>,
     /// The data and libraries of the nodes that it was paired with.
     peers: Mutex<Vec<(PathBuf, PathBuf)>>,
@@ -117,6 +119,7 @@ impl Node {
         let mut command = twinlens();
         command.args(args).env("TWINLENS_DATA", &self.data).env("TWINLENS_LIBRARY", &self.library);
         command.envs(self.ahead.map(|ahead| ("TWINLENS_CLOCK_SHIFT", ahead)));
+        command.envs(self.programs.as_ref().map(|programs| ("PATH", programs)));
         command
     }
 
@@ -176,7 +179,8 @@ impl Node {
     pub fn sync_expecting(&self, code: i32, options: &[&str]) -> Value {
         // A node tells its peers what its index knows; by itself it notices within seconds what is done to its disk.
         for (data, library) in self.peers.lock().unwrap().iter().filter(|(data, _)| data.join("control.sock").exists()) {
-            let peer = Node { library: library.clone(), data: data.clone(), ahead: None, serving: None, peers: Mutex::default() };
+            let peer =
+                Node { library: library.clone(), data: data.clone(), ahead: None, programs: None, serving: None, peers: Mutex::default() };
             let indexed = peer.command(&["index", "--json"]).output().unwrap();
             assert!(matches!(indexed.status.code(), Some(0 | 3)), "{}", show(&indexed));
         }

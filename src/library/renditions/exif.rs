@@ -3,7 +3,7 @@
 //! Only what is named here: a camera's own notes, serial numbers and thumbnails stay behind, because they would be wrong in another file, or
 //! tell more than anybody meant to.
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufRead, Cursor, Read, Seek};
 
 use exif::experimental::Writer;
 use exif::{Context, Exif, Field, In, Reader, Tag, Value};
@@ -93,6 +93,15 @@ impl Kept {
             }
         }
     }
+}
+
+/// How the pixels of a file are to be turned, by the EXIF that is found in it.
+pub(super) fn turn_of(file: &mut (impl BufRead + Seek)) -> Orientation {
+    let mut reader = Reader::new();
+    reader.continue_on_error(true);
+    let found = reader.read_from_container(file).or_else(|error| error.distill_partial_result(|_| {})).ok();
+    let turn = found.and_then(|found| found.get_field(Tag::Orientation, In::PRIMARY)?.value.get_uint(0));
+    turn.and_then(|turn| Orientation::from_exif(u8::try_from(turn).ok()?)).unwrap_or(Orientation::NoTransforms)
 }
 
 fn parse(block: Vec<u8>) -> Option<Exif> {

@@ -38,7 +38,7 @@ pub(super) fn of(path: &RelPath, file: File, stop: &AtomicBool) -> Result<Decode
         file.seek(SeekFrom::Start(candidate.at)).map_err(io)?;
         let mut bytes = Vec::new();
         file.by_ref().take(PICTURE).read_to_end(&mut bytes).map_err(io)?;
-        let Ok(mut decoded) = decode(path, BufReader::new(Cursor::new(bytes)), "a RAW file") else { continue };
+        let Ok(mut decoded) = decode(path, BufReader::new(Cursor::new(bytes)), "a RAW file", stop) else { continue };
         if own.says_how_to_turn() {
             decoded.turn = own.turn();
         }

@@ -170,3 +170,74 @@ fn it_stops_when_it_is_told_to() {
     let stopped = gallery.tree.rendition(&path, Wish { fit: 720, gps: Gps::Keep }, &AtomicBool::new(true)).unwrap_err();
     assert!(matches!(stopped, RenditionError::Stopped), "{stopped}");
 }
+
+/// A JPEG whose frame says another size.
+fn pretending(width: u16, height: u16, progressive: bool) -> Vec<u8> {
+    let mut jpeg = written(&picture(64, 64), ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[height.to_be_bytes(), width.to_be_bytes()].concat());
+    if progressive {
+        jpeg[frame + 1] = 0xc2;
+    }
+    jpeg
+}
+
+#[test]
+fn a_jpeg_that_would_fill_the_memory_or_the_day_is_refused_by_its_header() {
+    let gallery = Gallery::new();
+    gallery.put("a.jpg", &pretending(65_500, 65_500, false));
+    let refused = gallery.make("a.jpg", 720, Gps::Keep).unwrap_err();
+    assert!(matches!(refused, RenditionError::TooLarge { width: 65_500, .. }), "{refused}");
+    // 144 megapixels fit as they are, and not with what many passes leave behind.
+    gallery.put("b.jpg", &pretending(12_000, 12_000, true));
+    let refused = gallery.make("b.jpg", 720, Gps::Keep).unwrap_err();
+    assert!(matches!(refused, RenditionError::TooLarge { width: 12_000, .. }), "{refused}");
+    let mut passes = pretending(4000, 4000, true);
+    let scan = passes.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    let one = [&[0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0][..], &[0; 4]].concat();
+    passes.splice(scan..scan, one.repeat(1000));
+    gallery.put("c.jpg", &passes);
+    let refused = gallery.make("c.jpg", 720, Gps::Keep).unwrap_err();
+    assert!(refused.to_string().contains("passes"), "{refused}");
+}
+
+#[test]
+fn the_header_tells_how_large_a_picture_is_seen_and_when_it_was_taken() {
+    let gallery = Gallery::new();
+    let measured = |name: &str, bytes: &[u8]| {
+        gallery.put(name, bytes);
+        gallery.tree.measure(&RelPath::parse(name).unwrap()).unwrap()
+    };
+    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Bmp] {
+        assert_eq!(measured("a.jpg", &written(&picture(300, 200), format)).size, Some((300, 200)), "{format:?}");
+    }
+    for (name, size, taken) in [
+        ("lake.jpg", (640, 480), Some("2019-07-14T05:21:08")),
+        ("valley.heic", (480, 320), Some("2020-09-05T08:14:33")),
+        ("parade.mp4", (160, 120), Some("2022-06-25T13:10:40")),
+    ] {
+        let row = measured(name, &sample(name));
+        assert_eq!((row.size, row.taken.as_deref()), (Some(size), taken), "{name}");
+    }
+    // Half of a header is none, and the end of one is not either.
+    for name in ["lake.jpg", "map.png", "meadow.webp", "valley.heic", "parade.mp4", "canyon.dng"] {
+        let whole = sample(name);
+        for end in (0..whole.len()).step_by(whole.len() / 60 + 1) {
+            measured(name, &whole[..end]);
+        }
+    }
+    assert_eq!(measured("a.xmp", b"<x/>"), Default::default());
+}
+
+#[test]
+fn a_picture_that_was_turned_is_measured_as_it_is_seen() {
+    let gallery = Gallery::new();
+    let mut exif = Vec::new();
+    exif.extend(b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0");
+    let mut jpeg = written(&picture(300, 200), ImageFormat::Jpeg);
+    let segment = [&[0xff, 0xe1][..], &(exif.len() as u16 + 2).to_be_bytes(), &exif].concat();
+    jpeg.splice(2..2, segment);
+    gallery.put("a.jpg", &jpeg);
+    assert_eq!(gallery.tree.measure(&RelPath::parse("a.jpg").unwrap()).unwrap().size, Some((200, 300)));
+    assert_eq!(size_of(&gallery.made("a.jpg", 150)), (100, 150));
+}

@@ -5,7 +5,7 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, EXPECT, IF_MATCH, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, ETAG, EXPECT, IF_MATCH, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::accounts::Login;
 use crate::dav::href;
-use crate::types::RelPath;
+use crate::types::{ContentHash, RelPath};
 
 use super::super::http::{Incoming, Limits};
 use super::asked::Query;
-use super::caller::Person;
+use super::caller::{Person, Reader};
 use super::once::{Attempt, Once};
 use super::problem::Problem;
+use super::thumbnail::FOR_EVER;
 use super::{Shared, Told, blocking, library};
 
 /// Which file is meant.
@@ -30,6 +31,19 @@ pub(super) struct OfFile {
     /// Its path, as whoever asks sees it.
     #[param(min_length = 1, max_length = 4000)]
     path: String,
+}
+
+/// Which file is meant, and perhaps which version of it.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct OfVersion {
+    /// Its path, as whoever asks sees it.
+    #[param(min_length = 1, max_length = 4000)]
+    path: String,
+    /// The BLAKE3 hash of the file, as the listing tells it: as long as it is that, the answer may be kept for ever.
+    #[serde(default)]
+    v: Option<String>,
 }
 
 /// A file that was stored.
@@ -47,7 +61,7 @@ pub(super) struct Stored {
 
 /// A file's bytes. Ranges and conditions are as in HTTP.
 #[utoipa::path(
-    get, path = "/library/file", tag = "library", params(OfFile),
+    get, path = "/library/file", tag = "library", params(OfVersion),
     responses(
         (status = 200, description = "The file.", content_type = "*/*", body = Vec<u8>),
         (status = 206, description = "A part of it.", content_type = "*/*", body = Vec<u8>),
@@ -58,11 +72,11 @@ pub(super) struct Stored {
     )
 )]
 pub(super) async fn fetch(
-    Person(caller): Person,
+    Reader(caller): Reader,
     State(shared): State<Shared>,
     headers: HeaderMap,
     method: Method,
-    Query(asked): Query<OfFile>,
+    Query(asked): Query<OfVersion>,
 ) -> Result<Response<axum::body::Body>, Problem> {
     super::check(&shared.originals, &caller.login)?;
     let path = file_path(&asked.path)?;
@@ -76,6 +90,11 @@ pub(super) async fn fetch(
     let mut answer = super::as_axum(shared.webdav.handle(request, caller.login).await);
     if answer.status().is_client_error() || answer.status().is_server_error() {
         return Err(as_problem(answer).await);
+    }
+    // What is sent says itself what it is: it may have been replaced while we looked.
+    let named = asked.v.as_deref().and_then(ContentHash::from_hex);
+    if named.is_some_and(|named| answer.headers().get(ETAG).is_some_and(|tag| *tag == *format!("\"{}\"", named.etag()))) {
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(FOR_EVER));
     }
     // Somebody's HTML or SVG must not act as a page of ours.
     answer.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox; default-src 'none'"));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use axum::extract::State;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -152,12 +153,15 @@ impl Grid {
         let Some((name, stat)) = members.get(at) else { return Ok(()) };
         let Ok(path) = folder.join(name) else { return Ok(()) };
         let digests = view.digests(&path, stat)?;
+        let kind = What::of(name);
+        let known = kind.seen(view, digests.as_ref(), name)?;
+        let (width, height) = known.size.unwrap_or_default();
         self.names.push((*name).clone());
-        self.kinds.push(What::of(name));
+        self.kinds.push(kind);
         self.sizes.push(stat.size);
-        self.times.push(on_the_wall(stat));
-        self.widths.push(0);
-        self.heights.push(0);
+        self.times.push(known.taken.as_deref().and_then(seconds).unwrap_or_else(|| on_the_wall(stat)));
+        self.widths.push(width);
+        self.heights.push(height);
         self.hashes.push(digests.map(|digests| digests.content.to_string()).unwrap_or_default());
         if members.len() > 1 {
             let others = members.iter().enumerate().filter(|(other, _)| *other != at);
@@ -184,6 +188,12 @@ impl Grid {
         let mut others = std::mem::take(&mut self.others);
         self.others = order.iter().enumerate().filter_map(|(now, before)| Some((now, others.remove(before)?))).collect();
     }
+}
+
+/// The seconds of a camera's time.
+fn seconds(taken: &str) -> Option<i64> {
+    let at: DateTime = taken.parse().ok()?;
+    Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second())
 }
 
 /// When a file was modified, as the clock on the wall showed it where the node is.

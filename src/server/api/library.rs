@@ -7,7 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 use crate::accounts::Rights;
 use crate::library::{Folder, Kind, LibraryError, Stat, Tree, View};
 use crate::operations::{NotDone, moment};
-use crate::types::{MediaKind, RelPath, stack};
+use crate::store::pictures::PictureRow;
+use crate::types::{Digests, MediaKind, RelPath, stack};
 
 use super::asked::Query;
 use super::caller::{Caller, Reader};
@@ -87,6 +88,15 @@ pub(in super::super) struct Entry {
     /// The type that its name suggests; only of a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in super::super) media_type: Option<String>,
+    /// Pixels across, as it is to be seen; of a picture or video that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in super::super) width: Option<u32>,
+    /// Pixels down, as it is to be seen; of a picture or video that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in super::super) height: Option<u32>,
+    /// When it was taken, in the camera's time, such as `2019-07-14T05:21:08`; of a picture or video whose metadata or name tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in super::super) taken: Option<String>,
     /// Of its bytes, in hexadecimal: the identity of the file. None when it is not indexed (yet).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in super::super) blake3: Option<String>,
@@ -104,6 +114,15 @@ impl What {
             MediaKind::Video => Self::Video,
             MediaKind::Vector => Self::Vector,
             MediaKind::Sidecar => Self::Sidecar,
+        }
+    }
+
+    /// What is known of a picture or video. What was not looked at yet is not looked at now: a folder of any size is listed without opening its
+    /// files.
+    pub(super) fn seen(self, view: &View, digests: Option<&Digests>, name: &str) -> Result<PictureRow, LibraryError> {
+        match digests.filter(|_| matches!(self, Self::Image | Self::Raw | Self::Video)) {
+            Some(digests) => Ok(view.picture(&digests.content, name)?.unwrap_or_default()),
+            None => Ok(PictureRow::default()),
         }
     }
 
@@ -129,15 +148,32 @@ impl Entry {
             let known = view.changes().map(|changes| changes.folders().get(path)).transpose()?.flatten();
             let totals = known.map(|folder| folder.totals).unwrap_or_default();
             let (size, files) = (totals.bytes, Some(totals.files));
-            return Ok(Self { name, path: shown, kind: What::Folder, size, files, modified, media_type: None, blake3: None, sha1: None });
+            return Ok(Self {
+                name,
+                path: shown,
+                kind: What::Folder,
+                size,
+                files,
+                modified,
+                media_type: None,
+                width: None,
+                height: None,
+                taken: None,
+                blake3: None,
+                sha1: None,
+            });
         }
         let kind = What::of(&name);
         let digests = view.digests(path, stat)?;
+        let known = kind.seen(view, digests.as_ref(), &name)?;
         Ok(Self {
             kind,
             size: stat.size,
             files: None,
             modified,
+            width: known.size.map(|(width, _)| width),
+            height: known.size.map(|(_, height)| height),
+            taken: known.taken,
             media_type: Some(mime_guess::from_path(&name).first_or_octet_stream().to_string()),
             blake3: digests.map(|digests| digests.content.to_string()),
             sha1: digests.map(|digests| digests.sha1.to_string()),

@@ -32,7 +32,8 @@ pub(super) async fn show(Reader(caller): Reader, State(shared): State<Shared>) -
         Ok(changes.folders().get(&tree.spelled(&caller.login.folder))?.map_or(0, |folder| folder.totals.files))
     });
     let (files, public) = (files.await?, shared.operations.is_public());
-    told(Status { library: None, files, url: None, public, services: Vec::new(), damaged: Vec::new(), verified: None })
+    let (services, damaged) = (Vec::new(), Vec::new());
+    told(Status { library: None, files, url: None, public, services, damaged, verified: None, thumbnails: None })
 }
 
 /// Runs that go on, and how far they are.

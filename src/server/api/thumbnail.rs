@@ -11,16 +11,19 @@ use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::dav::conditions::{Selected, Verdict, judge};
-use crate::library::{Kind, Rendition, RenditionError, Wish};
-use crate::types::Gps;
+use crate::library::{Kept, Kind, Made, RenditionError};
+use crate::types::{ContentHash, RelPath};
 
 use super::asked::Query;
-use super::caller::Person;
+use super::caller::Reader;
 use super::problem::{Document, Problem};
 use super::{Shared, blocking, library};
 
-/// So many pictures are decoded at once: each may need hundreds of MiB.
+/// So many pictures are made at once for those who wait for them; others use the processors too.
 static DECODERS: Semaphore = Semaphore::const_new(2);
+
+/// Of an answer to a URL that names its content. Nobody but the one who asked may keep it.
+pub(super) const FOR_EVER: &str = "private, max-age=31536000, immutable";
 
 /// The side of the square that a thumbnail fits into, in pixels. A few sizes only, so that they can be kept.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
@@ -66,6 +69,9 @@ pub(super) struct OfPicture {
     #[serde(default)]
     #[param(inline)]
     size: Side,
+    /// The BLAKE3 hash of the picture, as the listing tells it: as long as it is that, the answer may be kept for ever.
+    #[serde(default)]
+    v: Option<String>,
 }
 
 /// Ends the work for somebody who has gone away.
@@ -77,8 +83,18 @@ impl Drop for Gone {
     }
 }
 
-/// A small JPEG of a picture: upright, without the place where it was taken; of a RAW file what its camera put into it. Its entity tag is that of
-/// the picture's content.
+/// What is there of a picture.
+enum Found {
+    /// What whoever asks has already.
+    Same,
+    Kept(Vec<u8>),
+    /// It is to be made of this file.
+    Missing(RelPath),
+}
+
+/// A small JPEG of a picture: upright, without the place where it was taken; of a RAW file what its camera put into it, of a video one of its
+/// pictures. HEIC, AVIF, JPEG XL and videos need a program on the node's machine that decodes them. Its entity tag is that of the picture's
+/// content.
 #[utoipa::path(
     get, path = "/library/thumbnail", tag = "library", params(OfPicture),
     responses(
@@ -89,59 +105,82 @@ impl Drop for Gone {
     )
 )]
 pub(super) async fn show(
-    Person(caller): Person,
+    Reader(caller): Reader,
     State(shared): State<Shared>,
     headers: HeaderMap,
     Query(asked): Query<OfPicture>,
 ) -> Result<Response<axum::body::Body>, Problem> {
     super::check(&shared.originals, &caller.login)?;
     let (side, shown) = (asked.size.pixels(), library::path("path", &asked.path)?);
-    let tree = shared.originals.clone();
+    let (tree, thumbnails) = (shared.originals.clone(), Arc::clone(&shared.operations.thumbnails));
     let place = caller.login.folder.join_path(&shown);
     let found = blocking(move || {
         let path = tree.spelled(&place);
         let stat = tree.stat(&path).ok().flatten().filter(|stat| stat.kind == Kind::File);
         let stat = stat.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "not-found", "There is no such file."))?;
-        Ok((tree.view()?.digests(&path, &stat)?, tree, path))
+        let Some(content) = tree.view()?.digests(&path, &stat)?.map(|digests| digests.content) else {
+            return Ok((None, Found::Missing(path)));
+        };
+        // It has no date of its own: only its tag tells whether it is the same.
+        let etag = &tag(&content, side);
+        let found = match judge(&headers, Selected { etag, modified: i64::MAX }) {
+            Verdict::NotModified => Found::Same,
+            _ => match thumbnails.kept(&content, side) {
+                Some(Kept::Picture(jpeg)) => Found::Kept(jpeg),
+                Some(Kept::Refusal(reason)) => return Err(none(&reason)),
+                None => Found::Missing(path),
+            },
+        };
+        Ok((Some(content), found))
     });
-    let (digests, tree, path) = found.await?;
-    let tag = digests.map(|digests| format!("\"{}-{side}\"", digests.content.etag()));
-    // It has no date of its own: only its tag tells whether it is the same.
-    if let Some(etag) = &tag
-        && judge(&headers, Selected { etag, modified: i64::MAX }) == Verdict::NotModified
-    {
-        return Ok(finished(StatusCode::NOT_MODIFIED, Some(etag), Vec::new()));
-    }
-    let turn = DECODERS.acquire().await.map_err(|_| Problem::nothing_here())?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let gone = Gone(Arc::clone(&stop));
-    let made = blocking(move || {
-        let _turn = turn;
-        match tree.rendition(&path, Wish { fit: side, gps: Gps::Remove }, &stop) {
-            Ok(Rendition::Made(jpeg)) => Ok(jpeg),
-            // Only where the place may stay.
-            Ok(Rendition::AsItIs) => Err(Problem::nothing_here()),
-            Err(RenditionError::Library(error)) => Err(error.into()),
-            Err(error) => {
-                Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "no-rendition", format!("There is no picture of it: {error}.")))
-            }
+    let (content, found) = found.await?;
+    let (status, jpeg, content) = match found {
+        Found::Same => (StatusCode::NOT_MODIFIED, Vec::new(), content),
+        Found::Kept(jpeg) => (StatusCode::OK, jpeg, content),
+        Found::Missing(path) => {
+            let made = make(&shared, path, content, side).await?;
+            (StatusCode::OK, made.jpeg, content.filter(|_| made.sure))
         }
-    });
-    let jpeg = made.await?;
-    drop(gone);
-    Ok(finished(StatusCode::OK, tag.as_deref(), jpeg))
-}
-
-fn finished(status: StatusCode, tag: Option<&str>, jpeg: Vec<u8>) -> Response<axum::body::Body> {
+    };
     let mut answer = Response::new(axum::body::Body::from(jpeg));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // It may be kept, and is asked for again: a right that is taken away counts at once.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(tag).ok()) {
+    headers.insert(CACHE_CONTROL, keeping(asked.v.as_deref(), content.as_ref()));
+    if let Some(tag) = content.and_then(|content| HeaderValue::from_str(&tag(&content, side)).ok()) {
         headers.insert(ETAG, tag);
     }
-    answer
+    Ok(answer)
+}
+
+async fn make(shared: &Shared, path: RelPath, content: Option<ContentHash>, side: u32) -> Result<Made, Problem> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let _gone = Gone(Arc::clone(&stop));
+    let (tree, thumbnails) = (shared.originals.clone(), Arc::clone(&shared.operations.thumbnails));
+    let _wanted = shared.operations.thumbnails.wanted();
+    let turn = DECODERS.acquire().await.map_err(|_| Problem::nothing_here())?;
+    blocking(move || {
+        let _turn = turn;
+        thumbnails.make(&tree, &path, content.as_ref(), side, &stop).map_err(|error| match error {
+            RenditionError::Library(error) => error.into(),
+            error => none(&error.to_string()),
+        })
+    })
+    .await
+}
+
+fn none(reason: &str) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "no-rendition", format!("There is no picture of it: {reason}."))
+}
+
+fn tag(content: &ContentHash, side: u32) -> String {
+    format!("\"{}-{side}\"", content.etag())
+}
+
+/// How long an answer may be kept: for ever when the URL names the content that it is of. Otherwise it is asked for again each time, so that
+/// a right that is taken away counts at once.
+fn keeping(named: Option<&str>, content: Option<&ContentHash>) -> HeaderValue {
+    let is_that = named.and_then(ContentHash::from_hex).is_some_and(|named| Some(&named) == content);
+    HeaderValue::from_static(if is_that { FOR_EVER } else { "private, no-cache" })
 }

@@ -165,6 +165,8 @@ fn a_thumbnail_is_small_without_a_place_and_kept_as_long_as_the_picture_is_the_s
         std::fs::write(node.library.join(name), sample(name)).unwrap();
     }
     node.put("broken.jpg", "no picture");
+    // Without any program that could decode more.
+    node.programs = Some(sandbox.path().to_owned());
     node.serve();
     node.run(&["index"]);
     let admin = Client::admin(&node);

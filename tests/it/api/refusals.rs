@@ -219,9 +219,7 @@ fn in_public_mode_there_are_no_users_services_and_secrets() {
     node.run(&["index"]);
     let here = Client::of(&node);
     for client in [here.clone(), Client::admin(&node), Client { host: here.host.clone(), ..session }] {
-        for path in
-            ["/session", "/users", "/users/admin", "/services", "/runs", "/trash", "/settings", "/events", "/library/file?path=a.jpg"]
-        {
+        for path in ["/session", "/users", "/users/admin", "/services", "/runs", "/trash", "/settings", "/events"] {
             let answer = client.get(path);
             assert_eq!(problem(&answer), (403, "public-mode".into()), "{path}");
             assert!(json_of(&answer)["detail"].as_str().unwrap().contains("public mode"));
@@ -235,6 +233,8 @@ fn in_public_mode_there_are_no_users_services_and_secrets() {
         }
         assert_eq!(problem(&client.ask("PUT", "/library/file?path=b.jpg", b"x")), (403, "public-mode".into()));
         assert_eq!(client.document("/library")["entries"][0]["name"], "a.jpg");
+        assert_eq!(client.get("/library/file?path=a.jpg").text(), "for everybody");
+        assert_eq!(problem(&client.get("/library/thumbnail?path=a.jpg")), (422, "no-rendition".into()));
         let status = client.document("/status");
         assert_eq!((&status["public"], &status["files"], &status["services"]), (&json!(true), &json!(1), &json!([])));
         assert_eq!(client.get("/openapi.json").status, 200);

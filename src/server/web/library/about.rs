@@ -1,6 +1,7 @@
 //! What is known of one file.
 
 use axum::extract::State;
+use jiff::civil::DateTime;
 use maud::{Markup, html};
 use serde::Deserialize;
 
@@ -34,6 +35,7 @@ fn panel(visit: &Visit, entry: &Entry, on: &[OnService]) -> Markup {
     let words = visit.words();
     let row = |key, value: Markup| html! { dt { (words.say(key)) } dd { (value) } };
     let modified = entry.modified.as_deref().and_then(|text| text.parse().ok());
+    let taken = entry.taken.as_deref().and_then(|text| text.parse::<DateTime>().ok());
     let folder = entry.path.parent().unwrap_or_default();
     html! {
         dl.facts {
@@ -41,6 +43,12 @@ fn panel(visit: &Visit, entry: &Entry, on: &[OnService]) -> Markup {
             (row("library.about-folder", html! { "/" (folder) }))
             (row("library.about-kind", html! { (words.known(&format!("library.js-kind-{}", entry.kind.name())).unwrap_or_default()) }))
             (row("library.about-size", html! { (format::size(words.0, entry.size)) }))
+            @if let (Some(width), Some(height)) = (entry.width, entry.height) {
+                (row("library.about-pixels", html! { (format!("{width} × {height}")) }))
+            }
+            @if let Some(at) = taken {
+                (row("library.about-taken", html! { (format::day(words.0, at.date())) ", " (at.strftime("%H:%M").to_string()) }))
+            }
             @if let Some(at) = modified { (row("library.about-modified", html! { (format::moment(words.0, at)) })) }
         }
         @if !on.is_empty() {
