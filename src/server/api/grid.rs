@@ -193,7 +193,7 @@ impl Grid {
 /// The seconds of a camera's time.
 fn seconds(taken: &str) -> Option<i64> {
     let at: DateTime = taken.parse().ok()?;
-    Some(at.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second())
+    Some(TimeZone::UTC.to_timestamp(at).ok()?.as_second())
 }
 
 /// When a file was modified, as the clock on the wall showed it where the node is.

@@ -21,7 +21,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-const ALL: [Asset; 15] = [
+const ALL: [Asset; 16] = [
     Asset { name: "app.css", kind: STYLE, bytes: include_bytes!("assets/app.css") },
     Asset { name: "app.js", kind: SCRIPT, bytes: include_bytes!("assets/app.js") },
     Asset { name: "favicon.svg", kind: SVG, bytes: include_bytes!("assets/favicon.svg") },
@@ -34,6 +34,7 @@ const ALL: [Asset; 15] = [
     Asset { name: "library-parts.js", kind: SCRIPT, bytes: include_bytes!("assets/library-parts.js") },
     Asset { name: "library-scrubber.js", kind: SCRIPT, bytes: include_bytes!("assets/library-scrubber.js") },
     Asset { name: "library-select.js", kind: SCRIPT, bytes: include_bytes!("assets/library-select.js") },
+    Asset { name: "library-tile.js", kind: SCRIPT, bytes: include_bytes!("assets/library-tile.js") },
     Asset { name: "library-touch.js", kind: SCRIPT, bytes: include_bytes!("assets/library-touch.js") },
     Asset { name: "library-upload.js", kind: SCRIPT, bytes: include_bytes!("assets/library-upload.js") },
     Asset { name: "library-viewer.js", kind: SCRIPT, bytes: include_bytes!("assets/library-viewer.js") },

@@ -1,14 +1,15 @@
 // The grid: only what is near the window is in the page, and elements are used again for other pictures.
 
-import { icon } from "./app.js";
 import { aspect, layout, placeAt, rowOf } from "./library-layout.js";
-import { address, counted, date, el, join, words } from "./library-parts.js";
+import { address, el, join } from "./library-parts.js";
+import { mark, newTile } from "./library-tile.js";
 
 /** What has no picture of its own: nobody is asked for one. */
 const PLAIN = new Set(["sidecar", "vector"]);
 /** Pixels a frame. */
 const FAST = 160;
-const SIGNS = { video: "film", raw: "raw", image: "image", vector: "image", sidecar: "file" };
+/** So many pictures are asked for at once. */
+const COMING = 4;
 
 export class Grid {
   /** `host` is an empty element; `open(at)` and `pick(at, event)` are called for what people do. */
@@ -25,6 +26,7 @@ export class Grid {
     this.heads = new Map();
     this.current = 0;
     this.missing = new Set();
+    this.coming = new Set();
     this.place = layout([], 1, 200, false);
     this.lastTop = 0;
     this.width = 0;
@@ -113,6 +115,7 @@ export class Grid {
     for (const at of [...this.shown.keys()]) if ((at < first || at >= end) && !this.holds(at)) this.drop(at);
     // Whoever rushes past sees nothing of a picture: it is asked for when they come to rest.
     const isFast = !isNew && moved > FAST;
+    this.isRushing = isFast;
     for (let row = from; row <= to; row += 1) this.fillRow(rows[row], isFast);
     if (this.items.length && !this.shown.has(this.current)) this.fillRow(rows[rowOf(rows, this.current)], true);
     this.title(top - view, top + view * 2);
@@ -126,8 +129,8 @@ export class Grid {
   }
 
   rested() {
-    for (const [at, tile] of this.shown) this.picture(tile, this.items[at]);
-    this.host.dispatchEvent(new CustomEvent("rested"));
+    this.isRushing = false;
+    this.pictures();
   }
 
   fillRow(row, isFast) {
@@ -162,22 +165,50 @@ export class Grid {
   }
 
   tile() {
-    const image = el("img", { alt: "", decoding: "async", draggable: "false" });
-    const tile = el("a", { class: "tile", role: "option" }, image, el("span", { class: "plain" }), el("span", { class: "badges" }), el("span", { class: "check" }, icon("check")));
-    image.addEventListener("load", () => tile.classList.add("loaded"));
+    const tile = newTile();
+    const image = tile.firstChild;
+    image.addEventListener("load", () => {
+      tile.classList.add("loaded");
+      this.came(tile);
+    });
     image.addEventListener("error", () => {
       if (!image.hasAttribute("src")) return;
+      this.came(tile);
       this.missing.add(this.items[tile.at]);
       this.mark(tile, this.items[tile.at]);
     });
     return tile;
   }
 
-  /** Asks for the picture of a tile, once. */
+  /** Asks for the picture of a tile, once, and for few at a time: browsers ask a node for six things at once, and others are needed too. */
   picture(tile, item) {
     const image = tile.firstChild;
-    if (image.hasAttribute("src") || !this.hasPicture(item)) return;
+    if (image.hasAttribute("src") || !this.hasPicture(item) || this.isQuiet || this.coming.size >= COMING) return;
+    this.coming.add(tile);
     image.src = address.picture(join(this.folder, item.name), tile.side, item.hash);
+  }
+
+  /** One that was asked for is there, or not wanted any more: the next one, from the middle of the window. */
+  came(tile) {
+    if (!this.coming.delete(tile) || this.isRushing) return;
+    this.next ??= requestAnimationFrame(() => {
+      this.next = undefined;
+      this.pictures();
+    });
+  }
+
+  pictures() {
+    const middle = scrollY - this.offset + innerHeight / 2;
+    const far = ([at]) => Math.abs(this.place.rows[rowOf(this.place.rows, at)].top - middle);
+    for (const [at, tile] of [...this.shown].sort((a, b) => far(a) - far(b))) this.picture(tile, this.items[at]);
+  }
+
+  /** While something else covers it, it asks for nothing. */
+  hush(isQuiet) {
+    this.isQuiet = isQuiet;
+    if (!isQuiet) return this.pictures();
+    for (const tile of this.coming) tile.firstChild.removeAttribute("src");
+    this.coming.clear();
   }
 
   hasPicture(item) {
@@ -194,6 +225,7 @@ export class Grid {
     const image = tile.firstChild;
     // A picture that is on its way is not waited for.
     image.removeAttribute("src");
+    this.came(tile);
     tile.classList.remove("loaded", "bare");
     if (this.spare.length < 200 && document.activeElement !== tile) {
       tile.hidden = true;
@@ -203,19 +235,8 @@ export class Grid {
     }
   }
 
-  /** What is to be seen and heard of a file besides its picture. */
   mark(tile, item) {
-    tile.hidden = false;
-    const isBare = !this.hasPicture(item);
-    tile.classList.toggle("bare", isBare);
-    const isSelected = this.isSelected(item);
-    tile.setAttribute("aria-selected", isSelected);
-    const [, plain, badges] = tile.children;
-    if (isBare) plain.replaceChildren(icon(SIGNS[item.kind]), el("span", {}, item.name));
-    const signs = badgesOf(item);
-    if (signs.length || badges.firstChild) badges.replaceChildren(...signs.map(({ sign, text, kind }) => el("span", { class: kind ?? "" }, ...(sign ? [icon(sign)] : []), ...(text ? [text] : []))));
-    const said = [item.name, words[`kind-${item.kind}`], date(item.time, { dateStyle: "medium" }), ...signs.map(({ said }) => said)];
-    tile.setAttribute("aria-label", said.filter(Boolean).join(", "));
+    mark(tile, item, !this.hasPicture(item), this.isSelected(item));
   }
 
   /** Shows anew what is known of all that is in the page. */
@@ -355,19 +376,4 @@ export class Grid {
       else this.open(tile.at);
     });
   }
-}
-
-/** The signs on a picture: `{sign, text, said}`. */
-function badgesOf(item) {
-  const all = [];
-  const others = item.others ?? [];
-  const media = others.filter(({ kind }) => kind !== "sidecar");
-  const isStill = item.kind !== "video";
-  if (isStill && media.some(({ kind }) => kind === "video")) all.push({ sign: "live", said: words["live"] });
-  if (item.kind === "raw" || media.some(({ kind }) => kind === "raw")) all.push({ text: "RAW", said: "RAW" });
-  if (item.kind === "video") all.push({ sign: "play", said: "" });
-  if (media.length) all.push({ sign: "copies", text: String(media.length + 1), said: counted("stack", media.length + 1) });
-  if (!item.hash) all.push({ sign: "clock", said: words["not-indexed"], kind: "waits" });
-  all.push(...(item.services ?? []));
-  return all;
 }

@@ -115,7 +115,7 @@ export class Selection {
 
   async restore(paths) {
     try {
-      for (let at = 0; at < paths.length; at += AT_ONCE) await ask("POST", "api/v1/trash/restore", { paths: paths.slice(at, at + AT_ONCE) });
+      for (let at = 0; at < paths.length; at += AT_ONCE) await ask("POST", "api/v1/trash/restore", { what: paths.slice(at, at + AT_ONCE) });
       tell(counted("restored", paths.length));
     } catch (error) {
       failed(error);

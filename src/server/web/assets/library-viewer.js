@@ -8,9 +8,9 @@ import { address, el, join, number, sign, words } from "./library-parts.js";
 const SHOWABLE = /\.(jpe?g|jpe|jfif|png|apng|gif|webp|avif|bmp)$/i;
 
 export class Viewer {
-  /** `moved(at)` and `closed(at)` tell where people are; `discard(item)` asks for the trash. */
-  constructor({ moved, closed, discard }) {
-    Object.assign(this, { moved, closed, discard });
+  /** `moved(at)` and `closed(at)` tell where people are, `covers(is)` whether it covers the page; `discard(item)` asks for the trash. */
+  constructor({ moved, closed, covers, discard }) {
+    Object.assign(this, { moved, closed, covers, discard });
     this.items = [];
     this.at = -1;
     this.build();
@@ -57,7 +57,10 @@ export class Viewer {
       this.leave();
     });
     this.dialog.addEventListener("keydown", (event) => this.key(event));
-    this.high.addEventListener("load", () => this.high.classList.add("loaded"));
+    this.high.addEventListener("load", () => {
+      this.high.classList.add("loaded");
+      this.ahead();
+    });
     this.high.addEventListener("error", () => this.high.hasAttribute("src") && this.bare());
     this.low.addEventListener("error", () => this.low.removeAttribute("src"));
     this.hands = hands(this.stage, this.media, {
@@ -85,6 +88,7 @@ export class Viewer {
       // Notices below a dialog would be seen by nobody.
       this.dialog.append(document.querySelector("#notices"));
       document.documentElement.classList.add("viewing");
+      this.covers(true);
       this.dialog.focus();
     }
     this.show(at);
@@ -107,6 +111,7 @@ export class Viewer {
     this.still();
     document.body.append(document.querySelector("#notices"));
     document.documentElement.classList.remove("viewing");
+    this.covers(false);
     this.dialog.close();
   }
 
@@ -149,7 +154,6 @@ export class Viewer {
       this.high.src = address.picture(path, this.side, item.hash);
     }
     if (!this.panel.hidden) this.about(true);
-    this.ahead();
     this.moved(at);
   }
 

@@ -34,6 +34,7 @@ const grid = new Grid(find("grid"), {
 const viewer = new Viewer({
   moved: (at) => history.replaceState({ ...history.state, show: items[at].name }, "", address.folder(folder, items[at].name)),
   closed: (at) => closed(at),
+  covers: (is) => grid.hush(is),
   discard: "trash" in page.dataset ? (item) => selection.discard([item]) : undefined,
 });
 const scrubber = new Scrubber(find("scrubber"), grid);
@@ -128,7 +129,7 @@ async function badges(mine) {
 
 /** One sign for all services: the one that needs somebody first. */
 function signs(services) {
-  const names = (states) => services.filter(({ state }) => states.includes(state)).map(({ service }) => service);
+  const names = (states) => [...new Set(services.filter(({ state }) => states.includes(state)).map(({ service }) => service))];
   const [bad, waits, there] = [names(["failed"]), names(["waiting"]), names(["in-step", "shared", "older"])];
   const said = (key, list) => words[key].replace("{services}", () => list.join(", "));
   if (bad.length) return [{ sign: "alert", kind: "bad", said: said("on-failed", bad) }];
