@@ -55,7 +55,7 @@ async fn show(visit: Visit, State(shared): State<Shared>) -> Result<Answer, Refu
             div #said {}
             section.albums #folders aria-label=(words.say("library.folders")) hidden {}
             p.summary.dim #summary aria-live="polite" {}
-            section #grid aria-label=(words.say("library.pictures")) {}
+            div #grid data-label=(words.say("library.pictures")) {}
             div.scrubber #scrubber aria-hidden="true" hidden {}
         }
         (selection(&visit, &rights))

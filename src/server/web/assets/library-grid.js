@@ -16,7 +16,7 @@ export class Grid {
   constructor(host, { open, pick, isSelected, isSelecting }) {
     this.host = host;
     Object.assign(this, { open, pick, isSelected, isSelecting });
-    this.list = el("div", { class: "tiles", role: "listbox", "aria-multiselectable": "true" });
+    this.list = el("div", { class: "tiles", role: "listbox", "aria-multiselectable": "true", "aria-label": host.dataset.label });
     this.titles = el("div", { class: "titles" });
     host.append(this.titles, this.list);
     this.items = [];
@@ -67,6 +67,7 @@ export class Grid {
   arrange() {
     this.width = this.host.clientWidth;
     this.place = layout(this.items, this.width, this.target, this.byDate);
+    this.list.hidden = !this.items.length;
     this.host.style.height = `${this.place.height}px`;
     for (const title of this.heads.values()) title.remove();
     this.heads.clear();

@@ -72,6 +72,8 @@ function rows(told) {
 async function load(next, { keep = false, top = 0, show } = {}) {
   const mine = ++turn;
   page.setAttribute("aria-busy", "true");
+  // What is not looked at any more keeps nobody waiting.
+  if (!keep) grid.hush(true);
   let told;
   try {
     told = await ask("GET", address.grid(next));
@@ -91,6 +93,7 @@ async function load(next, { keep = false, top = 0, show } = {}) {
   summary(told);
   selection.of(folder, items);
   grid.show(folder, items, order !== "name");
+  grid.hush(viewer.isOpen);
   scrubber.of(order !== "name");
   if (!keep) scrollTo(0, top);
   badges(mine);
@@ -135,7 +138,8 @@ function signs(services) {
   if (bad.length) return [{ sign: "alert", kind: "bad", said: said("on-failed", bad) }];
   if (waits.length) return [{ sign: "cloud-up", kind: "waits", said: said("on-waiting", waits) }];
   // Equal checksums need no other proof; a size alone is none.
-  const proven = services.every(({ proof, state }) => (proof ? proof !== "size" : state === "in-step"));
+  const isProof = ({ proof, state }) => (proof ? proof !== "size" : state === "in-step");
+  const proven = there.every((name) => services.some((one) => one.service === name && isProof(one)));
   const text = there.length > 1 ? String(there.length) : "";
   return there.length ? [{ sign: proven ? "cloud-check" : "cloud", text, kind: "there", said: said("on", there) }] : [];
 }
@@ -148,6 +152,7 @@ function refused(next, error) {
   find("summary").textContent = "";
   selection.of(folder, items);
   grid.show(folder, items, false);
+  grid.hush(false);
   scrubber.of(false);
   if (error instanceof Refused && error.status === 401) return location.reload();
   const isGone = error instanceof Refused && error.status === 404;
