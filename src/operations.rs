@@ -35,6 +35,7 @@ mod tombstones;
 mod uploads;
 mod users;
 mod verify;
+mod watching;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -61,7 +62,7 @@ pub use self::conflicts::{ConflictList, Keep, RemoteCopy, Resolved, ToldConflict
 pub use self::connecting::{Connected, Discovered, Edited};
 pub use self::ended::Ended;
 pub use self::exporting::NewImport;
-pub use self::failure::{ExitCode, Failure, Kind};
+pub use self::failure::{Cause, ExitCode, Failure, Kind};
 pub use self::folders::Folders;
 pub use self::index::IndexReport;
 pub use self::logging_in::{BegunLogin, LoginState, NewLogin};
@@ -78,6 +79,7 @@ pub use self::status::{Going, OneRun, RunFile, ServiceStatus, SkippedOfRun, Stat
 pub use self::thumbnails::ThumbnailStatus;
 pub use self::tombstones::{Deleted, Forgotten, Tombstone, TombstoneList};
 pub use self::verify::{Accepted, Damaged, Hurt, VerifyReport};
+pub use self::watching::{Attempt, AttemptState, Examination, ExaminationState};
 
 /// So many ended runs are kept for who listens slowly.
 const ENDS: usize = 256;
@@ -101,6 +103,7 @@ pub struct Operations {
     pub(crate) sharing: Arc<Sharing>,
     ended: broadcast::Sender<Arc<Ended>>,
     browser_logins: logging_in::BrowserLogins,
+    watching: watching::Watching,
     previews: previewing::Previews,
     pub(crate) thumbnails: Arc<Thumbnails>,
     serving: OnceLock<(String, Option<Fingerprint>)>,
@@ -143,6 +146,7 @@ impl Operations {
             sharing: Arc::default(),
             ended: broadcast::Sender::new(ENDS),
             browser_logins: Default::default(),
+            watching: Default::default(),
             previews: Default::default(),
             thumbnails,
             serving: OnceLock::new(),

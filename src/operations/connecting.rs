@@ -1,6 +1,7 @@
 //! Connecting services by what a person types, and editing them later.
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::client::{Client, Endpoint, Listing, Member, Typed};
@@ -110,12 +111,17 @@ async fn try_out(client: &Client) -> Result<Listing, Failure> {
 impl Operations {
     /// Finds a service at an address as a person types it, and adds it. When it does not work, nothing is changed.
     pub async fn add_service(&self, new: NewService) -> Result<Connected, Failure> {
+        self.find_and_add(new, None).await
+    }
+
+    /// The same; who looks on is told what is tried as it happens.
+    pub(super) async fn find_and_add(&self, new: NewService, watched: Option<watch::Sender<Vec<Tried>>>) -> Result<Connected, Failure> {
         let NewService { name, url, user, password, fingerprint, allow_http, kind } = new;
         self.services.check_new_name(&name)?;
         let typed = Typed::parse(&url)?;
         let user = if user.is_empty() { typed.user.clone().unwrap_or_default() } else { user };
         let password = if password.is_empty() { typed.password.clone().unwrap_or_default() } else { password };
-        let found = discover(&Wanted { typed, user, password, fingerprint, allow_http, kind }).await?;
+        let found = discover(&Wanted { typed, user, password, fingerprint, allow_http, kind }, watched).await?;
         self.add_found(name, found, kind).await
     }
 
@@ -230,7 +236,7 @@ impl Operations {
         let searches = change.url.is_some() || change.kind.is_some() || change.user.as_ref().is_some_and(|user| *user != before.user);
         let looks = change.password.is_some() || change.fingerprint.is_some() || change.allow_http.is_some();
         let outcome = if searches {
-            match discover(&wanted).await {
+            match discover(&wanted, None).await {
                 Ok(mut found) => {
                     let kind = Some(change.kind.unwrap_or_else(|| Kind::of(&found.kind)));
                     let discovered = Some(Discovered::of(&mut found));

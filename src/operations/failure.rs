@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::AccountError;
-use crate::client::ClientError;
+use crate::client::{ClientError, Fingerprint};
 use crate::library::LibraryError;
 use crate::services::discovery::Missed;
 use crate::services::{PortableError, SecretError, ServiceError};
@@ -60,6 +60,36 @@ pub struct Failure {
     pub field: Option<String>,
     /// What happened, to what, and what to do.
     pub message: String,
+    /// What a service did, where that is why.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<Box<Cause>>,
+}
+
+/// What a service did that made something fail, for whoever can offer a way out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// In one word: `unknown-host`, `untrusted`, `other-certificate`, `plain-http`, `redirect`, `no-dav`, or as in a report: `unauthorized`, ...
+    pub word: String,
+    /// The certificate that is not trusted.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+impl Cause {
+    /// None when no service was asked.
+    fn of(error: &ClientError) -> Option<Box<Self>> {
+        use ClientError as E;
+        let (word, fingerprint) = match error {
+            E::BadUrl(_) => return None,
+            E::UnknownHost(_) => ("unknown-host", None),
+            E::Untrusted { fingerprint, .. } => ("untrusted", Some(*fingerprint)),
+            E::WrongFingerprint { found, .. } => ("other-certificate", Some(*found)),
+            E::PlainHttp { .. } => ("plain-http", None),
+            E::Redirect(_) => ("redirect", None),
+            E::NotDav { .. } => ("no-dav", None),
+            error => (error.cause(), None),
+        };
+        Some(Box::new(Self { word: word.to_owned(), fingerprint }))
+    }
 }
 
 impl Failure {
@@ -85,7 +115,7 @@ impl Failure {
 
     /// Any other.
     pub fn new(code: ExitCode, kind: Kind, message: impl Into<String>) -> Self {
-        Self { code, kind, field: None, message: message.into() }
+        Self { code, kind, field: None, message: message.into(), cause: None }
     }
 
     /// The same, of another kind.
@@ -131,19 +161,26 @@ impl From<SecretError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        match error {
+        let cause = Cause::of(&error);
+        let failure = match error {
             ClientError::BadUrl(_) | ClientError::PlainHttp { .. } => Self::usage(error.to_string()).about("url"),
             _ => Self::unreachable(error.to_string()).of_kind(Kind::ServiceUnreachable),
-        }
+        };
+        Self { cause, ..failure }
     }
 }
 
 impl From<Missed> for Failure {
     fn from(missed: Missed) -> Self {
-        match &missed.error {
+        let failure = match &missed.error {
             Some(ClientError::BadUrl(_) | ClientError::PlainHttp { .. }) => Self::usage(missed.to_string()).about("url"),
             _ => Self::unreachable(missed.to_string()).of_kind(Kind::ServiceUnreachable).about("url"),
-        }
+        };
+        let cause = match &missed.error {
+            Some(error) => Cause::of(error),
+            None => Some(Box::new(Cause { word: missed.word().to_owned(), fingerprint: None })),
+        };
+        Self { cause, ..failure }
     }
 }
 

@@ -203,7 +203,7 @@ impl Operations {
             let change = AccountChange { url, user, password, fingerprint, allow_http, ..AccountChange::default() };
             return Ok(LoginState::Edited(Box::new(self.edit_service(name, change).await?)));
         }
-        let found = discover(&Wanted { typed: Typed::parse(&url)?, user, password, fingerprint, allow_http, kind: None }).await?;
+        let found = discover(&Wanted { typed: Typed::parse(&url)?, user, password, fingerprint, allow_http, kind: None }, None).await?;
         Ok(LoginState::Added(Box::new(self.add_found(name, found, None).await?)))
     }
 }

@@ -1,11 +1,13 @@
 //! The services that there are: told, examined, set up for syncing, removed.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::client::{Client, Listing};
+use crate::client::{Client, Listing, Typed};
 use crate::library::Patterns;
-use crate::services::doctor::{self, Check};
+use crate::services::doctor::{self, Check, Watched};
 use crate::services::{Findings, Reached, Service, SyncSettings};
 use crate::sync::{Overlap, Stop, leads_to};
 use crate::types::RelPath;
@@ -19,6 +21,9 @@ const INTERVAL_LIMIT: u32 = 7 * 24 * 60;
 
 /// How long setting up a sync waits for the service to say what its folder is.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The longest host that a service is called by.
+const NAME_LIMIT: usize = 50;
 
 /// A service, and what is known of it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -86,6 +91,17 @@ impl Operations {
         blocking(move || Ok(services.list()?)).await
     }
 
+    /// A free name for a service at an address: its host, with a number where that is taken.
+    pub async fn suggest_name(&self, url: &str) -> Result<String, Failure> {
+        let typed = Typed::parse(url)?;
+        let host = typed.url().split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default().to_owned();
+        // An IPv6 address, or a name that is too long for a service.
+        let host = if host.is_empty() || host.starts_with('[') || host.len() > NAME_LIMIT { "service".to_owned() } else { host };
+        let taken: BTreeSet<String> = self.services().await?.into_iter().map(|service| service.name).collect();
+        let names = std::iter::once(host.clone()).chain((2..).map(|number: u32| format!("{host} {number}")));
+        Ok(names.into_iter().find(|name| !taken.contains(name)).unwrap_or(host))
+    }
+
     /// One service.
     pub async fn service(&self, name: String) -> Result<Service, Failure> {
         let services = self.services.clone();
@@ -114,6 +130,11 @@ impl Operations {
     /// Examines a service. What a probe finds out about uploads is remembered, and used by them. By itself the probe writes only to services
     /// that are uploaded to.
     pub async fn test_service(&self, name: String, write: Option<bool>) -> Result<Tested, Failure> {
+        self.examine(name, write, None).await
+    }
+
+    /// The same; who looks on is told each check as it happens.
+    pub(super) async fn examine(&self, name: String, write: Option<bool>, watched: Option<Watched>) -> Result<Tested, Failure> {
         let service = self.service(name.clone()).await?;
         let client = self.services.client(&name)?;
         let may_write = match write {
@@ -124,7 +145,7 @@ impl Operations {
                 "not tried, because nothing is uploaded to this service; with --write it is tried with small files that are removed again",
             ),
         };
-        let checkup = doctor::examine(&client, &service, &self.store, may_write).await;
+        let checkup = doctor::examine(&client, &service, &self.store, may_write, watched).await;
         let (store, id, findings) = (self.store.clone(), service.id, checkup.findings.clone());
         let (before, reached) = blocking(move || {
             let before = Findings::read(&store, id)?;

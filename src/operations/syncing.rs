@@ -14,7 +14,7 @@ use crate::types::ServiceId;
 
 use super::blocking::blocking;
 use super::runs::{Note, Runs};
-use super::{Failure, Operations, SyncRequest};
+use super::{Failure, Operations, SyncChange, SyncRequest};
 
 /// How many services are synced at once when several are asked for.
 const AT_ONCE: usize = 3;
@@ -68,6 +68,20 @@ impl Operations {
             }
         });
         Ok(chosen.into_iter().map(|(service, _)| service.name).collect())
+    }
+
+    /// Switches sync with a service on, and begins with it at once.
+    pub async fn switch_on(self: &Arc<Self>, name: String) -> Result<(), Failure> {
+        let service = self.service(name.clone()).await?;
+        // Taken before, because the scheduler begins too when it hears of it. A run that goes on already is one.
+        let turn = self.runs.try_turn(service.id, Trigger::Manual);
+        let service = self.change_sync(name, SyncChange { on: Some(true), ..SyncChange::default() }).await?;
+        if let Some(turn) = turn {
+            let node = Arc::clone(self);
+            let options = Options { parallel: self.parallel, ..Options::default() };
+            tokio::spawn(async move { node.carry_out(turn, service, options, Trigger::Manual).await });
+        }
+        Ok(())
     }
 
     pub(super) async fn sync_when_free(self: &Arc<Self>, service: Service, options: Options) -> Result<Report, Failure> {

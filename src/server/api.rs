@@ -315,7 +315,7 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(events::follow))
         .routes(routes!(library::list))
         .routes(routes!(badges::list_badges))
-        .routes(routes!(grid::show))
+        .routes(routes!(grid::whole_folder))
         .routes(routes!(thumbnail::show))
         .routes(routes!(files::fetch, files::store))
         .routes(routes!(folders::make_folder))

@@ -12,13 +12,13 @@
 
 mod account;
 mod assets;
-mod folders;
 mod form;
 mod format;
 mod library;
 mod page;
 mod parts;
 mod refused;
+mod services;
 mod signin;
 mod users;
 mod visit;
@@ -81,7 +81,7 @@ fn routes() -> Router<Shared> {
         .route("/signin/end", post(signin::end))
         .route("/settings", get(page::settings))
         .merge(account::routes())
-        .merge(folders::routes())
         .merge(library::routes())
         .merge(users::routes())
+        .merge(services::routes())
 }

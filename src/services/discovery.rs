@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::client::{Client, ClientError, Endpoint, Fingerprint, Knock, Listing, Product, Typed, Waits, site_of};
@@ -75,9 +76,16 @@ pub struct Missed {
     pub tried: Vec<Tried>,
     /// What to do.
     pub hint: String,
+    /// It asks for a login, and none was given.
+    pub needs_login: bool,
 }
 
 impl Missed {
+    /// Why nothing was found where no error is to blame, in one word.
+    pub fn word(&self) -> &'static str {
+        if self.needs_login { "needs-login" } else { "no-dav" }
+    }
+
     fn text(&self) -> String {
         let mut text = match (&self.error, &self.server) {
             (Some(error), Some(server)) => format!("{error}. The server is {server}"),
@@ -115,9 +123,9 @@ enum Stop {
     Nothing,
 }
 
-/// Looks for the service at an address.
-pub async fn discover(wanted: &Wanted) -> Result<Found, Missed> {
-    let mut search = Search::new(wanted);
+/// Looks for the service at an address. Who looks on is told what is tried as it happens.
+pub async fn discover(wanted: &Wanted, watched: Option<watch::Sender<Vec<Tried>>>) -> Result<Found, Missed> {
+    let mut search = Search { watched, ..Search::new(wanted) };
     match tokio::time::timeout(WHOLE, search.everywhere()).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(stop)) => Err(search.missed(stop)),
@@ -152,12 +160,14 @@ struct Search<'a> {
     asked: BTreeSet<String>,
     /// Another host that it redirected to.
     elsewhere: Option<String>,
+    /// Where it is told what was tried.
+    watched: Option<watch::Sender<Vec<Tried>>>,
 }
 
 impl<'a> Search<'a> {
     fn new(wanted: &'a Wanted) -> Self {
         let (tried, asked) = (Vec::new(), BTreeSet::new());
-        Self { wanted, only_cloud: false, tried, product: None, known: false, asked, elsewhere: None }
+        Self { wanted, only_cloud: false, tried, product: None, known: false, asked, elsewhere: None, watched: None }
     }
 
     fn too_long(self) -> Missed {
@@ -177,6 +187,9 @@ impl<'a> Search<'a> {
 
     fn note(&mut self, url: &str, answer: impl Into<String>) {
         self.tried.push(Tried { url: url.to_owned(), answer: answer.into() });
+        if let Some(watched) = &self.watched {
+            watched.send_replace(self.tried.clone());
+        }
     }
 
     /// Tries the schemes.
@@ -499,6 +512,7 @@ impl<'a> Search<'a> {
             "Twinlens" => "a Twinlens node".to_owned(),
             name => format!("{name} {}", product.version),
         });
+        let needs_login = matches!(stop, Stop::NeedsLogin);
         let is_cloud = self.product.as_ref().is_some_and(|(_, product)| product.name != "Twinlens");
         let (error, hint) = match stop {
             Stop::NeedsLogin if is_cloud => (
@@ -522,7 +536,7 @@ impl<'a> Search<'a> {
                 (None, format!("{}{typed}", elsewhere.unwrap_or_default()))
             }
         };
-        Missed { error, server, tried: self.tried, hint }
+        Missed { error, server, tried: self.tried, hint, needs_login }
     }
 }
 

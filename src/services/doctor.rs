@@ -10,6 +10,7 @@ mod reach;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::client::{Client, ClientError, Root};
@@ -97,7 +98,12 @@ pub struct Checkup {
     pub files: usize,
     /// What the probe found, when it was made.
     pub findings: Option<Findings>,
+    /// Who looks on.
+    watched: Option<Watched>,
 }
+
+/// Where the checks are told as they happen.
+pub type Watched = watch::Sender<Vec<Check>>;
 
 impl Checkup {
     /// Whether nothing failed.
@@ -113,6 +119,7 @@ impl Checkup {
     fn note(&mut self, id: &'static str, status: Verdict, text: impl Into<String>) -> &mut Check {
         let title = CHECKS.iter().find(|(known, _)| *known == id).map_or(id, |(_, title)| title);
         self.checks.push(Check { id, title, status, text: text.into(), details: Map::new() });
+        self.tell();
         let last = self.checks.len() - 1;
         &mut self.checks[last]
     }
@@ -133,6 +140,12 @@ impl Checkup {
         self.note(id, Verdict::Skipped, text)
     }
 
+    fn tell(&self) {
+        if let Some(watched) = &self.watched {
+            watched.send_replace(self.checks.clone());
+        }
+    }
+
     /// Skips what has not been tried, and brings everything into its order.
     fn finish(mut self, why: &str) -> Self {
         for (id, _) in CHECKS {
@@ -141,14 +154,41 @@ impl Checkup {
             }
         }
         self.checks.sort_by_key(|check| CHECKS.iter().position(|(id, _)| *id == check.id));
+        self.tell();
         self
     }
 }
 
+/// The id of the first check that was not made yet: the one that is being made, as far as anybody can tell.
+pub fn next_check(checks: &[Check]) -> Option<&'static str> {
+    let after = checks.iter().filter_map(|check| CHECKS.iter().position(|(id, _)| *id == check.id)).max().map_or(0, |at| at + 1);
+    CHECKS.get(after).map(|(id, _)| *id)
+}
+
+/// Examines only the way to an address of which is known that there is no service, or none for this login: no password is sent. `missed` is the
+/// check that is to blame when the way itself is whole, and the reason.
+pub async fn examine_way(root: &Client, service: &Service, missed: (&'static str, String)) -> Vec<Check> {
+    let mut checkup = Checkup::default();
+    if reach::reach(&mut checkup, root, service).await {
+        let (id, reason) = missed;
+        if id == "dav" {
+            checkup.skip("login", "not tried, because there is no WebDAV to talk to");
+        }
+        checkup.fail(id, reason);
+    }
+    checkup.checks
+}
+
 /// Examines a service. `root` is a client of its WebDAV root. Something is written there only when `write` allows it; otherwise it says why
-/// not.
-pub async fn examine(root: &Client, service: &Service, store: &Store, write: Result<(), &'static str>) -> Checkup {
-    let mut checkup = Checkup { kind: "unknown".into(), ..Checkup::default() };
+/// not. Who looks on is told each check as it happens.
+pub async fn examine(
+    root: &Client,
+    service: &Service,
+    store: &Store,
+    write: Result<(), &'static str>,
+    watched: Option<Watched>,
+) -> Checkup {
+    let mut checkup = Checkup { kind: "unknown".into(), watched, ..Checkup::default() };
     if !reach::reach(&mut checkup, root, service).await {
         return checkup.finish("not tried, because there is no connection");
     }

@@ -23,11 +23,6 @@ impl Expires {
         std::iter::once(Self::NEVER).chain(DAYS.map(|days| Self(Some(days))))
     }
 
-    /// How many days it stays; none: for ever.
-    pub fn days(self) -> Option<u32> {
-        self.0
-    }
-
     /// When an upload that arrived at this second since 1970 is to be removed; none: never.
     pub fn after(self, arrived: i64) -> Option<i64> {
         self.0.map(|days| arrived.saturating_add(i64::from(days) * DAY))

@@ -40,7 +40,7 @@ impl Login {
 }
 
 /// Logs in on the page of a node.
-fn grant(page: &str) {
+pub fn grant(page: &str) {
     let form = field(&anonymous("GET", page, &[], b"").text(), "form");
     let body = format!("form={form}&user=admin&password={}", PASSWORD.replace(' ', "+"));
     let kind = [("Content-Type", "application/x-www-form-urlencoded")];

@@ -49,6 +49,7 @@ mod schedule;
 mod secrets;
 mod security;
 mod serve;
+mod service_pages;
 mod share;
 mod simulation;
 mod support;

@@ -11,7 +11,7 @@ use crate::support::{Answer, Node, PASSWORD, Sandbox};
 
 /// Somebody who has signed in at the page.
 #[track_caller]
-fn signed_in(node: &Node, user: &str, password: &str) -> Client {
+pub fn signed_in(node: &Node, user: &str, password: &str) -> Client {
     let nobody = Client::of(node);
     let answer = nobody.form("/signin", &[("user", user), ("password", password)]);
     assert_eq!((answer.status, answer.headers["location"].as_str()), (303, "/library"), "{}", answer.text());
@@ -23,7 +23,7 @@ fn signed_in(node: &Node, user: &str, password: &str) -> Client {
 
 /// The token that a page carries for its changes.
 #[track_caller]
-fn token(page: &Answer) -> String {
+pub fn token(page: &Answer) -> String {
     let text = page.text();
     let (_, rest) = text.split_once("X-CSRF-Token&quot;:&quot;").unwrap_or_else(|| panic!("no token: {text}"));
     rest.split_once('&').unwrap().0.to_owned()

@@ -89,7 +89,7 @@ pub(super) struct GridFile {
         (status = 404, description = "There is no such folder.", content_type = "application/problem+json", body = Document),
     )
 )]
-pub(super) async fn show(
+pub(super) async fn whole_folder(
     Reader(caller): Reader,
     State(shared): State<Shared>,
     Query(asked): Query<OneFolder>,

@@ -152,7 +152,7 @@ impl IntoResponse for Problem {
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
-        let Failure { code: exit, kind, field, message } = failure;
+        let Failure { code: exit, kind, field, message, cause: _ } = failure;
         let (status, code) = match kind {
             Kind::BadInput => (StatusCode::UNPROCESSABLE_ENTITY, "bad-input"),
             Kind::NotFound => (StatusCode::NOT_FOUND, "not-found"),

@@ -21,7 +21,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-const ALL: [Asset; 16] = [
+const ALL: [Asset; 18] = [
     Asset { name: "app.css", kind: STYLE, bytes: include_bytes!("assets/app.css") },
     Asset { name: "app.js", kind: SCRIPT, bytes: include_bytes!("assets/app.js") },
     Asset { name: "favicon.svg", kind: SVG, bytes: include_bytes!("assets/favicon.svg") },
@@ -38,6 +38,8 @@ const ALL: [Asset; 16] = [
     Asset { name: "library-touch.js", kind: SCRIPT, bytes: include_bytes!("assets/library-touch.js") },
     Asset { name: "library-upload.js", kind: SCRIPT, bytes: include_bytes!("assets/library-upload.js") },
     Asset { name: "library-viewer.js", kind: SCRIPT, bytes: include_bytes!("assets/library-viewer.js") },
+    Asset { name: "services.js", kind: SCRIPT, bytes: include_bytes!("assets/services.js") },
+    Asset { name: "tree.js", kind: SCRIPT, bytes: include_bytes!("assets/tree.js") },
 ];
 
 /// Of all of them together: scripts import one another by their names.

@@ -178,7 +178,11 @@ pub(super) fn go(visit: &Visit, target: &str) -> Answer {
 /// Nothing to put in place. `happened` are events for the page, told to it as the members of an object: `close-dialog`, `said` with words for
 /// people, and those of the page that was asked from.
 pub(super) fn done(happened: &serde_json::Value) -> Answer {
-    let mut answer = StatusCode::NO_CONTENT.into_response();
+    telling(StatusCode::NO_CONTENT.into_response(), happened)
+}
+
+/// The same with something to put in place.
+pub(super) fn telling(mut answer: Answer, happened: &serde_json::Value) -> Answer {
     // Header values are ASCII: everything else is written as JSON can write it.
     let text: String = happened
         .to_string()
@@ -191,6 +195,14 @@ pub(super) fn done(happened: &serde_json::Value) -> Answer {
     if let Ok(value) = HeaderValue::try_from(text) {
         answer.headers_mut().insert("hx-trigger", value);
     }
+    answer
+}
+
+/// A part that belongs into the page's dialog, wherever the answer was to go.
+pub(super) fn into_dialog(content: Markup) -> Answer {
+    let mut answer = part(content);
+    answer.headers_mut().insert("hx-retarget", HeaderValue::from_static("#dialog"));
+    answer.headers_mut().insert("hx-reswap", HeaderValue::from_static("innerHTML"));
     answer
 }
 

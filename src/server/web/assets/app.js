@@ -73,10 +73,10 @@ export function changes(headers = {}) {
 // Dialogs: what arrives in the dialog opens it.
 document.addEventListener("htmx:after:swap", (event) => {
   const target = event.detail?.ctx?.target;
-  if (target !== dialog) return;
+  if (target !== dialog && target !== "#dialog") return;
   dialog.classList.toggle("wide", Boolean(dialog.querySelector("[data-wide]")));
   if (!dialog.open) dialog.showModal();
-  (dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([type=hidden]), select"))?.focus();
+  (dialog.querySelector("[aria-invalid]") ?? dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([type=hidden]), select"))?.focus();
 });
 dialog.addEventListener("close", () => dialog.replaceChildren());
 dialog.addEventListener("click", (event) => {

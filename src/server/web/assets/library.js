@@ -7,6 +7,7 @@ import { Scrubber } from "./library-scrubber.js";
 import { Selection } from "./library-select.js";
 import { Uploads, chosen, dropped } from "./library-upload.js";
 import { Viewer } from "./library-viewer.js";
+import "./tree.js";
 
 const page = document.querySelector("#library");
 const find = (name) => document.querySelector(`#${name}`);

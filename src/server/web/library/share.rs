@@ -6,11 +6,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::super::api::{Shared, path_of};
-use super::super::folders;
 use super::super::form::{Form, Query};
 use super::super::page::{self, Answer};
 use super::super::parts::{self, icon};
 use super::super::refused::Refused;
+use super::super::services::{folders, size_name, term_name};
 use super::super::visit::Visit;
 use super::super::words::Words;
 use crate::operations::ShareRequest;
@@ -62,10 +62,10 @@ async fn offered(shared: &Shared) -> Result<Vec<Service>, Refused> {
 
 fn form(words: Words, services: &[Service], service: &Service, set: &UploadSettings, paths: &str, refused: Option<&Refused>) -> Markup {
     let names = services.iter().map(|service| (service.name.as_str(), service.name.clone()));
-    let sizes: Vec<(String, String)> = Size::all().map(|size| (size.to_string(), in_words(words, size))).collect();
-    let spans: Vec<(String, String)> = Expires::all().map(|span| (span.to_string(), span_in_words(words, span))).collect();
+    let sizes: Vec<(String, String)> = Size::all().map(|size| (size.to_string(), size_name(words, size))).collect();
+    let spans: Vec<(String, String)> = Expires::all().map(|span| (span.to_string(), term_name(words, span).to_owned())).collect();
     let unfit =
-        Unfit::ALL.map(|unfit| (unfit.name(), words.known(&format!("library.unfit-{}", unfit.name())).unwrap_or_default().to_owned()));
+        Unfit::ALL.map(|unfit| (unfit.name(), words.known(&format!("services.unfit-{}", unfit.name())).unwrap_or_default().to_owned()));
     html! {
         form.share hx-post="library/share" hx-swap="outerHTML" {
             @if let Some(refused) = refused { (parts::refusal(words, refused)) }
@@ -74,7 +74,7 @@ fn form(words: Words, services: &[Service], service: &Service, set: &UploadSetti
             div hx-get="library/share" hx-trigger="change" hx-include="find select" hx-target="#dialog" {
                 (parts::select("service", words.say("library.share-service"), "", &service.name, names))
             }
-            (folders::picker(words, &service.name, "folder", words.say("library.share-folder"), set.folder.as_str()))
+            (folders::picker(words, &service.name, &format!("/{}", set.folder), "", None))
             div.pair {
                 (parts::select("size", words.say("library.share-size"), "", &set.size.to_string(), each(&sizes)))
                 (parts::select("expires", words.say("library.share-expires"), words.say("library.share-expires-help"), &set.expires.to_string(), each(&spans)))
@@ -87,20 +87,6 @@ fn form(words: Words, services: &[Service], service: &Service, set: &UploadSetti
 
 fn each(all: &[(String, String)]) -> impl Iterator<Item = (&str, String)> {
     all.iter().map(|(value, shown)| (value.as_str(), shown.clone()))
-}
-
-fn in_words(words: Words, size: Size) -> String {
-    match size.pixels() {
-        None => words.say("library.size-original").to_owned(),
-        Some(pixels) => words.fill("library.size-fit", &[("pixels", &pixels)]),
-    }
-}
-
-fn span_in_words(words: Words, span: Expires) -> String {
-    match span.days() {
-        None => words.say("library.expires-never").to_owned(),
-        Some(days) => words.count("library.expires-days", u64::from(days)),
-    }
 }
 
 pub(super) async fn begin(visit: Visit, State(shared): State<Shared>, Form(wanted): Form<Wanted>) -> Result<Answer, Refused> {

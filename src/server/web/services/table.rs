@@ -1,0 +1,198 @@
+//! The table of the services; on a phone a card each.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::super::super::api::Shared;
+use super::super::format;
+use super::super::parts::{self, icon};
+use super::super::refused::Refused;
+use super::super::words::Words;
+use super::{at, kind_name};
+use crate::operations::{Going, ServiceStatus, SyncState};
+use crate::services::Service;
+use crate::sync::Report;
+
+/// A service, and how things are with it.
+pub(super) struct Row {
+    service: Service,
+    status: ServiceStatus,
+}
+
+pub(super) async fn rows(shared: &Shared) -> Result<Vec<Row>, Refused> {
+    let services = shared.operations.services().await?;
+    let mut all = shared.operations.status().await?.services;
+    let rows = services.into_iter().filter_map(|service| {
+        let at = all.iter().position(|status| status.name == service.name)?;
+        Some(Row { service, status: all.swap_remove(at) })
+    });
+    Ok(rows.collect())
+}
+
+pub(super) fn show(words: Words, rows: &[Row]) -> Markup {
+    if rows.is_empty() {
+        return parts::empty(
+            "cloud",
+            words.say("services.none"),
+            words.say("services.none-help"),
+            &html! {
+                button.button.main type="button" hx-get="settings/services/connect" hx-target="#dialog" { (icon("plus")) (words.say("services.connect")) }
+            },
+        );
+    }
+    html! {
+        table.table.services {
+            thead { tr {
+                th { (words.say("services.name")) } th { (words.say("services.upload")) } th { (words.say("services.sync")) }
+                th { (words.say("services.last")) } th { span.hidden { (words.say("services.actions")) } }
+            } }
+            tbody { @for row in rows { (row_of(words, row)) } }
+        }
+    }
+}
+
+fn row_of(words: Words, Row { service, status }: &Row) -> Markup {
+    let name = &service.name;
+    let label = |key| words.fill(key, &[("name", name)]);
+    html! {
+        tr data-service=(name) {
+            td.who {
+                span.sign { (icon("cloud")) }
+                div {
+                    strong { (name) }
+                    span.dim { (kind_name(service.kind)) " · " (address(service)) }
+                }
+            }
+            td data-label=(words.say("services.upload")) {
+                button.cell type="button" hx-get=(at("upload", name)) hx-target="#dialog" aria-label=(label("services.upload-of")) {
+                    @if service.upload.on { span.pill.accent { (icon("upload")) (words.say("services.on")) } span.dim { "/" (service.upload.folder) } }
+                    @else { span.pill { (words.say("services.off")) } }
+                }
+            }
+            td data-label=(words.say("services.sync")) {
+                button.cell type="button" hx-get=(at("sync", name)) hx-target="#dialog" aria-label=(label("services.sync-of")) {
+                    @if service.sync.on {
+                        span.pill.accent { (icon(direction(service).0)) (every(words, service.sync.interval_minutes)) }
+                        span.dim { (words.say(direction(service).1)) " · /" (service.sync.folder) }
+                    } @else { span.pill { (words.say("services.off")) } }
+                }
+            }
+            td.last data-label=(words.say("services.last")) { (last(words, status)) }
+            td.end.actions {
+                @match &status.running {
+                    Some(_) => button.quiet type="button" hx-post=(at("cancel", name)) hx-swap="none" title=(words.say("services.cancel")) aria-label=(label("services.cancel-of")) { (icon("stop")) },
+                    None => button.quiet type="button" hx-post=(at("start", name)) hx-swap="none" title=(words.say("services.now")) aria-label=(label("services.now-of")) { (icon("refresh")) },
+                }
+                button.quiet type="button" hx-post=(at("test", name)) hx-target="#dialog" title=(words.say("services.test")) aria-label=(label("services.test-of")) { (icon("activity")) }
+                button.quiet type="button" hx-get=(at("edit", name)) hx-target="#dialog" title=(words.say("services.edit")) aria-label=(label("services.edit-of")) { (icon("pencil")) }
+                button.quiet type="button" hx-get=(at("remove", name)) hx-target="#dialog" title=(words.say("services.remove")) aria-label=(label("services.remove-of")) { (icon("trash")) }
+            }
+        }
+    }
+}
+
+/// Without what everybody knows of an address.
+fn address(service: &Service) -> &str {
+    service.url.split_once("://").map_or(service.url.as_str(), |(_, rest)| rest).trim_end_matches('/')
+}
+
+fn direction(service: &Service) -> (&'static str, &'static str) {
+    match (service.sync.download, service.sync.upload) {
+        (true, true) => ("swap", "services.both-ways"),
+        (false, true) => ("arrow-up", "services.only-up"),
+        _ => ("arrow-down", "services.only-down"),
+    }
+}
+
+/// `every 6 hours`.
+pub(super) fn every(words: Words, minutes: u32) -> String {
+    match u64::from(minutes) {
+        days if days.is_multiple_of(1440) => words.count("services.every-days", days / 1440),
+        hours if hours.is_multiple_of(60) => words.count("services.every-hours", hours / 60),
+        minutes => words.count("services.every-minutes", minutes),
+    }
+}
+
+/// When the last run was and how it ended; that of one that goes on how far it is.
+fn last(words: Words, status: &ServiceStatus) -> Markup {
+    let moment = |text: &str| text.parse::<Timestamp>().map_or_else(|_| text.to_owned(), |at| format::moment(words.0, at));
+    if let Some(going) = &status.running {
+        return running(words, going);
+    }
+    html! {
+        @match &status.last_ended {
+            Some(ended) => span.when { (moment(ended)) },
+            None => span.dim { (words.say("services.never")) },
+        }
+        @if let Some((sign, text, detail)) = trouble(words, status) {
+            details.trouble {
+                summary { span class=(format!("pill {sign}")) { (icon("alert")) (text) (icon("chevron-down")) } }
+                @if !detail.is_empty() { p.detail lang="en" { (detail) } }
+            }
+        } @else if let Some(run) = &status.last_run {
+            span.dim { (icon("check")) (summary(words, run)) }
+        }
+        @if status.state == SyncState::Paused { span.pill { (icon("pause")) (words.say("services.paused")) } }
+        @if let Some(next) = &status.next_run { span.dim { (words.fill("services.next", &[("when", &moment(next))])) } }
+    }
+}
+
+fn running(words: Words, going: &Going) -> Markup {
+    let progress = going.progress;
+    let key = match going {
+        Going { stopping: true, .. } => "services.stopping",
+        Going { preview: true, .. } => "services.previewing",
+        _ => "services.running",
+    };
+    html! {
+        span.pill.accent { span.icon.spin { (icon("loader")) } (words.say(key)) }
+        progress.live data-progress max=(progress.files_total.max(1)) value=[(progress.files_total > 0).then_some(progress.files)]
+            aria-label=(words.say("services.progress")) {}
+        span.dim.number data-progress-text {
+            @if progress.files_total == 0 { (words.say("services.js-looking")) }
+            @else {
+                (words.fill("services.js-done", &[("files", &format::number(words.0, progress.files)), ("total", &format::number(words.0, progress.files_total))]))
+                " · " (format::size(words.0, progress.bytes))
+            }
+        }
+    }
+}
+
+/// What is wrong: how bad, in words, and as the program says it.
+fn trouble(words: Words, status: &ServiceStatus) -> Option<(&'static str, String, String)> {
+    if let Some(reason) = &status.reason {
+        return Some(("bad", words.say("services.stopped").to_owned(), reason.clone()));
+    }
+    let run = status.last_run.as_ref();
+    if let Some((run, error)) = run.and_then(|run| Some((run, run.error.as_ref()?))) {
+        let key = match run {
+            Report { cancelled: true, .. } => "services.run-cancelled",
+            Report { refused: true, .. } => "services.run-refused",
+            Report { unreachable: true, .. } => "services.run-unreachable",
+            _ => "services.run-failed",
+        };
+        return Some((if run.cancelled { "warning" } else { "bad" }, words.say(key).to_owned(), error.clone()));
+    }
+    let first = |count: u64| status.waiting.first.first().filter(|_| count > 0).map(|file| format!("{}: {}", file.path, file.reason));
+    if status.waiting.count > 0 {
+        let text = words.count("services.files-failed", status.waiting.count);
+        return Some(("warning", text, first(status.waiting.count).unwrap_or_default()));
+    }
+    let conflicts = run.map_or(0, |run| run.conflicts.len() as u64);
+    (conflicts > 0).then(|| {
+        let named = run.and_then(|run| run.conflicts.first()).map(|noted| format!("{}: {}", noted.path, noted.reason));
+        ("warning", words.count("services.conflicts", conflicts), named.unwrap_or_default())
+    })
+}
+
+/// What a run did, in a few words.
+fn summary(words: Words, run: &Report) -> String {
+    let counts = [
+        ("services.did-upload", run.uploaded),
+        ("services.did-download", run.downloaded),
+        ("services.did-move", run.moved + run.copied),
+        ("services.did-delete", run.deleted),
+    ];
+    let did: Vec<String> = counts.into_iter().filter(|(_, count)| *count > 0).map(|(key, count)| words.count(key, count)).collect();
+    if did.is_empty() { words.say("services.up-to-date").to_owned() } else { did.join(", ") }
+}
