@@ -18,6 +18,7 @@ use crate::store::shares::{self, FileState, Share, SharedFile};
 use crate::types::{Evidence, Expires, Gps, RelPath, ServiceId, Size, Unfit};
 
 use super::chosen::chosen;
+use super::sending::{UnderWay, watched};
 use super::uploads::remote_folder;
 use super::{ExitCode, Failure, Note, Operations, blocking};
 
@@ -177,6 +178,7 @@ pub(crate) struct Sharing {
     stop: Stop,
     /// Rung when something was added.
     pub(crate) wake: Notify,
+    pub(super) under_way: UnderWay,
 }
 
 impl Sharing {
@@ -267,6 +269,17 @@ impl Operations {
         Ok(reports)
     }
 
+    /// Has what failed tried again by a serving node, of one share or of all, and does not wait for it. Returns how many files that are.
+    pub async fn retry_shares_soon(&self, number: Option<u64>) -> Result<u64, Failure> {
+        let numbers: Vec<u64> = self.shares_of(number).await?.into_iter().flat_map(|(_, numbers)| numbers).collect();
+        let store = self.store.clone();
+        let count =
+            blocking(move || Ok(numbers.into_iter().try_fold(0, |sum, number| share::retry(&store, number).map(|count| sum + count))?))
+                .await?;
+        self.sharing.wake.notify_one();
+        Ok(count)
+    }
+
     /// What was not sent yet is not sent any more, of one share or of all. Returns how many files that are.
     pub async fn cancel_shares(&self, number: Option<u64>) -> Result<u64, Failure> {
         let numbers: Vec<u64> = self.shares_of(number).await?.into_iter().flat_map(|(_, numbers)| numbers).collect();
@@ -317,8 +330,9 @@ impl Operations {
         let service = self.service(service.name).await?;
         let (library, client) = (self.library()?, self.services.client(&service.name)?);
         let how = (self.parallel, self.events.clone(), self.sharing.stop.clone());
-        let id = service.id;
-        let ended = Courier::new(library, self.store.clone(), client, service, how)?.carry_out().await?;
+        let (id, name) = (service.id, service.name.clone());
+        let courier = Courier::new(library, self.store.clone(), client, service, how)?;
+        let ended = watched(&self.sharing.under_way, &self.events, &name, courier.carry_out()).await?;
         let store = self.store.clone();
         match &ended.error {
             Some(reason) if ended.refused => {

@@ -11,6 +11,7 @@
 #![allow(dead_code)]
 
 mod account;
+mod activity;
 mod assets;
 mod form;
 mod format;
@@ -81,6 +82,7 @@ fn routes() -> Router<Shared> {
         .route("/signin/end", post(signin::end))
         .route("/settings", get(page::settings))
         .merge(account::routes())
+        .merge(activity::routes())
         .merge(library::routes())
         .merge(users::routes())
         .merge(services::routes())

@@ -21,7 +21,8 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-const ALL: [Asset; 18] = [
+const ALL: [Asset; 19] = [
+    Asset { name: "activity.js", kind: SCRIPT, bytes: include_bytes!("assets/activity.js") },
     Asset { name: "app.css", kind: STYLE, bytes: include_bytes!("assets/app.css") },
     Asset { name: "app.js", kind: SCRIPT, bytes: include_bytes!("assets/app.js") },
     Asset { name: "favicon.svg", kind: SVG, bytes: include_bytes!("assets/favicon.svg") },

@@ -16,6 +16,7 @@ use super::format;
 /// Each area and its file.
 const AREAS: [(&str, &str); 7] = [
     ("account", include_str!("words/account.toml")),
+    ("activity", include_str!("words/activity.toml")),
     ("common", include_str!("words/common.toml")),
     ("library", include_str!("words/library.toml")),
     ("problem", include_str!("words/problem.toml")),
