@@ -15,6 +15,7 @@ mod activity;
 mod assets;
 mod form;
 mod format;
+mod library;
 mod page;
 mod parts;
 mod refused;
@@ -82,6 +83,7 @@ fn routes() -> Router<Shared> {
         .route("/settings", get(page::settings))
         .merge(account::routes())
         .merge(activity::routes())
+        .merge(library::routes())
         .merge(users::routes())
         .merge(services::routes())
 }

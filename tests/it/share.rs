@@ -3,7 +3,7 @@
 mod api;
 mod expiry;
 mod killed;
-mod photo;
+pub mod photo;
 mod queue;
 mod service;
 mod settings;
