@@ -224,8 +224,13 @@ impl Operations {
     /// Lets go for good of what was put into the trash so long ago or longer.
     pub async fn empty_trash(&self, older_than: Duration) -> Result<TrashEmptied, Failure> {
         let (tree, _) = self.library()?;
+        self.empty_trash_before(tree.now().checked_sub(older_than).unwrap_or(Timestamp::MIN)).await
+    }
+
+    /// Lets go for good of what was put into the trash before a moment.
+    pub async fn empty_trash_before(&self, before: Timestamp) -> Result<TrashEmptied, Failure> {
+        let (tree, _) = self.library()?;
         blocking(move || {
-            let before = tree.now().checked_sub(older_than).unwrap_or(Timestamp::MIN);
             let trash = tree.trash()?;
             let emptied = trash.as_ref().map_or_else(|| Ok(Default::default()), |trash| trash.empty(before))?;
             let left = trash.map_or_else(|| Ok(Vec::new()), |trash| trash.list())?;
@@ -248,8 +253,13 @@ struct Chosen<'a> {
     by_folder: bool,
 }
 
-/// What an id or a path means: everything of one removal; or the latest version of a file; or that of every file below a folder.
+/// What an id or a path means: everything of one removal; or one file of it, when its path follows; or the latest version of a file; or that of
+/// every file below a folder.
 fn choose<'a>(all: &'a [Trashed], name: &str) -> Vec<Chosen<'a>> {
+    let is_named = |file: &Trashed| name.strip_prefix(&file.id).and_then(|rest| rest.strip_prefix('/')) == Some(&file.path);
+    if let Some(file) = all.iter().find(|file| is_named(file)) {
+        return vec![Chosen { file, by_folder: false }];
+    }
     let of_removal: Vec<_> = all.iter().filter(|file| file.id == name).map(|file| Chosen { file, by_folder: false }).collect();
     if !of_removal.is_empty() {
         return of_removal;

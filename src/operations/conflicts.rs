@@ -14,7 +14,7 @@ use crate::sync::{Conflict, Version, conflicts};
 use crate::types::{Expect, Mtime, RelPath};
 
 use super::blocking::blocking;
-use super::care::moment;
+use super::care::{NotDone, moment};
 use super::{ExitCode, Failure, Kind, Operations};
 
 /// So many names are tried for a copy that is kept.
@@ -172,6 +172,20 @@ impl Operations {
             Ok(Resolved { path: conflict.name.original.clone(), copy: conflict.copy.clone(), kept: keep, now, stays_on: stays })
         })
         .await
+    }
+}
+
+impl Operations {
+    /// Keeps both versions of every conflict whose copy is here. Returns how many those were, and which were not resolved and why.
+    pub async fn keep_both_everywhere(&self) -> Result<(u64, Vec<NotDone>), Failure> {
+        let (mut resolved, mut failed) = (0, Vec::new());
+        for conflict in self.list_conflicts().await?.conflicts.into_iter().filter(|conflict| conflict.here) {
+            match self.resolve_conflict(conflict.copy.clone(), Keep::Both).await {
+                Ok(_) => resolved += 1,
+                Err(failure) => failed.push(NotDone::of(&conflict.copy, failure.message)),
+            }
+        }
+        Ok((resolved, failed))
     }
 }
 

@@ -11,9 +11,11 @@
 #![allow(dead_code)]
 
 mod account;
+mod activity;
 mod assets;
 mod form;
 mod format;
+mod library;
 mod page;
 mod parts;
 mod refused;
@@ -80,6 +82,8 @@ fn routes() -> Router<Shared> {
         .route("/signin/end", post(signin::end))
         .route("/settings", get(page::settings))
         .merge(account::routes())
+        .merge(activity::routes())
+        .merge(library::routes())
         .merge(users::routes())
         .merge(services::routes())
 }

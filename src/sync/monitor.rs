@@ -246,7 +246,7 @@ impl Monitor {
     }
 
     /// Takes note of how far the run is, and completes it by what is under way.
-    pub(super) fn advance(&self, progress: Progress) -> Progress {
+    pub(crate) fn advance(&self, progress: Progress) -> Progress {
         self.advance_at(progress, Instant::now())
     }
 

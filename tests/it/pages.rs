@@ -2,6 +2,9 @@
 //! behave is played in Chromium elsewhere.
 
 mod account;
+mod activity;
+mod library;
+mod watching;
 
 use serde_json::json;
 

@@ -1,6 +1,7 @@
 //! Bringing a file back.
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::PathBuf;
 
 use crate::library::beneath::{self, Way};
 use crate::library::change::rename_new;
@@ -34,6 +35,32 @@ impl Trash {
         self.bring_back(what, &was, to).map(|()| to.clone())
     }
 
+    /// Opens a file to be looked at: `name` is the id of its removal, and its path below that. None when nothing can be of that name.
+    pub fn open(&self, name: &str) -> Result<Option<(RelPath, Open)>, LibraryError> {
+        let named = name.match_indices('/').nth(1).map(|(at, _)| (&name[..at], RelPath::parse(&name[at + 1..])));
+        let Some((id, Ok(path))) = named else { return Ok(None) };
+        let (_folder, source) = self.find(id, &path, &path)?;
+        let file = beneath::open_itself(&source).map_err(|_| LibraryError::NotFound(path.clone()))?;
+        let open = Open::of(&path, file)?;
+        Ok(Some((path, open)))
+    }
+
+    /// Where a file is, with the folder that must be open as long as that place is used. What is wrong is said of the path `about`.
+    fn find(&self, id: &str, was: &RelPath, about: &RelPath) -> Result<(Option<File>, PathBuf), LibraryError> {
+        let gone = || LibraryError::NotFound(was.clone());
+        // The removal's own folder first, so that what is below it cannot lead anywhere else.
+        let removal = Removal::of_id(id).ok_or_else(gone)?;
+        let top = self.place(&removal.id());
+        match beneath::folder(&top, &was.parent().unwrap_or_default()).map_err(|error| LibraryError::io(about, error))? {
+            Way::Found(folder) => {
+                let place = beneath::member(&folder, was.name()).unwrap_or_else(|| top.join(was.as_str()));
+                Ok((Some(folder), place))
+            }
+            Way::Missing | Way::Link => Err(gone()),
+            Way::Longer => Ok((None, top.join(was.as_str()))),
+        }
+    }
+
     fn bring_back(&self, what: &Trashed, was: &RelPath, to: &RelPath) -> Result<(), LibraryError> {
         let io = |error| LibraryError::io(to, error);
         let gone = || LibraryError::NotFound(was.clone());
@@ -41,17 +68,7 @@ impl Trash {
         if to.is_root() || tree.stat(to)?.is_some() {
             return Err(LibraryError::Exists(to.clone()));
         }
-        // The removal's own folder first, so that what is below it cannot lead anywhere else.
-        let removal = Removal::of_id(&what.id).ok_or_else(gone)?;
-        let top = self.place(&removal.id());
-        let (folder, source) = match beneath::folder(&top, &was.parent().unwrap_or_default()).map_err(io)? {
-            Way::Found(folder) => {
-                let place = beneath::member(&folder, was.name()).unwrap_or_else(|| top.join(was.as_str()));
-                (Some(folder), place)
-            }
-            Way::Missing | Way::Link => return Err(gone()),
-            Way::Longer => (None, top.join(was.as_str())),
-        };
+        let (folder, source) = self.find(&what.id, was, to)?;
         let open = Open::of(was, beneath::open_itself(&source).map_err(|_| gone())?)?;
         let mut again = open.file.try_clone().map_err(io)?;
         let (stat, digests) = hash_open(open, was, |_| Ok(()))?;

@@ -33,7 +33,12 @@ pub(super) fn size(language: Language, bytes: u64) -> String {
 
 /// A day and a time of it, where the node is: `29 Nov 2026, 14:05`; in German `29.11.2026, 14:05`.
 pub(super) fn moment(language: Language, at: Timestamp) -> String {
-    at.to_zoned_datetime(TimeZone::system()).strftime(language.pick("%-d %b %Y, %H:%M", "%d.%m.%Y, %H:%M")).to_string()
+    local(language, at.to_zoned_datetime(TimeZone::system()).datetime())
+}
+
+/// The same of a time that says itself where it is.
+pub(super) fn local(language: Language, at: jiff::civil::DateTime) -> String {
+    at.strftime(language.pick("%-d %b %Y, %H:%M", "%d.%m.%Y, %H:%M")).to_string()
 }
 
 /// A day: `29 Nov 2026`; in German `29.11.2026`.

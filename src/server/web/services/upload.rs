@@ -113,7 +113,7 @@ fn form(words: Words, name: &str, set: &UploadForm, failure: Option<&Failure>) -
     parts::dialog(words, &words.fill("services.upload-to", &[("name", &name)]), &beside, &content)
 }
 
-fn size_name(words: Words, size: Size) -> String {
+pub(in super::super) fn size_name(words: Words, size: Size) -> String {
     match size.pixels() {
         None => words.say("services.size-original").to_owned(),
         Some(pixels) => {
@@ -123,6 +123,6 @@ fn size_name(words: Words, size: Size) -> String {
     }
 }
 
-fn term_name(words: Words, term: Expires) -> &'static str {
+pub(in super::super) fn term_name(words: Words, term: Expires) -> &'static str {
     words.known(&format!("services.expires-{}", term)).unwrap_or_default()
 }

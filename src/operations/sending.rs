@@ -1,0 +1,103 @@
+//! How far what is being sent of the shares is, and how fast.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::broadcast::error::RecvError;
+use utoipa::ToSchema;
+
+use crate::events::{Event, Events};
+use crate::sync::{Monitor, Pace, Progress};
+
+use super::Operations;
+
+/// Chosen files that are on their way to a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Sending {
+    /// The service.
+    pub service: String,
+    /// Files that are over, for now.
+    pub files: u64,
+    /// Of so many.
+    pub files_total: u64,
+    /// Bytes that were sent.
+    pub bytes: u64,
+    /// How fast it goes. How long it takes is told by the files: how many bytes there will be nobody knows, because pictures are made smaller.
+    #[serde(flatten)]
+    pub pace: Pace,
+}
+
+/// What is being sent, by service.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay(Mutex<BTreeMap<String, Monitor>>);
+
+impl UnderWay {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Monitor>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a service off the list when what was sent to it has come to its end, however.
+struct Listed<'a>(&'a UnderWay, &'a str);
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        self.0.lock().remove(self.1);
+    }
+}
+
+impl Operations {
+    /// What is being sent of the shares now, by service.
+    pub fn sending(&self) -> Vec<Sending> {
+        let monitors = self.sharing.under_way.lock().clone();
+        let told = monitors.into_iter().map(|(service, monitor)| {
+            let Progress { files, files_total, bytes, .. } = monitor.progress();
+            Sending { service, files, files_total, bytes, pace: monitor.pace() }
+        });
+        told.filter(|sending| sending.files_total > 0).collect()
+    }
+}
+
+/// Does the work, and takes note of how far it is.
+pub(super) async fn watched<R>(under_way: &UnderWay, events: &Events, service: &str, work: impl Future<Output = R>) -> R {
+    let monitor = Monitor::default();
+    under_way.lock().insert(service.to_owned(), monitor.clone());
+    let _listed = Listed(under_way, service);
+    let (mut heard, mut work) = (events.subscribe(), std::pin::pin!(work));
+    loop {
+        tokio::select! {
+            result = &mut work => return result,
+            event = heard.recv() => match event {
+                Ok(Event::Sharing { service: of, files, files_total, bytes }) if of == service => {
+                    monitor.advance(Progress { files, files_total, bytes, ..Progress::default() });
+                }
+                // The next one makes up for a lost one.
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return work.await,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_sent_is_told_until_it_is_over() {
+        let (under_way, events) = (UnderWay::default(), Events::default());
+        let told = || under_way.lock().get("attic").map(|monitor| monitor.progress().files);
+        let sharing = |service: &str, files| Event::Sharing { service: service.into(), files, files_total: 9, bytes: 5 };
+        let work = async {
+            events.publish(sharing("attic", 3));
+            events.publish(sharing("cellar", 7));
+            while told() != Some(3) {
+                tokio::task::yield_now().await;
+            }
+            "over"
+        };
+        assert_eq!(watched(&under_way, &events, "attic", work).await, "over");
+        assert_eq!(told(), None);
+    }
+}

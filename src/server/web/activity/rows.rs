@@ -1,0 +1,129 @@
+//! What the parts of this area show alike: paths, times, files with causes, pages of long lists.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use super::super::format;
+use super::super::parts::icon;
+use super::super::words::Words;
+use crate::operations::cause;
+use crate::types::MediaKind;
+
+/// So many rows are shown at once.
+pub(super) const ROWS: usize = 50;
+
+/// Characters that are not seen, or that turn others around: a name must not look like another one.
+fn is_odd(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{feff}')
+}
+
+/// A name as text. What cannot be seen in it is shown by its number.
+pub(super) fn name(text: &str) -> Markup {
+    html! {
+        bdi {
+            @for piece in text.split_inclusive(is_odd) {
+                @match piece.char_indices().next_back().filter(|(_, last)| is_odd(*last)) {
+                    Some((at, last)) => { (piece[..at]) span.odd { (format!("U+{:04X}", u32::from(last))) } }
+                    None => { (piece) }
+                }
+            }
+        }
+    }
+}
+
+/// A path: its folder small, its name large.
+pub(super) fn path(text: &str) -> Markup {
+    let (folder, file) = text.rsplit_once('/').unwrap_or(("", text));
+    html! { span.path title=(text) { strong { (name(file)) } @if !folder.is_empty() { span.dim { (name(folder)) } } } }
+}
+
+/// A picture of a file, which is fetched when it comes into sight; a sign for what no picture can be made of.
+pub(super) fn picture(path: &str, href: Option<&str>) -> Markup {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    html! {
+        span.picture {
+            @match (MediaKind::of_extension(extension), href) {
+                (MediaKind::Image | MediaKind::Raw, Some(href)) => { img.thumb src=(href) alt="" loading="lazy" decoding="async"; }
+                (MediaKind::Video, _) => { (icon("film")) }
+                _ => { (icon("file")) }
+            }
+        }
+    }
+}
+
+/// A moment that is told in RFC 3339, for people.
+pub(super) fn moment(words: Words, text: &str) -> Markup {
+    match text.parse::<Timestamp>() {
+        Ok(at) => html! { time datetime=(text) { (format::moment(words.0, at)) } },
+        Err(_) => html! { (text) },
+    }
+}
+
+/// When something is tried again.
+pub(super) fn next_try(words: Words, text: &str) -> Markup {
+    let Ok(at) = text.parse::<Timestamp>() else { return html! { (text) } };
+    match u64::try_from(at.duration_since(Timestamp::now()).as_secs()) {
+        Ok(seconds) if seconds > 0 => {
+            html! { time datetime=(text) title=(format::moment(words.0, at)) { (words.fill("activity.tried-in", &[("span", &format::span(seconds))])) } }
+        }
+        _ => html! { (words.say("activity.tried-soon")) },
+    }
+}
+
+/// What was to be done with a file.
+pub(super) fn action(words: Words, verb: &str) -> Markup {
+    let sign = match verb {
+        "upload" => "arrow-up",
+        "download" => "arrow-down",
+        "delete" => "trash",
+        "conflict" => "copies",
+        "move" | "move-folder" | "copy" | "park" => "swap",
+        _ => "check",
+    };
+    let told = words.known(&format!("activity.action-{}", verb)).unwrap_or_else(|| words.say("activity.action-other"));
+    html! { span.action title=(told) { (icon(sign)) span.hidden { (told) } } }
+}
+
+/// Why a file failed, in words and with what to do; what the program says of it stands below.
+pub(super) fn cause_of(words: Words, reason: &str) -> Markup {
+    let known = words.known(&format!("activity.cause-{}", cause::of_failure(reason)));
+    html! {
+        span.cause {
+            span { (known.unwrap_or_else(|| words.say("activity.cause-other"))) }
+            span.detail lang="en" { (name(reason)) }
+        }
+    }
+}
+
+/// Why a file was left as it is.
+pub(super) fn left_because(words: Words, reason: &str) -> Markup {
+    let known = words.known(&format!("activity.left-{}", cause::of_skip(reason)));
+    html! {
+        span.cause {
+            span { (known.unwrap_or_else(|| words.say("activity.left-other"))) }
+            span.detail lang="en" { (name(reason)) }
+        }
+    }
+}
+
+/// The rest of a list, when somebody asks for it: it comes in the place of this.
+pub(super) fn more(words: Words, href: &str) -> Markup {
+    html! {
+        li.more {
+            a.button href=(href) hx-get=(href) hx-target="closest .more" hx-swap="outerHTML" { (icon("chevron-down")) (words.say("activity.more")) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_in_a_name_is_shown() {
+        assert_eq!(name("photo\u{202e}gpj.exe").into_string(), "<bdi>photo<span class=\"odd\">U+202E</span>gpj.exe</bdi>");
+        assert_eq!(name("<script>\n").into_string(), "<bdi>&lt;script&gt;<span class=\"odd\">U+000A</span></bdi>");
+        assert_eq!(name("Grüße 日本.jpg").into_string(), "<bdi>Grüße 日本.jpg</bdi>");
+    }
+}
