@@ -169,10 +169,10 @@ async fn found(words: Words, shared: &Shared, connected: &Connected) -> Result<A
                 p.detail { (super::kind_name(service.kind)) @if let Some(version) = &discovered.version { " " (version) } " · " (discovered.url) }
             }))
             @if discovered.plain_http { (parts::notice(Tone::Warning, &html! { p { (words.say("services.plain-http")) } })) }
-            h3 { (words.say("services.checks")) }
-            (checks::watched(words, &examination))
             (folders_found(words, discovered))
             p { (words.say("services.choose-next")) }
+            h3 { (words.say("services.checks")) }
+            (checks::watched(words, &examination))
             footer {
                 button.button type="button" data-close { (words.say("services.later")) }
                 button.button type="button" hx-get=(at("upload", &service.name)) hx-target="#dialog" { (icon("upload")) (words.say("services.set-up-upload")) }
