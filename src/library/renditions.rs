@@ -96,7 +96,7 @@ impl Tree {
     /// A picture of the library as a JPEG; of a RAW file what its camera put into it. Blocks, and needs memory for the whole decoded picture:
     /// whoever asks for many asks for few at a time.
     pub fn rendition(&self, path: &RelPath, wish: Wish, stop: &AtomicBool) -> Result<Rendition, RenditionError> {
-        match self.render(path, wish, stop) {
+        match self.source(path).and_then(|source| self.render(source, wish, stop)) {
             // Whatever the decoder made of a file that suddenly ended.
             Err(_) if stop.load(Ordering::Relaxed) => Err(RenditionError::Stopped),
             rendered => rendered,
@@ -106,14 +106,14 @@ impl Tree {
     /// A small picture of a file that is open, wherever it is, without the place where it was taken. `path` tells its kind.
     pub fn rendition_of(&self, (path, open): (&RelPath, Open), fit: u32, stop: &AtomicBool) -> Result<Vec<u8>, RenditionError> {
         let kind = MediaKind::of_extension(path.stem_and_extension().1);
-        let (decoded, stat) = self.decoded_open((path, kind, open), None, stop)?;
+        let (decoded, stat) = decoded(Source { path, kind, open }, None, stop)?;
         self.finish(path, decoded, &stat, Wish { fit, gps: Gps::Remove }, stop)
     }
 
     /// A small picture of a file, without the place where it was taken, as [`Tree::rendition`] makes it. What is not decoded here is left to
     /// the programs of this machine.
     pub(super) fn thumbnail(&self, path: &RelPath, fit: u32, helpers: Helpers<'_>, stop: &AtomicBool) -> Result<Thumbnail, RenditionError> {
-        let made = self.decoded(path, Some(helpers), stop).and_then(|(decoded, stat)| {
+        let made = self.source(path).and_then(|source| decoded(source, Some(helpers), stop)).and_then(|(decoded, stat)| {
             let size = decoded.size();
             let jpeg = self.finish(path, decoded, &stat, Wish { fit, gps: Gps::Remove }, stop)?;
             Ok(Thumbnail { jpeg, size })
@@ -121,36 +121,17 @@ impl Tree {
         if made.is_err() { stopped(stop).and(made) } else { made }
     }
 
-    fn render(&self, path: &RelPath, wish: Wish, stop: &AtomicBool) -> Result<Rendition, RenditionError> {
-        let (decoded, stat) = self.decoded(path, None, stop)?;
+    fn source<'a>(&self, path: &'a RelPath) -> Result<Source<'a>, RenditionError> {
+        Ok(Source { path, kind: self.kind(path)?, open: self.open_file(path)? })
+    }
+
+    fn render(&self, source: Source<'_>, wish: Wish, stop: &AtomicBool) -> Result<Rendition, RenditionError> {
+        let path = source.path;
+        let (decoded, stat) = decoded(source, None, stop)?;
         if wish.gps == Gps::Keep && decoded.is_as_wanted(wish.fit) {
             return Ok(Rendition::AsItIs);
         }
         self.finish(path, decoded, &stat, wish, stop).map(Rendition::Made)
-    }
-
-    fn decoded(&self, path: &RelPath, helpers: Option<Helpers<'_>>, stop: &AtomicBool) -> Result<(Decoded, Stat), RenditionError> {
-        self.decoded_open((path, self.kind(path)?, self.open_file(path)?), helpers, stop)
-    }
-
-    fn decoded_open(
-        &self,
-        (path, kind, Open { file, stat }): (&RelPath, MediaKind, Open),
-        helpers: Option<Helpers<'_>>,
-        stop: &AtomicBool,
-    ) -> Result<(Decoded, Stat), RenditionError> {
-        let what = what(path, kind);
-        let decoded = match (kind, helpers) {
-            (MediaKind::Raw, _) => preview::of(path, file, stop)?,
-            (MediaKind::Video, Some(helpers)) => helped(path, helpers.tools.poster(&file, stop), what, stop)?,
-            (MediaKind::Image, Some(helpers)) => match boxes::container(&head(&file).map_err(|error| LibraryError::io(path, error))?) {
-                Some(container) => helped(path, helpers.tools.still(container, &file, helpers.scratch, stop), what, stop)?,
-                None => decode(path, BufReader::new(Stoppable { inner: file, stop }), what, stop)?,
-            },
-            _ => decode(path, BufReader::new(Stoppable { inner: file, stop }), what, stop)?,
-        };
-        stopped(stop)?;
-        Ok((decoded, stat))
     }
 
     fn finish(&self, path: &RelPath, decoded: Decoded, stat: &Stat, wish: Wish, stop: &AtomicBool) -> Result<Vec<u8>, RenditionError> {
@@ -168,6 +149,29 @@ impl Tree {
         stopped(stop)?;
         jpeg::encode(&pixels, profile, exif).map_err(RenditionError::Undecodable)
     }
+}
+
+/// A file of which a picture is to be made.
+struct Source<'a> {
+    path: &'a RelPath,
+    kind: MediaKind,
+    open: Open,
+}
+
+fn decoded(source: Source<'_>, helpers: Option<Helpers<'_>>, stop: &AtomicBool) -> Result<(Decoded, Stat), RenditionError> {
+    let Source { path, kind, open: Open { file, stat } } = source;
+    let what = what(path, kind);
+    let decoded = match (kind, helpers) {
+        (MediaKind::Raw, _) => preview::of(path, file, stop)?,
+        (MediaKind::Video, Some(helpers)) => helped(path, helpers.tools.poster(&file, stop), what, stop)?,
+        (MediaKind::Image, Some(helpers)) => match boxes::container(&head(&file).map_err(|error| LibraryError::io(path, error))?) {
+            Some(container) => helped(path, helpers.tools.still(container, &file, helpers.scratch, stop), what, stop)?,
+            None => decode(path, BufReader::new(Stoppable { inner: file, stop }), what, stop)?,
+        },
+        _ => decode(path, BufReader::new(Stoppable { inner: file, stop }), what, stop)?,
+    };
+    stopped(stop)?;
+    Ok((decoded, stat))
 }
 
 /// The programs of this machine, and a private folder where they may write.

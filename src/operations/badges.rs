@@ -123,6 +123,19 @@ impl Operations {
         let store = self.store.clone();
         blocking(move || Ok(badges(&store, &folder, after.as_deref(), most, &services)?)).await
     }
+
+    /// What there is of one file of the library on services; nothing while it is not in the index.
+    pub async fn on_services(&self, file: RelPath) -> Result<Vec<OnService>, Failure> {
+        let (services, store) = (self.services().await?, self.store.clone());
+        blocking(move || {
+            let tx = store.read()?;
+            let Some(row) = Index::open(&tx)?.get(&file)? else { return Ok(Vec::new()) };
+            let folder = file.parent().unwrap_or_default();
+            let here = BTreeMap::from([(file.name().to_owned(), row.digests.content)]);
+            Ok(on_services(&tx, &folder, &here, &services)?.into_values().flatten().collect())
+        })
+        .await
+    }
 }
 
 fn badges(store: &Store, folder: &RelPath, after: Option<&str>, most: usize, services: &[Service]) -> Result<Badges, StoreError> {
@@ -143,18 +156,7 @@ fn badges(store: &Store, folder: &RelPath, after: Option<&str>, most: usize, ser
             here.insert(name, row.digests.content);
         }
     }
-    let Some((first, last)) = here.first_key_value().map(|(name, _)| name).zip(here.last_key_value().map(|(name, _)| name)) else {
-        return Ok(Badges { badges: Vec::new(), next: None });
-    };
-    let window = Window { folder, first, last, here: &here };
-    let mut on: BTreeMap<String, Vec<OnService>> = BTreeMap::new();
-    for service in services {
-        window.in_step(&Baseline::open(&tx, service.id)?, service, &mut on)?;
-        window.failed(&Failures::open(&tx, service.id)?, service, &mut on)?;
-    }
-    if !services.is_empty() {
-        window.shared(&tx, services, &mut on)?;
-    }
+    let mut on = on_services(&tx, folder, &here, services)?;
     let (mut stacks, mut parts) = stacked(&names);
     let badges = here.keys().map(|name| Badge {
         name: name.clone(),
@@ -164,6 +166,26 @@ fn badges(store: &Store, folder: &RelPath, after: Option<&str>, most: usize, ser
     });
     let badges = badges.filter(|badge| !badge.services.is_empty() || badge.stack.is_some() || badge.part_of.is_some()).collect();
     Ok(Badges { badges, next })
+}
+
+/// What there is of files of a folder on services, by their names.
+fn on_services(
+    tx: &redb::ReadTransaction,
+    folder: &RelPath,
+    here: &BTreeMap<String, ContentHash>,
+    services: &[Service],
+) -> Result<BTreeMap<String, Vec<OnService>>, StoreError> {
+    let mut on = BTreeMap::new();
+    let Some(((first, _), (last, _))) = here.first_key_value().zip(here.last_key_value()) else { return Ok(on) };
+    let window = Window { folder, first, last, here };
+    for service in services {
+        window.in_step(&Baseline::open(tx, service.id)?, service, &mut on)?;
+        window.failed(&Failures::open(tx, service.id)?, service, &mut on)?;
+    }
+    if !services.is_empty() {
+        window.shared(tx, services, &mut on)?;
+    }
+    Ok(on)
 }
 
 /// The files that are looked at: from the first to the last name, with their contents.

@@ -15,6 +15,7 @@ mod conflicts;
 mod events;
 mod files;
 mod folders;
+mod grid;
 mod index;
 mod known;
 mod library;
@@ -29,6 +30,7 @@ mod problem;
 mod runs;
 mod services;
 mod session;
+mod settings;
 mod shares;
 mod status;
 mod syncs;
@@ -66,6 +68,7 @@ use super::webdav::{Roots, WebDav};
 pub(super) use self::asked::whole as whole_body;
 pub(super) use self::caller::{Caller, From, Via, find as find_caller};
 pub use self::calls::Call;
+pub(super) use self::library::{Entry, about, may, path_of};
 pub(super) use self::problem::{FieldError, Problem};
 pub(super) use self::session::{begin_session, end_session};
 pub(super) use self::users::change_password;
@@ -309,10 +312,11 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(previews::begin_preview, previews::show_preview, previews::cancel_preview))
         .routes(routes!(status::transfers))
         .routes(routes!(status::show))
-        .routes(routes!(status::settings))
+        .routes(routes!(settings::settings, settings::change_settings))
         .routes(routes!(events::follow))
         .routes(routes!(library::list))
         .routes(routes!(badges::list_badges))
+        .routes(routes!(grid::whole_folder))
         .routes(routes!(thumbnail::show))
         .routes(routes!(files::fetch, files::store))
         .routes(routes!(folders::make_folder))

@@ -7,14 +7,12 @@
 //! What keeps a page safe: no inline script or style (Content-Security-Policy), every text is escaped by maud, every change carries the token
 //! of the session in `X-CSRF-Token` and comes from our own origin, nothing may frame a page.
 
-// Some parts wait for pages that are being built.
-#![allow(dead_code)]
-
 mod account;
 mod activity;
 mod assets;
 mod form;
 mod format;
+mod library;
 mod page;
 mod parts;
 mod refused;
@@ -82,6 +80,7 @@ fn routes() -> Router<Shared> {
         .route("/settings", get(page::settings))
         .merge(account::routes())
         .merge(activity::routes())
+        .merge(library::routes())
         .merge(users::routes())
         .merge(services::routes())
 }

@@ -3,6 +3,7 @@
 
 mod account;
 mod activity;
+mod library;
 mod watching;
 
 use serde_json::json;

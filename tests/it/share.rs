@@ -2,7 +2,8 @@
 
 mod api;
 mod expiry;
-mod photo;
+mod killed;
+pub mod photo;
 mod queue;
 mod service;
 mod settings;

@@ -4,12 +4,14 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::library::{Kind, LibraryError, Stat, View};
+use crate::accounts::Rights;
+use crate::library::{Folder, Kind, LibraryError, Stat, Tree, View};
 use crate::operations::{NotDone, moment};
-use crate::types::{MediaKind, RelPath};
+use crate::store::pictures::PictureRow;
+use crate::types::{Digests, MediaKind, RelPath, stack};
 
 use super::asked::Query;
-use super::caller::Reader;
+use super::caller::{Caller, Reader};
 use super::page::{self, Page};
 use super::problem::Problem;
 use super::{Shared, Told, blocking, told};
@@ -52,7 +54,7 @@ pub(super) struct FolderPage {
 /// What something in the library is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum What {
+pub(in super::super) enum What {
     /// A folder.
     Folder,
     /// A picture.
@@ -69,38 +71,72 @@ pub(super) enum What {
 
 /// A file or folder.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Entry {
+pub(in super::super) struct Entry {
     /// Its name.
-    name: String,
+    pub(in super::super) name: String,
     /// Its path.
-    path: RelPath,
+    pub(in super::super) path: RelPath,
     /// What it is.
-    kind: What,
+    pub(in super::super) kind: What,
     /// Bytes; of a folder, of everything below it that is indexed.
-    size: u64,
+    pub(in super::super) size: u64,
     /// Files below it; only of a folder.
     #[serde(skip_serializing_if = "Option::is_none")]
-    files: Option<u64>,
+    pub(in super::super) files: Option<u64>,
     /// When it was last modified.
-    modified: Option<String>,
+    pub(in super::super) modified: Option<String>,
     /// The type that its name suggests; only of a file.
     #[serde(skip_serializing_if = "Option::is_none")]
-    media_type: Option<String>,
+    pub(in super::super) media_type: Option<String>,
     /// Pixels across, as it is to be seen; of a picture or video that was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
-    width: Option<u32>,
+    pub(in super::super) width: Option<u32>,
     /// Pixels down, as it is to be seen; of a picture or video that was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
-    height: Option<u32>,
+    pub(in super::super) height: Option<u32>,
     /// When it was taken, in the camera's time, such as `2019-07-14T05:21:08`; of a picture or video whose metadata or name tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    taken: Option<String>,
+    pub(in super::super) taken: Option<String>,
     /// Of its bytes, in hexadecimal: the identity of the file. None when it is not indexed (yet).
     #[serde(skip_serializing_if = "Option::is_none")]
-    blake3: Option<String>,
+    pub(in super::super) blake3: Option<String>,
     /// Of its bytes, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sha1: Option<String>,
+    pub(in super::super) sha1: Option<String>,
+}
+
+impl What {
+    /// What a file's name promises.
+    pub(super) fn of(name: &str) -> Self {
+        match stack::promised(name) {
+            MediaKind::Image => Self::Image,
+            MediaKind::Raw => Self::Raw,
+            MediaKind::Video => Self::Video,
+            MediaKind::Vector => Self::Vector,
+            MediaKind::Sidecar => Self::Sidecar,
+        }
+    }
+
+    /// What is known of a picture or video. What was not looked at yet is not looked at now: a folder of any size is listed without opening its
+    /// files.
+    pub(super) fn seen(self, view: &View, digests: Option<&Digests>, name: &str) -> Result<PictureRow, LibraryError> {
+        match digests.filter(|_| matches!(self, Self::Image | Self::Raw | Self::Video)) {
+            Some(digests) => Ok(view.picture(&digests.content, name)?.unwrap_or_default()),
+            None => Ok(PictureRow::default()),
+        }
+    }
+
+    /// As it is told.
+    pub(in super::super) fn name(self) -> &'static str {
+        match self {
+            Self::Folder => "folder",
+            Self::Image => "image",
+            Self::Raw => "raw",
+            Self::Video => "video",
+            Self::Vector => "vector",
+            Self::Sidecar => "sidecar",
+        }
+    }
 }
 
 impl Entry {
@@ -127,21 +163,9 @@ impl Entry {
                 sha1: None,
             });
         }
-        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-        let kind = match MediaKind::of_extension(extension) {
-            MediaKind::Image => What::Image,
-            MediaKind::Raw => What::Raw,
-            MediaKind::Video => What::Video,
-            MediaKind::Vector => What::Vector,
-            MediaKind::Sidecar => What::Sidecar,
-        };
+        let kind = What::of(&name);
         let digests = view.digests(path, stat)?;
-        // What was not looked at yet is not looked at now: a folder of any size is listed without opening its files.
-        let known = match digests.filter(|_| matches!(kind, What::Image | What::Raw | What::Video)) {
-            Some(digests) => view.picture(&digests.content, &name)?,
-            None => None,
-        };
-        let known = known.unwrap_or_default();
+        let known = kind.seen(view, digests.as_ref(), &name)?;
         Ok(Self {
             kind,
             size: stat.size,
@@ -183,15 +207,8 @@ pub(super) async fn list(
     let shown = path("folder", &folder)?;
     let (tree, root) = (shared.originals.clone(), caller.login.folder);
     let listed = blocking(move || {
-        let no_folder = || Problem::new(http::StatusCode::NOT_FOUND, "not-found", "There is no such folder.");
         let folder = tree.spelled(&root.join_path(&shown));
-        let listing = match tree.folder(&folder) {
-            Err(LibraryError::NotFound(_) | LibraryError::WrongKind(_) | LibraryError::Outside(_) | LibraryError::TooLong(_)) => {
-                return Err(no_folder());
-            }
-            Err(LibraryError::Io { source, .. }) if is_nothing(&source) => return Err(no_folder()),
-            listed => listed?,
-        };
+        let listing = listing(&tree, &folder)?;
         let view = tree.view()?;
         let (mut entries, mut next) = (Vec::new(), None);
         for name in (0..listing.len()).map(|at| listing.name(at)).filter(|name| after.as_deref().is_none_or(|after| *name > after)) {
@@ -206,6 +223,42 @@ pub(super) async fn list(
         Ok(FolderPage { folder: shown, entries, unreadable, next })
     });
     told(listed.await?)
+}
+
+/// What somebody may do in what they see of the library.
+pub(in super::super) fn may(shared: &Shared, caller: &Caller) -> Rights {
+    shared.webdav.home_rights(&caller.login)
+}
+
+/// Where a path that somebody gives is in the library.
+pub(in super::super) fn path_of(caller: &Caller, text: &str) -> Result<RelPath, Problem> {
+    Ok(caller.login.folder.join_path(&path("path", text)?))
+}
+
+/// What is known of one file, for somebody who may read.
+pub(in super::super) async fn about(shared: &Shared, caller: &Caller, text: &str) -> Result<Entry, Problem> {
+    super::check(&shared.originals, &caller.login)?;
+    let shown = path("path", text)?;
+    let (tree, place) = (shared.originals.clone(), caller.login.folder.join_path(&shown));
+    blocking(move || {
+        let on_disk = tree.spelled(&place);
+        let stat = tree.stat(&on_disk).ok().flatten().filter(|stat| stat.kind == Kind::File);
+        let stat = stat.ok_or_else(|| Problem::new(http::StatusCode::NOT_FOUND, "not-found", "There is no such file."))?;
+        Entry::of(&tree.view()?, &on_disk, shown, &stat)
+    })
+    .await
+}
+
+/// A folder that is to be listed.
+pub(super) fn listing(tree: &Tree, folder: &RelPath) -> Result<Folder, Problem> {
+    let no_folder = || Problem::new(http::StatusCode::NOT_FOUND, "not-found", "There is no such folder.");
+    match tree.folder(folder) {
+        Err(LibraryError::NotFound(_) | LibraryError::WrongKind(_) | LibraryError::Outside(_) | LibraryError::TooLong(_)) => {
+            Err(no_folder())
+        }
+        Err(LibraryError::Io { source, .. }) if is_nothing(&source) => Err(no_folder()),
+        listed => Ok(listed?),
+    }
 }
 
 /// A file where a folder was looked for.

@@ -21,20 +21,32 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-const ALL: [Asset; 7] = [
+const ALL: &[Asset] = &[
     Asset { name: "activity.js", kind: SCRIPT, bytes: include_bytes!("assets/activity.js") },
     Asset { name: "app.css", kind: STYLE, bytes: include_bytes!("assets/app.css") },
     Asset { name: "app.js", kind: SCRIPT, bytes: include_bytes!("assets/app.js") },
     Asset { name: "favicon.svg", kind: SVG, bytes: include_bytes!("assets/favicon.svg") },
     Asset { name: "htmx.min.js", kind: SCRIPT, bytes: include_bytes!("assets/htmx.min.js") },
     Asset { name: "icons.svg", kind: SVG, bytes: include_bytes!("assets/icons.svg") },
+    Asset { name: "library.css", kind: STYLE, bytes: include_bytes!("assets/library.css") },
+    Asset { name: "library.js", kind: SCRIPT, bytes: include_bytes!("assets/library.js") },
+    Asset { name: "library-grid.js", kind: SCRIPT, bytes: include_bytes!("assets/library-grid.js") },
+    Asset { name: "library-layout.js", kind: SCRIPT, bytes: include_bytes!("assets/library-layout.js") },
+    Asset { name: "library-parts.js", kind: SCRIPT, bytes: include_bytes!("assets/library-parts.js") },
+    Asset { name: "library-scrubber.js", kind: SCRIPT, bytes: include_bytes!("assets/library-scrubber.js") },
+    Asset { name: "library-select.js", kind: SCRIPT, bytes: include_bytes!("assets/library-select.js") },
+    Asset { name: "library-tile.js", kind: SCRIPT, bytes: include_bytes!("assets/library-tile.js") },
+    Asset { name: "library-touch.js", kind: SCRIPT, bytes: include_bytes!("assets/library-touch.js") },
+    Asset { name: "library-upload.js", kind: SCRIPT, bytes: include_bytes!("assets/library-upload.js") },
+    Asset { name: "library-viewer.js", kind: SCRIPT, bytes: include_bytes!("assets/library-viewer.js") },
     Asset { name: "services.js", kind: SCRIPT, bytes: include_bytes!("assets/services.js") },
+    Asset { name: "tree.js", kind: SCRIPT, bytes: include_bytes!("assets/tree.js") },
 ];
 
 /// Of all of them together: scripts import one another by their names.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut hasher = blake3::Hasher::new();
-    for asset in &ALL {
+    for asset in ALL {
         hasher.update(asset.bytes);
     }
     hasher.finalize().to_hex().chars().take(12).collect()

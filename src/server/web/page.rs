@@ -60,7 +60,7 @@ pub(super) fn query(pairs: &[(&str, &str)]) -> String {
     if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
 }
 
-/// A page with everything around it. `scripts` are those that only it needs.
+/// A page with everything around it. `scripts` are those that only it needs, and styles.
 pub(super) fn whole_with(visit: &Visit, place: Place, title: &str, scripts: &[&str], content: &Markup) -> Answer {
     let words = visit.words();
     let places = if visit.caller.is_some() { Place::all(visit) } else { Vec::new() };
@@ -114,7 +114,10 @@ fn head(visit: &Visit, title: &str, scripts: &[&str]) -> Markup {
             link rel="stylesheet" href=(assets::href("app.css"));
             script src=(assets::href("htmx.min.js")) defer {}
             script src=(assets::href("app.js")) type="module" {}
-            @for script in scripts { script src=(assets::href(script)) type="module" {} }
+            @for script in scripts {
+                @if script.ends_with(".css") { link rel="stylesheet" href=(assets::href(script)); }
+                @else { script src=(assets::href(script)) type="module" {} }
+            }
         }
     }
 }

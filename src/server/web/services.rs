@@ -3,7 +3,7 @@
 mod checks;
 mod connect;
 mod edit;
-mod folders;
+pub(super) mod folders;
 mod preview;
 mod remove;
 mod sync;
@@ -17,6 +17,8 @@ use http::{HeaderValue, StatusCode};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
+
+pub(super) use self::upload::{size_name, term_name};
 
 use super::super::api::Shared;
 use super::form::Query;

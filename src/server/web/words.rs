@@ -14,10 +14,11 @@ use super::super::language::Language;
 use super::format;
 
 /// Each area and its file.
-const AREAS: [(&str, &str); 7] = [
+const AREAS: &[(&str, &str)] = &[
     ("account", include_str!("words/account.toml")),
     ("activity", include_str!("words/activity.toml")),
     ("common", include_str!("words/common.toml")),
+    ("library", include_str!("words/library.toml")),
     ("problem", include_str!("words/problem.toml")),
     ("services", include_str!("words/services.toml")),
     ("signin", include_str!("words/signin.toml")),
@@ -108,11 +109,21 @@ impl Words {
         filled(&text, places)
     }
 
-    /// The texts of an area that its script needs: those whose keys begin with `js-`, by the rest of the key.
-    pub(super) fn of_script(self, area: &str) -> BTreeMap<&'static str, &'static str> {
+    /// The texts of an area that its script needs: those whose keys begin with `js-`, by the rest of the key. Of a text that depends on a number
+    /// the one for a single thing has `-one` after that.
+    pub(super) fn of_script(self, area: &str) -> BTreeMap<String, &'static str> {
         let prefix = format!("{area}.js-");
-        let keys = CATALOGUE.range(prefix.clone()..).map_while(|(key, _)| Some((key.as_str(), key.strip_prefix(&prefix)?)));
-        keys.filter_map(|(key, name)| Some((name, self.known(key)?))).collect()
+        let keys = CATALOGUE
+            .range(prefix.clone()..)
+            .map_while(|(key, entry)| Some((key.strip_prefix(&prefix)?, self.0.pick(&entry.en, &entry.de))));
+        let mut texts = BTreeMap::new();
+        for (name, text) in keys {
+            if let Text::Counted { one, .. } = text {
+                texts.insert(format!("{name}-one"), one.as_str());
+            }
+            texts.insert(name.to_owned(), text.of(0));
+        }
+        texts
     }
 }
 

@@ -17,7 +17,7 @@ use crate::operations::Folders;
 const STRANGE: usize = 20;
 
 /// The field of a folder, as a text that may be typed, with a tree that may be opened.
-pub(super) fn picker(words: Words, service: &str, value: &str, help: &str, wrong: Option<&str>) -> Markup {
+pub(in super::super) fn picker(words: Words, service: &str, value: &str, help: &str, wrong: Option<&str>) -> Markup {
     html! {
         div.field.picker {
             label for="field-folder" { (words.say("services.folder")) }

@@ -93,7 +93,7 @@ fn form(words: Words, name: &str, set: &UploadForm, failure: Option<&Failure>) -
     let unfits =
         Unfit::ALL.map(|unfit| (unfit.name(), words.known(&format!("services.unfit-{}", unfit.name())).unwrap_or_default().to_owned()));
     let content = html! {
-        form #upload-form hx-post=(at("upload", name)) hx-target="#dialog" {
+        form #upload-form data-tall hx-post=(at("upload", name)) hx-target="#dialog" {
             p.dim { (words.say("services.upload-help")) }
             @if let Some(failure) = is_elsewhere { (failed(words, failure)) }
             (folders::picker(words, name, &set.folder, words.say("services.upload-folder-help"), wrong_at("folder")))
@@ -113,7 +113,7 @@ fn form(words: Words, name: &str, set: &UploadForm, failure: Option<&Failure>) -
     parts::dialog(words, &words.fill("services.upload-to", &[("name", &name)]), &beside, &content)
 }
 
-fn size_name(words: Words, size: Size) -> String {
+pub(in super::super) fn size_name(words: Words, size: Size) -> String {
     match size.pixels() {
         None => words.say("services.size-original").to_owned(),
         Some(pixels) => {
@@ -123,6 +123,6 @@ fn size_name(words: Words, size: Size) -> String {
     }
 }
 
-fn term_name(words: Words, term: Expires) -> &'static str {
+pub(in super::super) fn term_name(words: Words, term: Expires) -> &'static str {
     words.known(&format!("services.expires-{}", term)).unwrap_or_default()
 }
