@@ -2,7 +2,12 @@
 
 /// The kinds of reasons that a file fails for, by words of their texts: those of [`ClientError::cause`](crate::client::ClientError::cause), and `library` and `disk-full` for what is
 /// wrong here. The first that is met counts.
-const FAILURES: [(&str, &str); 26] = [
+const FAILURES: [(&str, &str); 31] = [
+    ("the service said that it stored the file", "not-proven"),
+    ("the service stored ", "not-proven"),
+    ("the service said that the new version took the place", "not-proven"),
+    ("the service does not tell how many bytes", "not-proven"),
+    ("its checksum differs", "not-proven"),
     ("is not a web address", "unreachable"),
     ("is not known; check the spelling", "unreachable"),
     (" does not answer (", "unreachable"),
@@ -113,6 +118,13 @@ mod tests {
         ];
         for error in errors {
             assert_eq!(of_failure(&error.to_string()), error.cause(), "{error}");
+        }
+        use crate::client::NotProven;
+        let size = |stored| NotProven::WrongSize { stored, sent: 5 };
+        for unproven in
+            [NotProven::Vanished, size(0), size(3), size(9), NotProven::NoSize, NotProven::WrongChecksum, NotProven::NotReplaced]
+        {
+            assert_eq!(of_failure(&unproven.to_string()), "not-proven", "{unproven}");
         }
         assert_eq!(of_failure("something new"), "other");
     }

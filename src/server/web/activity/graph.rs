@@ -10,6 +10,8 @@ const SECONDS: usize = 60;
 /// The drawing, in its own units.
 const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 48.0;
+/// What is always free above the line, and the width of the line below it.
+const HEADROOM: f64 = 8.0;
 
 /// Bytes of each of the last seconds, the latest last.
 pub(super) fn throughput(words: Words, bytes: &[u64]) -> Markup {
@@ -33,7 +35,7 @@ pub(super) fn throughput(words: Words, bytes: &[u64]) -> Markup {
 fn curve(shown: &[u64], highest: u64) -> (String, String) {
     let step = WIDTH / (SECONDS - 1) as f64;
     let from = WIDTH - step * shown.len().saturating_sub(1) as f64;
-    let scale = (HEIGHT - 2.0) / highest.max(1) as f64;
+    let scale = (HEIGHT - HEADROOM) / highest.max(1) as f64;
     let points: Vec<String> = shown
         .iter()
         .enumerate()
@@ -52,8 +54,8 @@ mod tests {
     #[test]
     fn the_latest_second_is_at_the_right_and_the_highest_on_top() {
         let (line, area) = curve(&[0, 50, 100], 100);
-        assert_eq!(line, "M289.8 47.0L294.9 24.0L300.0 1.0");
-        assert!(area.starts_with("M289.8 48L289.8 47.0") && area.ends_with("300.0 1.0L300 48Z"), "{area}");
+        assert_eq!(line, "M289.8 47.0L294.9 27.0L300.0 7.0");
+        assert!(area.starts_with("M289.8 48L289.8 47.0") && area.ends_with("300.0 7.0L300 48Z"), "{area}");
         assert_eq!(curve(&[], 0).0, "M0 47L300 47");
         assert_eq!(curve(&[0], 0).0, "M300.0 47.0");
     }

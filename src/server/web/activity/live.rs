@@ -9,7 +9,7 @@ use crate::operations::Going;
 use crate::sync::Pace;
 
 /// So many of the files that are on their way have a place.
-const PLACES: usize = 4;
+const PLACES: usize = 3;
 
 pub(super) fn going(words: Words, going: &Going) -> Markup {
     let progress = &going.progress;
