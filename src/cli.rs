@@ -20,6 +20,7 @@ mod sample;
 mod serve;
 mod service_args;
 mod services;
+mod settings_file;
 mod share_args;
 mod shares;
 mod thumbnail_args;

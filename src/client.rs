@@ -49,7 +49,7 @@ pub use connect::Handshake;
 pub use error::ClientError;
 pub use forbidden::NameRules;
 pub use greeting::{Greeting, Product};
-pub use hook::Hook;
+pub use hook::{Hook, HookError};
 pub use http::{Client, Endpoint};
 pub use knock::Knock;
 pub use listing::{Listing, Member, Root};

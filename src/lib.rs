@@ -5,6 +5,7 @@
 //! | rank | room | owns |
 //! | --- | --- | --- |
 //! | 0 | [`types`] | paths, digests, versions, expectations |
+//! | 1 | [`config`] | settings as they are written |
 //! | 1 | [`dav`] | the protocol without I/O |
 //! | 1 | [`events`] | the in-process event bus |
 //! | 1 | [`reconcile`] | the pure merge kernel |
@@ -79,6 +80,7 @@
 pub mod accounts;
 pub mod cli;
 pub mod client;
+pub mod config;
 pub mod dav;
 pub mod events;
 pub mod library;

@@ -22,6 +22,7 @@ mod library;
 mod logging_in;
 mod metrics;
 mod previewing;
+mod removing;
 mod restored;
 mod retrying;
 mod runs;
@@ -71,11 +72,13 @@ pub use self::index::IndexReport;
 pub use self::logging_in::{BegunLogin, LoginState, NewLogin};
 pub(crate) use self::metrics::Metrics;
 pub use self::previewing::{Preview, PreviewState};
+pub use self::removing::{AppPassword, RemovedService};
 pub use self::retrying::{RetryRequest, Retrying};
 pub(crate) use self::runs::{Note, Runs};
 pub use self::sending::Sending;
 pub use self::services::{Tested, ToldService};
-pub use self::settings::Settings;
+pub(crate) use self::settings::Live;
+pub use self::settings::{LIVE, Setting, SettingFrom, Settings, SettingsChange};
 pub(crate) use self::shares::Sharing;
 pub use self::shares::{ShareList, ShareReport, ShareRequest, SharedName, SharedNote, ToldFile, ToldShare};
 pub(crate) use self::standings::{now, setting};
@@ -91,7 +94,7 @@ const ENDS: usize = 256;
 /// The state of a node, and everything that can be done with it.
 pub struct Operations {
     pub(crate) data: PathBuf,
-    settings: OnceLock<Settings>,
+    setup: settings::Setup,
     library_path: Option<PathBuf>,
     library: OnceLock<(Tree, LibraryId)>,
     opening: Mutex<()>,
@@ -134,7 +137,7 @@ impl Operations {
         let thumbnails = Arc::new(Thumbnails::new(&data.join("thumbnails"), thumbnail_cache));
         Self {
             data,
-            settings: OnceLock::new(),
+            setup: settings::Setup::default(),
             library_path,
             library: OnceLock::new(),
             opening: Mutex::default(),

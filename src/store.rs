@@ -19,6 +19,7 @@ pub mod index;
 pub mod kinds;
 pub mod listed;
 pub mod meta;
+pub mod outbox;
 pub mod pictures;
 pub mod properties;
 pub mod remote;

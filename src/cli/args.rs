@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::accounts::{Given, Grant, GrantChange, Role};
 use crate::client::Rate;
+use crate::config;
 use crate::operations::{Limit, SyncChange};
 use crate::reconcile::Deletes;
 use crate::services::{Trust, Verify, Window};
@@ -49,6 +50,9 @@ pub(super) struct Global {
     /// Say more on standard error; twice for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// The file of settings says that the node is to be served in public mode.
+    #[arg(skip)]
+    pub public_by_file: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -112,6 +116,13 @@ pub(super) enum Cmd {
     /// Deletions that are remembered, so that what was deleted does not come back
     #[command(subcommand)]
     Tombstones(TombstonesCmd),
+}
+
+impl Cmd {
+    /// Whether it heeds the settings of the data folder.
+    pub(super) fn reads_settings(&self) -> bool {
+        !matches!(self, Self::Demo(_) | Self::Restore { .. })
+    }
 }
 
 #[derive(Args)]
@@ -387,17 +398,8 @@ fn minutes(text: &str) -> Result<u32, String> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pause(pub Option<Duration>);
 
-/// `500ms`, `60s`, `5m`, `1h 30m`, `90` (seconds), `off` or `0`.
 fn pause(text: &str) -> Result<Pause, String> {
-    if matches!(text, "off" | "0") {
-        return Ok(Pause(None));
-    }
-    if let Ok(seconds) = text.parse() {
-        return Ok(Pause(Some(Duration::from_secs(seconds))));
-    }
-    let span: jiff::SignedDuration = text.parse().map_err(|_| "write it like 90s, 15m, 1h or off".to_owned())?;
-    let span = Duration::try_from(span).map_err(|_| "a time before now makes no sense".to_owned())?;
-    Ok(Pause((!span.is_zero()).then_some(span)))
+    config::pause(text).map(Pause)
 }
 
 #[derive(Args)]

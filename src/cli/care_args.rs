@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::config::{self, span};
 use crate::operations::{Care, Command, Keep, TRASH_DAYS};
 use crate::types::RelPath;
 
@@ -158,29 +159,13 @@ pub(super) struct CareArgs {
 }
 
 fn days(text: &str) -> Result<Pause, String> {
-    if text == "off" {
-        return Ok(Pause(None));
-    }
-    let days: Option<u32> = text.strip_suffix('d').unwrap_or(text).parse().ok().filter(|days| *days > 0);
-    let days = days.ok_or("write a number of days, or off")?;
-    Ok(Pause(Some(Duration::from_secs(u64::from(days) * 86_400))))
+    config::days(text).map(Pause)
 }
 
 fn interval(text: &str) -> Result<Pause, String> {
-    if text == "off" { Ok(Pause(None)) } else { span(text).map(|span| Pause((!span.is_zero()).then_some(span))) }
+    config::interval(text).map(Pause)
 }
 
 pub(super) fn path(text: &str) -> Result<RelPath, String> {
     RelPath::parse_lenient(text).map_err(|error| format!("it cannot be a path of the library: {error}"))
-}
-
-/// `30d`, `12h`, `1h 30m`.
-pub(super) fn span(text: &str) -> Result<Duration, String> {
-    const HOW: &str = "write it like 30d, 12h or 90m";
-    let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok()).and_then(|days| days.checked_mul(86_400));
-    if let Some(seconds) = days {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let span: jiff::SignedDuration = text.parse().map_err(|_| HOW.to_owned())?;
-    Duration::try_from(span).map_err(|_| HOW.to_owned())
 }

@@ -4,31 +4,33 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser as _;
 use serde_json::{Value, json};
 
 use crate::accounts::GrantChange;
 use crate::events::Event;
 use crate::node::Node;
-use crate::operations::{Command, Failure, NewUser, SyncRequest};
+use crate::operations::{Command, Failure, NewUser, Setting, SyncRequest};
 use crate::server::Rules;
 
 use super::args::{Cli, Cmd, Global, LogFormat, OneOrAll, UserCmd};
 use super::clock::clock;
 use super::progress::Progress;
 use super::serve::interrupt;
-use super::{demo, output, password, restore, serve};
+use super::{demo, output, password, restore, serve, settings_file};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let (cli, settings) = match settings_file::parse() {
+        Ok(parsed) => parsed,
+        Err(failure) => return fail(std::env::args().any(|arg| arg == "--json"), &failure),
+    };
     log_to_stderr(cli.global.verbose, cli.global.log_format);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(cli.global.json, &Failure::unreachable(format!("the program cannot start: {error}"))),
     };
     let json = cli.global.json;
-    match runtime.block_on(dispatch(cli)) {
+    match runtime.block_on(dispatch(cli, settings)) {
         Ok(code) => ExitCode::from(code as u8),
         Err(failure) => fail(json, &failure),
     }
@@ -81,11 +83,11 @@ pub(super) fn data_folder(global: &Global) -> Result<PathBuf, Failure> {
     Ok(base.join("twinlens"))
 }
 
-async fn dispatch(cli: Cli) -> Result<crate::operations::ExitCode, Failure> {
+async fn dispatch(cli: Cli, settings: Vec<Setting>) -> Result<crate::operations::ExitCode, Failure> {
     let Cli { global, command } = cli;
     match command {
         Cmd::Demo(args) => demo::run(&global, args).await,
-        Cmd::Serve(args) => serve::run(&global, *args).await,
+        Cmd::Serve(args) => serve::run(&global, *args, settings).await,
         Cmd::Restore { file, replace } => restore::run(&global, &file, replace).await,
         other => {
             let command = to_command(other)?;
@@ -163,7 +165,13 @@ async fn execute(global: &Global, command: &Command) -> Result<Value, Failure> {
         }
         None => {
             let node = Arc::new(
-                Node::builder(&data).library(global.library.clone()).clock(clock()?).secret(secret()).rules(rules()).open().await?,
+                Node::builder(&data)
+                    .library(global.library.clone())
+                    .clock(clock()?)
+                    .secret(secret())
+                    .rules(rules(global.public_by_file))
+                    .open()
+                    .await?,
             );
             let mut events = node.events().subscribe();
             let work = async {
@@ -189,10 +197,10 @@ pub(super) fn secret() -> Option<String> {
 }
 
 /// A node that is to be served in public mode has no services for the command line either.
-fn rules() -> Rules {
-    let said = std::env::var("TWINLENS_PUBLIC").unwrap_or_default().to_ascii_lowercase();
+fn rules(public_by_file: bool) -> Rules {
+    let said = std::env::var("TWINLENS_PUBLIC").map(|said| said.to_ascii_lowercase());
     // The words that clap takes for no.
-    let public = !matches!(said.as_str(), "" | "n" | "no" | "f" | "false" | "off" | "0");
+    let public = said.map_or(public_by_file, |said| !matches!(said.as_str(), "" | "n" | "no" | "f" | "false" | "off" | "0"));
     Rules { public, ..Rules::default() }
 }
 

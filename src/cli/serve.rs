@@ -3,14 +3,14 @@
 use serde_json::json;
 
 use crate::node::{CareSettings, Node, UpkeepSettings};
-use crate::operations::{ExitCode, Failure};
+use crate::operations::{ExitCode, Failure, Setting};
 use crate::server::{Rules, listen};
 
 use super::args::{Global, ServeArgs};
 use super::clock::clock;
 use super::run::{data_folder, print, secret};
 
-pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn run(global: &Global, args: ServeArgs, settings: Vec<Setting>) -> Result<ExitCode, Failure> {
     let data = data_folder(global)?;
     if Node::control(&data).await?.is_some() {
         return Err(Failure::unreachable(format!("a node is running already with the data folder {}", data.display())));
@@ -33,6 +33,7 @@ pub(super) async fn run(global: &Global, args: ServeArgs) -> Result<ExitCode, Fa
         .care(CareSettings { keep_trash: args.care.trash_days.0, verify: args.care.verify_interval.0 })
         .thumbnails(args.thumbnails.settings())
         .webhook(args.hook.settings())
+        .values(settings)
         .start()
         .await?;
     let url = node.url().unwrap_or_default();

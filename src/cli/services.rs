@@ -47,7 +47,16 @@ pub(super) fn text(command: &Command, answer: &Value) -> String {
             let rest = if key == "secret.key" { "" } else { "; the file secret.key is not needed any more" };
             format!("{count} sealed anew with {key}{rest}\n")
         }
-        Command::ServiceRemove { name } => format!("{name} is removed; photos stay where they are, on both sides\n"),
+        Command::ServiceRemove { name } => {
+            let mut text = format!("{name} is removed; photos stay where they are, on both sides\n");
+            if answer["app_password"] == "revoked" {
+                text.push_str("The app password that it had made for this node is taken back there\n");
+            }
+            for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                let _ = writeln!(text, "{warning}");
+            }
+            text
+        }
         _ => service(answer),
     }
 }

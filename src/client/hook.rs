@@ -15,6 +15,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Of the body under the secret, as GitHub and others write it.
 const SIGNATURE: &str = "X-Twinlens-Signature";
 
+/// Answers of the 400s that say nothing about the message: 408, 425, 429.
+const LATER: [u16; 3] = [408, 425, 429];
+
+/// Why a message was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HookError {
+    /// The other side does not want it.
+    #[error("it answered {0}")]
+    Refused(http::StatusCode),
+    /// It may take it later.
+    #[error("{0}")]
+    Later(String),
+}
+
 /// Where messages go. Cheap to clone.
 #[derive(Clone)]
 pub struct Hook {
@@ -39,7 +53,7 @@ impl Hook {
     }
 
     /// Sends one message, in JSON. Any answer of 2xx is good; a redirect is not followed.
-    pub async fn send(&self, body: Vec<u8>) -> Result<(), String> {
+    pub async fn send(&self, body: Vec<u8>) -> Result<(), HookError> {
         let mut request = self.http.post(self.url.clone()).timeout(PATIENCE).header(CONTENT_TYPE, "application/json");
         if let Some(secret) = &self.secret {
             let signature = secret.clone().chain_update(&body).finalize().into_bytes();
@@ -49,8 +63,11 @@ impl Hook {
         // An address may hold a token: it is not repeated in what is logged.
         match request.body(body).send().await {
             Ok(answer) if answer.status().is_success() => Ok(()),
-            Ok(answer) => Err(format!("it answered {}", answer.status())),
-            Err(error) => Err(format!("it cannot be reached: {}", error.without_url())),
+            Ok(answer) => match answer.status() {
+                status if status.is_client_error() && !LATER.contains(&status.as_u16()) => Err(HookError::Refused(status)),
+                status => Err(HookError::Later(format!("it answered {status}"))),
+            },
+            Err(error) => Err(HookError::Later(format!("it cannot be reached: {}", error.without_url()))),
         }
     }
 }

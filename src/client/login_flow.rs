@@ -1,6 +1,6 @@
 //! Login flow v2 of Nextcloud: its owner logs in with a browser, and we get an app password without anybody typing one.
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reqwest::Url;
 use serde::Deserialize;
 
@@ -53,6 +53,19 @@ struct Answer {
 }
 
 impl Client {
+    /// Takes the app password back with which this client logs in (`DELETE core/apppassword` of Nextcloud's OCS API): nobody can log in with it
+    /// any more. One that is refused already is as good as taken back.
+    pub async fn revoke_app_password(&self) -> Result<(), ClientError> {
+        let refused = |reason: String| ClientError::Refused { path: "that its app password is taken back".into(), reason };
+        let cloud = self.cloud().ok_or_else(|| refused("its address is none of a Nextcloud".into()))?;
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("ocs-apirequest"), HeaderValue::from_static("true"))]);
+        let call = Call::new(Method::DELETE, cloud.url("ocs/v2.php/core/apppassword"), headers, Payload::Nothing);
+        match self.exchange(&call, true).await?.status() {
+            StatusCode::OK | StatusCode::UNAUTHORIZED => Ok(()),
+            status => Err(refused(format!("it answers {status}"))),
+        }
+    }
+
     /// Begins a login at the cloud whose address this client's folder is. No password is sent.
     pub async fn begin_login(&self) -> Result<BrowserLogin, ClientError> {
         let url = self.base().join("index.php/login/v2").map_err(|_| ClientError::BadUrl(self.url().to_owned()))?;

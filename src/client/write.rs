@@ -11,14 +11,14 @@ use super::{Client, ClientError};
 
 impl Client {
     /// Creates a folder. One that is there already is fine; a missing parent is an error.
-    pub async fn create_folder(&self, folder: &RelPath) -> Result<(), ClientError> {
+    pub async fn create_folder(&self, folder: &RelPath) -> Result<bool, ClientError> {
         let method = Method::from_bytes(b"MKCOL").unwrap_or_default();
         let response = self.send(method, self.url_of(folder, true), HeaderMap::new(), None).await?;
         match response.status() {
-            status if status.is_success() => Ok(()),
+            status if status.is_success() => Ok(true),
             // RFC 4918 section 9.3.1 says 405 for what exists; some servers say 423 or 406 while somebody else creates it.
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::LOCKED | StatusCode::NOT_ACCEPTABLE => match self.list(folder).await? {
-                Some(_) => Ok(()),
+                Some(_) => Ok(false),
                 None => Err(unexpected("MKCOL", folder, response.status())),
             },
             status => Err(unexpected("MKCOL", folder, status)),

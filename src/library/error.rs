@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::reconcile::Coverage;
 use crate::store::StoreError;
 use crate::types::{LibraryId, RelPath};
 
@@ -95,6 +96,15 @@ impl LibraryError {
         match self {
             Self::Io { source, .. } => Self::io(path, source),
             other => other,
+        }
+    }
+
+    /// Why nothing is known of a path. What changes while it is read is left for a moment, and what leads out of the library on purpose;
+    /// everything else is a failure.
+    pub(super) fn note_in(&self, coverage: &mut Coverage, path: RelPath) {
+        match self {
+            Self::Changed(_) | Self::Outside(_) | Self::NotFound(_) => coverage.exclude(path, self.to_string()),
+            _ => coverage.fail(path, self.to_string()),
         }
     }
 

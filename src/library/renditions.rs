@@ -103,10 +103,11 @@ impl Tree {
         }
     }
 
-    /// A picture of a file that is open, wherever it is. `path` tells its kind.
-    pub fn rendition_of(&self, (path, open): (&RelPath, Open), wish: Wish, stop: &AtomicBool) -> Result<Rendition, RenditionError> {
+    /// A small picture of a file that is open, wherever it is, without the place where it was taken. `path` tells its kind.
+    pub fn rendition_of(&self, (path, open): (&RelPath, Open), fit: u32, stop: &AtomicBool) -> Result<Vec<u8>, RenditionError> {
         let kind = MediaKind::of_extension(path.stem_and_extension().1);
-        self.render(Source { path, kind, open }, wish, stop)
+        let (decoded, stat) = decoded(Source { path, kind, open }, None, stop)?;
+        self.finish(path, decoded, &stat, Wish { fit, gps: Gps::Remove }, stop)
     }
 
     /// A small picture of a file, without the place where it was taken, as [`Tree::rendition`] makes it. What is not decoded here is left to

@@ -216,7 +216,7 @@ impl<'a> Scan<'a> {
                 if matches!(error, LibraryError::Changed(_)) {
                     found.later.insert(path.parent().unwrap_or_default());
                 }
-                found.coverage.exclude(path.clone(), error.to_string());
+                error.note_in(&mut found.coverage, path.clone());
                 None
             }
         }

@@ -5,10 +5,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::library::{self, Pace, Tree};
-use crate::operations::{Failure, Operations, TRASH_DAYS, blocking};
+use crate::operations::{Failure, Live, Operations, TRASH_DAYS, blocking};
 use crate::store::damage::Pass;
 use crate::types::LibraryId;
 
@@ -41,15 +42,16 @@ pub(super) struct Caretaker {
 
 impl Caretaker {
     /// Begins to look after a node that serves, as long as the library's marker is there.
-    pub(super) fn start(node: &Arc<Operations>, originals: Tree, library: LibraryId, import: Option<Tree>, settings: CareSettings) -> Self {
+    pub(super) fn start(node: &Arc<Operations>, originals: Tree, library: LibraryId, import: Option<Tree>) -> Self {
         let mut caretaker = Self { stop: Arc::default(), tasks: Vec::new() };
-        let (root, keep) = (originals.clone(), settings.keep_trash);
+        let (root, mut settings) = (originals.clone(), node.live());
         caretaker.tasks.push(tokio::spawn(async move {
             // It was renewed when the library was opened.
             let mut sealed = true;
             loop {
                 let (root, trees) = (root.clone(), std::iter::once(root.clone()).chain(import.clone()));
                 let just_sealed = std::mem::take(&mut sealed);
+                let keep = settings.borrow_and_update().keep_trash;
                 let done = blocking(move || {
                     library::check_marker(root.root(), library)?;
                     // So that a backup of this hour is told from one of the next.
@@ -65,13 +67,12 @@ impl Caretaker {
                 if let Err(error) = done.await {
                     tracing::debug!(%error, "the library was not looked after");
                 }
-                tokio::time::sleep(LOOK).await;
+                pause(LOOK, &mut settings).await;
             }
         }));
-        if let Some(interval) = settings.verify {
-            let reader = Reader { node: Arc::downgrade(node), tree: originals, library, interval, stop: Arc::clone(&caretaker.stop) };
-            caretaker.tasks.push(tokio::spawn(reader.run()));
-        }
+        let reader =
+            Reader { node: Arc::downgrade(node), tree: originals, library, settings: node.live(), stop: Arc::clone(&caretaker.stop) };
+        caretaker.tasks.push(tokio::spawn(reader.run()));
         caretaker
     }
 }
@@ -88,16 +89,30 @@ struct Reader {
     node: Weak<Operations>,
     tree: Tree,
     library: LibraryId,
-    interval: Duration,
+    settings: watch::Receiver<Live>,
     stop: Arc<AtomicBool>,
+}
+
+/// Waits for so long, or until the settings are others.
+async fn pause(time: Duration, settings: &mut watch::Receiver<Live>) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        // An error means that the node is gone; then the task is ended.
+        Ok(()) = settings.changed() => {}
+    }
 }
 
 impl Reader {
     async fn run(self) {
-        let pause = self.interval.min(LOOK);
+        let mut settings = self.settings.clone();
         loop {
+            let Some(interval) = settings.borrow_and_update().verify else {
+                pause(LOOK, &mut settings).await;
+                continue;
+            };
+            let wait = interval.min(LOOK);
             let Some(node) = self.node.upgrade() else { return };
-            match self.step(&node).await {
+            match self.step(&node, interval).await {
                 Ok(true) => {}
                 Ok(false) => {
                     // What could not be mended may be by now: a service is back.
@@ -105,20 +120,20 @@ impl Reader {
                         tracing::debug!(%error, "damaged files were not looked at again");
                     }
                     drop(node);
-                    tokio::time::sleep(pause).await;
+                    pause(wait, &mut settings).await;
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the files could not be looked at for damage");
                     drop(node);
-                    tokio::time::sleep(pause).await;
+                    pause(wait, &mut settings).await;
                 }
             }
         }
     }
 
     /// The next files, when it is time; false when it is not.
-    async fn step(&self, node: &Arc<Operations>) -> Result<bool, Failure> {
-        let (tree, library, store, interval) = (self.tree.clone(), self.library, node.store.clone(), self.interval);
+    async fn step(&self, node: &Arc<Operations>, interval: Duration) -> Result<bool, Failure> {
+        let (tree, library, store) = (self.tree.clone(), self.library, node.store.clone());
         let stop = Arc::clone(&self.stop);
         let (going_on, damaged) = on_a_thread_of_its_own(move || {
             library::check_marker(tree.root(), library)?;

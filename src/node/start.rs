@@ -12,11 +12,12 @@ use zeroize::Zeroizing;
 
 use crate::accounts::{Logins, Role, Users, random_password};
 use crate::library::Tree;
-use crate::operations::{Failure, NewUser, Operations, Settings, Setup, blocking, private_folder};
+use crate::operations::{Failure, Live, NewUser, Operations, Setting, Settings, Setup, blocking, private_folder};
 use crate::server::{self, App, Front, Mounted, Roots, Rules, Running};
 use crate::services::{SecretKey, Services};
 use crate::store::Store;
 use crate::store::meta::{self, Places};
+use crate::store::outbox;
 use crate::store::properties::Area;
 use crate::types::Clock;
 
@@ -59,6 +60,7 @@ pub struct Builder {
     by_hand: bool,
     clock: Clock,
     hook: Option<HookSettings>,
+    values: Vec<Setting>,
     listener: Option<TcpListener>,
 }
 
@@ -136,6 +138,12 @@ impl Builder {
         self
     }
 
+    /// Where the settings come from, for whoever asks; it changes nothing.
+    pub fn values(mut self, values: Vec<Setting>) -> Self {
+        self.values = values;
+        self
+    }
+
     /// What the passwords of services are sealed with instead of the key file: 32 bytes in hexadecimal or base64, or a passphrase of at least
     /// 12 characters.
     pub fn secret(mut self, secret: Option<String>) -> Self {
@@ -197,6 +205,7 @@ impl Builder {
             admin_password: self.admin_password,
             by_hand: self.by_hand,
             hook: self.hook,
+            values: self.values,
             indexed: watch::Sender::new(false),
             scheduling: Mutex::default(),
             first_admin: OnceLock::new(),
@@ -219,6 +228,7 @@ pub struct Node {
     admin_password: Option<String>,
     by_hand: bool,
     hook: Option<HookSettings>,
+    values: Vec<Setting>,
     /// The first look at the library is over.
     indexed: watch::Sender<bool>,
     scheduling: Mutex<Option<(Schedule, Sharing)>>,
@@ -283,7 +293,14 @@ impl Node {
         .await?;
         self.make_first_admin().await?;
         let (originals, library_id, import) = (roots.originals.clone(), roots.library_id, roots.import.clone());
-        let webhook = self.hook.as_ref().map(|hook| Webhook::start(self, hook)).transpose()?;
+        let webhook = match &self.hook {
+            Some(hook) => Some(Webhook::start(self, hook)?),
+            None => {
+                let store = self.store.clone();
+                blocking(move || Ok(store.write(outbox::clear)?)).await?;
+                None
+            }
+        };
         let app = App::open(Arc::clone(&self.operations), self.logins.clone(), roots, self.store.clone(), self.rules)?;
         let control = ControlServer::start(&self.data, app.clone())?;
         let _ = self.surface.set(Mounted::new(app.clone(), &self.front));
@@ -292,14 +309,16 @@ impl Node {
         if let Some(server) = &server {
             self.operations.serves(server.url(), server.fingerprint());
         }
-        self.operations.runs_with(self.settings(&originals, import.as_ref()));
+        let live = Live { keep_trash: self.care.keep_trash, verify: self.care.verify, scan_interval: self.upkeep.scan_interval };
+        self.operations.runs_with(self.settings(&originals, import.as_ref()), live);
         let import = import.filter(|_| !self.rules.read_only);
-        let caretaker = Caretaker::start(&self.operations, originals.clone(), library_id, import.clone(), self.care);
+        let caretaker = Caretaker::start(&self.operations, originals.clone(), library_id, import.clone());
         if !self.by_hand {
             self.schedule()?;
         }
         let painter = Painter::start(&self.operations, originals.clone(), self.indexed.subscribe(), self.thumbnails)?;
-        let upkeep = Upkeep::start((originals, library_id), import, self.events(), self.indexed.clone(), self.upkeep)?;
+        let upkeep =
+            Upkeep::start((originals, library_id), import, self.events(), self.indexed.clone(), (self.upkeep.import_quiet, self.live()))?;
         let parts = Parts { server, control, upkeep, caretaker, painter, webhook };
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(parts);
         Ok(())
@@ -327,6 +346,7 @@ impl Node {
             thumbnail_cache: self.thumbnails.cache,
             decoders: self.operations.thumbnails.tools().names(),
             max_upload: Some(self.front.limits.max_upload).filter(|bytes| *bytes > 0),
+            values: self.values.clone(),
         }
     }
 
@@ -381,7 +401,9 @@ impl Node {
             if let Some(server) = server {
                 server.stop().await;
             }
-            drop(webhook);
+            if let Some(webhook) = webhook {
+                webhook.stop().await;
+            }
             let stopped = blocking(move || {
                 painter.stop();
                 upkeep.stop();

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::events::Events;
 use crate::library::{Blind, Importer, Tree, Waker, Watch};
-use crate::operations::Failure;
+use crate::operations::{Failure, Live};
 use crate::types::LibraryId;
 
 use self::library::LibraryKeeper;
@@ -55,15 +55,21 @@ impl Upkeep {
         import: Option<Tree>,
         events: &Events,
         whole: watch::Sender<bool>,
-        settings: UpkeepSettings,
+        (import_quiet, settings): (Option<Duration>, watch::Receiver<Live>),
     ) -> Result<Self, Failure> {
         let failed = |error: std::io::Error| Failure::unreachable(format!("the library cannot be watched: {error}"));
         let stop = Arc::<AtomicBool>::default();
         let (watch, waker) = Watch::new().map_err(failed)?;
         let post = originals.keep_watch(waker.clone());
+        let (mut changes, ring) = (settings.clone(), waker.clone());
+        tokio::spawn(async move {
+            while changes.changed().await.is_ok() {
+                ring.wake();
+            }
+        });
         let mut upkeep = Self { stop: Arc::clone(&stop), wakers: vec![waker], threads: Vec::new() };
         let mut indexed = None;
-        if let (Some(import), Some(quiet)) = (import, settings.import_quiet) {
+        if let (Some(import), Some(quiet)) = (import, import_quiet) {
             let (watch, waker) = Watch::new().map_err(failed)?;
             let gate = Gate { open: Arc::default(), waker: waker.clone() };
             indexed = Some(gate.clone());
@@ -72,8 +78,7 @@ impl Upkeep {
             let keeper = ImportKeeper { tree: import, importer, watch, quiet, stop: Arc::clone(&stop), gate };
             upkeep.spawn("import", move || keeper.run()).map_err(failed)?;
         }
-        let keeper =
-            LibraryKeeper::new((originals, library), (watch, post), events.clone(), settings.scan_interval, (stop, indexed, whole));
+        let keeper = LibraryKeeper::new((originals, library), (watch, post), events.clone(), settings, (stop, indexed, whole));
         upkeep.spawn("library", move || keeper.run()).map_err(failed)?;
         Ok(upkeep)
     }

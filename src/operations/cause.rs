@@ -129,7 +129,7 @@ mod tests {
             (Why::NameTaken { path }, "name-taken"),
             (Why::Emptied { side: Side::Local }, "emptied"),
             (Why::LeftParked { side: Side::Remote }, "left-parked"),
-            (Why::Unreadable { side: Side::Remote, reason: "x".into() }, "unreadable"),
+            (Why::Unreadable { side: Side::Remote, reason: "x".into(), failed: false }, "unreadable"),
         ] {
             assert_eq!(of_skip(&why.to_string()), kind, "{why}");
         }

@@ -437,10 +437,7 @@ impl Operations {
                 let (passwords, key) = self.reseal(old).await?;
                 json!({ "passwords": passwords, "key": key })
             }
-            Command::ServiceRemove { name } => {
-                self.remove_service(name.clone()).await?;
-                json!({ "removed": name })
-            }
+            Command::ServiceRemove { name } => document(&self.remove_service(name).await?)?,
             Command::ServiceSync { name, change } => document(&self.told_service(self.change_sync(name, change).await?).await?)?,
             Command::ServiceUpload { name, change } => document(&self.told_service(self.change_upload(name, change).await?).await?)?,
             Command::Share(request) => document(&self.share(request).await?)?,

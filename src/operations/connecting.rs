@@ -5,10 +5,10 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::client::{Client, Endpoint, Listing, Member, Typed};
-use crate::scheduler::{Standing, Trigger};
+use crate::scheduler::Standing;
 use crate::services::discovery::{Found, Tried, Wanted, discover};
-use crate::services::{Account, Kind, RETRIES_LIMIT, Service, ServiceError};
-use crate::sync::{self, Stop};
+use crate::services::{Account, Kind, Origin, RETRIES_LIMIT, Service, ServiceError};
+use crate::sync;
 use crate::types::RelPath;
 
 use super::blocking::blocking;
@@ -122,16 +122,16 @@ impl Operations {
         let user = if user.is_empty() { typed.user.clone().unwrap_or_default() } else { user };
         let password = if password.is_empty() { typed.password.clone().unwrap_or_default() } else { password };
         let found = discover(&Wanted { typed, user, password, fingerprint, allow_http, kind }, watched).await?;
-        self.add_found(name, found, kind).await
+        self.add_found(name, found, kind, Origin::Given).await
     }
 
     /// Adds a service that was found.
-    pub(super) async fn add_found(&self, name: String, mut found: Found, kind: Option<Kind>) -> Result<Connected, Failure> {
+    pub(super) async fn add_found(&self, name: String, mut found: Found, kind: Option<Kind>, origin: Origin) -> Result<Connected, Failure> {
         self.refuse_own_library(&found.client, &found.listing).await?;
         let kind = kind.unwrap_or_else(|| Kind::of(&found.kind));
         let discovered = Discovered::of(&mut found);
         let services = self.services.clone();
-        let service = blocking(move || Ok(services.add(&name, &found.endpoint, Some(kind))?)).await?;
+        let service = blocking(move || Ok(services.add(&name, &found.endpoint, Some(kind), origin)?)).await?;
         self.runs.tell(Note::Settings);
         Ok(Connected { service, discovered })
     }
@@ -140,6 +140,11 @@ impl Operations {
     /// service that had refused the old password is synced again. When it leads to another folder, what was agreed about the old one is
     /// forgotten, so that nothing is taken for a deletion.
     pub async fn edit_service(&self, name: String, change: AccountChange) -> Result<Edited, Failure> {
+        self.edit_with(name, change, Origin::Given).await
+    }
+
+    /// The same; a new password is of this origin.
+    pub(super) async fn edit_with(&self, name: String, change: AccountChange, origin: Origin) -> Result<Edited, Failure> {
         let old = self.service(name.clone()).await?;
         if let Some(new) = change.name.as_ref().filter(|new| **new != name) {
             self.services.check_new_name(new)?;
@@ -150,11 +155,8 @@ impl Operations {
         let tested = self.tested(&old, &change).await?;
         let elsewhere = self.leads_elsewhere(&old, &tested).await?;
         // A run that goes on must not write down anything about a folder that is not the service's any more.
-        let turn = match elsewhere {
-            true => {
-                self.runs.stop(old.id, Stop::Cancelled);
-                Some(self.runs.turn(old.id, Trigger::Manual).await)
-            }
+        let turns = match elsewhere {
+            true => Some(self.end_runs(old.id).await),
             false => None,
         };
         let password = tested.endpoint.password;
@@ -169,8 +171,8 @@ impl Operations {
             retries: change.retries.unwrap_or(old.retries),
         };
         let services = self.services.clone();
-        let service = blocking(move || Ok(services.set_account(&name, account, Some(&password), elsewhere)?)).await?;
-        drop(turn);
+        let service = blocking(move || Ok(services.set_account(&name, account, (&password, origin), elsewhere)?)).await?;
+        drop(turns);
         self.begin_anew(&service).await?;
         let service = self.told_service(service).await?;
         Ok(Edited { service, forgotten: elsewhere, broken: tested.broken, discovered: tested.discovered })
@@ -179,11 +181,10 @@ impl Operations {
     /// Takes the last edit of a service's account back. Nothing is sent to it.
     pub async fn undo_edit(&self, name: String) -> Result<Edited, Failure> {
         let old = self.service(name.clone()).await?;
-        self.runs.stop(old.id, Stop::Cancelled);
-        let turn = self.runs.turn(old.id, Trigger::Manual).await;
+        let turns = self.end_runs(old.id).await;
         let services = self.services.clone();
         let (service, forgotten) = blocking(move || Ok(services.undo(&name)?)).await?;
-        drop(turn);
+        drop(turns);
         self.begin_anew(&service).await?;
         let service = self.told_service(service).await?;
         Ok(Edited { service, forgotten, broken: None, discovered: None })

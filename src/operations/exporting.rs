@@ -5,9 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::client::{Client, Endpoint};
-use crate::scheduler::Trigger;
 use crate::services::{Carried, Imported, RETRIES_LIMIT, export, read};
-use crate::sync::Stop;
 
 use super::blocking::blocking;
 use super::runs::Note;
@@ -49,8 +47,7 @@ impl Operations {
         // Runs that go on must not write down anything about what is replaced.
         let mut turns = Vec::new();
         for old in self.services().await?.into_iter().filter(|old| replace && carried.iter().any(|one| one.service.name == old.name)) {
-            self.runs.stop(old.id, Stop::Cancelled);
-            turns.push(self.runs.turn(old.id, Trigger::Manual).await);
+            turns.push(self.end_runs(old.id).await);
         }
         let services = self.services.clone();
         let imported = blocking(move || Ok(services.import(carried, replace)?)).await?;

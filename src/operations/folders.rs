@@ -42,7 +42,7 @@ impl Operations {
             match client.create_folder(&path).await {
                 Err(ClientError::NotFound(_)) => return Err(no_way(&path)),
                 Err(ClientError::Status { status, .. }) if status.as_u16() == 409 => return Err(no_way(&path)),
-                made => made?,
+                made => drop(made?),
             }
             created = true;
             listing = client.list(&path).await?;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::client::{BrowserLogin, ClientError, Fingerprint, Granted, Typed};
 use crate::events::Event;
+use crate::services::Origin;
 use crate::services::discovery::{Wanted, discover, find_cloud};
 
 use super::{AccountChange, Connected, Edited, Failure, Operations};
@@ -201,9 +202,9 @@ impl Operations {
             let url = Some(url).filter(|_| new.url.is_some());
             let (user, password, allow_http) = (Some(user), Some(password), allow_http.then_some(true));
             let change = AccountChange { url, user, password, fingerprint, allow_http, ..AccountChange::default() };
-            return Ok(LoginState::Edited(Box::new(self.edit_service(name, change).await?)));
+            return Ok(LoginState::Edited(Box::new(self.edit_with(name, change, Origin::Granted).await?)));
         }
         let found = discover(&Wanted { typed: Typed::parse(&url)?, user, password, fingerprint, allow_http, kind: None }, None).await?;
-        Ok(LoginState::Added(Box::new(self.add_found(name, found, None).await?)))
+        Ok(LoginState::Added(Box::new(self.add_found(name, found, None, Origin::Granted).await?)))
     }
 }

@@ -6,10 +6,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::store::damage;
+use crate::share::Tally;
 use crate::store::failures::Failures;
 use crate::store::index::Index;
+use crate::store::shares::{self, FileState};
+use crate::store::{StoreError, damage, outbox};
 use crate::sync::Report;
+use crate::types::ServiceId;
 
 use super::blocking::blocking;
 use super::{Failure, Operations};
@@ -27,6 +30,9 @@ pub(crate) struct Metrics {
     requests: Counters,
     proofs: Counters,
     failures: Counters,
+    shared: Counters,
+    shared_bytes: Counters,
+    share_failures: Counters,
 }
 
 impl Metrics {
@@ -55,6 +61,17 @@ impl Metrics {
         }
     }
 
+    /// A run of shares with a service ended.
+    pub(crate) fn count_share(&self, service: &str, tally: &Tally) {
+        let of = |name, value: &str| vec![("service", service.to_owned()), (name, value.to_owned())];
+        self.shared.get_or_create(&of("action", "send")).inc_by(tally.sent);
+        self.shared.get_or_create(&of("action", "remove")).inc_by(tally.removed);
+        self.shared_bytes.get_or_create(&vec![("service", service.to_owned())]).inc_by(tally.bytes);
+        for (reason, files) in &tally.failed {
+            self.share_failures.get_or_create(&of("reason", reason)).inc_by(*files);
+        }
+    }
+
     fn register(&self, registry: &mut Registry) {
         registry.register("sync_runs", "Syncs that ended, by how", self.runs.clone());
         registry.register("sync_files", "Files that were transferred, changed or joined, by action", self.files.clone());
@@ -62,6 +79,9 @@ impl Metrics {
         registry.register("sync_requests", "HTTP requests to services", self.requests.clone());
         registry.register("sync_proofs", "Uploads that were proven, by what the proof rests on", self.proofs.clone());
         registry.register("sync_failures", "Files that failed, by kind of reason", self.failures.clone());
+        registry.register("share_files", "Shared files that were sent, or removed when they had expired", self.shared.clone());
+        registry.register_with_unit("share_sent", "Bytes of shared files that were sent", Unit::Bytes, self.shared_bytes.clone());
+        registry.register("share_failures", "Shared files that failed, by kind of reason", self.share_failures.clone());
     }
 }
 
@@ -70,8 +90,41 @@ impl Metrics {
 struct Moment {
     files: u64,
     damaged: u64,
-    /// Of each service: its name, the age of its last sync that went through, the files that failed and wait, whether it is being synced.
-    services: Vec<(String, Option<i64>, u64, bool)>,
+    services: Vec<OfService>,
+    /// Messages to the webhook that wait.
+    messages: u64,
+}
+
+/// How things are with a service.
+struct OfService {
+    name: String,
+    /// Of its last sync that went through.
+    age: Option<i64>,
+    /// Files that failed and wait.
+    waiting: u64,
+    running: bool,
+    shares: Queue,
+}
+
+/// How many shared files are how far.
+#[derive(Default)]
+struct Queue {
+    waiting: u64,
+    failed: u64,
+    expiring: u64,
+}
+
+fn queue(tx: &redb::ReadTransaction, service: ServiceId) -> Result<Queue, StoreError> {
+    let mut queue = Queue::default();
+    for place in shares::due(tx, service, i64::MAX, usize::MAX)? {
+        match shares::file(tx, place)?.map(|file| file.state) {
+            Some(FileState::Waiting { failed: None }) => queue.waiting += 1,
+            Some(FileState::Waiting { failed: Some(_) }) => queue.failed += 1,
+            Some(FileState::Sent(_)) => queue.expiring += 1,
+            _ => {}
+        }
+    }
+    Ok(queue)
 }
 
 fn gauge(value: u64) -> Gauge<i64> {
@@ -84,16 +137,21 @@ impl Moment {
     fn register(&self, registry: &mut Registry) {
         registry.register("index_files", "Files of the library that the index knows", gauge(self.files));
         registry.register("damaged_files", "Files whose bytes changed on disk by themselves", gauge(self.damaged));
-        let (ages, waiting, running) =
-            (Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default(), Family::<Labels, Gauge>::default());
-        for (name, age, count, runs) in &self.services {
+        registry.register("webhook_waiting_messages", "Messages that the webhook has not taken yet", gauge(self.messages));
+        let [ages, waiting, running, queued] = std::array::from_fn(|_| Family::<Labels, Gauge>::default());
+        for OfService { name, age, waiting: count, running: runs, shares } in &self.services {
             let labels = vec![("service", name.clone())];
             if let Some(age) = age {
                 ages.get_or_create(&labels).set(*age);
             }
             waiting.get_or_create(&labels).set(i64::try_from(*count).unwrap_or(i64::MAX));
             running.get_or_create(&labels).set(i64::from(*runs));
+            for (state, files) in [("waiting", shares.waiting), ("failed", shares.failed), ("expiring", shares.expiring)] {
+                let labels = vec![("service", name.clone()), ("state", state.to_owned())];
+                queued.get_or_create(&labels).set(i64::try_from(files).unwrap_or(i64::MAX));
+            }
         }
+        registry.register("share_queue_files", "Shared files that are to be sent, failed and are tried again, or expire some day", queued);
         registry.register_with_unit(
             "sync_age",
             "Time since the last sync that went through; single files may have failed",
@@ -117,10 +175,11 @@ impl Operations {
             let (tx, now) = (store.read()?, store.clock().seconds());
             let services = rows.into_iter().map(|(running, service, standing)| {
                 let waiting = Failures::open(&tx, service.id)?.all()?.count() as u64;
-                Ok((service.name, standing.done.map(|at| now - at), waiting, running))
+                let shares = queue(&tx, service.id)?;
+                Ok(OfService { name: service.name, age: standing.done.map(|at| now - at), waiting, running, shares })
             });
             let services = services.collect::<Result<_, Failure>>()?;
-            Ok(Moment { files: Index::open(&tx)?.len()?, damaged: damage::all(&tx)?.len() as u64, services })
+            Ok(Moment { files: Index::open(&tx)?.len()?, damaged: damage::all(&tx)?.len() as u64, services, messages: outbox::count(&tx)? })
         })
         .await?;
         let mut registry = Registry::with_prefix("twinlens");

@@ -9,7 +9,7 @@ use crate::client::{Client, Listing, Typed};
 use crate::library::Patterns;
 use crate::services::doctor::{self, Check, Watched};
 use crate::services::{Findings, Reached, Service, SyncSettings};
-use crate::sync::{Overlap, Stop, leads_to};
+use crate::sync::{Overlap, leads_to};
 use crate::types::RelPath;
 
 use super::blocking::blocking;
@@ -168,16 +168,6 @@ impl Operations {
             files: checkup.files,
             checks: checkup.checks,
         })
-    }
-
-    /// Removes a service and what was agreed with it; photos stay where they are.
-    pub async fn remove_service(&self, name: String) -> Result<(), Failure> {
-        let services = self.services.clone();
-        let running = services.get(&name).ok().and_then(|service| self.runs.of(service.id));
-        running.into_iter().for_each(|running| running.monitor.stop(Stop::Cancelled));
-        let removed = blocking(move || Ok(services.remove(&name)?)).await;
-        self.runs.tell(Note::Settings);
-        removed
     }
 
     /// Changes how a service is synced.

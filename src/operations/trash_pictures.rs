@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Semaphore;
 
-use crate::library::{Rendition, RenditionError, Wish};
-use crate::types::Gps;
+use crate::library::RenditionError;
 
 use super::blocking::blocking;
 use super::{Failure, Operations};
@@ -34,14 +33,12 @@ impl Operations {
         let _gone = Gone(Arc::clone(&stop));
         blocking(move || {
             let _turn = turn;
-            let Some(trash) = tree.trash()? else { return Err(Failure::not_found("the trash is empty")) };
-            let (path, open) = trash.open(&name)?;
-            match tree.rendition_of((&path, open), Wish { fit: SIDE, gps: Gps::Remove }, &stop) {
-                Ok(Rendition::Made(jpeg)) => Ok(jpeg),
-                Ok(Rendition::AsItIs) => Err(Failure::not_found("there is no picture of it")),
-                Err(RenditionError::Library(error)) => Err(error.into()),
-                Err(error) => Err(Failure::not_found(format!("there is no picture of it: {error}"))),
-            }
+            let found = tree.trash()?.map(|trash| trash.open(&name)).transpose()?.flatten();
+            let Some((path, open)) = found else { return Err(Failure::not_found("the trash has no such file")) };
+            tree.rendition_of((&path, open), SIDE, &stop).map_err(|error| match error {
+                RenditionError::Library(error) => error.into(),
+                error => Failure::not_found(format!("there is no picture of it: {error}")),
+            })
         })
         .await
     }

@@ -12,13 +12,33 @@ pub struct Covered(());
 /// What could not be observed on one side, with the reasons; everything else was.
 #[derive(Debug, Clone, Default)]
 pub struct Coverage {
-    unread: BTreeMap<RelPath, String>,
+    unread: BTreeMap<RelPath, Gap>,
+}
+
+/// Why something was not observed.
+#[derive(Debug, Clone)]
+struct Gap {
+    reason: String,
+    /// It should have been possible; otherwise it is left out on purpose, or for a moment.
+    is_failure: bool,
 }
 
 impl Coverage {
-    /// Nothing below `path` (a folder or a file) is known, because of `reason`.
+    /// Nothing below `path` (a folder or a file) is known, because of `reason`: it is left out on purpose, or for a moment.
     pub fn exclude(&mut self, path: RelPath, reason: impl Into<String>) {
-        self.unread.entry(path).or_insert_with(|| reason.into());
+        self.unread.entry(path).or_insert_with(|| Gap { reason: reason.into(), is_failure: false });
+    }
+
+    /// Nothing below `path` is known, because it could not be read. Whoever looks on must not take that for success.
+    pub fn fail(&mut self, path: RelPath, reason: impl Into<String>) {
+        self.unread.entry(path).or_insert_with(|| Gap { reason: reason.into(), is_failure: true });
+    }
+
+    /// What another look at the same side did not observe either.
+    pub fn add(&mut self, other: Self) {
+        for (path, gap) in other.unread {
+            self.unread.entry(path).or_insert(gap);
+        }
     }
 
     /// Whether `path` was within view: proof if so, otherwise why not.
@@ -27,14 +47,19 @@ impl Coverage {
             return Ok(Covered(()));
         }
         match std::iter::once(path.clone()).chain(path.ancestors()).find_map(|p| self.unread.get(&p)) {
-            Some(reason) => Err(reason),
+            Some(gap) => Err(&gap.reason),
             None => Ok(Covered(())),
         }
     }
 
     /// The places that could not be read, with reasons.
     pub fn gaps(&self) -> impl Iterator<Item = (&RelPath, &str)> {
-        self.unread.iter().map(|(path, reason)| (path, reason.as_str()))
+        self.unread.iter().map(|(path, gap)| (path, gap.reason.as_str()))
+    }
+
+    /// Whether exactly this place could not be read although it should have been possible.
+    pub fn failed(&self, path: &RelPath) -> bool {
+        self.unread.get(path).is_some_and(|gap| gap.is_failure)
     }
 }
 

@@ -60,6 +60,8 @@ pub enum Why {
         side: Side,
         /// What happened.
         reason: String,
+        /// It should have been possible; otherwise it is left out on purpose, or for a moment.
+        failed: bool,
     },
 }
 
@@ -92,8 +94,8 @@ impl fmt::Display for Why {
                     "a run that broke off left it {place} under this name, and nothing needs it any more: give it a name, or delete it"
                 )
             }
-            Why::Unreadable { side: Side::Local, reason } => write!(f, "could not be read here: {reason}"),
-            Why::Unreadable { side: Side::Remote, reason } => {
+            Why::Unreadable { side: Side::Local, reason, .. } => write!(f, "could not be read here: {reason}"),
+            Why::Unreadable { side: Side::Remote, reason, .. } => {
                 write!(f, "could not be read on the service, and was left as it is: {reason}")
             }
         }

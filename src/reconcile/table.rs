@@ -80,10 +80,10 @@ enum Change {
 /// Decides one row. Pure: the same row and policy always give the same decision.
 pub fn decide(row: &Row, policy: &Policy) -> Decision {
     if let Seen::Unknown(reason) = &row.local {
-        return Decision::Skip(Why::Unreadable { side: Side::Local, reason: reason.clone() });
+        return Decision::Skip(Why::Unreadable { side: Side::Local, reason: reason.clone(), failed: true });
     }
     if let Seen::Unknown(reason) = &row.remote {
-        return Decision::Skip(Why::Unreadable { side: Side::Remote, reason: reason.clone() });
+        return Decision::Skip(Why::Unreadable { side: Side::Remote, reason: reason.clone(), failed: true });
     }
     project(two_way(row, policy.deletes), policy)
 }

@@ -30,6 +30,7 @@ mod problem;
 mod runs;
 mod services;
 mod session;
+mod settings;
 mod shares;
 mod status;
 mod syncs;
@@ -311,7 +312,7 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(previews::begin_preview, previews::show_preview, previews::cancel_preview))
         .routes(routes!(status::transfers))
         .routes(routes!(status::show))
-        .routes(routes!(status::settings))
+        .routes(routes!(settings::settings, settings::change_settings))
         .routes(routes!(events::follow))
         .routes(routes!(library::list))
         .routes(routes!(badges::list_badges))

@@ -7,9 +7,6 @@
 //! What keeps a page safe: no inline script or style (Content-Security-Policy), every text is escaped by maud, every change carries the token
 //! of the session in `X-CSRF-Token` and comes from our own origin, nothing may frame a page.
 
-// Some parts wait for pages that are being built.
-#![allow(dead_code)]
-
 mod account;
 mod activity;
 mod assets;

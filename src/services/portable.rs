@@ -121,10 +121,12 @@ pub fn export(services: &Services, names: &[String], passphrase: &str) -> Result
         told.as_object_mut().map(|told| told.remove("id"));
         settings.insert(name, told);
     }
+    let names: Vec<String> = settings.keys().cloned().collect();
     let settings = Value::Array(settings.into_values().collect());
     let kdf = Kdf::new()?;
     let sealed = json!(Sealed { settings: hash(&settings), passwords });
     let sealed = STANDARD.encode(kdf.sealer(passphrase)?.seal(&sealed.to_string())?);
+    services.carried(&names)?;
     Ok(json!({ "twinlens": FORMAT, "version": VERSION, "kdf": kdf, "services": settings, "sealed": sealed }))
 }
 

@@ -137,7 +137,9 @@ impl Courier {
             missing.push(above);
         }
         for folder in missing.iter().rev().filter(|folder| !folder.is_root()) {
-            self.client.create_folder(folder).await?;
+            if self.client.create_folder(folder).await? {
+                self.made_folder(folder).await?;
+            }
         }
         Ok(())
     }

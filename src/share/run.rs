@@ -1,6 +1,6 @@
 //! Doing what is due with one service.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -46,6 +46,20 @@ pub(super) enum FileError {
     Stopped,
 }
 
+impl FileError {
+    /// What kind of failure it is, in one word that stays the same: for counting.
+    fn cause(&self) -> &'static str {
+        match self {
+            Self::Client(error) => error.cause(),
+            Self::Library(_) => "library",
+            Self::Delivery(error) => error.cause(),
+            Self::Refused(_) => "refused",
+            Self::Store(_) => "run",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// Why nothing could be done.
 #[derive(Debug, thiserror::Error)]
 pub enum ShareError {
@@ -66,6 +80,21 @@ pub struct Ended {
     pub refused: bool,
     /// The service could not be reached.
     pub unreachable: bool,
+    /// What was done with files.
+    pub tally: Tally,
+}
+
+/// What was done with files, for counting.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Sent and proven.
+    pub sent: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Removed, because they had expired.
+    pub removed: u64,
+    /// Failed, by kind of reason.
+    pub failed: BTreeMap<&'static str, u64>,
 }
 
 /// Sends, and removes what has expired: everything that is due with one service.
@@ -152,6 +181,13 @@ impl Courier {
         self.all(due, &|place| self.send_one(place, &sent)).await;
         let sent = std::mem::take(&mut *lock(&sent));
         self.all(sent, &|place| self.expire_one(place)).await;
+        let removed = lock(&self.ended).tally.removed;
+        if removed > 0
+            && !self.is_over()
+            && let Err(error) = self.tidy().await
+        {
+            self.end(&error);
+        }
         let ended = lock(&self.ended).clone();
         self.events.publish(Event::Shared { service: self.service.name.clone(), failure: ended.error.clone() });
         Ok(ended)
@@ -206,8 +242,16 @@ impl Courier {
         let state = match self.send(&share, &mut file, place).await {
             Ok(state) => state,
             Err(error) if self.ends_the_run(&error) => return Err(error),
-            Err(error) => FileState::Waiting { failed: Some(self.again(failed, &error)) },
+            Err(error) => {
+                self.count_failure(&error);
+                FileState::Waiting { failed: Some(self.again(failed, &error)) }
+            }
         };
+        if let FileState::Sent(sent) = &state {
+            let tally = &mut lock(&self.ended).tally;
+            tally.sent += 1;
+            tally.bytes += sent.version.size.unwrap_or(0);
+        }
         self.write_down(&share, SharedFile { state, ..file }, place).await.map(|()| true)
     }
 
@@ -219,11 +263,17 @@ impl Courier {
             Ok(state) => state,
             Err(error) if self.ends_the_run(&error) => return Err(error),
             Err(error) => {
+                self.count_failure(&error);
                 sent.failed = Some(self.again(sent.failed, &error));
                 FileState::Sent(sent)
             }
         };
+        lock(&self.ended).tally.removed += u64::from(matches!(state, FileState::Removed { .. }));
         self.write_down(&share, SharedFile { state, ..file }, place).await.map(|()| true)
+    }
+
+    fn count_failure(&self, error: &FileError) {
+        *lock(&self.ended).tally.failed.entry(error.cause()).or_default() += 1;
     }
 
     /// Writes down what became of a file, unless its owner has cancelled it meanwhile and it was not sent.

@@ -15,7 +15,8 @@ use crate::types::Clock;
 use super::meta::FORMAT;
 use super::snapshot::{Shared, Snapshot};
 use super::{
-    baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, pictures, properties, remote, shares, traces,
+    baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, outbox, pictures, properties, remote,
+    shares, traces,
 };
 
 /// redb's page cache. The default of 1 GiB would be most of a small machine.
@@ -147,6 +148,7 @@ impl Store {
         shares::prepare(&begin)?;
         pictures::prepare(&begin)?;
         traces::prepare(&begin)?;
+        outbox::prepare(&begin)?;
         begin.commit()?;
         let database = Arc::new(database);
         let (jobs, queue) = mpsc::channel();

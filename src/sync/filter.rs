@@ -41,6 +41,13 @@ pub(super) enum Held {
     Unclear(String),
 }
 
+impl Held {
+    /// It is not held back on purpose: something that decides about it could not be read.
+    fn is_failure(&self) -> bool {
+        matches!(self, Self::Unreadable(_) | Self::Unclear(_))
+    }
+}
+
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -231,15 +238,16 @@ impl Filter {
 
     /// Whether everything that the filter needs could be read.
     pub(super) fn is_sure(&self) -> bool {
-        !self.lock().held.keys().any(|held| matches!(held, Held::Unreadable(_) | Held::Unclear(_)))
+        !self.lock().held.keys().any(Held::is_failure)
     }
 
     /// What was held back: how much, and the first of it.
-    pub(super) fn held_back(&self) -> Vec<(HeldBack, Vec<Noted>)> {
+    /// True: because something could not be read.
+    pub(super) fn held_back(&self) -> Vec<(HeldBack, Vec<Noted>, bool)> {
         let told = |(held, (files, first)): (&Held, &(u64, Vec<RelPath>))| {
             let reason = held.to_string();
             let first = first.iter().map(|path| Noted { path: path.to_string(), reason: reason.clone() }).collect();
-            (HeldBack { reason: held.to_string(), files: *files }, first)
+            (HeldBack { reason, files: *files }, first, held.is_failure())
         };
         self.lock().held.iter().map(told).collect()
     }

@@ -138,7 +138,7 @@ impl Merge {
         if self.window.as_ref().is_none_or(Window::is_first) {
             for (side, coverage) in [(Side::Local, &self.local_coverage), (Side::Remote, &self.remote_coverage)] {
                 for (path, reason) in coverage.gaps().filter(|(path, _)| !self.filter.excludes(path)) {
-                    sink.collector.skip(path.clone(), Why::Unreadable { side, reason: reason.to_owned() });
+                    sink.collector.skip(path.clone(), Why::Unreadable { side, reason: reason.to_owned(), failed: coverage.failed(path) });
                 }
             }
         }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::client::Verified;
 use crate::reconcile::{Plan, Skipped, Step, Why};
-use crate::types::{Evidence, Side};
+use crate::types::Evidence;
 
 use super::foresight::{self, PlanGroup, PlannedGroup, SkippedGroup};
 
@@ -198,13 +198,13 @@ impl Report {
         }
     }
 
-    /// Notes what a plan leaves as it is. A folder that the service did not tell of is a failure: what is to be done in it is not known, and
-    /// not done.
+    /// Notes what a plan leaves as it is. What could not be read, here or on the service, is a failure: what is to be done with it is not
+    /// known, and not done.
     pub(super) fn skip_all(&mut self, plan: &Plan) {
         for Skipped { path, why } in &plan.skipped {
             let noted = Noted { path: path.to_string(), reason: why.to_string() };
             match why {
-                Why::Unreadable { side: Side::Remote, .. } => self.failed.push(noted),
+                Why::Unreadable { failed: true, .. } => self.failed.push(noted),
                 _ => self.skip(foresight::code(why), noted),
             }
         }
@@ -245,9 +245,18 @@ impl Report {
         }
     }
 
-    /// Notes what filters hold back, which may be most of a library: the first of each by name, the rest by number.
-    pub(super) fn hold_back(&mut self, all: Vec<(HeldBack, Vec<Noted>)>) {
-        for (held, first) in all {
+    /// Notes what filters hold back, which may be most of a library: the first of each by name, the rest by number. What could not be judged
+    /// because something could not be read is a failure.
+    pub(super) fn hold_back(&mut self, all: Vec<(HeldBack, Vec<Noted>, bool)>) {
+        for (held, mut first, is_failure) in all {
+            if is_failure {
+                let more = held.files - first.len() as u64;
+                if let Some(last) = first.last_mut().filter(|_| more > 0) {
+                    last.reason += &format!("; and so it is with {more} more files");
+                }
+                self.failed.append(&mut first);
+                continue;
+            }
             self.skipped_total += held.files;
             self.count_skipped(("filter", Some(&held.reason)), held.files, &first);
             first.into_iter().for_each(|noted| self.name(noted));
@@ -293,7 +302,7 @@ fn a_preview_counts_everything_and_holds_little() {
     (0..5).for_each(|number| report.skip("name-taken", noted(number)));
     report.skip_unnamed("upload-off", 7);
     let held = HeldBack { reason: "RAW".into(), files: 9 };
-    report.hold_back(vec![(held, vec![noted(6), noted(7), noted(8)])]);
+    report.hold_back(vec![(held, vec![noted(6), noted(7), noted(8)], false)]);
     let told: Vec<_> = report.skipped_groups.iter().map(|group| (group.code.as_str(), group.files, group.first.len())).collect();
     assert_eq!(told, [("name-taken", 5, 2), ("upload-off", 7, 0), ("filter", 9, 2)]);
     assert_eq!((report.skipped_total, report.skipped.len()), (21, 8));

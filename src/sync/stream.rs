@@ -257,7 +257,7 @@ impl Whole {
 /// What could not be told.
 fn note_gap(observed: &mut Observed, told: &Told) {
     match told {
-        Told::Unusable(path, reason) => observed.coverage.exclude(path.clone(), reason),
+        Told::Unusable(path, reason) => observed.coverage.fail(path.clone(), reason),
         Told::Unnamable(path, reason) => observed.unnamable.push(Noted { path: path.clone(), reason: reason.clone() }),
         Told::Folder(..) | Told::File(..) | Told::Gone(_) | Told::Library(_) => {}
     }

@@ -199,7 +199,7 @@ impl Execution {
                 }
             } else {
                 match self.sync.client.create_folder(folder).await {
-                    Err(ClientError::Status { status: StatusCode::METHOD_NOT_ALLOWED, .. }) | Ok(()) => {}
+                    Err(ClientError::Status { status: StatusCode::METHOD_NOT_ALLOWED, .. }) | Ok(_) => {}
                     Err(error) => return Err(error.into()),
                 }
             }

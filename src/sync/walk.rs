@@ -80,7 +80,7 @@ impl Walk {
 
     fn miss(&mut self, path: RelPath, reason: String) {
         self.doubt(&path);
-        self.observed.coverage.exclude(path, reason);
+        self.observed.coverage.fail(path, reason);
     }
 
     fn doubt(&mut self, path: &RelPath) {

@@ -10,15 +10,15 @@ use crate::connect::{Site, dav, logged_in, nextcloud};
 use crate::support::{Node, PASSWORD, Sandbox};
 
 /// A command that waits for a login: the page that it told, and the process.
-struct Login {
-    page: String,
+pub struct Login {
+    pub page: String,
     child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
 impl Login {
     #[track_caller]
-    fn begin(node: &Node, args: &[&str]) -> Self {
+    pub fn begin(node: &Node, args: &[&str]) -> Self {
         let mut child = node.command(&[&["service"], args, &["--browser", "--json"]].concat());
         let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -30,7 +30,7 @@ impl Login {
     }
 
     /// Waits for the end: the exit code, the answer, and everything that was said.
-    fn end(mut self) -> (Option<i32>, Value, String) {
+    pub fn end(mut self) -> (Option<i32>, Value, String) {
         let mut said = String::new();
         self.stdout.read_to_string(&mut said).unwrap();
         let output = self.child.wait_with_output().unwrap();

@@ -71,7 +71,7 @@ pub struct State {
     /// Answers and lists entity tags.
     etags: bool,
     /// The fault concerns every file.
-    everywhere: bool,
+    pub everywhere: bool,
     /// It concerns temporary names of ours as well.
     pub temporary_too: bool,
     pub names: Names,

@@ -317,6 +317,18 @@ fn figures_for_prometheus_are_true_and_for_admins() {
     assert_eq!(value("twinlens_logins_refused_total"), 1.0);
     assert!((0.0..60.0).contains(&value(r#"twinlens_sync_age_seconds{service="peer"}"#)));
     assert!(text.ends_with("# EOF\n"));
+    // What is shared is told too.
+    a.run(&["share", "here.jpg", "more.jpg", "--to", "peer", "--folder", "S", "--expires", "1d"]);
+    let shared = http("GET", &url, &[], b"").text();
+    for row in [
+        r#"twinlens_share_files_total{service="peer",action="send"} 2"#,
+        r#"twinlens_share_sent_bytes_total{service="peer"} 13"#,
+        r#"twinlens_share_queue_files{service="peer",state="expiring"} 2"#,
+        r#"twinlens_share_queue_files{service="peer",state="waiting"} 0"#,
+        "twinlens_webhook_waiting_messages 0",
+    ] {
+        assert!(shared.contains(row), "no {row} in {shared}");
+    }
     // What fails is counted by its kind.
     b.stop();
     a.sync_expecting(3, &["peer"]);

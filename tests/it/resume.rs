@@ -89,7 +89,7 @@ struct Inner {
 }
 
 impl Line {
-    fn to(node: &Node) -> Self {
+    pub fn to(node: &Node) -> Self {
         Self::to_address(node.url().strip_prefix("http://").unwrap())
     }
 
@@ -121,7 +121,7 @@ impl Line {
         Self { address, inner }
     }
 
-    fn originals(&self) -> String {
+    pub fn originals(&self) -> String {
         format!("{}/originals/", self.address)
     }
 
@@ -260,7 +260,7 @@ fn what_came_of_an_earlier_version_is_not_mixed_with_the_next() {
 }
 
 /// The bytes that wait on a node in unfinished uploads.
-fn waiting(node: &Node) -> u64 {
+pub fn waiting(node: &Node) -> u64 {
     let mut folders = vec![node.library.join(".twinlens/uploads")];
     let mut total = 0;
     while let Some(folder) = folders.pop() {

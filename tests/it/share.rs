@@ -2,6 +2,7 @@
 
 mod api;
 mod expiry;
+mod killed;
 pub mod photo;
 mod queue;
 mod service;

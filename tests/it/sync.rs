@@ -1,6 +1,8 @@
 //! Two nodes in step: put, sync, check on literal trees.
 
-use crate::support::{Node, Sandbox, assert_counts, assert_files};
+use serde_json::Value;
+
+use crate::support::{Node, Sandbox, assert_counts, assert_files, have, show};
 
 fn pair(sandbox: &Sandbox) -> (Node, Node) {
     let (a, mut b) = (sandbox.node("a"), sandbox.node("b"));
@@ -335,6 +337,9 @@ fn a_large_file_goes_both_ways_in_pieces() {
 #[test]
 fn an_unreadable_folder_is_not_a_deletion() {
     use std::os::unix::fs::PermissionsExt as _;
+    if !have("setpriv") {
+        return;
+    }
     let sandbox = Sandbox::new();
     let (a, b) = pair(&sandbox);
     for number in 0..9 {
@@ -345,13 +350,13 @@ fn an_unreadable_folder_is_not_a_deletion() {
     a.sync();
     let folder = a.library.join("d");
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o000)).unwrap();
-    // Root reads everything; then there is nothing to see here.
-    let unreadable = std::fs::read_dir(&folder).is_err();
-    let report = a.sync();
+    let output = without_privilege(&a, &["sync", "--json"]);
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", show(&output));
+    let report = serde_json::from_slice::<Value>(&output.stdout).unwrap()["services"][0].clone();
     assert_counts(&report, &[]);
     assert_eq!(b.files().len(), 10);
-    assert!(!unreadable || report["skipped"].as_array().unwrap().iter().any(|skipped| skipped["path"] == "d"), "{report:#}");
+    assert_eq!(report["failed"][0]["path"], "d", "{report:#}");
 }
 
 #[test]
@@ -518,4 +523,53 @@ fn a_changed_certificate_file_is_used_without_a_restart() {
         "{}",
         crate::support::show(&broken)
     );
+}
+
+/// A command of a node whose owner may not go past permissions, even where the tests run as root.
+fn without_privilege(node: &Node, args: &[&str]) -> std::process::Output {
+    let command = node.command(args);
+    let mut bound = std::process::Command::new("setpriv");
+    bound.args(["--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]).arg(command.get_program());
+    bound.args(command.get_args()).envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    bound.output().unwrap()
+}
+
+#[test]
+fn a_photo_that_cannot_be_read_does_not_look_like_success() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !have("setpriv") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let (a, b) = pair(&sandbox);
+    a.put("good.jpg", "good");
+    a.put("bad.jpg", "bad");
+    a.put("closed/x.jpg", "x");
+    let shut = |path: &str, mode: u32| {
+        std::fs::set_permissions(a.library.join(path), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    shut("bad.jpg", 0o000);
+    shut("closed", 0o000);
+    let output = without_privilege(&a, &["sync", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", show(&output));
+    let report: Value = serde_json::from_slice::<Value>(&output.stdout).unwrap()["services"][0].clone();
+    let failed: Vec<_> = report["failed"].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap()).collect();
+    assert_eq!(failed, ["bad.jpg", "closed"], "{report:#}");
+    assert!(report["failed"][0]["reason"].as_str().unwrap().contains("ermission denied"), "{report:#}");
+    assert_counts(&report, &[("uploaded", 1)]);
+    // The others go on, and each time it is told again, also when there is nothing else to do.
+    assert_files(&b, &[("good.jpg", "good")]);
+    assert_eq!(without_privilege(&a, &["sync"]).status.code(), Some(1));
+    // So it is when what the library ignores cannot be read: nothing is sent then that may be private.
+    shut("bad.jpg", 0o644);
+    shut("closed", 0o755);
+    a.put(".tlignore", "private/\n");
+    shut(".tlignore", 0o000);
+    let output = without_privilege(&a, &["sync", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", show(&output));
+    assert!(show(&output).contains("what the library ignores is not known"), "{}", show(&output));
+    assert_files(&b, &[("good.jpg", "good")]);
+    shut(".tlignore", 0o644);
+    assert_eq!(without_privilege(&a, &["sync"]).status.code(), Some(0));
+    assert_eq!(b.files(), a.files().into_iter().filter(|(path, _)| path != ".tlignore").collect());
 }

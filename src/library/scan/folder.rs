@@ -33,7 +33,7 @@ impl<'a> Scan<'a> {
             Err(error @ LibraryError::Store(_)) => self.lock().failure = Some(error),
             // Removed while we were on the way: the next look at its parent shows it.
             Err(LibraryError::NotFound(_)) if !folder.is_root() => {}
-            Err(error) => self.lock().coverage.exclude(folder, error.to_string()),
+            Err(error) => error.note_in(&mut self.lock().coverage, folder),
         }
     }
 
@@ -76,7 +76,7 @@ impl<'a> Scan<'a> {
                         None => {}
                     }
                 }
-                Err(error) => self.lock().coverage.exclude(path().unwrap_or_else(|_| folder.clone()), error.to_string()),
+                Err(error) => error.note_in(&mut self.lock().coverage, path().unwrap_or_else(|_| folder.clone())),
             }
         }
         rows.rest(|passed| gone.extend(folder.join(passed)))?;

@@ -88,7 +88,7 @@ impl<'a> Scan<'a> {
             Ok(Some(stat)) if stat.kind == Kind::Folder => self.folder(scope, folder.clone()),
             Ok(_) => {}
             Err(error @ LibraryError::Store(_)) => return Err(error),
-            Err(error) => self.lock().coverage.exclude(folder.clone(), error.to_string()),
+            Err(error) => error.note_in(&mut self.lock().coverage, folder.clone()),
         }
         Ok(())
     }
@@ -112,7 +112,7 @@ impl<'a> Scan<'a> {
             // The look at the folder above it finds out.
             Err(LibraryError::NotFound(_) | LibraryError::WrongKind(_)) => Ok(()),
             Err(error) => {
-                self.lock().coverage.exclude(folder.clone(), error.to_string());
+                error.note_in(&mut self.lock().coverage, folder.clone());
                 Ok(())
             }
         }

@@ -80,7 +80,7 @@ fn quietly(
     report.removed += again.removed;
     report.later = again.later;
     report.growing = growing.into_inner().unwrap_or_else(PoisonError::into_inner);
-    again.coverage.gaps().for_each(|(path, reason)| report.coverage.exclude(path.clone(), reason));
+    report.coverage.add(again.coverage);
     Ok(report)
 }
 

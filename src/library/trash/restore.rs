@@ -1,7 +1,6 @@
 //! Bringing a file back.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::PathBuf;
 
 use crate::library::beneath::{self, Way};
@@ -36,14 +35,14 @@ impl Trash {
         self.bring_back(what, &was, to).map(|()| to.clone())
     }
 
-    /// Opens a file to be looked at: `name` is the id of its removal, and its path below that.
-    pub fn open(&self, name: &str) -> Result<(RelPath, Open), LibraryError> {
+    /// Opens a file to be looked at: `name` is the id of its removal, and its path below that. None when nothing can be of that name.
+    pub fn open(&self, name: &str) -> Result<Option<(RelPath, Open)>, LibraryError> {
         let named = name.match_indices('/').nth(1).map(|(at, _)| (&name[..at], RelPath::parse(&name[at + 1..])));
-        let Some((id, Ok(path))) = named else { return Err(self.io(name, io::ErrorKind::NotFound.into())) };
+        let Some((id, Ok(path))) = named else { return Ok(None) };
         let (_folder, source) = self.find(id, &path, &path)?;
         let file = beneath::open_itself(&source).map_err(|_| LibraryError::NotFound(path.clone()))?;
         let open = Open::of(&path, file)?;
-        Ok((path, open))
+        Ok(Some((path, open)))
     }
 
     /// Where a file is, with the folder that must be open as long as that place is used. What is wrong is said of the path `about`.

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::events::{Event, Events};
 use crate::library::{self, Asked, Blind, LibraryError, Noticed, Parts, Post, ScanReport, Stat, Tree, Watch};
+use crate::operations::Live;
 use crate::types::{LibraryId, Mtime, RelPath};
 
 use super::{ABSENCE, Gate, SETTLE};
@@ -25,7 +26,7 @@ pub(super) struct LibraryKeeper {
     events: Events,
     watch: Watch,
     post: Post,
-    interval: Option<Duration>,
+    settings: watch::Receiver<Live>,
     stop: Arc<AtomicBool>,
     indexed: Option<Gate>,
     /// Whoever waits for the first look is told here.
@@ -39,7 +40,10 @@ struct State {
     parts: Parts,
     parts_at: Option<Instant>,
     patience: Duration,
+    /// When everything is to be looked at for a reason.
     everything_at: Option<Instant>,
+    /// When everything was looked at the last time, if the library was there.
+    everything_was: Option<Instant>,
     /// The library was not there the last time.
     away: bool,
     said: Option<Blind>,
@@ -80,16 +84,16 @@ impl LibraryKeeper {
         (tree, library): (Tree, LibraryId),
         (watch, post): (Watch, Post),
         events: Events,
-        interval: Option<Duration>,
+        settings: watch::Receiver<Live>,
         (stop, indexed, whole): (Arc<AtomicBool>, Option<Gate>, watch::Sender<bool>),
     ) -> Self {
-        Self { tree, library, events, watch, post, interval, stop, indexed, whole, state: State::default() }
+        Self { tree, library, events, watch, post, settings, stop, indexed, whole, state: State::default() }
     }
 
     pub(super) fn run(mut self) {
         self.everything(true);
         while !self.stopped() {
-            let next = [self.state.parts_at, self.state.everything_at].into_iter().flatten().min();
+            let next = [self.state.parts_at, self.everything_at()].into_iter().flatten().min();
             let noticed = self.watch.wait(next.map(|next| next.saturating_duration_since(Instant::now())));
             if self.stopped() {
                 return;
@@ -102,7 +106,7 @@ impl LibraryKeeper {
                 self.take(noticed);
             }
             let now = Instant::now();
-            let everything = self.state.everything_at.is_some_and(|at| at <= now);
+            let everything = self.everything_at().is_some_and(|at| at <= now);
             if !asked.is_empty() {
                 self.answer(asked, everything);
             } else if everything {
@@ -156,7 +160,7 @@ impl LibraryKeeper {
         }
         self.state.away = true;
         self.state.known = None;
-        self.state.everything_at = Some(Instant::now() + ABSENCE);
+        (self.state.everything_at, self.state.everything_was) = (Some(Instant::now() + ABSENCE), None);
         self.state.parts = Parts::default();
         self.state.parts_at = None;
         false
@@ -178,7 +182,7 @@ impl LibraryKeeper {
         // What is there when we begin is wanted at once; the watching notices what grows.
         let look = if first { library::scan_until } else { library::scan_quiet };
         let report = look(&self.tree, &self.events, &self.stop);
-        self.state.everything_at = self.interval.map(|interval| Instant::now() + interval);
+        (self.state.everything_at, self.state.everything_was) = (None, Some(Instant::now()));
         let report = self.told(report)?;
         say_gaps(&report);
         self.state.known = Some(Known::of(&report)).filter(|known| !known.gaps.contains(&RelPath::root()));
@@ -250,7 +254,7 @@ impl LibraryKeeper {
             Ok(report) => report,
             Err(error) => {
                 tracing::error!(%error, "the library could not be scanned");
-                self.state.everything_at = Some(Instant::now() + ABSENCE);
+                (self.state.everything_at, self.state.everything_was) = (Some(Instant::now() + ABSENCE), None);
                 self.state.known = None;
                 return None;
             }
@@ -270,13 +274,20 @@ impl LibraryKeeper {
     fn say_blind(&mut self) {
         let blind = self.watch.blind();
         if let Some(reason) = blind.filter(|_| blind != self.state.said) {
-            let then = match self.interval {
+            let then = match self.settings.borrow().scan_interval {
                 Some(interval) => format!("they are found when everything is looked at, every {interval:?}"),
                 None => "they are not found: set --scan-interval, or run `twinlens index`".to_owned(),
             };
             tracing::error!("changes by other programs in {} may not be noticed at once: {reason}; {then}", self.tree.root().display());
         }
         self.state.said = blind;
+    }
+
+    /// When everything is to be looked at again.
+    fn everything_at(&self) -> Option<Instant> {
+        let interval = self.settings.borrow().scan_interval;
+        let again = self.state.everything_was.zip(interval).and_then(|(was, interval)| was.checked_add(interval));
+        [self.state.everything_at, again].into_iter().flatten().min()
     }
 
     fn stopped(&self) -> bool {
@@ -310,9 +321,10 @@ mod tests {
         let (tree, library) = library::open_library(&root.join("library"), &store).unwrap();
         let (watch, waker) = Watch::new().unwrap();
         let (events, stop, post) = (Events::default(), Arc::<AtomicBool>::default(), tree.keep_watch(waker.clone()));
-        let whole = watch::Sender::new(false);
+        let (whole, watch_of) = (watch::Sender::new(false), |live| watch::channel(live).1);
         let ends = (Arc::clone(&stop), None, whole);
-        let keeper = LibraryKeeper::new((tree.clone(), library), (watch.limited(limit), post), events.clone(), None, ends);
+        let keeper =
+            LibraryKeeper::new((tree.clone(), library), (watch.limited(limit), post), events.clone(), watch_of(Live::default()), ends);
         let keeper = std::thread::spawn(move || keeper.run());
         check(&|| library::up_to_date(&tree, &events, &AtomicBool::new(false)).unwrap());
         stop.store(true, Ordering::Relaxed);

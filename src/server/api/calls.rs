@@ -54,8 +54,8 @@ impl Call {
             Command::ServiceSync { name, change } => send(Method::PATCH, &format!("{}/sync", at("services", name)), change),
             Command::ServiceUpload { name, change } => send(Method::PATCH, &format!("{}/upload", at("services", name)), change),
             Command::Share(request) => post("shares", request),
-            Command::ShareList { share: None } => get("shares"),
-            Command::ShareList { share: Some(share) } => get(&format!("shares/{share}")),
+            Command::ShareList { share: None } => listed("shares", "shares", None),
+            Command::ShareList { share: Some(share) } => listed(&format!("shares/{share}"), "files", None),
             Command::ShareRetry { share } => post("shares/retry", &json!({ "share": share })),
             Command::ShareCancel { share } => post("shares/cancel", &json!({ "share": share })),
             Command::Sync(SyncRequest { names, dry_run, force }) => {

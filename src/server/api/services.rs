@@ -5,12 +5,13 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::operations::{AccountChange, Connected, Edited, Folders, NewService, SyncChange, Tested, ToldService, UploadChange};
+use crate::operations::{
+    AccountChange, Connected, Edited, Folders, NewService, RemovedService, SyncChange, Tested, ToldService, UploadChange,
+};
 
 use super::asked::{Json, Path, Query};
 use super::caller::Admin;
 use super::problem::Problem;
-use super::users::Removed;
 use super::{Shared, Told, told};
 
 /// All services.
@@ -114,14 +115,13 @@ pub(super) async fn make_folder(
     told(shared.operations.folders(name, at.path, true).await?)
 }
 
-/// Removes a service and what was agreed with it. Photos stay where they are.
+/// Removes a service and what was agreed with it. Photos stay where they are. A sync or share with it is ended first.
 #[utoipa::path(
     delete, path = "/services/{name}", tag = "services", params(("name" = String, Path, description = "The service.")),
-    responses((status = 200, description = "The service was removed.", body = Removed))
+    responses((status = 200, description = "The service was removed.", body = RemovedService))
 )]
-pub(super) async fn remove(_: Admin, State(shared): State<Shared>, Path(name): Path<String>) -> Result<Told<Removed>, Problem> {
-    shared.operations.remove_service(name.clone()).await?;
-    told(Removed { removed: name })
+pub(super) async fn remove(_: Admin, State(shared): State<Shared>, Path(name): Path<String>) -> Result<Told<RemovedService>, Problem> {
+    told(shared.operations.remove_service(name).await?)
 }
 
 /// Examines a service step by step.

@@ -1,5 +1,7 @@
 //! Chosen files that are sent to a service.
 
+use std::cmp::Reverse;
+
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -7,8 +9,9 @@ use utoipa::ToSchema;
 
 use crate::operations::{ShareList, ShareReport, ShareRequest, ToldShare};
 
-use super::asked::{Json, Path};
+use super::asked::{Json, Path, Query};
 use super::caller::Admin;
+use super::page::Page;
 use super::problem::Problem;
 use super::{Shared, Told, told};
 
@@ -43,19 +46,53 @@ pub(super) async fn start(_: Admin, State(shared): State<Shared>, Json(request):
     Ok(Told(StatusCode::CREATED, shared.operations.share(request).await?))
 }
 
-/// All shares, the latest first.
-#[utoipa::path(get, path = "/shares", tag = "shares", responses((status = 200, description = "All shares.", body = ShareList)))]
-pub(super) async fn list(_: Admin, State(shared): State<Shared>) -> Result<Told<ShareList>, Problem> {
-    told(shared.operations.shares().await?)
+/// Shares.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SharePage {
+    #[serde(flatten)]
+    list: ShareList,
+    /// The cursor of the next page, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// A share with a page of its files.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ShareFiles {
+    #[serde(flatten)]
+    share: ToldShare,
+    /// The cursor of the next page, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Shares, the latest first.
+#[utoipa::path(
+    get, path = "/shares", tag = "shares", params(Page), responses((status = 200, description = "The latest first.", body = SharePage))
+)]
+pub(super) async fn list(_: Admin, State(shared): State<Shared>, Query(page): Query<Page>) -> Result<Told<SharePage>, Problem> {
+    page.rows()?;
+    let (shares, next) = page.of(shared.operations.shares().await?.shares, |share| Reverse(share.share))?;
+    told(SharePage { list: ShareList { shares }, next })
 }
 
 /// One share, with its files.
 #[utoipa::path(
-    get, path = "/shares/{share}", tag = "shares", params(("share" = u64, Path, description = "Its number.")),
-    responses((status = 200, description = "The share.", body = ToldShare))
+    get, path = "/shares/{share}", tag = "shares", params(("share" = u64, Path, description = "Its number."), Page),
+    responses((status = 200, description = "The share; its files in the order in which they were chosen.", body = ShareFiles))
 )]
-pub(super) async fn show(_: Admin, State(shared): State<Shared>, Path(share): Path<u64>) -> Result<Told<ToldShare>, Problem> {
-    told(shared.operations.told_share(share).await?)
+pub(super) async fn show(
+    _: Admin,
+    State(shared): State<Shared>,
+    Path(share): Path<u64>,
+    Query(page): Query<Page>,
+) -> Result<Told<ShareFiles>, Problem> {
+    page.rows()?;
+    let mut share = shared.operations.told_share(share).await?;
+    let numbered = std::mem::take(&mut share.files).into_iter().zip(0_u64..);
+    let (files, next) = page.of(numbered, |(_, number)| *number)?;
+    share.files = files.into_iter().map(|(file, _)| file).collect();
+    told(ShareFiles { share, next })
 }
 
 /// Tries what failed again, and waits.

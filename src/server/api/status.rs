@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 
 use std::collections::BTreeMap;
 
-use crate::operations::{Going, Settings, Status};
+use crate::operations::{Going, Status};
 
-use super::caller::{Admin, Keeper, Reader};
+use super::caller::{Admin, Reader};
 use super::problem::Problem;
 use super::{Shared, Told, blocking, told};
 
@@ -41,10 +41,4 @@ pub(super) async fn show(Reader(caller): Reader, State(shared): State<Shared>) -
 pub(super) async fn transfers(_: Admin, State(shared): State<Shared>) -> Result<Told<Transfers>, Problem> {
     let services = shared.operations.status().await?.services.into_iter();
     told(Transfers { running: services.filter_map(|service| Some((service.name, service.running?))).collect() })
-}
-
-/// How the running node is set up. It is changed by the flags and variables that it is started with.
-#[utoipa::path(get, path = "/settings", tag = "status", responses((status = 200, description = "As it runs.", body = Settings)))]
-pub(super) async fn settings(_: Keeper, State(shared): State<Shared>) -> Result<Told<Settings>, Problem> {
-    told(shared.operations.settings().ok_or_else(Problem::nothing_here)?)
 }

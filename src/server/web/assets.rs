@@ -21,7 +21,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-const ALL: [Asset; 19] = [
+const ALL: &[Asset] = &[
     Asset { name: "activity.js", kind: SCRIPT, bytes: include_bytes!("assets/activity.js") },
     Asset { name: "app.css", kind: STYLE, bytes: include_bytes!("assets/app.css") },
     Asset { name: "app.js", kind: SCRIPT, bytes: include_bytes!("assets/app.js") },
@@ -46,7 +46,7 @@ const ALL: [Asset; 19] = [
 /// Of all of them together: scripts import one another by their names.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut hasher = blake3::Hasher::new();
-    for asset in &ALL {
+    for asset in ALL {
         hasher.update(asset.bytes);
     }
     hasher.finalize().to_hex().chars().take(12).collect()

@@ -14,7 +14,7 @@ use super::super::language::Language;
 use super::format;
 
 /// Each area and its file.
-const AREAS: [(&str, &str); 8] = [
+const AREAS: &[(&str, &str)] = &[
     ("account", include_str!("words/account.toml")),
     ("activity", include_str!("words/activity.toml")),
     ("common", include_str!("words/common.toml")),

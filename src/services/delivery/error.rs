@@ -45,6 +45,20 @@ pub enum DeliveryError {
     Store(#[from] StoreError),
 }
 
+impl DeliveryError {
+    /// What kind of failure it is, in one word that stays the same: for counting.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Client(error) => error.cause(),
+            Self::Source(_) | Self::SourceChanged(_) | Self::Io { .. } => "library",
+            Self::NotProven(_) => "not-proven",
+            Self::InVain { first, .. } => first.cause(),
+            Self::Refused(_) => "refused",
+            Self::Store(_) => "run",
+        }
+    }
+}
+
 /// What is said of other ways that were tried.
 pub(crate) fn others(ways: u32) -> String {
     match ways {

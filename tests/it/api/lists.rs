@@ -47,6 +47,16 @@ fn what_the_command_line_tells_the_api_tells_too() {
     assert_eq!(admin.document("/users"), here.run(&["user", "list"]));
     assert_eq!(admin.document("/status"), here.run(&["status"]));
     assert_eq!(admin.document("/failures"), json!({ "failures": [] }));
+    for folder in ["One", "Two", "Three"] {
+        here.put("a.jpg", "a");
+        here.put("b.jpg", "b");
+        here.put("c.jpg", "c");
+        here.run(&["share", "a.jpg", "b.jpg", "c.jpg", "--to", "peer", "--folder", folder]);
+    }
+    let shares = here.run(&["share", "list"])["shares"].as_array().unwrap().clone();
+    assert_eq!((shares.len(), all(&admin, "/shares", "shares")), (3, shares));
+    let files = here.run(&["share", "list", "2"])["files"].as_array().unwrap().clone();
+    assert_eq!((files.len(), all(&admin, "/shares/2", "files")), (3, files));
     assert_eq!(admin.document("/settings")["library"], json!(here.library.to_str().unwrap()));
     let name = admin.document("/services")["services"][0]["name"].as_str().unwrap().to_owned();
     assert!(!admin.document(&format!("/services/{name}")).to_string().contains("password"));

@@ -267,6 +267,7 @@ fn uploads_are_told_tried_again_and_cancelled() {
         here.put(name, name);
     }
     service.state().temporary_too = true;
+    service.state().everywhere = true;
     service.set(Fault::StoresNothingOfIt);
     here.run_expecting(1, &["share", "a.jpg", "b.jpg", "--to", "peer", "--folder", "/Album"]);
     let admin = signed_in(&here, "admin", PASSWORD);

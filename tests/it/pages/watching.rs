@@ -13,7 +13,7 @@ fn a_sync_is_watched_to_its_end() {
     let Some(browser) = Browser::start() else { return };
     let sandbox = Sandbox::new();
     for look in [DESKTOP, PHONE.german()] {
-        let (here, there) = pair(&sandbox, &look.name(), &["--upload", "yes", "--rate", "600k"]);
+        let (here, there) = pair(&sandbox, &look.name(), &["--upload", "yes", "--rate", "150k"]);
         for number in 0..6 {
             std::fs::write(here.library.join(format!("large {number}.mov")), vec![number; 1_000_000]).unwrap();
         }
@@ -73,7 +73,6 @@ fn a_lost_connection_is_said_and_comes_back() {
     page.screenshot("activity-lost");
     node.serve_with(&["--listen", &address]);
     page.wait_gone("#lost");
-    page.expect_trouble("ERR_");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::chromium::{Browser, DESKTOP, Look, PHONE, Page, named, saying};
 use crate::support::{Node, PASSWORD, Sandbox, eventually};
 
 #[track_caller]
-fn signed_in<'a>(browser: &'a Browser, node: &Node, look: Look) -> Page {
+fn signed_in(browser: &Browser, node: &Node, look: Look) -> Page {
     let page = browser.page(look);
     page.goto(&format!("{}/signin?next=settings/services", node.url()));
     page.fill("[name=user]", "admin");

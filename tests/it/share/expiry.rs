@@ -75,3 +75,33 @@ fn a_serving_node_removes_them_by_itself() {
     eventually("the removal", || nas.files().into_keys().eq(["b.jpg"]));
     eventually("its note", || node.run(&["share", "list", "1"])["expired"] == 1);
 }
+
+#[test]
+fn folders_that_were_made_for_it_go_when_they_are_empty_and_no_others() {
+    let sandbox = Sandbox::new();
+    let (mut node, mut nas) = (sandbox.node("n"), sandbox.node("nas"));
+    std::fs::create_dir_all(nas.library.join("Theirs")).unwrap();
+    nas.serve();
+    assert!(node.add_service("nas", &nas.originals()).status.success());
+    for path in ["Sea/deep/a.jpg", "Sea/b.jpg", "Hills/c.jpg", "d.jpg", "e.jpg"] {
+        node.put(path, path);
+    }
+    node.run(&["share", "Sea", "Hills", "--to", "nas", "--folder", "S/2024", "--expires", "1d"]);
+    node.run(&["share", "d.jpg", "--to", "nas", "--folder", "Theirs", "--expires", "1d"]);
+    node.run(&["share", "e.jpg", "--to", "nas", "--folder", "Two/days", "--expires", "3d"]);
+    // Somebody else likes a folder that we made.
+    nas.put("S/2024/Hills/theirs.jpg", "theirs");
+    nas.run(&["index"]);
+    node.ahead = Some("25h");
+    node.run(&["share", "retry"]);
+    node.put("f.jpg", "f");
+    node.run(&["share", "f.jpg", "--to", "nas"]);
+    let folders = |path: &str| nas.library.join(path).is_dir();
+    let there = ["S/2024/Hills", "Theirs", "Two/days"].map(folders);
+    assert_eq!((there, ["S/2024/Sea", "S/2024/Sea/deep"].map(folders)), ([true; 3], [false; 2]));
+    node.ahead = Some("73h");
+    node.put("g.jpg", "g");
+    node.run(&["share", "g.jpg", "--to", "nas"]);
+    assert_eq!(["Two", "Theirs", "S/2024/Hills"].map(folders), [false, true, true]);
+    assert_eq!(nas.files()["S/2024/Hills/theirs.jpg"], "theirs");
+}

@@ -127,9 +127,11 @@ document.addEventListener("change", (event) => {
 document.addEventListener("htmx:after:swap", count);
 count();
 
-// After a decision the next one waits where the last one was.
-document.body.addEventListener("conflicts-changed", () => {
-  document.addEventListener("htmx:after:settle", () => document.querySelector(".conflict button:not(:disabled)")?.focus({ preventScroll: true }), { once: true });
+// After a decision the next one is at hand: the button that had the focus has gone with its conflict.
+let decided = false;
+document.body.addEventListener("conflicts-changed", () => (decided = true));
+document.addEventListener("htmx:after:swap", () => {
+  if (!decided || document.activeElement !== document.body) return;
+  decided = false;
+  document.querySelector(".conflict button:not(:disabled)")?.focus({ preventScroll: true });
 });
-
-

@@ -21,7 +21,7 @@ pub(super) async fn begin(visit: Visit, State(shared): State<Shared>, Query(Name
     let words = visit.words();
     let examination = shared.operations.begin_examination(name.clone(), None).await?;
     let content = html! {
-        div.body {
+        div.body data-tall {
             (watched(words, &examination))
             footer {
                 button.button type="button" hx-get=(at("edit", &name)) hx-target="#dialog" { (icon("pencil")) (words.say("services.edit")) }

@@ -23,7 +23,7 @@ pub(super) async fn show(visit: Visit) -> Result<Answer, Refused> {
     visit.admin()?;
     let words = visit.words();
     let content = html! {
-        form #connect-form hx-post="settings/services/connect" hx-target="#attempt" {
+        form #connect-form data-tall hx-post="settings/services/connect" hx-target="#attempt" {
             (parts::field(&Field {
                 name: "url", label: words.say("services.url"), example: "cloud.example.org", help: words.say("services.url-help"),
                 autocomplete: "off", is_required: true, is_first: true, ..Field::default()
@@ -163,7 +163,7 @@ async fn found(words: Words, shared: &Shared, connected: &Connected) -> Result<A
     let Connected { service, discovered } = connected;
     let examination = shared.operations.begin_examination(service.name.clone(), None).await?;
     let content = html! {
-        div.body {
+        div.body data-tall {
             (parts::notice(Tone::Good, &html! {
                 p { strong { (words.fill("services.connected", &[("name", &service.name)])) } }
                 p.detail { (super::kind_name(service.kind)) @if let Some(version) = &discovered.version { " " (version) } " · " (discovered.url) }

@@ -30,7 +30,7 @@ fn form(words: Words, service: &Service) -> Markup {
     let kind = service.kind.map_or("webdav", word);
     let has_page = matches!(service.kind, Some(Kind::Twinlens | Kind::Nextcloud | Kind::OwnCloud));
     let content = html! {
-        form #edit-form hx-post=(at("edit", name)) hx-target="#attempt" {
+        form #edit-form data-tall hx-post=(at("edit", name)) hx-target="#attempt" {
             (parts::field(&Field { name: "name", label: words.say("services.name"), value: name, autocomplete: "off", is_required: true, ..Field::default() }))
             (parts::field(&Field { name: "url", label: words.say("services.url"), value: &service.url, autocomplete: "off", is_required: true, ..Field::default() }))
             div.pair {

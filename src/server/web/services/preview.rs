@@ -59,7 +59,7 @@ fn body(words: Words, preview: &Preview, on: bool) -> Markup {
     let goes_on = matches!(preview.state, PreviewState::Waiting | PreviewState::Looking);
     let is_ready = preview.state == PreviewState::Ready;
     html! {
-        div.body.preview data-wide hx-get=[goes_on.then(|| address("preview", preview, on))] hx-trigger=[goes_on.then_some("load delay:500ms")]
+        div.body.preview data-wide data-tall hx-get=[goes_on.then(|| address("preview", preview, on))] hx-trigger=[goes_on.then_some("load delay:500ms")]
             hx-swap=[goes_on.then_some("outerHTML")] data-stop=[goes_on.then(|| address("preview/stop", preview, false))] aria-busy=(goes_on) {
             div role="status" { (state(words, preview)) }
             @if is_ready { (plan(words, preview)) }

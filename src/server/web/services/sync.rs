@@ -160,7 +160,7 @@ fn form(words: Words, name: &str, set: &SyncForm, failure: Option<&Failure>) -> 
     let is_elsewhere = failure.filter(|failure| !failure.field.as_deref().is_some_and(|field| FIELDS.contains(&field)));
     let on = |value: &Option<String>| is_on(value.as_deref());
     let content = html! {
-        form #sync-form hx-post=(at("sync", name)) hx-target="#dialog" {
+        form #sync-form data-tall hx-post=(at("sync", name)) hx-target="#dialog" {
             @if let Some(failure) = is_elsewhere { (failed(words, failure)) }
             (folders::picker(words, name, &set.folder, words.say("services.sync-folder-help"), wrong_at("folder")))
             (intervals(words, set, wrong_at("interval_minutes")))

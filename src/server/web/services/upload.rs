@@ -93,7 +93,7 @@ fn form(words: Words, name: &str, set: &UploadForm, failure: Option<&Failure>) -
     let unfits =
         Unfit::ALL.map(|unfit| (unfit.name(), words.known(&format!("services.unfit-{}", unfit.name())).unwrap_or_default().to_owned()));
     let content = html! {
-        form #upload-form hx-post=(at("upload", name)) hx-target="#dialog" {
+        form #upload-form data-tall hx-post=(at("upload", name)) hx-target="#dialog" {
             p.dim { (words.say("services.upload-help")) }
             @if let Some(failure) = is_elsewhere { (failed(words, failure)) }
             (folders::picker(words, name, &set.folder, words.say("services.upload-folder-help"), wrong_at("folder")))
