@@ -115,7 +115,8 @@ fn video_time(place: &Path, name: &str) -> Option<DateTime> {
         EntryValue::NaiveDateTime(naive) => (naive.to_string(), true),
         _ => return None,
     };
-    let found = moment(&text)?;
+    // Programs that know no time write a zero, from which QuickTime counts.
+    let found = moment(&text).filter(|found| found.year() > 1904)?;
     let named = from_name(name).filter(|named| {
         let apart = named.duration_since(found).as_secs();
         let rest = apart.rem_euclid(900);
@@ -266,6 +267,21 @@ mod tests {
         assert_eq!(taken_of("parade.mp4", "VID_20220625_151040.mp4", &[]), "2022-06-25T15:10:40");
         assert_eq!(taken_of("parade.mp4", "VID_20220625_151140.mp4", &[]), "2022-06-25T13:10:40", "another moment");
         assert_eq!(taken_of("parade.mp4", "VID_20230625_151040.mp4", &[]), "2022-06-25T13:10:40", "another year");
+    }
+
+    #[test]
+    fn a_video_whose_maker_knew_no_time_is_of_no_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("x.mp4");
+        let mut bytes = std::fs::read(sample("parade.mp4")).unwrap();
+        let times: Vec<usize> = (0..bytes.len() - 4).filter(|at| matches!(&bytes[*at..at + 4], b"mvhd" | b"tkhd" | b"mdhd")).collect();
+        assert!(!times.is_empty());
+        // What follows the name: a version and flags, and then when it was made and changed.
+        times.into_iter().for_each(|at| bytes[at + 8..at + 16].fill(0));
+        std::fs::write(&place, bytes).unwrap();
+        let of = |name: &str| taken(&Hints { place: &place, name, sidecars: &[], mtime: Mtime::from_seconds(86_400) }).to_string();
+        assert_eq!(of("x.mp4"), "1970-01-02T00:00:00");
+        assert_eq!(of("VID_20220625_151040.mp4"), "2022-06-25T15:10:40");
     }
 
     #[test]

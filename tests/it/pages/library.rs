@@ -41,7 +41,7 @@ fn a_whole_folder_is_told_in_columns_with_what_belongs_together_as_one() {
     for path in ["/library/grid?folder=none", "/library/grid?folder=d/b.jpg", "/library/grid?folder=.twinlens"] {
         assert_eq!(problem(&admin.get(path)), (404, "not-found".into()), "{path}");
     }
-    assert_eq!(problem(&admin.get("/library/grid?folder=a/../b")).0, 422);
+    assert_eq!(problem(&admin.get("/library/grid?folder=a/../b")), (400, "bad-request".into()));
 }
 
 #[test]
@@ -137,21 +137,23 @@ fn what_is_selected_is_sent_to_a_service() {
     assert!(gone.text().contains("value=\"fit_1280\" selected"), "{}", gone.text());
     for (paths, size) in [("nonsense", "original"), (r#"["../x"]"#, "original"), (r#"["d/a.jpg"]"#, "huge")] {
         let refused = sent(paths, size, "/x");
-        assert_eq!(refused.status, 422, "{paths} {size}: {}", refused.text());
+        assert!(matches!(refused.status, 400 | 422), "{paths} {size}: {} {}", refused.status, refused.text());
     }
     assert_eq!(peer.files().len(), 3, "{:?}", peer.files());
+}
+
+/// A small JPEG, another one for each name: what follows its end is not looked at.
+fn picture(name: &str) -> Vec<u8> {
+    let (width, height) = [(480, 320), (320, 480), (400, 400)][name.len() % 3];
+    let mut picture = crate::share::photo::photo(width, height, 1);
+    picture.extend_from_slice(name.as_bytes());
+    picture
 }
 
 /// A node that serves these photos.
 fn with_photos(sandbox: &Sandbox, name: &str, photos: &[&str]) -> Node {
     let mut node = sandbox.node(name);
-    for (at, path) in photos.iter().enumerate() {
-        let (width, height) = [(480, 320), (320, 480), (400, 400)][at % 3];
-        let mut picture = crate::share::photo::photo(width, height, 1);
-        // Each is another file: what follows the end of a JPEG is not looked at.
-        picture.extend_from_slice(path.as_bytes());
-        crate::support::write(&node.library.join(path), &picture);
-    }
+    photos.iter().for_each(|path| crate::support::write(&node.library.join(path), &picture(path)));
     node.serve();
     node.run(&["index"]);
     node

@@ -175,7 +175,7 @@ export class Grid {
     image.addEventListener("error", () => {
       if (!image.hasAttribute("src")) return;
       this.came(tile);
-      this.missing.add(this.items[tile.at]);
+      this.missing.add(this.key(this.items[tile.at]));
       this.mark(tile, this.items[tile.at]);
     });
     return tile;
@@ -213,7 +213,7 @@ export class Grid {
   }
 
   hasPicture(item) {
-    return !PLAIN.has(item.kind) && !this.missing.has(item);
+    return !PLAIN.has(item.kind) && !this.missing.has(this.key(item));
   }
 
   drop(at) {
@@ -360,6 +360,8 @@ export class Grid {
       if (start && Math.hypot(event.clientX - start[0], event.clientY - start[1]) > 10) end();
     });
     for (const kind of ["pointerup", "pointercancel"]) this.list.addEventListener(kind, end);
+    // What follows is no click on what was just selected.
+    this.list.addEventListener("touchend", (event) => isHeld && event.cancelable && event.preventDefault(), { passive: false });
     this.list.addEventListener("contextmenu", (event) => isHeld && event.preventDefault());
     this.list.addEventListener("click", (event) => {
       const tile = event.target.closest(".tile");
