@@ -72,7 +72,7 @@ pub use self::index::IndexReport;
 pub use self::logging_in::{BegunLogin, LoginState, NewLogin};
 pub(crate) use self::metrics::Metrics;
 pub use self::previewing::{Preview, PreviewState};
-pub use self::removing::{AppPassword, RemovedService};
+pub use self::removing::{GivenBack, RemovedService};
 pub use self::retrying::{RetryRequest, Retrying};
 pub(crate) use self::runs::{Note, Runs};
 pub use self::sending::Sending;

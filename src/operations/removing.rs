@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// What became of the app password that a service had made when its owner logged in with a browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum AppPassword {
+pub enum GivenBack {
     /// It was taken back there: nobody can log in with it any more.
     Revoked,
     /// It is still good; a warning says why.
@@ -36,7 +36,7 @@ pub struct RemovedService {
     /// Its name.
     pub removed: String,
     /// What became of its app password, when one had been made by a login with a browser.
-    pub app_password: Option<AppPassword>,
+    pub app_password: Option<GivenBack>,
     /// What its owner may not expect, in sentences.
     pub warnings: Vec<String>,
 }
@@ -89,7 +89,7 @@ impl Operations {
     }
 
     /// Has the service take app passwords back that it made for this node.
-    async fn give_back(&self, granted: Vec<(Endpoint, bool)>, warnings: &mut Vec<String>) -> Option<AppPassword> {
+    async fn give_back(&self, granted: Vec<(Endpoint, bool)>, warnings: &mut Vec<String>) -> Option<GivenBack> {
         let mut outcome = None;
         for (endpoint, only_ours) in granted {
             let url = endpoint.url.clone();
@@ -97,7 +97,7 @@ impl Operations {
                 false => "it was exported, and another node may use it".to_owned(),
                 true => match tokio::time::timeout(PATIENCE, revoke(&endpoint)).await {
                     Ok(Ok(())) => {
-                        outcome.get_or_insert(AppPassword::Revoked);
+                        outcome.get_or_insert(GivenBack::Revoked);
                         continue;
                     }
                     Ok(Err(error)) => error.to_string(),
@@ -108,7 +108,7 @@ impl Operations {
             warnings.push(format!(
                 "The app password that {url} had made for this node is still good ({reason}); take it back in the settings there"
             ));
-            outcome = Some(AppPassword::Left);
+            outcome = Some(GivenBack::Left);
         }
         outcome
     }

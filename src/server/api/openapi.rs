@@ -160,4 +160,31 @@ mod tests {
             paths.values().flat_map(|path| path.as_object().unwrap().values()).map(|one| one["operationId"].as_str().unwrap()).collect();
         assert_eq!(ids.len(), handlers, "an operation's name is there twice");
     }
+
+    /// Two types of one name would be one schema, and one of them told wrongly.
+    #[test]
+    fn every_schema_has_a_name_of_its_own() {
+        fn collect(folder: &std::path::Path, names: &mut Vec<String>) {
+            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    collect(&path, names);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    for (_, after) in text.match_indices(concat!("ToSchema", ")]")).map(|(at, found)| text.split_at(at + found.len())) {
+                        let end = after.find([';', '{']).unwrap_or(after.len());
+                        let (attributes, name) = after[..end].rsplit_once("struct ").or_else(|| after[..end].rsplit_once("enum ")).unwrap();
+                        let renamed = attributes.split("#[schema(as = ").nth(1).map(|rest| rest.split([')', ',']).next().unwrap());
+                        let name = renamed.unwrap_or(name).split(|letter: char| !letter.is_alphanumeric()).next().unwrap();
+                        names.push(name.to_owned());
+                    }
+                }
+            }
+        }
+        let mut names = Vec::new();
+        collect(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+        names.sort_unstable();
+        assert!(names.len() > 50, "{names:?}");
+        let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();
+        assert!(twice.is_empty(), "{twice:?}");
+    }
 }
