@@ -6,7 +6,7 @@ use super::super::account::sign_in;
 use super::{picture, with_photos};
 use crate::api::Client;
 use crate::chromium::{Browser, DESKTOP, Look, PHONE, Page, named, saying};
-use crate::support::{Sandbox, write};
+use crate::support::{Sandbox, eventually, write};
 
 /// A name that would be markup, if names were.
 const EVIL: &str = "x\"><img src=x onerror=alert(1)>.jpg";
@@ -138,6 +138,62 @@ fn somebody_selects_discards_and_restores() {
         page.press("Escape");
         page.wait_gone("dialog[open]");
         assert_eq!(node.files().len(), 4);
+    }
+}
+
+#[test]
+fn somebody_sends_pictures_to_a_service() {
+    let Some(browser) = Browser::start() else { return };
+    let sandbox = Sandbox::new();
+    for look in looks() {
+        let node = with_photos(&sandbox, &look.name(), &["a.jpg", "b.jpg", "c.jpg"]);
+        let mut peer = sandbox.node(&format!("peer-{}", look.name()));
+        peer.serve();
+        assert!(node.add_service("Attic <b>", &peer.url()).status.success());
+        let page = browser.page(look);
+        sign_in(&page, look, &node, "library");
+        tiles(&page, 3);
+        page.select("#order", "name");
+        page.eval("document.querySelector('.tile[tabindex=\"0\"]').focus()");
+        page.press("Home");
+        page.press("Space");
+        page.press("ArrowRight");
+        page.press("Space");
+        page.wait_text(look.pick("2 selected", "2 ausgewählt"));
+        page.click(named(look.pick("Upload to service", "Auf Dienst hochladen")));
+        page.wait_for("form.share");
+        page.axe();
+        // A folder that is made for it, and one that cannot be.
+        page.click("[data-tree]");
+        page.wait_for("[role=treeitem]:focus");
+        page.fill("[data-new-folder]", "For Anna");
+        page.press("Enter");
+        page.wait_for("[data-path='For Anna'][aria-selected=true]");
+        assert_eq!(page.value_of("[name=folder]"), "/For Anna");
+        page.fill("[name=folder]", "../elsewhere");
+        page.click("form.share button[type=submit]");
+        page.wait_for("form.share .notice.bad");
+        page.expect_trouble("status of 422");
+        page.axe();
+        page.screenshot("share-refused");
+        page.fill("[name=folder]", "/For Anna");
+        page.select("[name=expires]", "7d");
+        page.axe();
+        page.screenshot("share");
+        page.click("form.share button[type=submit]");
+        page.wait_text(look.pick("2 files are on their way to Attic <b>.", "2 Dateien sind unterwegs zu Attic <b>."));
+        page.wait_gone("#selection");
+        eventually("both pictures on the service", || peer.files().into_keys().collect::<Vec<_>>() == ["For Anna/a.jpg", "For Anna/b.jpg"]);
+        // It is told where it was asked for, and on the pictures.
+        page.goto(&format!("{}/activity/uploads", node.url()));
+        page.wait_text("For Anna");
+        page.axe();
+        page.screenshot("uploads");
+        page.goto(&format!("{}/library?show=a.jpg", node.url()));
+        page.wait_for("dialog.viewer[open]");
+        page.press("i");
+        page.wait_text(look.pick("It was uploaded there.", "Wurde dorthin hochgeladen."));
+        page.axe();
     }
 }
 
