@@ -126,6 +126,6 @@ fn public_mode_has_no_webdav_and_says_so() {
             assert!(answer.status == 403 && answer.text().contains("public mode"), "{method} {path}: {answer:?}");
         }
     }
-    assert_eq!((admin.status("GET", "/"), admin.status("GET", "/livez")), (200, 200));
+    assert_eq!((admin.status("GET", "/"), admin.status("GET", "/library"), admin.status("GET", "/livez")), (303, 200, 200));
     assert_files(&node, &[("a.jpg", "a")]);
 }
