@@ -39,13 +39,7 @@ pub(super) async fn show(visit: Visit, State(shared): State<Shared>, Query(from)
         @if all.is_empty() {
             section.card { (parts::empty("copies", words.say("activity.no-conflicts"), words.say("activity.no-conflicts-help"), &html! {})) }
         }
-        @if all.len() > ROWS {
-            nav.pages aria-label=(words.say("activity.pages")) {
-                @if at > 0 { a.button href=(href(at - 1)) { (icon("chevron-left")) (words.say("activity.back")) } }
-                span.dim.number { (words.fill("activity.page-of", &[("page", &(at + 1)), ("pages", &all.len().div_ceil(ROWS))])) }
-                @if (at + 1) * ROWS < all.len() { a.button href=(href(at + 1)) { (words.say("activity.next")) (icon("chevron-right")) } }
-            }
-        }
+        (super::rows::turning(words, at, all.len().div_ceil(ROWS), href))
     };
     if visit.is_part {
         return Ok(page::part(list));

@@ -116,6 +116,19 @@ pub(super) fn more(words: Words, href: &str) -> Markup {
     }
 }
 
+/// The ways to the page before and the one after, where there are several. Pages count from 0.
+pub(super) fn turning(words: Words, at: usize, pages: usize, href: impl Fn(usize) -> String) -> Markup {
+    html! {
+        @if pages > 1 {
+            nav.pages aria-label=(words.say("activity.pages")) {
+                @if at > 0 { a.button href=(href(at - 1)) { (icon("chevron-left")) (words.say("activity.back")) } }
+                span.dim.number { (words.fill("activity.page-of", &[("page", &(at + 1)), ("pages", &pages)])) }
+                @if at + 1 < pages { a.button href=(href(at + 1)) { (words.say("activity.next")) (icon("chevron-right")) } }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,13 +54,7 @@ pub(super) async fn show(visit: Visit, State(shared): State<Shared>, Query(from)
                 }
             }
         }
-        @if files.len() > ROWS {
-            nav.pages aria-label=(words.say("activity.pages")) {
-                @if at > 0 { a.button href=(href(at - 1)) { (icon("chevron-left")) (words.say("activity.back")) } }
-                span.dim.number { (words.fill("activity.page-of", &[("page", &(at + 1)), ("pages", &files.len().div_ceil(ROWS))])) }
-                @if (at + 1) * ROWS < files.len() { a.button href=(href(at + 1)) { (words.say("activity.next")) (icon("chevron-right")) } }
-            }
-        }
+        (super::rows::turning(words, at, files.len().div_ceil(ROWS), href))
     };
     if visit.is_part {
         return Ok(page::part(list));
