@@ -37,6 +37,8 @@ const LARGEST: u64 = 1 << 40;
 const NAMES: u32 = 1000;
 /// What became of so many uploads is remembered, for those whose answer did not arrive.
 const REMEMBERED: usize = 1000;
+/// Seconds after which there may be room for another unfinished upload.
+const WAIT_FOR_ENDED: u64 = 60;
 const OFFSET: &str = "upload-offset";
 const PART: &str = "application/partial-upload";
 
@@ -178,7 +180,11 @@ fn no_upload() -> Problem {
 }
 
 fn in_words(error: &UploadError) -> Problem {
-    of_refused(refused(error))
+    match error {
+        // There may be room enough: what is missing is that somebody ends some.
+        UploadError::TooMany => Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many", format!("{error}.")).retry_after(WAIT_FOR_ENDED),
+        error => of_refused(refused(error)),
+    }
 }
 
 fn of_refused((status, reason): Refused) -> Problem {
@@ -218,7 +224,7 @@ fn may_add(shared: &Shared, login: &Login) -> Result<(), Problem> {
     responses(
         (status = 201, description = "It can begin.", body = Upload),
         (status = 409, description = "The name is taken.", content_type = "application/problem+json", body = Document),
-        (status = 507, description = "There is no room, or there are too many unfinished uploads.", content_type = "application/problem+json", body = Document),
+        (status = 507, description = "There is no room.", content_type = "application/problem+json", body = Document),
     )
 )]
 pub(super) async fn begin_upload(

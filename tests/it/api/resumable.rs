@@ -173,7 +173,8 @@ fn what_is_not_as_it_was_said_is_refused_and_nothing_is_stored() {
     let large = admin.post("/uploads", &json!({ "path": "a.jpg", "size": 1_u64 << 40 }));
     assert_eq!(problem(&large), (507, "full".into()));
     (0..128).for_each(|number| drop(begin(&user, json!({ "path": format!("{number}.jpg"), "size": 1 }))));
-    assert_eq!(problem(&user.post("/uploads", &json!({ "path": "x.jpg", "size": 1 }))), (507, "full".into()));
+    let more = user.post("/uploads", &json!({ "path": "x.jpg", "size": 1 }));
+    assert_eq!((problem(&more), more.headers["retry-after"].as_str()), ((429, "too-many".into()), "60"));
     assert_eq!(user.document("/uploads")["uploads"].as_array().unwrap().len(), 128);
     // Nobody goes on with it: it is swept.
     let session = std::fs::read_dir(node.library.join(".twinlens/uploads"))
