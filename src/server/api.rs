@@ -66,7 +66,7 @@ use super::http::{AskedBy, Body, Incoming, NOT_THERE, discard};
 use super::webdav::{Roots, WebDav};
 
 pub(super) use self::asked::whole as whole_body;
-pub(super) use self::caller::{Caller, From, Via, find as find_caller};
+pub(super) use self::caller::{Caller, From, Via, cookie, find as find_caller};
 pub use self::calls::Call;
 pub(super) use self::library::{Entry, about, may, path_of};
 pub(super) use self::problem::{FieldError, Problem};

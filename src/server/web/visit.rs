@@ -3,11 +3,11 @@
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-use http::header::{ACCEPT_LANGUAGE, COOKIE};
+use http::header::ACCEPT_LANGUAGE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{HeaderValue, Uri};
 
-use super::super::api::{Caller, Shared, Via};
+use super::super::api::{Caller, Shared, Via, cookie};
 use super::super::http::Peer;
 use super::super::language::Language;
 use super::refused::Refused;
@@ -129,11 +129,4 @@ impl FromRequestParts<Shared> for Visit {
 
 fn here(uri: &Uri) -> String {
     uri.path_and_query().map_or("", |path| path.as_str().trim_start_matches('/')).to_owned()
-}
-
-/// The cookie of this name.
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let texts = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
 }
