@@ -226,7 +226,7 @@ impl Execution {
                     done.push(step);
                 }
                 Err(error) => match error.into() {
-                    error if self.is_there_by_now(&step, &error).await => done.push(step),
+                    error if self.is_done_by_now(&step, &error).await => done.push(step),
                     error => self.failed(&step, &error),
                 },
             }

@@ -9,7 +9,7 @@ use crate::client::{ClientError, verify};
 use crate::library::{self, LibraryError, Parts};
 use crate::reconcile::{Action, Step};
 use crate::store::index::Index;
-use crate::types::LocalVersion;
+use crate::types::{LocalVersion, Side};
 
 use super::execute::{Execution, StepError};
 use super::run::{SyncError, blocking};
@@ -31,7 +31,7 @@ impl Execution {
             if self.fatal().is_some() {
                 return (step, Err(error));
             }
-            if self.is_there_by_now(&step, &error).await {
+            if self.is_done_by_now(&step, &error).await {
                 let at = step.remote.clone();
                 return (step, Ok(Sent::Superfluous(at)));
             }
@@ -59,8 +59,9 @@ impl Execution {
         (step, sent)
     }
 
-    /// Whether a step failed only because somebody else did the same in the meantime. Nothing is recorded of it: the next run looks, and adopts.
-    pub(super) async fn is_there_by_now(&self, step: &Step, error: &StepError) -> bool {
+    /// Whether a step failed only because somebody else, the other node perhaps, did the same in the meantime. Of a transfer nothing is
+    /// recorded then: the next run looks, and adopts.
+    pub(super) async fn is_done_by_now(&self, step: &Step, error: &StepError) -> bool {
         match (&step.action, error) {
             (Action::Upload { source, .. }, StepError::Client(ClientError::Changed(_))) => {
                 let found = self.sync.client.look(&step.remote).await;
@@ -70,6 +71,13 @@ impl Execution {
                 let (store, path, wanted) = (self.sync.store.clone(), step.local.clone(), source.digests);
                 let here = blocking(move || Ok(Index::open(&store.read()?)?.get(&path)?)).await;
                 here.is_ok_and(|row| row.is_some_and(|row| wanted.agree(&row.digests.into()) == Some(true)))
+            }
+            (Action::Delete { side: Side::Remote, .. }, StepError::Client(ClientError::Changed(_) | ClientError::NotFound(_))) => {
+                self.sync.client.look(&step.remote).await.is_ok_and(|found| found.is_none())
+            }
+            (Action::Delete { side: Side::Local, .. }, StepError::Library(LibraryError::Changed(_) | LibraryError::NotFound(_))) => {
+                let (tree, path) = (self.sync.tree.clone(), step.local.clone());
+                blocking(move || Ok(tree.stat(&path)?)).await.is_ok_and(|stat| stat.is_none())
             }
             _ => false,
         }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::client::{ClientError, Verified};
-use crate::library::LibraryError;
 use crate::reconcile::{Action, Step};
 use crate::services::delivery::{DeliveryError, Sending, Upload};
 use crate::types::{Expect, LocalVersion, PathError, RelPath, RemoteVersion, Side};
@@ -76,27 +75,34 @@ impl Execution {
 
     /// Follows a deletion of the other side.
     pub(super) async fn delete(self: &Arc<Self>, step: &Step) -> Result<Vec<Record>, StepError> {
-        let mut record = Record::forgotten(&step.local);
-        match &step.action {
+        let (deleted, record) = match &step.action {
             Action::Delete { side: Side::Remote, remote: Some(version), .. } => {
-                self.unchanged(&step.remote, version).await?;
-                self.sync.client.delete(&step.remote, &Expect::Version(version.clone())).await?;
-                self.is_gone(&step.remote, version).await?;
-                record = record.gone_there(&step.remote);
+                (self.delete_there(&step.remote, version).await, Record::forgotten(&step.local).gone_there(&step.remote))
             }
             Action::Delete { side: Side::Local, .. } if is_rejoined(&self.sync.store, self.sync.service.id, step)? => return Ok(Vec::new()),
             Action::Delete { side: Side::Local, local: Some(version), .. } => {
-                let (tree, path, version) = (self.sync.tree.clone(), step.local.clone(), *version);
-                let removed = blocking(move || Ok(tree.remove_file(&path, &Expect::Version(version.into())))).await;
-                match removed.map_err(|error| StepError::Refused(error.to_string()))? {
-                    Ok(()) | Err(LibraryError::NotFound(_)) => {}
-                    Err(error) => return Err(error.into()),
-                }
+                (self.delete_here(&step.local, *version).await, Record::forgotten(&step.local))
             }
             _ => return Err(StepError::Refused("nothing to delete".into())),
+        };
+        match deleted {
+            Ok(()) => self.count(|report| report.deleted += 1),
+            Err(error) if self.is_done_by_now(step, &error).await => {}
+            Err(error) => return Err(error),
         }
-        self.count(|report| report.deleted += 1);
         Ok(vec![record])
+    }
+
+    async fn delete_there(&self, path: &RelPath, version: &RemoteVersion) -> Result<(), StepError> {
+        self.unchanged(path, version).await?;
+        self.sync.client.delete(path, &Expect::Version(version.clone())).await?;
+        self.is_gone(path, version).await
+    }
+
+    async fn delete_here(&self, path: &RelPath, version: LocalVersion) -> Result<(), StepError> {
+        let (tree, path) = (self.sync.tree.clone(), path.clone());
+        let removed = blocking(move || Ok(tree.remove_file(&path, &Expect::Version(version.into())))).await;
+        Ok(removed.map_err(|error| StepError::Refused(error.to_string()))??)
     }
 
     /// A success is no proof of a deletion either: a file that is taken for deleted and is still there would come back as a new one.

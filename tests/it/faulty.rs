@@ -58,12 +58,16 @@ pub enum Fault {
     ListsEmptyWithChecksum,
 }
 
+pub type Meanwhile = Box<dyn FnOnce(&mut BTreeMap<String, Vec<u8>>) + Send>;
+
 pub struct State {
     fault: Fault,
     /// The next requests that begin so (method and path) are answered so (status and headers), and nothing is done.
     pub answers: VecDeque<(&'static str, &'static str)>,
     /// The next requests that begin so are carried out, but the answers are lost.
     pub lost: VecDeque<&'static str>,
+    /// What somebody else does right before the next requests that begin so.
+    pub meanwhile: VecDeque<(&'static str, Meanwhile)>,
     pub files: BTreeMap<String, Vec<u8>>,
     /// Every request: the method, a space, the path.
     pub log: Vec<String>,
@@ -143,6 +147,7 @@ impl FaultyServer {
             fault: Fault::None,
             answers: VecDeque::new(),
             lost: VecDeque::new(),
+            meanwhile: VecDeque::new(),
             files: BTreeMap::new(),
             log: Vec::new(),
             puts: Vec::new(),
@@ -192,6 +197,11 @@ fn serve_one(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<bool> 
         false => Fault::None,
     };
     let mut out = stream;
+    if state.meanwhile.front().is_some_and(|(next, _)| asked.starts_with(next))
+        && let Some((_, act)) = state.meanwhile.pop_front()
+    {
+        act(&mut state.files);
+    }
     if state.answers.front().is_some_and(|(next, _)| asked.starts_with(next))
         && let Some((_, text)) = state.answers.pop_front()
     {

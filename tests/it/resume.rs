@@ -423,6 +423,28 @@ fn a_move_and_a_deletion_whose_answers_were_lost_are_done() {
 }
 
 #[test]
+fn a_deletion_that_somebody_else_was_faster_with_has_not_failed() {
+    let sandbox = Sandbox::new();
+    let (node, server) = with_server(&sandbox, &["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"]);
+    node.run(&["service", "sync", "svc", "--deletes", "trash"]);
+    assert_counts(&node.sync(), &[("uploaded", 6)]);
+    // On the service, between the look at it and the deletion.
+    node.remove("a.jpg");
+    server.state().meanwhile.push_back(("PROPFIND a.jpg", Box::new(|files| drop(files.remove("a.jpg")))));
+    assert_counts(&node.sync(), &[]);
+    // In the library, right before the last look at the service that comes ahead of all deletions.
+    server.state().files.remove("b.jpg");
+    let here = node.library.join("b.jpg");
+    server.state().meanwhile.push_back(("PROPFIND ", Box::new(|_| {})));
+    server.state().meanwhile.push_back(("PROPFIND ", Box::new(move |_| std::fs::remove_file(here).unwrap())));
+    assert_counts(&node.sync(), &[]);
+    assert!(server.state().meanwhile.is_empty(), "nobody was faster");
+    assert_eq!(server.names(), ["c.jpg", "d.jpg", "e.jpg", "f.jpg"]);
+    assert!(node.trashed().is_empty(), "{:?}", node.trashed());
+    assert_counts(&node.sync(), &[]);
+}
+
+#[test]
 fn a_listing_and_a_download_are_asked_for_again() {
     let sandbox = Sandbox::new();
     let (node, server) = with_server(&sandbox, &[]);
