@@ -2,14 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::support::{Node, Sandbox, assert_counts, assert_files, write};
-
-fn sample(name: &str) -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample").join(name)).unwrap()
-}
+use crate::support::{Node, Sandbox, assert_counts, assert_files, sample, write};
 
 /// Two nodes; the first names what it fetches from the second by date.
 fn pair(sandbox: &Sandbox) -> (Node, Node) {

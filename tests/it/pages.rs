@@ -5,6 +5,7 @@ mod account;
 mod activity;
 mod library;
 mod watching;
+mod whole;
 
 use serde_json::json;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use crate::support::{Node, PASSWORD, Sandbox, assert_counts, assert_files, eventually, have, show, tree, write};
+use crate::support::{Node, PASSWORD, Sandbox, assert_counts, assert_files, eventually, have, sample, show, tree, write};
 
 #[test]
 fn litmus() {
@@ -273,9 +273,8 @@ fn apache_stacks_get_one_name_by_date_and_keep_it() {
     node.run(&["service", "sync", "apache", "--keep-names", "no", "--deletes", "trash"]);
     let photos = server.files.join("Photos & more");
     let old = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
-    let put = |sample: &str, to: &str| {
-        let bytes = fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample").join(sample)).unwrap();
-        write(&photos.join(to), &bytes);
+    let put = |name: &str, to: &str| {
+        write(&photos.join(to), &sample(name));
         fs::File::options().write(true).open(photos.join(to)).unwrap().set_modified(old).unwrap();
     };
     put("ridge.dng", "cam/IMG_0001.DNG");

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Node, Sandbox, assert_counts, assert_files, have, show};
+use crate::support::{Node, Sandbox, assert_counts, assert_files, have, sample, show, write};
 
 fn pair(sandbox: &Sandbox) -> (Node, Node) {
     let (a, mut b) = (sandbox.node("a"), sandbox.node("b"));
@@ -264,8 +264,7 @@ fn raw_and_video_off_holds_them_back_on_both_sides_alike() {
 fn without_kept_names_downloads_are_sorted_by_capture_date_and_stay_here() {
     let sandbox = Sandbox::new();
     let (a, mut b) = (sandbox.node("a"), sandbox.node("b"));
-    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample");
-    std::fs::copy(sample.join("lake.jpg"), b.library.join("DSC_1.JPG")).unwrap();
+    write(&b.library.join("DSC_1.JPG"), &sample("lake.jpg"));
     b.serve();
     a.pair(&b, &["--keep-names", "no"]);
     assert_counts(&a.sync(), &[("downloaded", 1)]);

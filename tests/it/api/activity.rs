@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Client, fields, json_of, problem};
 use crate::faulty::{Fault, FaultyServer};
-use crate::support::{Node, Sandbox, eventually};
+use crate::support::{Node, Sandbox, eventually, sample};
 
 /// Two nodes that serve, the second of which is the first one's service `peer`.
 fn pair(sandbox: &Sandbox, options: &[&str]) -> (Node, Node) {
@@ -214,7 +214,7 @@ fn one_file_that_failed_is_tried_again_now_and_the_others_in_their_time() {
 fn the_picture_of_the_other_side_is_shown_when_it_is_one() {
     let sandbox = Sandbox::new();
     let (here, mut there) = pair(&sandbox, &["--download", "no", "--upload", "yes"]);
-    let jpeg = std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample/beach.jpg")).unwrap();
+    let jpeg = sample("beach.jpg");
     for name in ["picture.jpg", "page.jpg"] {
         here.put(name, name);
     }

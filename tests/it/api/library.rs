@@ -6,7 +6,7 @@ use serde_json::json;
 use sha2::Digest as _;
 
 use super::{Client, fields, json_of, problem};
-use crate::support::Sandbox;
+use crate::support::{Sandbox, sample};
 
 fn content_digest(bytes: &[u8]) -> String {
     use base64::Engine as _;
@@ -160,7 +160,6 @@ fn an_upload_whose_answer_never_came_is_known_again() {
 fn a_thumbnail_is_small_without_a_place_and_kept_as_long_as_the_picture_is_the_same() {
     let sandbox = Sandbox::new();
     let mut node = sandbox.node("n");
-    let sample = |name: &str| std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample").join(name)).unwrap();
     for name in ["beach.jpg", "glacier.heic", "fireworks.mov", "canyon.dng"] {
         std::fs::write(node.library.join(name), sample(name)).unwrap();
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::signed_in;
 use crate::api::{Client, add_user};
 use crate::faulty::{Fault, FaultyServer};
-use crate::support::{Answer, Node, PASSWORD, Sandbox, eventually};
+use crate::support::{Answer, Node, PASSWORD, Sandbox, eventually, sample, write};
 
 /// A name that would be a script, if it were not text; and one that reads like another.
 const SCRIPT: &str = "<img src=x onerror=alert(1)>.jpg";
@@ -24,7 +24,6 @@ pub(super) fn pair(sandbox: &Sandbox, name: &str, options: &[&str]) -> (Node, No
 
 /// Both sides change a file of each of these names.
 pub(super) fn make_conflicts((here, there): (&Node, &Node), names: &[&str]) {
-    let sample = |name: &str| std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample").join(name)).unwrap();
     for name in names {
         std::fs::write(here.library.join(name), sample("beach.jpg")).unwrap();
     }
@@ -198,10 +197,8 @@ fn conflicts_are_decided_one_by_one_and_all_at_once() {
 fn the_trash_gives_back_what_is_chosen_and_is_emptied_of_what_was_shown() {
     let sandbox = Sandbox::new();
     let mut node = sandbox.node("n");
-    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample/beach.jpg");
-    std::fs::create_dir_all(node.library.join("Trip")).unwrap();
     for name in ["Trip/1.jpg", "Trip/2.jpg", "3.jpg", SCRIPT] {
-        std::fs::copy(&sample, node.library.join(name)).unwrap();
+        write(&node.library.join(name), &sample("beach.jpg"));
     }
     node.put("later.txt", "later");
     node.serve();

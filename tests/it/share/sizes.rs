@@ -1,12 +1,11 @@
 //! As what files are sent.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::photo::{Told, photo, read};
-use crate::support::{Node, Sandbox, tree, write};
+use crate::support::{self, Node, Sandbox, tree, write};
 
 /// A node with files, and another one that they are shared with.
 fn scene(sandbox: &Sandbox) -> (Node, Node) {
@@ -17,8 +16,7 @@ fn scene(sandbox: &Sandbox) -> (Node, Node) {
 }
 
 fn sample(node: &Node, name: &str, path: &str) {
-    let bytes = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample").join(name)).unwrap();
-    write(&node.library.join(path), &bytes);
+    write(&node.library.join(path), &support::sample(name));
 }
 
 /// A RAW file as far as a reader of TIFF sees it: turned to the right, with a picture of its camera in it, or none.
