@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::account::sign_in;
 use crate::chromium::{Browser, DESKTOP, Look, PHONE, Page, named, saying};
 use crate::support::{Node, Sandbox, sample, tree, write};
@@ -195,6 +197,10 @@ impl Owner<'_> {
                 page.eval("[...document.querySelectorAll('.tile:not([hidden])')].filter(tile => tile.matches('.loaded, .bare')).length");
             if loaded == MINE - 1 { Ok(()) } else { Err(loaded.to_string()) }
         });
+        // Each is the picture of what it is called.
+        let strangers = "[...document.querySelectorAll('.tile.loaded:not([hidden])')].filter(tile => \
+             !tile.querySelector('img').src.includes(`/${tile.ariaLabel.split(',')[0]}&`)).map(tile => tile.ariaLabel)";
+        assert_eq!(page.eval(strangers), json!([]));
         let signs = "[...document.querySelectorAll('.tile:not([hidden])')].map(tile => \
              [tile.ariaLabel, tile.querySelector('.badges .there use')?.getAttribute('href').split('#')[1]].join('; '))";
         page.until("every picture is marked as proven", || {

@@ -51,7 +51,7 @@ export class Grid {
   /** What is in the page may be shown again: its picture need not come anew. */
   keep() {
     this.kept ??= new Map();
-    for (const [at, tile] of this.shown) this.kept.set(this.key(this.items[at]), tile);
+    for (const tile of this.shown.values()) this.kept.set(tile.key, tile);
     this.shown.clear();
   }
 
@@ -154,6 +154,7 @@ export class Grid {
     style.width = `${width}px`;
     style.height = `${row.height}px`;
     tile.at = at;
+    tile.key = key;
     tile.side = Math.max(width, row.height) * devicePixelRatio > 360 ? 640 : 320;
     tile.href = address.folder(this.folder, item.name);
     tile.setAttribute("aria-posinset", at + 1);

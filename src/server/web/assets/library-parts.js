@@ -3,7 +3,8 @@
 import { changes, fill, icon, wordsOf } from "./app.js";
 
 export const words = wordsOf("library");
-const language = document.documentElement.lang || "en";
+// Dates as the node writes them: the day before the month.
+const language = document.documentElement.lang === "de" ? "de" : "en-GB";
 const numbers = new Intl.NumberFormat(language);
 const tenths = new Intl.NumberFormat(language, { maximumFractionDigits: 1, minimumFractionDigits: 1 });
 

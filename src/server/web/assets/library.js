@@ -47,12 +47,13 @@ function here() {
   return { folder: (query.get("folder") ?? "").replace(/^\/+|\/+$/g, ""), show: query.get("show") };
 }
 
+/** A new list: the grid still needs the one that it shows. */
 function sorted(all) {
   const byName = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
   const name = (a, b) => byName.compare(a.name, b.name) || (a.name < b.name ? -1 : 1);
-  if (order === "name") return all.sort(name);
+  if (order === "name") return all.toSorted(name);
   const way = order === "date" ? -1 : 1;
-  return all.sort((a, b) => way * (a.time - b.time) || name(a, b));
+  return all.toSorted((a, b) => way * (a.time - b.time) || name(a, b));
 }
 
 /** Rows of the columns that the API answers. */
