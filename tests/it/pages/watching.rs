@@ -25,7 +25,7 @@ fn a_sync_is_watched_to_its_end() {
         page.wait_text(look.pick("Paused", "Pausiert"));
         page.axe();
         page.click(named(look.pick("Sync with peer now", "Jetzt mit peer synchronisieren")));
-        page.wait_text(look.pick("Syncing since", "Synchronisiert seit"));
+        page.wait_text(look.pick("Syncing since", "Läuft seit"));
         // The numbers are those of the run, and they change by themselves.
         page.wait_text(look.pick(" of 4", " von 4"));
         let done =

@@ -259,6 +259,9 @@ impl Owner<'_> {
     /// Both sides edit a picture while nothing is synced.
     fn decides_a_conflict(&self, decision: Decision) {
         let (page, look) = (self.page, self.look);
+        self.goes_to(look.pick("Services", "Dienste"));
+        page.wait_text(look.pick("Both ways · /Photos", "In beide Richtungen · /Photos"));
+        self.looks_at("services");
         self.goes_to(look.pick("Activity", "Aktivität"));
         page.click(named(look.pick("Pause the sync with Attic", "Synchronisation mit Attic anhalten")));
         page.wait_text(look.pick("Paused", "Pausiert"));
@@ -297,6 +300,7 @@ impl Owner<'_> {
         page.click(named(button));
         page.wait_text(said);
         page.wait_text(look.pick("No conflicts", "Keine Konflikte"));
+        page.wait_gone(saying(look.pick("What you give up goes to the trash", "Was du aufgibst, kommt in den Papierkorb")));
         self.looks_at("decided");
         self.goes_to(look.pick("Activity", "Aktivität"));
         self.syncs();

@@ -35,6 +35,7 @@ pub(super) async fn show(visit: Visit, State(shared): State<Shared>, Query(from)
     let at = from.page.min(all.len().saturating_sub(1) / ROWS);
     let href = |page: usize| format!("activity/conflicts?page={page}");
     let list = html! {
+        @if !all.is_empty() { p.dim { (words.say("activity.conflicts-help")) } }
         @for conflict in all.iter().skip(at * ROWS).take(ROWS) { (card(words, conflict)) }
         @if all.is_empty() {
             section.card { (parts::empty("copies", words.say("activity.no-conflicts"), words.say("activity.no-conflicts-help"), &html! {})) }
@@ -48,10 +49,7 @@ pub(super) async fn show(visit: Visit, State(shared): State<Shared>, Query(from)
     let beside = html! {
         @if can_keep_all { button.button hx-get="activity/conflicts/both" hx-target="#dialog" { (icon("copies")) (words.say("activity.both-all")) } }
     };
-    let content = html! {
-        @if !all.is_empty() { p.dim { (words.say("activity.conflicts-help")) } }
-        div.stack hx-get=(href(at)) hx-trigger="conflicts-changed from:body" hx-swap="innerHTML" { (list) }
-    };
+    let content = html! { div.stack hx-get=(href(at)) hx-trigger="conflicts-changed from:body" hx-swap="innerHTML" { (list) } };
     Ok(super::whole(&visit, Tab::Conflicts, &beside, &content))
 }
 

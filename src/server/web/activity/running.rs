@@ -62,12 +62,12 @@ fn card(words: Words, service: &ServiceStatus) -> Markup {
                 (icon("cloud"))
                 h2 { (rows::name(&service.name)) }
                 (state(words, service))
+                (buttons(words, service))
             }
             @match &service.running {
                 Some(going) => { (live::going(words, going)) }
                 None => { (resting(words, service)) }
             }
-            (buttons(words, service))
         }
     }
 }
@@ -119,7 +119,7 @@ fn resting(words: Words, service: &ServiceStatus) -> Markup {
     }
 }
 
-/// What can be done with a service. The buttons keep their places when its state changes.
+/// What can be done with a service. The buttons keep their places when its state changes: above what grows and shrinks with it.
 fn buttons(words: Words, service: &ServiceStatus) -> Markup {
     let is_paused = service.state == SyncState::Paused;
     let named = |key: &'static str| words.fill(key, &[("service", &service.name)]);
