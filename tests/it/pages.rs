@@ -4,6 +4,7 @@
 mod account;
 mod activity;
 mod library;
+mod public;
 mod watching;
 mod whole;
 

@@ -108,7 +108,14 @@ fn a_service_is_connected_and_examined_while_one_looks_on() {
 
     let test = visitor.form(&format!("{AT}/test?name=127.0.0.1"), &[]);
     assert_says(&told(&test, 200), &["Test the connection to 127.0.0.1", "data-stop="]);
-    assert_says(&told(&watched(&visitor, test), 200), &["Everything is well."]);
+    let read = told(&watched(&visitor, test), 200);
+    assert_says(&read, &["Everything is well.", "Nothing is uploaded to this service yet", "write=on"]);
+    assert!(!read.contains("Arrival can be proven</summary>") && !read.contains("--write"), "{read}");
+    // Whoever wants to know more has it tried by writing, and there is nothing of it afterwards.
+    let written = visitor.form(&format!("{AT}/test?name=127.0.0.1&write=on"), &[]);
+    let written = told(&watched(&visitor, written), 200);
+    assert_says(&written, &["Everything is well.", "Arrival can be proven</summary>"]);
+    assert!(!written.contains("write=on") && peer.files().len() == 2, "{written}");
 }
 
 #[test]

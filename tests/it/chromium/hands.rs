@@ -1,6 +1,6 @@
 //! What hands do: they point, touch, type and swipe, as the browser takes it from a device.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -84,6 +84,35 @@ impl Page {
             self.touch("touchMove", Some((x + right * way, y + down * way)));
         }
         self.touch("touchEnd", None);
+        self.settle();
+    }
+
+    /// Taps twice, as quickly as one does.
+    #[track_caller]
+    pub fn double_tap<'a>(&self, by: impl Into<By<'a>>) {
+        let at = self.point(by.into());
+        // The browser takes the moments from here: however busy the machine is, the second tap comes soon after the first.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+        for (kind, finger, after) in
+            [("touchStart", Some(at), 0.), ("touchEnd", None, 0.05), ("touchStart", Some(at), 0.15), ("touchEnd", None, 0.2)]
+        {
+            self.fingers(kind, finger.as_slice(), Some(now + after));
+        }
+        self.settle();
+    }
+
+    /// Moves two fingers on an element apart by this factor; towards each other if it is less than one.
+    #[track_caller]
+    pub fn pinch<'a>(&self, by: impl Into<By<'a>>, factor: f64) {
+        let (x, y) = self.point(by.into());
+        let first = if factor > 1. { 30. } else { 150. };
+        let fingers = |apart: f64| [(x - apart, y), (x + apart, y)];
+        self.fingers("touchStart", &fingers(first), None);
+        for tenth in 1..=10 {
+            let apart = first * (1. + (factor - 1.) * f64::from(tenth) / 10.);
+            self.fingers("touchMove", &fingers(apart), None);
+        }
+        self.fingers("touchEnd", &[], None);
         self.settle();
     }
 
@@ -176,8 +205,18 @@ impl Page {
 
     #[track_caller]
     fn touch(&self, kind: &str, finger: Option<(f64, f64)>) {
-        let fingers: Vec<_> = finger.map(|(x, y)| json!({ "x": x, "y": y })).into_iter().collect();
-        self.cdp("Input.dispatchTouchEvent", json!({ "type": kind, "touchPoints": fingers }));
+        self.fingers(kind, finger.as_slice(), None);
+    }
+
+    /// Where all fingers are, at a moment in seconds since 1970; now if there is none.
+    #[track_caller]
+    fn fingers(&self, kind: &str, fingers: &[(f64, f64)], at: Option<f64>) {
+        let points: Vec<_> = fingers.iter().enumerate().map(|(id, (x, y))| json!({ "x": x, "y": y, "id": id })).collect();
+        let mut event = json!({ "type": kind, "touchPoints": points });
+        if let Some(at) = at {
+            event["timestamp"] = at.into();
+        }
+        self.cdp("Input.dispatchTouchEvent", event);
     }
 }
 

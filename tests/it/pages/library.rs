@@ -1,11 +1,13 @@
 //! The library: what the page fetches, who may do what on it, and how people use it in a browser.
 
 mod seen;
+mod viewer;
 
 use serde_json::{Value, json};
 
 use super::signed_in;
 use crate::api::{Client, add_user, json_of, problem};
+use crate::chromium::Page;
 use crate::support::{Node, PASSWORD, Sandbox};
 
 #[test]
@@ -148,6 +150,15 @@ fn picture(name: &str) -> Vec<u8> {
     let mut picture = crate::share::photo::photo(width, height, 1);
     picture.extend_from_slice(name.as_bytes());
     picture
+}
+
+/// Until so many tiles are to be seen.
+#[track_caller]
+pub(super) fn tiles(page: &Page, count: u64) {
+    page.until("the pictures are there", || {
+        let there = page.eval("document.querySelectorAll('.tile:not([hidden])').length");
+        if there == count { Ok(()) } else { Err(format!("{there} of {count}")) }
+    });
 }
 
 /// A node that serves these photos.

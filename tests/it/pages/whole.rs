@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::account::sign_in;
+use super::library::tiles;
 use crate::chromium::{Browser, DESKTOP, Look, PHONE, Page, named, saying};
 use crate::support::{Node, Sandbox, sample, tree, write};
 
@@ -111,9 +112,12 @@ impl Owner<'_> {
         page.wait_for(".examination[aria-busy=false]");
         page.wait_text(look.pick("Free space", "Freier Platz"));
         page.wait_text(look.pick("Everything is well.", "Alles in Ordnung."));
+        page.click(named(look.pick("Test uploading too", "Auch das Hochladen testen")));
+        page.wait_for(saying(look.pick("Arrival can be proven", "Ankunft lässt sich beweisen")).within(".checks"));
+        page.wait_for(".examination[aria-busy=false]");
         let checks = "['ok', 'warning', 'failed'].map(kind => document.querySelectorAll(`.checks li.${kind}`).length)";
         let checks = page.eval(checks);
-        assert!(checks[0].as_u64() >= Some(8) && checks[1] == 0 && checks[2] == 0, "{checks}");
+        assert!(checks[0].as_u64() >= Some(15) && checks[1] == 0 && checks[2] == 0, "{checks}");
         self.looks_at("connected");
     }
 
@@ -191,7 +195,7 @@ impl Owner<'_> {
         page.wait_url("library?folder=Autumn");
         page.select(named(look.pick("Order", "Reihenfolge")), look.pick("By name", "Nach Namen"));
         // A RAW file and its JPEG are one.
-        self.until_tiles(MINE - 1);
+        tiles(page, MINE as u64 - 1);
         page.until("the pictures", || {
             let loaded =
                 page.eval("[...document.querySelectorAll('.tile:not([hidden])')].filter(tile => tile.matches('.loaded, .bare')).length");
@@ -389,14 +393,6 @@ impl Owner<'_> {
             told => Err(format!("{told:?}")),
         });
         self.page.wait_for(named(self.look.pick("Sync with Attic now", "Jetzt mit Attic synchronisieren")));
-    }
-
-    #[track_caller]
-    fn until_tiles(&self, count: usize) {
-        self.page.until("the tiles", || {
-            let there = self.page.eval("document.querySelectorAll('.tile:not([hidden])').length");
-            if there == count { Ok(()) } else { Err(format!("{there} of {count}")) }
-        });
     }
 
     /// What the disk has below here.

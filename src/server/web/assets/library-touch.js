@@ -50,7 +50,8 @@ export function hands(stage, content, { turn, leave, zoomed, can }) {
     if (event.target.closest("video, button") || event.button !== 0) return;
     stage.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, [event.clientX, event.clientY]);
-    begun = { view, points: points(), at: event.timeStamp, kind: event.pointerType };
+    // Two fingers never tap, also when they go one after the other.
+    begun = { view, points: points(), at: event.timeStamp, kind: event.pointerType, isMany: fingers.size > 1 };
   });
 
   stage.addEventListener("pointermove", (event) => {
@@ -79,7 +80,7 @@ export function hands(stage, content, { turn, leave, zoomed, can }) {
     }
     const { x, y, scale } = view;
     const speed = Math.max(1, event.timeStamp - begun.at);
-    const isMoved = Math.hypot(event.clientX - begun.points[0][0], event.clientY - begun.points[0][1]) > 8;
+    const isMoved = begun.isMany || Math.hypot(event.clientX - begun.points[0][0], event.clientY - begun.points[0][1]) > 8;
     begun = undefined;
     if (scale > 1) zoomed(scale);
     else if (Math.abs(x) > 70 || (Math.abs(x) > 24 && Math.abs(x) / speed > 0.4)) {

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use maud::{Markup, html};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::super::super::api::Shared;
@@ -11,15 +12,29 @@ use super::super::parts::{self, Tone, icon};
 use super::super::refused::Refused;
 use super::super::visit::Visit;
 use super::super::words::Words;
-use super::{Named, Token, at, by_token, failed};
+use super::{Token, at, by_token, failed};
 use crate::operations::{Examination, ExaminationState};
 use crate::services::doctor::{Check, Verdict};
 
-/// Begins to examine a service, in a dialog.
-pub(super) async fn begin(visit: Visit, State(shared): State<Shared>, Query(Named { name }): Query<Named>) -> Result<Answer, Refused> {
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    name: String,
+    /// Small files may be written, also to a service that nothing is uploaded to.
+    write: Option<String>,
+}
+
+/// Begins to examine a service, in a dialog; in its place when somebody asked for more of it.
+pub(super) async fn begin(
+    visit: Visit,
+    State(shared): State<Shared>,
+    Query(Wanted { name, write }): Query<Wanted>,
+) -> Result<Answer, Refused> {
     visit.admin()?;
     let words = visit.words();
-    let examination = shared.operations.begin_examination(name.clone(), None).await?;
+    let examination = shared.operations.begin_examination(name.clone(), write.is_some().then_some(true)).await?;
+    if write.is_some() {
+        return Ok(page::part(watched(words, &examination)));
+    }
     let content = html! {
         div.body data-tall {
             (watched(words, &examination))
@@ -62,8 +77,26 @@ pub(super) fn watched(words: Words, examination: &Examination) -> Markup {
                 }
             }
             (list(words, &examination.checks, next))
+            @if !goes_on && was_only_read(&examination.checks) {
+                div.choice {
+                    p.dim { (words.say("services.only-read")) }
+                    button.button type="button" hx-post=(writing(&examination.name)) hx-target="closest .examination" hx-swap="outerHTML" {
+                        (icon("upload")) (words.say("services.try-writing"))
+                    }
+                }
+            }
         }
     }
+}
+
+fn writing(name: &str) -> String {
+    format!("settings/services/test{}", page::query(&[("name", name), ("write", "on")]))
+}
+
+/// All is well with the folder, and nothing was written to it.
+fn was_only_read(checks: &[Check]) -> bool {
+    let is = |id, status| checks.iter().any(|check| check.id == id && check.status == status);
+    is("folder", Verdict::Ok) && is("write", Verdict::Skipped)
 }
 
 fn verdict(words: Words, connected: bool, checks: &[Check]) -> Markup {

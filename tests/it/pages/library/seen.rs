@@ -3,9 +3,9 @@
 use std::fs;
 
 use super::super::account::sign_in;
-use super::{picture, with_photos};
+use super::{picture, tiles, with_photos};
 use crate::api::Client;
-use crate::chromium::{Browser, DESKTOP, Look, PHONE, Page, named, saying};
+use crate::chromium::{Browser, DESKTOP, Look, PHONE, named, saying};
 use crate::support::{Sandbox, eventually, write};
 
 /// A name that would be markup, if names were.
@@ -13,15 +13,6 @@ const EVIL: &str = "x\"><img src=x onerror=alert(1)>.jpg";
 
 fn looks() -> [Look; 2] {
     [PHONE.german(), DESKTOP]
-}
-
-/// Until so many tiles are to be seen.
-#[track_caller]
-fn tiles(page: &Page, count: u64) {
-    page.until("the pictures are there", || {
-        let there = page.eval("document.querySelectorAll('.tile:not([hidden])').length");
-        if there == count { Ok(()) } else { Err(format!("{there} of {count}")) }
-    });
 }
 
 #[test]
