@@ -138,7 +138,9 @@ fn videos_play_and_only_what_is_looked_at_is_fetched() {
         let fetched = "performance.getEntriesByType('resource').filter(entry => entry.name.includes('file?path=waves.mp4')) \
              .map(entry => [entry.responseStatus, entry.encodedBodySize])";
         let fetched: Vec<(u16, usize)> = serde_json::from_value(page.eval(fetched)).unwrap();
-        assert!(fetched.len() > 1 && fetched.iter().all(|(status, _)| *status == 206), "{fetched:?}");
+        // One that is broken off, because another part is wanted, has no status.
+        assert!(fetched.len() > 1 && fetched.iter().all(|(status, _)| matches!(status, 0 | 206)), "{fetched:?}");
+        assert!(fetched.iter().any(|(status, _)| *status == 206), "{fetched:?}");
         assert!(fetched.iter().map(|(_, bytes)| bytes).sum::<usize>() < GAP / 2, "{fetched:?}");
     }
 }
