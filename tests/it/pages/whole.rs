@@ -250,8 +250,7 @@ impl Owner<'_> {
         page.wait_text(look.pick("3 files are on their way to Attic.", "3 Dateien sind unterwegs zu Attic."));
         page.wait_gone("#selection");
         page.click(named(look.pick("Show activity", "Aktivität anzeigen")));
-        page.wait_url("activity");
-        page.click(saying(look.pick("Uploads", "Hochgeladen")).within(".tabs"));
+        page.wait_url("activity/uploads");
         page.wait_text(look.pick("3 uploaded", "3 hochgeladen"));
         self.looks_at("uploads");
         let sent = tree(&self.attic.library.join("Albums/For Anna"));
@@ -267,7 +266,7 @@ impl Owner<'_> {
         page.wait_text(look.pick("Both ways · /Photos", "In beide Richtungen · /Photos"));
         self.looks_at("services");
         self.goes_to(look.pick("Activity", "Aktivität"));
-        page.click(named(look.pick("Pause the sync with Attic", "Synchronisation mit Attic anhalten")));
+        page.click(named(look.pick("Pause the sync with Attic", "Synchronisation mit Attic pausieren")));
         page.wait_text(look.pick("Paused", "Pausiert"));
         let [mine, theirs] = [sample("balloons.jpg"), sample("rainbow.jpg")];
         write(&self.home.library.join("Autumn/cat.jpg"), &mine);
@@ -408,11 +407,12 @@ impl Owner<'_> {
         assert!(self.home.files() == there, "{:?} and {:?}", self.home.files().keys(), there.keys());
     }
 
-    /// Everybody can use what is here, nothing jumps, and there is a picture of it.
+    /// Everybody can use what is here, nothing jumps or is wider than the screen, and there is a picture of it.
     #[track_caller]
     fn looks_at(&self, story: &str) {
         self.page.axe();
         assert!(self.page.layout_shift() < 0.1, "{story}: {}", self.page.layout_shift());
+        assert_eq!(self.page.eval("document.documentElement.scrollWidth - innerWidth"), 0, "{story} is too wide");
         self.page.screenshot(&format!("whole-{story}"));
     }
 }

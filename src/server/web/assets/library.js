@@ -292,7 +292,7 @@ function wire() {
     if (form) selection.intoForm(form);
   });
   document.body.addEventListener("shared", ({ detail }) => {
-    tell(detail.text, { action: words["to-activity"], href: "activity" });
+    tell(detail.text, { action: words["to-activity"], href: "activity/uploads" });
     if (detail.warning) tell(detail.warning, { tone: "warning" });
     selection.clear();
     badges(turn);
