@@ -30,9 +30,9 @@ fn a_client_is_let_in_by_a_person() {
         node.serve();
         let (url, let_in) = asked(&node, "Fotos <img src=x onerror=alert(1)> 1.0");
         let [user, password, button] = [
-            look.pick("User", "Benutzer"),
+            look.pick("User name", "Nutzername"),
             look.pick("Password", "Passwort"),
-            look.pick("Log in and grant access", "Anmelden und Zugang geben"),
+            look.pick("Sign in and grant access", "Anmelden und Zugang geben"),
         ];
         let page = browser.page(look);
         page.goto(&url);
@@ -47,7 +47,7 @@ fn a_client_is_let_in_by_a_person() {
         page.wait_for("input[name=password]:focus");
         page.fill(named(password), "not the password");
         page.click(named(button));
-        page.wait_text(look.pick("User or password is wrong.", "Benutzer oder Passwort ist falsch."));
+        page.wait_text(look.pick("User name or password is wrong.", "Nutzername oder Passwort ist falsch."));
         page.expect_trouble("status of 401");
         page.axe();
         page.screenshot("login-wrong");

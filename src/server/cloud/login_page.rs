@@ -35,7 +35,7 @@ pub(super) enum Problem {
 impl Problem {
     fn say(self, language: Language) -> &'static str {
         match self {
-            Self::Wrong => language.pick("User or password is wrong.", "Benutzer oder Passwort ist falsch."),
+            Self::Wrong => language.pick("User name or password is wrong.", "Nutzername oder Passwort ist falsch."),
             Self::TooOften => language.pick(
                 "Wrong too often. Please wait a moment, then try again.",
                 "Zu oft falsch. Bitte einen Moment warten und es dann noch einmal versuchen.",
@@ -95,14 +95,14 @@ fn html(language: Language, page: &Page<'_>) -> String {
                 language.pick("This program asks for access to your photos:", "Dieses Programm bittet um Zugang zu deinen Fotos:"),
                 escape(*label),
                 language.pick(
-                    "Log in only if you have just started this yourself.",
+                    "Sign in only if you have just started this yourself.",
                     "Melde dich nur an, wenn du das gerade selbst begonnen hast."
                 ),
                 problem.unwrap_or_default(),
                 escape(*form),
-                language.pick("User", "Benutzer"),
+                language.pick("User name", "Nutzername"),
                 language.pick("Password", "Passwort"),
-                language.pick("Log in and grant access", "Anmelden und Zugang geben"),
+                language.pick("Sign in and grant access", "Anmelden und Zugang geben"),
             )
         }
         Page::Done => format!(
