@@ -1,8 +1,10 @@
 //! What kind of reason a text of ours tells: state on disk holds the texts, and pages say it in other languages.
 
-/// The kinds of reasons that a file fails for, by words of their texts: those of [`ClientError::cause`](crate::client::ClientError::cause), and `library` and `disk-full` for what is
-/// wrong here. The first that is met counts.
-const FAILURES: [(&str, &str); 31] = [
+/// The kinds of reasons that a file or a run fails for, by words of their texts: those of [`ClientError::cause`](crate::client::ClientError::cause),
+/// `library` and `disk-full` for what is wrong here, `cancelled` and `suspended` for a run that was to stop. The first that is met counts.
+const FAILURES: [(&str, &str); 33] = [
+    ("it was cancelled;", "cancelled"),
+    ("it was suspended;", "suspended"),
     ("the service said that it stored the file", "not-proven"),
     ("the service stored ", "not-proven"),
     ("the service said that the new version took the place", "not-proven"),
@@ -126,6 +128,8 @@ mod tests {
         {
             assert_eq!(of_failure(&unproven.to_string()), "not-proven", "{unproven}");
         }
+        use crate::sync::Stop;
+        assert_eq!([Stop::Cancelled, Stop::Suspended].map(|stop| of_failure(stop.text())), ["cancelled", "suspended"]);
         assert_eq!(of_failure("something new"), "other");
     }
 

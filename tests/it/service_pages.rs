@@ -312,6 +312,7 @@ fn sync_is_set_up_previewed_and_started() {
     drop(peer);
     assert_eq!(visitor.form(&format!("{AT}/start?name=Attic"), &[]).status, 204);
     eventually("the table to tell that it failed", || visitor.page(&format!("{AT}/list")).text().contains("Not reachable"));
+    assert_says(&visitor.page(&format!("{AT}/list")).text(), &["The service was not reachable. Check that it runs and its address."]);
 }
 
 #[test]

@@ -165,6 +165,35 @@ fn what_failed_is_told_in_words_and_tried_again() {
 }
 
 #[test]
+fn what_ended_a_sync_is_told_with_what_to_do() {
+    let sandbox = Sandbox::new();
+    let (mut here, mut there) = (sandbox.node("here"), sandbox.node("there"));
+    write(&here.library.join("large.mov"), &vec![7; 3_000_000]);
+    here.serve();
+    there.serve();
+    assert!(here.add_service("peer", &there.originals()).status.success());
+    here.run(&["service", "sync", "peer", "--on", "--upload", "yes", "--rate", "50k"]);
+    let admin = signed_in(&here, "admin", PASSWORD);
+    let says = |place: &str, part: &str| eventually(part, || admin.page(place).text().contains(part));
+    says("/activity", "Cancel the sync with peer");
+    happened(&admin.form("/activity/cancel", &[("service", "peer")]));
+    // Whoever stopped it sees that it was stopped, not that it failed.
+    says("/activity/history", ">Cancelled</span>");
+    let id = Client::admin(&here).document("/runs")["runs"][0]["id"].as_u64().unwrap();
+    let run = admin.without("HX-Request").page(&format!("/activity/history/{id}")).text();
+    assert!(run.contains("It was cancelled. What was done is done") && !run.contains(">Failed</span>"), "{run}");
+    let now = admin.page("/activity").text();
+    assert!(!now.contains(">Failed</span>") && now.contains("Cancelled"), "{now}");
+    there.stop();
+    happened(&admin.form("/activity/sync", &[("service", "peer")]));
+    says("/activity", "The service was not reachable. Check that it runs and its address.");
+    let now = admin.page("/activity").text();
+    assert!(now.contains(">Failed</span>") && !now.contains(">On</span>"), "{now}");
+    let history = admin.page("/activity/history").text();
+    assert!(history.contains(">nothing</span>") && !history.contains("nothing to do"), "{history}");
+}
+
+#[test]
 fn conflicts_are_decided_one_by_one_and_all_at_once() {
     let sandbox = Sandbox::new();
     let (here, there) = pair(&sandbox, "n", &["--upload", "yes"]);

@@ -115,7 +115,10 @@ fn done(words: Words, run: &ToldRun) -> Markup {
         did.iter().filter(|(_, name)| count(run, name) > 0).map(|(key, name)| words.count(key, count(run, name))).collect();
     let bytes = count(run, "bytes_up") + count(run, "bytes_down");
     html! {
-        @if did.is_empty() { span.dim { (words.say("activity.did-nothing")) } } @else { (did.join(", ")) }
+        @if did.is_empty() {
+            @let is_whole = run.error.is_none() && count(run, "failed") == 0;
+            span.dim { (words.say(if is_whole { "activity.did-nothing" } else { "activity.did-none" })) }
+        } @else { (did.join(", ")) }
         @if bytes > 0 { span.dim.number { " · " (format::size(words.0, bytes)) } }
     }
 }
@@ -123,7 +126,10 @@ fn done(words: Words, run: &ToldRun) -> Markup {
 fn result(words: Words, run: &ToldRun) -> Markup {
     let failed = count(run, "failed");
     let (tone, sign, text) = match &run.error {
-        Some(_) => ("bad", "alert", words.say("activity.result-failed").to_owned()),
+        Some(error) => {
+            let (tone, key) = rows::ended(error);
+            (tone, "alert", words.say(key).to_owned())
+        }
         None if failed > 0 => ("warning", "alert", words.count("activity.result-files", failed)),
         None => ("good", "check", words.say("activity.result-done").to_owned()),
     };
@@ -173,7 +179,8 @@ pub(super) async fn show(
                 div { dt { (words.say("activity.what")) } dd { (done(words, &run)) } }
             }
             @if let Some(error) = &run.error {
-                (parts::notice(Tone::Bad, &html! { p { strong { (words.say("activity.run-failed")) } } (rows::cause_of(words, error)) }))
+                @let tone = if rows::ended(error).0 == "bad" { Tone::Bad } else { Tone::Warning };
+                (parts::notice(tone, &html! { p { strong { (words.say("activity.run-failed")) } } (rows::cause_of(words, error)) }))
             }
         }
         @for (name, count, list) in &lists {

@@ -85,6 +85,15 @@ pub(super) fn action(words: Words, verb: &str) -> Markup {
     html! { span.action title=(told) { (icon(sign)) span.hidden { (told) } } }
 }
 
+/// How a run ended that did not come to its end: how bad that is, and what it is called.
+pub(super) fn ended(error: &str) -> (&'static str, &'static str) {
+    match cause::of_failure(error) {
+        "cancelled" => ("warning", "activity.result-cancelled"),
+        "suspended" => ("warning", "activity.result-suspended"),
+        _ => ("bad", "activity.result-failed"),
+    }
+}
+
 /// Why a file failed, in words and with what to do; what the program says of it stands below.
 pub(super) fn cause_of(words: Words, reason: &str) -> Markup {
     let known = words.known(&format!("activity.cause-{}", cause::of_failure(reason)));

@@ -79,10 +79,16 @@ fn state(words: Words, service: &ServiceStatus) -> Markup {
         (Some(_), _) => ("accent", "refresh", "activity.state-running"),
         (None, SyncState::Stopped) => ("bad", "alert", "activity.state-stopped"),
         (None, SyncState::Paused) => ("warning", "pause", "activity.state-paused"),
+        (None, SyncState::On) if error(service).is_some() => ("bad", "alert", "activity.result-failed"),
         (None, SyncState::On) => ("good", "check", "activity.state-on"),
         (None, SyncState::Off) => ("plain", "minus", "activity.state-off"),
     };
     html! { span.pill.(tone) { (icon(sign)) (words.say(key)) } }
+}
+
+/// Why the last run failed as a whole. Those that somebody stopped have not.
+fn error(service: &ServiceStatus) -> Option<&str> {
+    service.last_run.as_ref()?.error.as_deref().filter(|error| rows::ended(error).0 == "bad")
 }
 
 /// A service with which no run goes on.
@@ -93,6 +99,8 @@ fn resting(words: Words, service: &ServiceStatus) -> Markup {
                 p { strong { (words.say("activity.stopped-help")) } }
                 p.detail lang="en" { (rows::name(reason)) }
             }))
+        } @else if let Some(error) = error(service) {
+            (parts::notice(Tone::Bad, &rows::cause_of(words, error)))
         }
         dl.facts {
             div {

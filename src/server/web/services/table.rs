@@ -9,7 +9,7 @@ use super::super::parts::{self, icon};
 use super::super::refused::Refused;
 use super::super::words::Words;
 use super::{at, kind_name};
-use crate::operations::{Going, ServiceStatus, SyncState};
+use crate::operations::{Going, ServiceStatus, SyncState, cause};
 use crate::services::Service;
 use crate::sync::Report;
 
@@ -127,6 +127,7 @@ fn last(words: Words, status: &ServiceStatus) -> Markup {
         @if let Some((sign, text, detail)) = trouble(words, status) {
             details.trouble {
                 summary { span class=(format!("pill {sign}")) { (icon("alert")) (text) (icon("chevron-down")) } }
+                @if let Some(cause) = cause_of(words, &detail) { p.why { (cause) } }
                 @if !detail.is_empty() { p.detail lang="en" { (detail) } }
             }
         } @else if let Some(run) = &status.last_run {
@@ -155,6 +156,14 @@ fn running(words: Words, going: &Going) -> Markup {
                 " · " (format::size(words.0, progress.bytes))
             }
         }
+    }
+}
+
+/// What the program says, in words and with what to do; none where there are no words for it.
+fn cause_of(words: Words, detail: &str) -> Option<&'static str> {
+    match cause::of_failure(detail) {
+        "other" => None,
+        known => words.known(&format!("activity.cause-{}", known)),
     }
 }
 
