@@ -7,8 +7,9 @@ const words = wordsOf("activity");
 const lost = document.querySelector("#lost");
 const told = document.querySelector("#told");
 
-/** A part is fetched at most so often, in milliseconds. */
+/** A part is fetched at most so often, in milliseconds. To count the amounts takes longer than to show a part. */
 const PACE = 1000;
+const SLOW_PACE = { amounts: 5000 };
 /** While something goes on its numbers are fetched this often even when no event comes: a transfer that stands still is one too. */
 const PULSE = 3000;
 
@@ -17,7 +18,8 @@ const due = new Map();
 const last = new Map();
 function changed(name) {
   if (due.has(name)) return;
-  const wait = Math.max(0, PACE - (performance.now() - (last.get(name) ?? -PACE)));
+  const pace = SLOW_PACE[name] ?? PACE;
+  const wait = Math.max(0, pace - (performance.now() - (last.get(name) ?? -pace)));
   due.set(name, setTimeout(() => {
     due.delete(name);
     last.set(name, performance.now());
