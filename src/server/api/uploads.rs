@@ -88,6 +88,9 @@ pub(super) struct Upload {
     path: RelPath,
     /// Bytes that it will have.
     size: u64,
+    /// When the file was last modified, as it was said in the beginning: by this, path and size somebody knows whether it is theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modified: Option<String>,
     /// Bytes that are here, durably: where to go on.
     offset: u64,
     /// It is stored, and over.
@@ -170,7 +173,8 @@ impl Session {
         let latest = chunks.iter().map(|chunk| chunk.mtime).max().or(changed);
         let expires = moment(Uploads::expires(latest.unwrap_or_else(|| std::time::SystemTime::now().into())));
         let path = files::file_path(&about.path)?;
-        let upload = Upload { id: id.to_owned(), path, size: about.size, offset, complete: false, stored: None, expires };
+        let modified = about.modified.clone();
+        let upload = Upload { id: id.to_owned(), path, size: about.size, modified, offset, complete: false, stored: None, expires };
         Ok(Self { about, upload })
     }
 }
@@ -184,6 +188,17 @@ fn in_words(error: &UploadError) -> Problem {
         // There may be room enough: what is missing is that somebody ends some.
         UploadError::TooMany => Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many", format!("{error}.")).retry_after(WAIT_FOR_ENDED),
         error => of_refused(refused(error)),
+    }
+}
+
+/// Why a piece is not taken. One more will not be either when the others are over: there are too many of this very upload.
+fn of_piece(error: &UploadError) -> Problem {
+    match error {
+        UploadError::TooMany => {
+            let detail = "It came in too many pieces; give it up, and begin it again with larger ones.";
+            Problem::new(StatusCode::CONFLICT, "too-many-pieces", detail)
+        }
+        error => in_words(error),
     }
 }
 
@@ -333,7 +348,7 @@ pub(super) async fn show(Person(caller): Person, State(shared): State<Shared>, P
     request_body(content = Vec<u8>, content_type = "application/partial-upload"),
     responses(
         (status = 200, description = "They are kept; when it is complete, the file is stored.", body = Upload),
-        (status = 409, description = "They do not belong there (`offset-mismatch`; the header Upload-Offset says where to go on), or the name is taken.", content_type = "application/problem+json", body = Document),
+        (status = 409, description = "They do not belong there (`offset-mismatch`; the header Upload-Offset says where to go on), there were 10,000 pieces already (`too-many-pieces`), or the name is taken.", content_type = "application/problem+json", body = Document),
         (status = 507, description = "There is no room.", content_type = "application/problem+json", body = Document),
     )
 )]
@@ -392,7 +407,7 @@ async fn receive(
     (promises, mut body): (Promises, axum::body::Body),
 ) -> Result<(), Problem> {
     let (uploads, user, session) = (shared.uploads.clone(), login.user.clone(), id.to_owned());
-    let begin = move || uploads.receive(&user, &session, &offset.to_string(), announced.unwrap_or(0)).map_err(|error| in_words(&error));
+    let begin = move || uploads.receive(&user, &session, &offset.to_string(), announced.unwrap_or(0)).map_err(|error| of_piece(&error));
     let chunk = blocking(begin).await?;
     let mut taking = Gathering::new(Taking { chunk, promises: promises.alone() }, announced);
     let (mut came, mut whole) = (0, true);
