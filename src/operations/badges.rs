@@ -29,6 +29,15 @@ pub struct Badges {
     pub next: Option<String>,
 }
 
+/// What somebody wants to know of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadgesWanted {
+    /// On which services they are.
+    pub services: bool,
+    /// What belongs together: for this the names of the whole folder are looked at.
+    pub stacks: bool,
+}
+
 /// What is to be said of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Badge {
@@ -117,11 +126,11 @@ impl OnService {
 }
 
 impl Operations {
-    /// What is to be said of at most `most` files of a folder of the library, those after the name `after`; of services only `with_services`.
-    pub async fn badges(&self, folder: RelPath, after: Option<String>, most: usize, with_services: bool) -> Result<Badges, Failure> {
-        let services = if with_services { self.services().await? } else { Vec::new() };
+    /// What is to be said of at most `most` files of a folder of the library, those after the name `after`.
+    pub async fn badges(&self, folder: RelPath, after: Option<String>, most: usize, wanted: BadgesWanted) -> Result<Badges, Failure> {
+        let services = if wanted.services { self.services().await? } else { Vec::new() };
         let store = self.store.clone();
-        blocking(move || Ok(badges(&store, &folder, after.as_deref(), most, &services)?)).await
+        blocking(move || Ok(badges(&store, &folder, after.as_deref(), most, (&services, wanted.stacks))?)).await
     }
 
     /// What there is of one file of the library on services; nothing while it is not in the index.
@@ -138,24 +147,32 @@ impl Operations {
     }
 }
 
-fn badges(store: &Store, folder: &RelPath, after: Option<&str>, most: usize, services: &[Service]) -> Result<Badges, StoreError> {
+fn badges(
+    store: &Store,
+    folder: &RelPath,
+    after: Option<&str>,
+    most: usize,
+    (services, with_stacks): (&[Service], bool),
+) -> Result<Badges, StoreError> {
     let tx = store.read()?;
-    let (mut names, mut here) = (Vec::new(), BTreeMap::new());
-    let mut next = None;
-    for item in Index::open(&tx)?.members(folder, "")? {
+    let index = Index::open(&tx)?;
+    let (mut here, mut next) = (BTreeMap::new(), None);
+    for item in index.members_from(folder, after.unwrap_or_default())? {
         let (path, row) = item?;
-        let name = path.name().to_owned();
-        // All of them say what belongs together.
-        names.push(name.clone());
-        if after.is_some_and(|after| name.as_str() <= after) || next.is_some() {
+        if after == Some(path.name()) {
             continue;
         }
         if here.len() == most {
             next = here.last_key_value().map(|(last, _): (&String, &ContentHash)| last.clone());
-        } else {
-            here.insert(name, row.digests.content);
+            break;
         }
+        here.insert(path.name().to_owned(), row.digests.content);
     }
+    // All of them say what belongs together.
+    let names = match with_stacks {
+        true => index.members(folder, "")?.map(|item| item.map(|(path, _)| path.name().to_owned())).collect::<Result<Vec<_>, _>>()?,
+        false => Vec::new(),
+    };
     let mut on = on_services(&tx, folder, &here, services)?;
     let (mut stacks, mut parts) = stacked(&names);
     let badges = here.keys().map(|name| Badge {

@@ -58,6 +58,13 @@ fn each_file_tells_where_it_is_how_that_is_known_and_what_belongs_to_it() {
     }
     let whole: Vec<&str> = page["badges"].as_array().unwrap().iter().map(|badge| badge["name"].as_str().unwrap()).collect();
     assert_eq!(names, whole);
+    // Without what belongs together the same is said of the services.
+    let mut plain = page.clone();
+    for badge in plain["badges"].as_array_mut().unwrap() {
+        ["stack", "part_of"].iter().for_each(|part| drop(badge.as_object_mut().unwrap().remove(*part)));
+    }
+    plain["badges"].as_array_mut().unwrap().retain(|badge| badge["services"].is_array());
+    assert_eq!(admin.document("/library/badges?folder=d&stacks=false"), plain);
     let cursor = admin.document("/library?folder=d&limit=3")["next"].as_str().unwrap().to_owned();
     assert_eq!(admin.document(&format!("/library/badges?folder=d&limit=3&cursor={cursor}"))["badges"][0]["name"], whole[3]);
     assert_eq!(admin.document("/library/badges?folder=none")["badges"], json!([]));
