@@ -58,6 +58,17 @@ impl Caller {
         self.login.role == Role::Admin
     }
 
+    /// Whether they may make app passwords. Who came with one may not: once it is taken back, nothing that was made with it must be left.
+    pub(in super::super) fn may_make_app_passwords(&self) -> Result<(), Problem> {
+        match self.login.app_password {
+            None => Ok(()),
+            Some(_) => {
+                let detail = "You logged in with an app password; with your own you can make others.";
+                Err(Problem::new(StatusCode::FORBIDDEN, "own-password", detail))
+            }
+        }
+    }
+
     /// The user that the access log names.
     pub(in super::super) fn name(&self) -> Option<&str> {
         Some(self.login.user.as_str()).filter(|name| !name.is_empty())

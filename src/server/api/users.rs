@@ -227,7 +227,7 @@ pub(super) async fn app_passwords(
     told(AppPasswords { user: name, app_passwords })
 }
 
-/// Makes an app password. This answer is the only one that tells it.
+/// Makes an app password, for somebody who did not log in with one. This answer is the only one that tells it.
 #[utoipa::path(
     post, path = "/users/{name}/app-passwords", tag = "users", params(("name" = String, Path, description = "The user.")),
     request_body = AppPasswordStart, responses((status = 201, description = "It was made.", body = NewAppPassword))
@@ -239,6 +239,7 @@ pub(super) async fn add_app_password(
     Json(start): Json<AppPasswordStart>,
 ) -> Result<Told<NewAppPassword>, Problem> {
     person.may_act_for(&name)?;
+    person.0.may_make_app_passwords()?;
     Ok(Told(StatusCode::CREATED, shared.operations.create_app_password(name, start.label).await?))
 }
 

@@ -161,6 +161,14 @@ fn programs_come_with_an_app_password() {
     let change = phone.change("PUT", "/users/anna/password", &json!({ "password": "taken over", "current": password }));
     assert_eq!(problem(&change), (403, "wrong-current".into()));
     let session = Client::of(&node).by_session("anna", &password);
+    // Nor does it make others, which would be left when it is taken back.
+    for client in [&phone, &session] {
+        let more = client.post("/users/anna/app-passwords", &json!({ "label": "More" }));
+        assert_eq!(problem(&more), (403, "own-password".into()));
+    }
+    let page = crate::pages::signed_in(&node, "anna", &password);
+    let more = page.form("/settings/account/apps", &[("label", "More")]);
+    assert!(more.status == 403 && more.text().contains("Sign in with your own password"), "{}", more.text());
     assert_eq!(json_of(&anna.delete(&format!("/users/anna/app-passwords/{id}")))["revoked"], id);
     assert_eq!((phone.get("/session").status, session.get("/session").status), (401, 401));
     // Guesses are slowed down as everywhere.
