@@ -9,11 +9,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::services::Service;
+use crate::store::StoreError;
 use crate::store::baseline::Baseline;
 use crate::store::failures::Failures;
 use crate::store::index::Index;
 use crate::store::shares::{self, FileState, Retry, SentFile, Share, SharedFile};
-use crate::store::{Store, StoreError};
 use crate::types::stack::{self, Stack};
 use crate::types::{ContentHash, Evidence, MediaKind, RelPath, ServiceId};
 
@@ -29,12 +29,12 @@ pub struct Badges {
     pub next: Option<String>,
 }
 
-/// What somebody wants to know of files.
+/// What is wanted of the files of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadgesWanted {
+pub struct About {
     /// On which services they are.
     pub services: bool,
-    /// What belongs together: for this the names of the whole folder are looked at.
+    /// Which of them belong together; that takes a look at all names of the folder for every page.
     pub stacks: bool,
 }
 
@@ -127,10 +127,25 @@ impl OnService {
 
 impl Operations {
     /// What is to be said of at most `most` files of a folder of the library, those after the name `after`.
-    pub async fn badges(&self, folder: RelPath, after: Option<String>, most: usize, wanted: BadgesWanted) -> Result<Badges, Failure> {
-        let services = if wanted.services { self.services().await? } else { Vec::new() };
+    pub async fn badges(&self, folder: RelPath, after: Option<String>, most: usize, about: About) -> Result<Badges, Failure> {
+        let services = if about.services { self.services().await? } else { Vec::new() };
         let store = self.store.clone();
-        blocking(move || Ok(badges(&store, &folder, after.as_deref(), most, (&services, wanted.stacks))?)).await
+        blocking(move || {
+            let tx = store.read()?;
+            let index = Index::open(&tx)?;
+            let (here, next) = files(&index, &folder, after.as_deref(), most)?;
+            let mut on = on_services(&tx, &folder, &here, &services)?;
+            let (mut stacks, mut parts) = if about.stacks { stacked(&names(&index, &folder)?) } else { Default::default() };
+            let badges = here.into_keys().map(|name| Badge {
+                services: on.remove(&name).unwrap_or_default(),
+                stack: stacks.remove(&name),
+                part_of: parts.remove(&name),
+                name,
+            });
+            let badges = badges.filter(|badge| !badge.services.is_empty() || badge.stack.is_some() || badge.part_of.is_some()).collect();
+            Ok(Badges { badges, next })
+        })
+        .await
     }
 
     /// What there is of one file of the library on services; nothing while it is not in the index.
@@ -147,42 +162,31 @@ impl Operations {
     }
 }
 
-fn badges(
-    store: &Store,
+/// At most `most` files of a folder, those after the name `after`, with their contents; and the last name, if there are more.
+fn files(
+    index: &Index,
     folder: &RelPath,
     after: Option<&str>,
     most: usize,
-    (services, with_stacks): (&[Service], bool),
-) -> Result<Badges, StoreError> {
-    let tx = store.read()?;
-    let index = Index::open(&tx)?;
-    let (mut here, mut next) = (BTreeMap::new(), None);
+) -> Result<(BTreeMap<String, ContentHash>, Option<String>), StoreError> {
+    let mut here = BTreeMap::new();
     for item in index.members_from(folder, after.unwrap_or_default())? {
         let (path, row) = item?;
-        if after == Some(path.name()) {
+        if Some(path.name()) == after {
             continue;
         }
         if here.len() == most {
-            next = here.last_key_value().map(|(last, _): (&String, &ContentHash)| last.clone());
-            break;
+            let last = here.last_key_value().map(|(last, _): (&String, &ContentHash)| last.clone());
+            return Ok((here, last));
         }
         here.insert(path.name().to_owned(), row.digests.content);
     }
-    // All of them say what belongs together.
-    let names = match with_stacks {
-        true => index.members(folder, "")?.map(|item| item.map(|(path, _)| path.name().to_owned())).collect::<Result<Vec<_>, _>>()?,
-        false => Vec::new(),
-    };
-    let mut on = on_services(&tx, folder, &here, services)?;
-    let (mut stacks, mut parts) = stacked(&names);
-    let badges = here.keys().map(|name| Badge {
-        name: name.clone(),
-        services: on.remove(name).unwrap_or_default(),
-        stack: stacks.remove(name),
-        part_of: parts.remove(name),
-    });
-    let badges = badges.filter(|badge| !badge.services.is_empty() || badge.stack.is_some() || badge.part_of.is_some()).collect();
-    Ok(Badges { badges, next })
+    Ok((here, None))
+}
+
+/// The names of all files of a folder.
+fn names(index: &Index, folder: &RelPath) -> Result<Vec<String>, StoreError> {
+    index.members(folder, "")?.map(|item| Ok(item?.0.name().to_owned())).collect()
 }
 
 /// What there is of files of a folder on services, by their names.

@@ -261,8 +261,8 @@ impl Index {
     }
 
     /// The files directly in a folder, from this name on.
-    pub fn members_from(&self, folder: &RelPath, name: &str) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
-        self.range(member_range(folder, name).0, member_range(folder, "").1)
+    pub fn members_from(&self, folder: &RelPath, from: &str) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        self.range(member_range(folder, from).0, member_range(folder, "").1)
     }
 
     /// The files directly in a folder, to be asked for by name in ascending order, from this name on.

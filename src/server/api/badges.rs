@@ -4,7 +4,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::operations::{Badge, Badges, BadgesWanted};
+use crate::operations::{About, Badge, Badges};
 use crate::types::RelPath;
 
 use super::asked::Query;
@@ -14,20 +14,20 @@ use super::page::{self, Page};
 use super::problem::Problem;
 use super::{Shared, Told, blocking, told};
 
-/// Which files are meant, and what is asked of them.
+/// Which files are asked about, and what.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct OfFiles {
     /// The folder; the root when there is none.
     folder: Option<String>,
-    /// Whether what belongs together is told; it is, unless said otherwise. Without it a page of a large folder costs little.
-    stacks: Option<bool>,
-    /// So many rows at the most; 100 unless said otherwise.
+    /// So many files at the most; 100 unless said otherwise.
     #[param(minimum = 1, maximum = 1000, value_type = Option<u32>)]
     limit: Option<u32>,
     /// Where the page before ended: its `next`.
     cursor: Option<String>,
+    /// `false`: not which of them belong together, which takes a look at the whole folder for every page.
+    stacks: Option<bool>,
 }
 
 /// What is to be said of the files of a folder, a page at a time.
@@ -54,13 +54,12 @@ pub(super) async fn list_badges(
     Query(asked): Query<OfFiles>,
 ) -> Result<Told<BadgePage>, Problem> {
     super::check(&shared.originals, &caller.login)?;
-    let OfFiles { folder, stacks, limit, cursor } = asked;
-    let wanted = BadgesWanted { services: caller.is_admin() && !shared.operations.is_public(), stacks: stacks.unwrap_or(true) };
-    let page = Page { limit, cursor };
+    let about = About { services: caller.is_admin() && !shared.operations.is_public(), stacks: asked.stacks.unwrap_or(true) };
+    let page = Page { limit: asked.limit, cursor: asked.cursor };
     let (rows, after) = (page.rows()?, page.after::<String>()?);
-    let shown = library::path("folder", &folder.unwrap_or_default())?;
+    let shown = library::path("folder", &asked.folder.unwrap_or_default())?;
     let (tree, place) = (shared.originals.clone(), caller.login.folder.join_path(&shown));
     let folder = blocking(move || Ok(tree.spelled(&place))).await?;
-    let Badges { badges, next } = shared.operations.badges(folder, after, rows, wanted).await?;
+    let Badges { badges, next } = shared.operations.badges(folder, after, rows, about).await?;
     told(BadgePage { folder: shown, badges, next: next.map(|name| page::next(&name)) })
 }

@@ -127,7 +127,7 @@ struct NewApp {
 
 async fn add_app(visit: Visit, State(shared): State<Shared>, Form(new): Form<NewApp>) -> Result<Answer, Refused> {
     let caller = visit.person()?;
-    caller.may_make_app_passwords()?;
+    caller.by_own_password()?;
     let user = caller.login.user.clone();
     let made = shared.operations.create_app_password(user.clone(), new.label).await?;
     let apps = shared.operations.app_passwords(user).await?;

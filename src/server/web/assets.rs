@@ -39,6 +39,7 @@ const ALL: &[Asset] = &[
     Asset { name: "library-touch.js", kind: SCRIPT, bytes: include_bytes!("assets/library-touch.js") },
     Asset { name: "library-upload.js", kind: SCRIPT, bytes: include_bytes!("assets/library-upload.js") },
     Asset { name: "library-viewer.js", kind: SCRIPT, bytes: include_bytes!("assets/library-viewer.js") },
+    Asset { name: "live.js", kind: SCRIPT, bytes: include_bytes!("assets/live.js") },
     Asset { name: "services.js", kind: SCRIPT, bytes: include_bytes!("assets/services.js") },
     Asset { name: "tree.js", kind: SCRIPT, bytes: include_bytes!("assets/tree.js") },
 ];

@@ -1,24 +1,25 @@
 // Activity, live: events of the node say what changed, and the parts of the page that show it are fetched anew.
 
 import { fill, icon, wordsOf } from "./app.js";
+import { follow } from "./live.js";
 
 const words = wordsOf("activity");
 const lost = document.querySelector("#lost");
 const told = document.querySelector("#told");
 
-/** A part is fetched at most so often, in milliseconds. */
+/** A part is fetched at most so often, in milliseconds. To count the amounts takes longer than to show a part. */
 const PACE = 1000;
+const SLOW_PACE = { amounts: 5000 };
 /** While something goes on its numbers are fetched this often even when no event comes: a transfer that stands still is one too. */
 const PULSE = 3000;
-const FIRST_WAIT = 1000;
-const LONGEST_WAIT = 30000;
 
 // Parts of the page listen to `NAME-changed`.
 const due = new Map();
 const last = new Map();
 function changed(name) {
   if (due.has(name)) return;
-  const wait = Math.max(0, PACE - (performance.now() - (last.get(name) ?? -PACE)));
+  const pace = SLOW_PACE[name] ?? PACE;
+  const wait = Math.max(0, pace - (performance.now() - (last.get(name) ?? -pace)));
   due.set(name, setTimeout(() => {
     due.delete(name);
     last.set(name, performance.now());
@@ -66,36 +67,14 @@ function everything() {
   ["now", "amounts", "failures", "uploads"].forEach(changed);
 }
 
-// The connection: it goes on after the last event that was heard, and is tried again at growing intervals.
-let place = "";
-let wait = FIRST_WAIT;
-function listen() {
-  const source = new EventSource(`api/v1/events${place ? `?after=${encodeURIComponent(place)}` : ""}`);
-  source.addEventListener("ready", (event) => {
-    place = event.lastEventId;
-    wait = FIRST_WAIT;
-    if (!lost.hidden) {
-      lost.hidden = true;
-      tell(words["again"], {});
-      everything();
-    }
-  });
-  for (const [name, take] of Object.entries(heard)) {
-    source.addEventListener(name, (event) => {
-      place = event.lastEventId || place;
-      take(JSON.parse(event.data));
-    });
-  }
-  source.addEventListener("error", () => {
-    source.close();
-    lost.hidden = false;
-    // Not all pages that are open at the same moment.
-    setTimeout(listen, wait * (0.8 + 0.4 * Math.random()));
-    wait = Math.min(wait * 2, LONGEST_WAIT);
-  });
-  addEventListener("pagehide", () => source.close(), { once: true });
-}
-listen();
+follow(heard, {
+  lost: () => (lost.hidden = false),
+  again: () => {
+    lost.hidden = true;
+    tell(words["again"], {});
+    everything();
+  },
+});
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 setInterval(() => {
   if (lost.hidden && !document.hidden && document.querySelector("[data-going]")) changed("now");
