@@ -140,15 +140,16 @@ mod tests {
         assert!(agreed == text, "the API is another one than fixtures/openapi.json says; look at the difference and write it anew");
     }
 
-    /// Whoever adds a route adds it to the document: there is no other way in the source.
     /// The files of the program in a folder, and in those below it.
     fn sources(folder: impl Into<std::path::PathBuf>) -> Vec<std::path::PathBuf> {
-        let all = std::fs::read_dir(folder.into()).unwrap().map(|entry| entry.unwrap().path());
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder.into());
+        let all = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         all.flat_map(|path| if path.is_dir() { sources(path) } else { vec![path] })
             .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
             .collect()
     }
 
+    /// Whoever adds a route adds it to the document: there is no other way in the source.
     #[test]
     fn every_route_is_in_the_document() {
         let (_, document) = super::super::all_routes().split_for_parts();

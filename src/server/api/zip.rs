@@ -16,7 +16,6 @@ use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
 use utoipa::ToSchema;
@@ -25,7 +24,7 @@ use uuid::Uuid;
 use crate::types::RelPath;
 
 use self::archive::Outlet;
-use self::names::portable;
+use self::names::{disposition, portable};
 use super::asked::{Json, Path};
 use super::caller::Person;
 use super::files;
@@ -43,8 +42,6 @@ const OF_ONE: usize = 50;
 const AT_ONCE: usize = 4;
 /// Pieces that wait for the network.
 const WAITING: usize = 4;
-/// What may stand unencoded in the parameter of a header (RFC 8187).
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What is to be downloaded.
 #[derive(Deserialize, ToSchema)]
@@ -182,7 +179,10 @@ pub(super) async fn download(
     })?;
     let (pieces, coming) = mpsc::channel(WAITING);
     let (tree, root, paths) = (shared.originals.clone(), caller.login.folder, choice.paths);
-    tokio::task::spawn_blocking(move || archive::write(&tree, &root, &paths, Outlet::new(pieces), turn));
+    tokio::task::spawn_blocking(move || {
+        archive::write(&tree, &root, &paths, Outlet::new(pieces));
+        drop(turn);
+    });
     let body = stream::unfold(coming, |mut coming| async { coming.recv().await.map(|piece| (piece, coming)) });
     let mut answer = Response::new(axum::body::Body::from_stream(body));
     let headers = answer.headers_mut();
@@ -191,23 +191,4 @@ pub(super) async fn download(
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     Ok(answer)
-}
-
-/// `attachment` with the name, in ASCII for old clients (RFC 6266) and as it is (RFC 8187).
-fn disposition(name: &str) -> HeaderValue {
-    let ascii: String =
-        name.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' }).collect();
-    let text = format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{}", utf8_percent_encode(name, PLAIN));
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("attachment"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_a_download_is_told_to_old_clients_and_new_ones() {
-        let told = disposition("Bücher \"x\"\r\n.zip");
-        assert_eq!(told, "attachment; filename=\"B_cher _x___.zip\"; filename*=UTF-8''B%C3%BCcher%20%22x%22%0D%0A.zip");
-    }
 }

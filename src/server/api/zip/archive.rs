@@ -1,21 +1,20 @@
-//! A zip that is written while it is sent.
+//! Writing a zip while it is sent.
 
 use std::io::{self, Read as _, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ::zip::write::SimpleFileOptions;
-use ::zip::{CompressionMethod, DateTime, ZipWriter};
 use bytes::Bytes;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
 
+use super::names::Names;
 use crate::library::{Kind, LibraryError, Open, Stat, Tree};
 use crate::types::media::is_junk;
 use crate::types::{Mtime, RelPath};
-
-use super::names::Names;
 
 /// Bytes that are gathered before they are sent.
 const PIECE: usize = 256 << 10;
@@ -59,7 +58,7 @@ impl Write for Outlet {
 }
 
 /// Writes a zip to its end, or breaks the download off.
-pub(super) fn write(tree: &Tree, root: &RelPath, paths: &[RelPath], outlet: Outlet, turn: OwnedSemaphorePermit) {
+pub(super) fn write(tree: &Tree, root: &RelPath, paths: &[RelPath], outlet: Outlet) {
     let pieces = outlet.pieces.clone();
     let ended = Archive::of(tree, outlet).write(root, paths);
     if let Err(error) = ended {
@@ -69,13 +68,12 @@ pub(super) fn write(tree: &Tree, root: &RelPath, paths: &[RelPath], outlet: Outl
         // Whoever has gone away does not hear it.
         let _ = pieces.blocking_send(Err(error));
     }
-    drop(turn);
 }
 
 /// A zip that is being written.
 struct Archive<'a> {
     tree: &'a Tree,
-    zip: ZipWriter<::zip::write::StreamWriter<Outlet>>,
+    zip: ZipWriter<zip::write::StreamWriter<Outlet>>,
     given_up: Arc<AtomicBool>,
     buffer: Vec<u8>,
 }

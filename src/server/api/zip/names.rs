@@ -1,8 +1,21 @@
-//! Names that every system takes.
+//! What a zip and the files in it are called.
 
 use std::collections::{HashMap, HashSet};
 
+use http::HeaderValue;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use unicode_normalization::UnicodeNormalization as _;
+
+/// What may stand unencoded in the parameter of a header (RFC 8187).
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `attachment` with the name, in ASCII for old clients (RFC 6266) and as it is (RFC 8187).
+pub(super) fn disposition(name: &str) -> HeaderValue {
+    let ascii: String =
+        name.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' }).collect();
+    let text = format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{}", utf8_percent_encode(name, PLAIN));
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("attachment"))
+}
 
 /// The names of one folder of a zip: each once, also where case and Unicode forms do not count, and each one that Windows takes.
 #[derive(Default)]
@@ -80,6 +93,12 @@ mod tests {
             ".hidden (2)",
         ];
         assert_eq!(free, expected);
+    }
+
+    #[test]
+    fn the_name_of_a_download_is_told_to_old_clients_and_new_ones() {
+        let told = disposition("Bücher \"x\"\r\n.zip");
+        assert_eq!(told, "attachment; filename=\"B_cher _x___.zip\"; filename*=UTF-8''B%C3%BCcher%20%22x%22%0D%0A.zip");
     }
 
     #[test]
