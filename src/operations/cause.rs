@@ -2,7 +2,7 @@
 
 /// The kinds of reasons that a file or a run fails for, by words of their texts: those of [`ClientError::cause`](crate::client::ClientError::cause),
 /// `library` and `disk-full` for what is wrong here, `cancelled` and `suspended` for a run that was to stop. The first that is met counts.
-const FAILURES: [(&str, &str); 33] = [
+const FAILURES: [(&str, &str); 34] = [
     ("it was cancelled;", "cancelled"),
     ("it was suspended;", "suspended"),
     ("the service said that it stored the file", "not-proven"),
@@ -13,7 +13,8 @@ const FAILURES: [(&str, &str); 33] = [
     ("is not a web address", "unreachable"),
     ("is not known; check the spelling", "unreachable"),
     (" does not answer (", "unreachable"),
-    ("certificate", "tls"),
+    ("the certificate of ", "tls"),
+    ("shows another certificate", "tls"),
     ("no secure connection to", "tls"),
     ("is reached over plain http", "tls"),
     ("does not accept this user and password", "unauthorized"),
@@ -105,7 +106,7 @@ mod tests {
             ClientError::Redirect("https://x".into()),
             ClientError::TooLarge(4),
             ClientError::Outside("/x".into()),
-            ClientError::NotFound("a.jpg".into()),
+            ClientError::NotFound("certificate.jpg".into()),
             ClientError::Changed("a.jpg".into()),
             ClientError::Refused { path: "a.jpg".into(), reason: "x".into() },
             ClientError::Stopped,
