@@ -7,7 +7,7 @@ use serde_json::json;
 use super::super::account::sign_in;
 use super::{picture, tiles, with_photos};
 use crate::api::{Client, json_of};
-use crate::chromium::{Browser, DESKTOP, Look, PHONE, Page, named, saying};
+use crate::chromium::{Browser, DESKTOP, Look, PHONE, named, saying};
 use crate::support::{Sandbox, eventually, write};
 
 /// A name that would be markup, if names were.
