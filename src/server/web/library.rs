@@ -80,7 +80,7 @@ fn tools(visit: &Visit, rights: &Rights) -> Markup {
             button.quiet #all type="button" title=(words.say("library.select-all")) aria-label=(words.say("library.select-all")) { (icon("check-circle")) }
             @if rights.add {
                 button.button #upload-files type="button" title=(words.say("library.upload")) { (icon("upload")) span { (words.say("library.upload")) } }
-                button.quiet #upload-folder type="button" title=(words.say("library.upload-folder")) aria-label=(words.say("library.upload-folder")) { (icon("folder-plus")) }
+                button.quiet #upload-folder type="button" title=(words.say("library.upload-folder")) aria-label=(words.say("library.upload-folder")) { (icon("folder-up")) }
                 input #files type="file" multiple hidden;
                 input #folder type="file" webkitdirectory multiple hidden;
             }

@@ -144,10 +144,18 @@ pub(super) fn refusal(words: Words, refused: &Refused) -> Markup {
     notice(
         Tone::Bad,
         &html! {
-            p { strong { (known) } }
+            (with_advice(known))
             @if !refused.detail.is_empty() { p.detail lang="en" { (refused.detail) } }
         },
     )
+}
+
+/// What happened stands out; what to do about it is in the sentences after it.
+pub(super) fn with_advice(text: &str) -> Markup {
+    match text.split_once(". ") {
+        Some((happened, advice)) => html! { p { strong { (happened) "." } " " (advice) } },
+        None => html! { p { strong { (text) } } },
+    }
 }
 
 /// Where there is nothing yet: what it would be, and what to do next.

@@ -51,6 +51,8 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/settings/services/preview/stop", post(preview::stop))
         .route("/settings/services/start", post(start))
         .route("/settings/services/cancel", post(cancel))
+        .route("/settings/services/pause", post(pause))
+        .route("/settings/services/resume", post(resume))
         .route("/settings/services/remove", get(remove::ask).post(remove::remove))
 }
 
@@ -125,6 +127,18 @@ async fn cancel(visit: Visit, State(shared): State<Shared>, Query(Named { name }
     Ok(page::done(&json!({ "services-changed": true })))
 }
 
+async fn pause(visit: Visit, State(shared): State<Shared>, Query(Named { name }): Query<Named>) -> Result<Answer, Refused> {
+    visit.admin()?;
+    shared.operations.pause(Some(name)).await?;
+    Ok(page::done(&json!({ "services-changed": true })))
+}
+
+async fn resume(visit: Visit, State(shared): State<Shared>, Query(Named { name }): Query<Named>) -> Result<Answer, Refused> {
+    visit.admin()?;
+    shared.operations.resume(Some(name)).await?;
+    Ok(page::done(&json!({ "services-changed": true })))
+}
+
 /// What a kind of server calls itself.
 fn kind_name(kind: Option<Kind>) -> &'static str {
     match kind {
@@ -169,7 +183,7 @@ fn failed(words: Words, failure: &Failure) -> Markup {
         Some(text) => parts::notice(
             Tone::Bad,
             &html! {
-                p { strong { (text) } }
+                (parts::with_advice(text))
                 details.own { summary { (words.say("services.exact")) } p.detail.lines lang="en" { (failure.message) } }
             },
         ),
