@@ -25,6 +25,7 @@ const ALL: &[Asset] = &[
     Asset { name: "activity.js", kind: SCRIPT, bytes: include_bytes!("assets/activity.js") },
     Asset { name: "app.css", kind: STYLE, bytes: include_bytes!("assets/app.css") },
     Asset { name: "app.js", kind: SCRIPT, bytes: include_bytes!("assets/app.js") },
+    Asset { name: "events.js", kind: SCRIPT, bytes: include_bytes!("assets/events.js") },
     Asset { name: "favicon.svg", kind: SVG, bytes: include_bytes!("assets/favicon.svg") },
     Asset { name: "htmx.min.js", kind: SCRIPT, bytes: include_bytes!("assets/htmx.min.js") },
     Asset { name: "icons.svg", kind: SVG, bytes: include_bytes!("assets/icons.svg") },

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 
 use super::super::api::{Shared, may};
 use super::page::{self, Answer, Place};
-use super::parts::{icon, script_words};
+use super::parts::{icon, refusal_words, script_words};
 use super::refused::Refused;
 use super::visit::Visit;
 
@@ -64,6 +64,7 @@ async fn show(visit: Visit, State(shared): State<Shared>) -> Result<Answer, Refu
             section.uploads #uploads aria-label=(words.say("library.uploads")) hidden {}
         }
         (script_words(words, "library"))
+        (refusal_words(words))
     };
     Ok(page::whole_with(&visit, Place::Library, title, &SCRIPTS, &content))
 }

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::super::api::Shared;
 use super::assets;
-use super::parts::{icon, script_words};
+use super::parts::{Tone, icon, notice, script_words, with_advice};
 use super::refused::Refused;
 use super::visit::Visit;
 
@@ -89,7 +89,10 @@ pub(super) fn whole_with(visit: &Visit, place: Place, title: &str, scripts: &[&s
                         }
                     }
                 }
-                main #main tabindex="-1" { (content) }
+                main #main tabindex="-1" {
+                    @if !places.is_empty() { noscript { (notice(Tone::Warning, &with_advice(words.say("common.no-script")))) } }
+                    (content)
+                }
                 dialog #dialog aria-labelledby="dialog-title" {}
                 div #notices role="status" aria-live="polite" {}
                 (script_words(words, "common"))

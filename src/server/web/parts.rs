@@ -158,6 +158,11 @@ pub(super) fn with_advice(text: &str) -> Markup {
     }
 }
 
+/// What a live page shows while nobody answers it.
+pub(super) fn lost(words: Words) -> Markup {
+    html! { p.notice.warning #lost role="status" hidden { (icon("cloud-off")) span { (words.say("common.lost")) } } }
+}
+
 /// Where there is nothing yet: what it would be, and what to do next.
 pub(super) fn empty(sign: &str, title: &str, text: &str, action: &Markup) -> Markup {
     html! { div.empty { (icon(sign)) h2 { (title) } p { (text) } (action) } }
@@ -167,6 +172,12 @@ pub(super) fn empty(sign: &str, title: &str, text: &str, action: &Markup) -> Mar
 pub(super) fn script_words(words: Words, area: &str) -> Markup {
     let texts = serde_json::to_string(&words.of_script(area)).unwrap_or_default().replace('<', "\\u003c");
     html! { script type="application/json" data-words=(area) { (PreEscaped(texts)) } }
+}
+
+/// What refusals of the API mean, for scripts that ask it.
+pub(super) fn refusal_words(words: Words) -> Markup {
+    let texts = serde_json::to_string(&words.of_refusals()).unwrap_or_default().replace('<', "\\u003c");
+    html! { script type="application/json" data-words="problem" { (PreEscaped(texts)) } }
 }
 
 /// Something that people copy: with a button for it.

@@ -89,6 +89,7 @@ async fn show(visit: Visit, State(shared): State<Shared>) -> Result<Answer, Refu
                 h1 { (title) }
                 button.button.main type="button" hx-get="settings/services/connect" hx-target="#dialog" { (icon("plus")) (words.say("services.connect")) }
             }
+            (parts::lost(words))
             section.card.framed #services hx-get="settings/services/list" hx-trigger="services-changed from:body" hx-swap="innerMorph" {
                 (table::show(words, &rows))
             }

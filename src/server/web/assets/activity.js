@@ -1,6 +1,7 @@
 // Activity, live: events of the node say what changed, and the parts of the page that show it are fetched anew.
 
 import { fill, icon, wordsOf } from "./app.js";
+import { listen } from "./events.js";
 
 const words = wordsOf("activity");
 const lost = document.querySelector("#lost");
@@ -10,8 +11,6 @@ const told = document.querySelector("#told");
 const PACE = 1000;
 /** While something goes on its numbers are fetched this often even when no event comes: a transfer that stands still is one too. */
 const PULSE = 3000;
-const FIRST_WAIT = 1000;
-const LONGEST_WAIT = 30000;
 
 // Parts of the page listen to `NAME-changed`.
 const due = new Map();
@@ -66,37 +65,14 @@ function everything() {
   ["now", "amounts", "failures", "uploads"].forEach(changed);
 }
 
-// The connection: it goes on after the last event that was heard, and is tried again at growing intervals.
-let place = "";
-let wait = FIRST_WAIT;
-function listen() {
-  const source = new EventSource(`api/v1/events${place ? `?after=${encodeURIComponent(place)}` : ""}`);
-  source.addEventListener("ready", (event) => {
-    place = event.lastEventId;
-    wait = FIRST_WAIT;
-    if (!lost.hidden) {
-      lost.hidden = true;
-      tell(words["again"], {});
-      everything();
-    }
-  });
-  for (const [name, take] of Object.entries(heard)) {
-    source.addEventListener(name, (event) => {
-      place = event.lastEventId || place;
-      take(JSON.parse(event.data));
-    });
-  }
-  source.addEventListener("error", () => {
-    source.close();
-    lost.hidden = false;
-    // Not all pages that are open at the same moment.
-    setTimeout(listen, wait * (0.8 + 0.4 * Math.random()));
-    wait = Math.min(wait * 2, LONGEST_WAIT);
-  });
-  addEventListener("pagehide", () => source.close(), { once: true });
-}
-listen();
-addEventListener("pageshow", (event) => event.persisted && location.reload());
+listen(heard, {
+  lost: () => (lost.hidden = false),
+  back: () => {
+    lost.hidden = true;
+    tell(words["again"], {});
+    everything();
+  },
+});
 setInterval(() => {
   if (lost.hidden && !document.hidden && document.querySelector("[data-going]")) changed("now");
 }, PULSE);

@@ -1,6 +1,7 @@
 // Settings > Services: progress as it happens, passwords that are looked at, and stopping what nobody looks at any more.
 
 import { changes, fill, wordsOf } from "./app.js";
+import { listen } from "./events.js";
 import "./tree.js";
 
 const words = wordsOf("services");
@@ -53,11 +54,9 @@ dialog.addEventListener("click", (event) => {
 });
 
 // Progress as it happens. What began or ended is shown by the table anew.
-const events = new EventSource(new URL("api/v1/events", document.baseURI));
+const lost = document.querySelector("#lost");
 const anew = () => document.body.dispatchEvent(new CustomEvent("services-changed"));
-for (const name of ["started", "ended", "missed", "shared"]) events.addEventListener(name, anew);
-events.addEventListener("progress", (event) => {
-  const { service, files, files_total: total } = JSON.parse(event.data);
+function progress({ service, files, files_total: total }) {
   const row = [...document.querySelectorAll("tr[data-service]")].find((one) => one.dataset.service === service);
   const bar = row?.querySelector("[data-progress]");
   if (!bar) return;
@@ -65,5 +64,11 @@ events.addEventListener("progress", (event) => {
   bar.value = files;
   row.querySelector("[data-progress-text]").textContent =
     total === 0 ? words.looking : fill(words.done, { files: numbers.format(files), total: numbers.format(total) });
+}
+listen({ started: anew, ended: anew, missed: anew, shared: anew, progress }, {
+  lost: () => (lost.hidden = false),
+  back: () => {
+    lost.hidden = true;
+    anew();
+  },
 });
-window.addEventListener("pagehide", () => events.close());
