@@ -128,7 +128,7 @@ impl Refused {
             let next = match (visit.is_part, &visit.page) {
                 (false, _) => page::query(&[("next", &visit.here)]),
                 (true, Some(page)) => page::query(&[("next", page), ("ended", "on")]),
-                (true, None) => page::query(&[("ended", "on")]),
+                (true, None) => String::new(),
             };
             return page::go(visit, &format!("signin{next}"));
         }

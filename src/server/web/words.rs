@@ -128,8 +128,9 @@ impl Words {
 
     /// What each refusal means, by its code.
     pub(super) fn of_refusals(self) -> BTreeMap<&'static str, &'static str> {
-        let all = CATALOGUE.range("problem.".to_owned()..);
-        all.map_while(|(key, entry)| Some((key.strip_prefix("problem.")?, self.0.pick(&entry.en, &entry.de).of(0)))).collect()
+        let prefix = format!("{}.", "problem");
+        let all = CATALOGUE.range(prefix.clone()..);
+        all.map_while(|(key, entry)| Some((key.strip_prefix(&prefix)?, self.0.pick(&entry.en, &entry.de).of(0)))).collect()
     }
 }
 

@@ -24,10 +24,11 @@ export function listen(heard, { lost, back }) {
       });
     }
     source.addEventListener("error", () => {
+      // It was answered, but not with events.
+      if (source.readyState === EventSource.CLOSED) leaveIfSignedOut();
       source.close();
       isLost = true;
       lost();
-      leaveIfSignedOut();
       // Not all pages that are open at the same moment.
       setTimeout(open, wait * (0.8 + 0.4 * Math.random()));
       wait = Math.min(wait * 2, LONGEST_WAIT);

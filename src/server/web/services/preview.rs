@@ -93,7 +93,9 @@ fn state(words: Words, preview: &Preview) -> Markup {
             let changes = preview.groups.iter().filter(|group| !is_quiet(group.group));
             let (count, bytes) = changes.fold((0, 0), |(count, bytes), group| (count + group.count, bytes + group.bytes));
             match count {
-                0 if preview.skipped.is_empty() => parts::notice(Tone::Good, &html! { p { strong { (words.say("services.plan-nothing")) } } }),
+                0 if preview.skipped.is_empty() => {
+                    parts::notice(Tone::Good, &html! { p { strong { (words.say("services.plan-nothing")) } } })
+                }
                 // They are not the same then.
                 0 => parts::notice(Tone::Info, &parts::with_advice(words.say("services.plan-nothing-but"))),
                 count => html! { p.sum { (words.count_with("services.plan-sum", count, &[("size", &format::size(words.0, bytes))])) } },

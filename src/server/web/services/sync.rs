@@ -127,7 +127,11 @@ impl SyncForm {
         let folded = ["rate", "window", "include", "exclude"];
         let wrong = failure.and_then(|failure| failure.field.as_deref()).is_some_and(|field| folded.contains(&field));
         let texts = [&self.rate, &self.window, &self.include, &self.exclude];
-        wrong || self.deletes == "trash" || self.verify == "full" || self.trust != trust_word(Trust::default()) || texts.into_iter().any(|text| !text.trim().is_empty())
+        wrong
+            || self.deletes == "trash"
+            || self.verify == "full"
+            || self.trust != trust_word(Trust::default())
+            || texts.into_iter().any(|text| !text.trim().is_empty())
     }
 }
 
