@@ -56,7 +56,7 @@ use crate::types::LibraryId;
 
 pub(crate) use self::backup::private_folder;
 pub use self::backup::restore;
-pub use self::badges::{Badge, BadgeState, Badges, OnService, StackBadge, StackKind};
+pub use self::badges::{About, Badge, BadgeState, Badges, OnService, StackBadge, StackKind};
 pub(crate) use self::blocking::blocking;
 pub(crate) use self::care::moment;
 pub use self::care::{Back, Care, NotDone, Restored, TRASH_DAYS, TrashEmptied, TrashFile, TrashList};

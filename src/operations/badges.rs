@@ -9,11 +9,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::services::Service;
+use crate::store::StoreError;
 use crate::store::baseline::Baseline;
 use crate::store::failures::Failures;
 use crate::store::index::Index;
 use crate::store::shares::{self, FileState, Retry, SentFile, Share, SharedFile};
-use crate::store::{Store, StoreError};
 use crate::types::stack::{self, Stack};
 use crate::types::{ContentHash, Evidence, MediaKind, RelPath, ServiceId};
 
@@ -27,6 +27,15 @@ pub struct Badges {
     pub badges: Vec<Badge>,
     /// The name of the last file that was looked at, if there are more.
     pub next: Option<String>,
+}
+
+/// What is wanted of the files of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct About {
+    /// On which services they are.
+    pub services: bool,
+    /// Which of them belong together; that takes a look at all names of the folder for every page.
+    pub stacks: bool,
 }
 
 /// What is to be said of a file.
@@ -117,11 +126,26 @@ impl OnService {
 }
 
 impl Operations {
-    /// What is to be said of at most `most` files of a folder of the library, those after the name `after`; of services only `with_services`.
-    pub async fn badges(&self, folder: RelPath, after: Option<String>, most: usize, with_services: bool) -> Result<Badges, Failure> {
-        let services = if with_services { self.services().await? } else { Vec::new() };
+    /// What is to be said of at most `most` files of a folder of the library, those after the name `after`.
+    pub async fn badges(&self, folder: RelPath, after: Option<String>, most: usize, about: About) -> Result<Badges, Failure> {
+        let services = if about.services { self.services().await? } else { Vec::new() };
         let store = self.store.clone();
-        blocking(move || Ok(badges(&store, &folder, after.as_deref(), most, &services)?)).await
+        blocking(move || {
+            let tx = store.read()?;
+            let index = Index::open(&tx)?;
+            let (here, next) = files(&index, &folder, after.as_deref(), most)?;
+            let mut on = on_services(&tx, &folder, &here, &services)?;
+            let (mut stacks, mut parts) = if about.stacks { stacked(&names(&index, &folder)?) } else { Default::default() };
+            let badges = here.into_keys().map(|name| Badge {
+                services: on.remove(&name).unwrap_or_default(),
+                stack: stacks.remove(&name),
+                part_of: parts.remove(&name),
+                name,
+            });
+            let badges = badges.filter(|badge| !badge.services.is_empty() || badge.stack.is_some() || badge.part_of.is_some()).collect();
+            Ok(Badges { badges, next })
+        })
+        .await
     }
 
     /// What there is of one file of the library on services; nothing while it is not in the index.
@@ -138,34 +162,31 @@ impl Operations {
     }
 }
 
-fn badges(store: &Store, folder: &RelPath, after: Option<&str>, most: usize, services: &[Service]) -> Result<Badges, StoreError> {
-    let tx = store.read()?;
-    let (mut names, mut here) = (Vec::new(), BTreeMap::new());
-    let mut next = None;
-    for item in Index::open(&tx)?.members(folder, "")? {
+/// At most `most` files of a folder, those after the name `after`, with their contents; and the last name, if there are more.
+fn files(
+    index: &Index,
+    folder: &RelPath,
+    after: Option<&str>,
+    most: usize,
+) -> Result<(BTreeMap<String, ContentHash>, Option<String>), StoreError> {
+    let mut here = BTreeMap::new();
+    for item in index.members_from(folder, after.unwrap_or_default())? {
         let (path, row) = item?;
-        let name = path.name().to_owned();
-        // All of them say what belongs together.
-        names.push(name.clone());
-        if after.is_some_and(|after| name.as_str() <= after) || next.is_some() {
+        if Some(path.name()) == after {
             continue;
         }
         if here.len() == most {
-            next = here.last_key_value().map(|(last, _): (&String, &ContentHash)| last.clone());
-        } else {
-            here.insert(name, row.digests.content);
+            let last = here.last_key_value().map(|(last, _): (&String, &ContentHash)| last.clone());
+            return Ok((here, last));
         }
+        here.insert(path.name().to_owned(), row.digests.content);
     }
-    let mut on = on_services(&tx, folder, &here, services)?;
-    let (mut stacks, mut parts) = stacked(&names);
-    let badges = here.keys().map(|name| Badge {
-        name: name.clone(),
-        services: on.remove(name).unwrap_or_default(),
-        stack: stacks.remove(name),
-        part_of: parts.remove(name),
-    });
-    let badges = badges.filter(|badge| !badge.services.is_empty() || badge.stack.is_some() || badge.part_of.is_some()).collect();
-    Ok(Badges { badges, next })
+    Ok((here, None))
+}
+
+/// The names of all files of a folder.
+fn names(index: &Index, folder: &RelPath) -> Result<Vec<String>, StoreError> {
+    index.members(folder, "")?.map(|item| Ok(item?.0.name().to_owned())).collect()
 }
 
 /// What there is of files of a folder on services, by their names.

@@ -2,7 +2,7 @@
 
 /// The kinds of reasons that a file fails for, by words of their texts: those of [`ClientError::cause`](crate::client::ClientError::cause), and `library` and `disk-full` for what is
 /// wrong here. The first that is met counts.
-const FAILURES: [(&str, &str); 31] = [
+const FAILURES: [(&str, &str); 32] = [
     ("the service said that it stored the file", "not-proven"),
     ("the service stored ", "not-proven"),
     ("the service said that the new version took the place", "not-proven"),
@@ -11,7 +11,8 @@ const FAILURES: [(&str, &str); 31] = [
     ("is not a web address", "unreachable"),
     ("is not known; check the spelling", "unreachable"),
     (" does not answer (", "unreachable"),
-    ("certificate", "tls"),
+    ("the certificate of ", "tls"),
+    ("shows another certificate", "tls"),
     ("no secure connection to", "tls"),
     ("is reached over plain http", "tls"),
     ("does not accept this user and password", "unauthorized"),
@@ -103,7 +104,7 @@ mod tests {
             ClientError::Redirect("https://x".into()),
             ClientError::TooLarge(4),
             ClientError::Outside("/x".into()),
-            ClientError::NotFound("a.jpg".into()),
+            ClientError::NotFound("certificate.jpg".into()),
             ClientError::Changed("a.jpg".into()),
             ClientError::Refused { path: "a.jpg".into(), reason: "x".into() },
             ClientError::Stopped,

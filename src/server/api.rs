@@ -53,7 +53,9 @@ use http_body_util::BodyExt as _;
 use serde::Serialize;
 use tokio::sync::oneshot;
 use tower::ServiceExt as _;
-use utoipa_axum::router::OpenApiRouter;
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
 use crate::accounts::{Login, Logins};
@@ -316,7 +318,8 @@ fn all_routes() -> OpenApiRouter<Shared> {
         .routes(routes!(events::follow))
         .routes(routes!(library::list))
         .routes(routes!(badges::list_badges))
-        .routes(routes!(grid::whole_folder))
+        // Megabytes for large folders, and nothing secret beside what whoever asks may choose (BREACH).
+        .routes(routes!(grid::whole_folder).layer(CompressionLayer::new().quality(CompressionLevel::Fastest)))
         .routes(routes!(thumbnail::show))
         .routes(routes!(files::fetch, files::store))
         .routes(routes!(folders::make_folder))

@@ -27,6 +27,7 @@ use std::net::IpAddr;
 use axum::Router;
 use axum::routing::{get, post};
 use http::{Method, Request, Response};
+use tower_http::compression::CompressionLayer;
 
 use super::api::{self, Shared};
 use super::http::{Body, Incoming};
@@ -74,7 +75,7 @@ impl Web {
 fn routes() -> Router<Shared> {
     Router::new()
         .route("/", get(page::front))
-        .route("/assets/{version}/{name}", get(assets::serve))
+        .route("/assets/{version}/{name}", get(assets::serve).layer(CompressionLayer::new()))
         .route("/signin", get(signin::show).post(signin::begin))
         .route("/signin/end", post(signin::end))
         .route("/settings", get(page::settings))

@@ -260,6 +260,11 @@ impl Index {
         self.range(start, end)
     }
 
+    /// The files directly in a folder, from this name on.
+    pub fn members_from(&self, folder: &RelPath, from: &str) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        self.range(member_range(folder, from).0, member_range(folder, "").1)
+    }
+
     /// The files directly in a folder, to be asked for by name in ascending order, from this name on.
     pub fn cursor(&self, folder: &RelPath, from: &str) -> Result<Cursor, StoreError> {
         let (start, end) = (member_range(folder, from).0, member_range(folder, "").1);

@@ -6,10 +6,12 @@ mod activity;
 mod library;
 mod watching;
 
+use std::io::Read as _;
+
 use serde_json::json;
 
 use crate::api::{Client, add_user};
-use crate::support::{Answer, Node, PASSWORD, Sandbox};
+use crate::support::{Answer, Node, PASSWORD, Sandbox, http};
 
 /// Somebody who has signed in at the page.
 #[track_caller]
@@ -236,6 +238,28 @@ fn what_a_browser_is_told_of_every_page() {
     }
     for path in ["/assets/x/nothing.js", "/assets/x/..%2fapp.css", "/settings/nothing", "/signin/x"] {
         assert_eq!(visitor.page(path).status, 404, "{path}");
+    }
+}
+
+#[test]
+fn what_is_long_is_sent_compressed_to_those_who_take_that() {
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    for number in 0..50 {
+        node.put(&format!("d/picture {number}.jpg"), &number.to_string());
+    }
+    node.serve();
+    let page = http("GET", &format!("{}/library", node.url()), &[], b"").text();
+    let style = page.split('"').find(|part| part.starts_with("assets/") && part.ends_with("app.css")).unwrap();
+    for path in [style, "api/v1/library/grid?folder=d"] {
+        let ask = |encodings: &str| http("GET", &format!("{}/{path}", node.url()), &[("Accept-Encoding", encodings)], b"");
+        let [plain, refused, packed] = ["", "gzip;q=0, identity", "br, gzip"].map(ask);
+        assert_eq!((plain.status, plain.headers.get("content-encoding"), &plain.body), (200, None, &refused.body), "{path}");
+        assert_eq!(packed.headers.get("content-encoding").map(String::as_str), Some("gzip"), "{path}");
+        assert!(packed.headers["vary"].eq_ignore_ascii_case("accept-encoding") && packed.body.len() < plain.body.len() / 2, "{path}");
+        let mut whole = Vec::new();
+        flate2::read::GzDecoder::new(&packed.body[..]).read_to_end(&mut whole).unwrap();
+        assert_eq!(whole, plain.body, "{path}");
     }
 }
 

@@ -58,6 +58,16 @@ impl Caller {
         self.login.role == Role::Admin
     }
 
+    /// For what would be left when an app password is taken back: ways in, other rights, passwords of services. Those take one's own password.
+    pub(in super::super) fn by_own_password(&self) -> Result<(), Problem> {
+        let detail =
+            "An app password gives nobody access or other rights, and takes no passwords out; please log in with your own password.";
+        match self.login.app_password {
+            Some(_) => Err(Problem::new(StatusCode::FORBIDDEN, "own-password-needed", detail)),
+            None => Ok(()),
+        }
+    }
+
     /// The user that the access log names.
     pub(in super::super) fn name(&self) -> Option<&str> {
         Some(self.login.user.as_str()).filter(|name| !name.is_empty())
@@ -170,7 +180,7 @@ pub(super) struct Reader(pub(super) Caller);
 pub(super) struct Person(pub(super) Caller);
 
 /// Somebody who administers the node. In public mode there is nobody.
-pub(super) struct Admin(#[expect(dead_code, reason = "that there is one is what counts")] pub(super) Caller);
+pub(super) struct Admin(pub(super) Caller);
 
 /// Somebody who looks after the library: an admin; in public mode the owner at the control socket.
 pub(super) struct Keeper;

@@ -49,7 +49,12 @@ pub(super) struct Resealed {
     post, path = "/service-export", tag = "services", request_body = ExportStart,
     responses((status = 200, description = "The document.", body = Value))
 )]
-pub(super) async fn export(_: Admin, State(shared): State<Shared>, Json(start): Json<ExportStart>) -> Result<Told<Value>, Problem> {
+pub(super) async fn export(
+    Admin(caller): Admin,
+    State(shared): State<Shared>,
+    Json(start): Json<ExportStart>,
+) -> Result<Told<Value>, Problem> {
+    caller.by_own_password()?;
     told(shared.operations.export_services(start.names, start.passphrase).await?)
 }
 

@@ -112,7 +112,8 @@ pub(super) async fn list(_: Admin, State(shared): State<Shared>) -> Result<Told<
     post, path = "/users", tag = "users", request_body = UserStart,
     responses((status = 201, description = "The user was added.", body = User))
 )]
-pub(super) async fn add(_: Admin, State(shared): State<Shared>, Json(start): Json<UserStart>) -> Result<Told<User>, Problem> {
+pub(super) async fn add(Admin(caller): Admin, State(shared): State<Shared>, Json(start): Json<UserStart>) -> Result<Told<User>, Problem> {
+    caller.by_own_password()?;
     let UserStart { name, password, role, folder, originals, import } = start;
     let new = NewUser { name, grant: Grant { role, folder, originals, import }, password };
     Ok(Told(StatusCode::CREATED, shared.operations.add_user(new).await?))
@@ -135,11 +136,12 @@ pub(super) async fn show(person: Person, State(shared): State<Shared>, Path(name
     responses((status = 200, description = "The user as they are now.", body = User))
 )]
 pub(super) async fn edit(
-    _: Admin,
+    Admin(caller): Admin,
     State(shared): State<Shared>,
     Path(name): Path<String>,
     Json(change): Json<GrantChange>,
 ) -> Result<Told<User>, Problem> {
+    caller.by_own_password()?;
     told(shared.operations.edit_user(name, change).await?)
 }
 
@@ -200,6 +202,8 @@ pub(in super::super) async fn change_password(
         if login.app_password.is_some() {
             return Err(needed().about("current", "it is an app password"));
         }
+    } else {
+        caller.by_own_password()?;
     }
     shared.operations.set_password(name.to_owned(), password).await?;
     let Via::Session { id, .. } = &caller.via else { return Ok(None) };
@@ -239,6 +243,7 @@ pub(super) async fn add_app_password(
     Json(start): Json<AppPasswordStart>,
 ) -> Result<Told<NewAppPassword>, Problem> {
     person.may_act_for(&name)?;
+    person.0.by_own_password()?;
     Ok(Told(StatusCode::CREATED, shared.operations.create_app_password(name, start.label).await?))
 }
 

@@ -4,32 +4,27 @@
 //! is answered, which only the same user can use, for a while. A file that cannot be read to its end breaks the download off: a browser shows
 //! that, and no zip is short without saying so.
 
+mod archive;
+mod names;
+
 use std::collections::{BTreeMap, HashSet};
-use std::io::{self, Read as _, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ::zip::write::SimpleFileOptions;
-use ::zip::{CompressionMethod, DateTime, ZipWriter};
 use axum::extract::State;
-use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use unicode_normalization::UnicodeNormalization as _;
+use tokio::sync::{Semaphore, mpsc};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::library::{Kind, LibraryError, Open, Stat, Tree};
-use crate::types::media::is_junk;
-use crate::types::{Mtime, RelPath};
+use crate::types::RelPath;
 
+use self::archive::Outlet;
+use self::names::{disposition, portable};
 use super::asked::{Json, Path};
 use super::caller::Person;
 use super::files;
@@ -45,14 +40,8 @@ const CHOICES: usize = 1000;
 const OF_ONE: usize = 50;
 /// So many zips are sent at once.
 const AT_ONCE: usize = 4;
-/// Bytes that are gathered before they are sent.
-const PIECE: usize = 256 << 10;
 /// Pieces that wait for the network.
 const WAITING: usize = 4;
-/// From here on sizes need more than 32 bits; a little earlier, to be safe.
-const LARGE: u64 = u32::MAX as u64 - (1 << 20);
-/// What may stand unencoded in the parameter of a header (RFC 8187).
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What is to be downloaded.
 #[derive(Deserialize, ToSchema)]
@@ -191,7 +180,8 @@ pub(super) async fn download(
     let (pieces, coming) = mpsc::channel(WAITING);
     let (tree, root, paths) = (shared.originals.clone(), caller.login.folder, choice.paths);
     tokio::task::spawn_blocking(move || {
-        write(&tree, &root, &paths, Outlet { pieces, gathered: Vec::new(), given_up: Arc::default() }, turn)
+        archive::write(&tree, &root, &paths, Outlet::new(pieces));
+        drop(turn);
     });
     let body = stream::unfold(coming, |mut coming| async { coming.recv().await.map(|piece| (piece, coming)) });
     let mut answer = Response::new(axum::body::Body::from_stream(body));
@@ -201,215 +191,4 @@ pub(super) async fn download(
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     Ok(answer)
-}
-
-/// `attachment` with the name, in ASCII for old clients (RFC 6266) and as it is (RFC 8187).
-fn disposition(name: &str) -> HeaderValue {
-    let ascii: String =
-        name.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' }).collect();
-    let text = format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{}", utf8_percent_encode(name, PLAIN));
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("attachment"))
-}
-
-/// Where a zip goes: gathered into pieces, to whoever downloads it.
-struct Outlet {
-    pieces: mpsc::Sender<io::Result<Bytes>>,
-    gathered: Vec<u8>,
-    /// Nothing more goes out: a zip that is given up is ended all the same when its writer is dropped, as if it were whole.
-    given_up: Arc<AtomicBool>,
-}
-
-impl Outlet {
-    fn send(&mut self) -> io::Result<()> {
-        let piece = Bytes::from(std::mem::take(&mut self.gathered));
-        self.pieces.blocking_send(Ok(piece)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
-    }
-}
-
-impl Write for Outlet {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.given_up.load(Ordering::Relaxed) {
-            return Ok(bytes.len());
-        }
-        self.gathered.extend_from_slice(bytes);
-        if self.gathered.len() >= PIECE {
-            self.send().inspect_err(|_| self.given_up.store(true, Ordering::Relaxed))?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Writes a zip to its end, or breaks the download off.
-fn write(tree: &Tree, root: &RelPath, paths: &[RelPath], outlet: Outlet, turn: OwnedSemaphorePermit) {
-    let pieces = outlet.pieces.clone();
-    let ended = Archive::of(tree, outlet).write(root, paths);
-    if let Err(error) = ended {
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            tracing::error!(%error, "a zip was broken off");
-        }
-        // Whoever has gone away does not hear it.
-        let _ = pieces.blocking_send(Err(error));
-    }
-    drop(turn);
-}
-
-/// A zip that is being written.
-struct Archive<'a> {
-    tree: &'a Tree,
-    zip: ZipWriter<::zip::write::StreamWriter<Outlet>>,
-    given_up: Arc<AtomicBool>,
-    buffer: Vec<u8>,
-}
-
-impl<'a> Archive<'a> {
-    fn of(tree: &'a Tree, outlet: Outlet) -> Self {
-        let given_up = Arc::clone(&outlet.given_up);
-        Self { tree, zip: ZipWriter::new_stream(outlet), given_up, buffer: vec![0; PIECE] }
-    }
-
-    fn write(mut self, root: &RelPath, paths: &[RelPath]) -> io::Result<()> {
-        self.all(root, paths).inspect_err(|_| self.given_up.store(true, Ordering::Relaxed))?;
-        let mut outlet = self.zip.finish().map_err(io::Error::from)?.into_inner();
-        outlet.send()
-    }
-
-    fn all(&mut self, root: &RelPath, paths: &[RelPath]) -> io::Result<()> {
-        let mut names = Names::default();
-        for path in paths {
-            let place = self.tree.spelled(&root.join_path(path));
-            let stat = self.tree.stat(&place).map_err(io::Error::other)?;
-            let stat = stat.ok_or_else(|| io::Error::other(LibraryError::NotFound(place.clone())))?;
-            let name = names.free(path.name());
-            self.entry(&place, &stat, &name)?;
-        }
-        Ok(())
-    }
-
-    fn entry(&mut self, path: &RelPath, stat: &Stat, name: &str) -> io::Result<()> {
-        if stat.kind == Kind::File {
-            return self.file(path, name);
-        }
-        self.zip.add_directory(name, options(stat.mtime)).map_err(io::Error::from)?;
-        let listing = self.tree.folder(path).map_err(io::Error::other)?;
-        if let Some((shown, why)) = listing.unreadable().first() {
-            return Err(io::Error::other(format!("{path}: {shown}: {why}")));
-        }
-        let mut names = Names::default();
-        for member in (0..listing.len()).map(|at| listing.name(at)).filter(|member| !is_junk(member)) {
-            // What went meanwhile, or is nothing that is ever served, was never chosen.
-            let Some(stat) = listing.stat(member).map_err(io::Error::other)? else { continue };
-            let below = path.join(member).map_err(io::Error::other)?;
-            let inner = format!("{name}/{}", names.free(member));
-            self.entry(&below, &stat, &inner)?;
-        }
-        Ok(())
-    }
-
-    /// Exactly as many bytes as the file had when it was opened.
-    fn file(&mut self, path: &RelPath, name: &str) -> io::Result<()> {
-        let Open { mut file, stat } = self.tree.open_file(path).map_err(io::Error::other)?;
-        self.zip.start_file(name, options(stat.mtime).large_file(stat.size >= LARGE)).map_err(io::Error::from)?;
-        let mut left = stat.size;
-        loop {
-            let read = file.read(&mut self.buffer).map_err(|error| io::Error::other(LibraryError::io(path, error)))?;
-            if read as u64 > left || (read == 0 && left > 0) {
-                return Err(io::Error::other(LibraryError::Changed(path.clone())));
-            }
-            if read == 0 {
-                return Ok(());
-            }
-            left -= read as u64;
-            self.zip.write_all(&self.buffer[..read])?;
-        }
-    }
-}
-
-fn options(mtime: Mtime) -> SimpleFileOptions {
-    let at = Timestamp::from_nanosecond(i128::from(mtime.0)).unwrap_or_default().to_zoned_datetime(TimeZone::system());
-    let part = |number: i8| u8::try_from(number).unwrap_or(0);
-    let time = u16::try_from(at.year()).ok().and_then(|year| {
-        DateTime::from_date_and_time(year, part(at.month()), part(at.day()), part(at.hour()), part(at.minute()), part(at.second())).ok()
-    });
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).unix_permissions(0o644);
-    options.last_modified_time(time.unwrap_or_default())
-}
-
-/// The names of one folder of a zip: each once, also where case and Unicode forms do not count, and each one that Windows takes.
-#[derive(Default)]
-struct Names(HashSet<String>);
-
-impl Names {
-    fn free(&mut self, name: &str) -> String {
-        let name = portable(name);
-        let (stem, dot, extension) = match name.rsplit_once('.') {
-            Some((stem, extension)) if !stem.is_empty() => (stem, ".", extension),
-            _ => (name.as_str(), "", ""),
-        };
-        let numbered = |number: u64| if number == 1 { name.clone() } else { format!("{stem} ({number}){dot}{extension}") };
-        let mut free = (1..).map(numbered);
-        loop {
-            let name = free.next().unwrap_or_default();
-            if self.0.insert(name.nfc().flat_map(char::to_lowercase).nfc().collect()) {
-                return name;
-            }
-        }
-    }
-}
-
-/// A name that every system takes: none of the characters that mean something to Windows, no dot or space at its end, no device.
-fn portable(name: &str) -> String {
-    let mut safe: String = name
-        .chars()
-        .map(|c| if c.is_control() || matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|') { '_' } else { c })
-        .collect();
-    if safe.ends_with(['.', ' ']) {
-        safe.pop();
-        safe.push('_');
-    }
-    let stem = safe.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let numbered = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| rest.len() == 1 && rest.as_bytes()[0].is_ascii_digit());
-    match stem.as_str() {
-        "CON" | "PRN" | "AUX" | "NUL" => format!("_{safe}"),
-        _ if numbered("COM") || numbered("LPT") => format!("_{safe}"),
-        _ if safe.is_empty() => "_".to_owned(),
-        _ => safe,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_such_that_every_system_takes_them_and_each_is_there_once() {
-        let mut names = Names::default();
-        let given = ["a.jpg", "A.JPG", "a (2).jpg", "C:evil", "nul.txt", "COM1", "x.", "..", "ü", "u\u{308}", "a\\b", ".hidden", ".hidden"];
-        let free: Vec<String> = given.iter().map(|name| names.free(name)).collect();
-        let expected = [
-            "a.jpg",
-            "A (2).JPG",
-            "a (2) (2).jpg",
-            "C_evil",
-            "_nul.txt",
-            "_COM1",
-            "x_",
-            "._",
-            "ü",
-            "u\u{308} (2)",
-            "a_b",
-            ".hidden",
-            ".hidden (2)",
-        ];
-        assert_eq!(free, expected);
-    }
-
-    #[test]
-    fn the_name_of_a_download_is_told_to_old_clients_and_new_ones() {
-        let told = disposition("Bücher \"x\"\r\n.zip");
-        assert_eq!(told, "attachment; filename=\"B_cher _x___.zip\"; filename*=UTF-8''B%C3%BCcher%20%22x%22%0D%0A.zip");
-    }
 }

@@ -126,7 +126,9 @@ struct NewApp {
 }
 
 async fn add_app(visit: Visit, State(shared): State<Shared>, Form(new): Form<NewApp>) -> Result<Answer, Refused> {
-    let user = visit.person()?.login.user.clone();
+    let caller = visit.person()?;
+    caller.by_own_password()?;
+    let user = caller.login.user.clone();
     let made = shared.operations.create_app_password(user.clone(), new.label).await?;
     let apps = shared.operations.app_passwords(user).await?;
     Ok(page::part(list_of_apps(visit.words(), &apps, Some((&made.label, &made.password)))))

@@ -25,7 +25,6 @@ const ALL: &[Asset] = &[
     Asset { name: "activity.js", kind: SCRIPT, bytes: include_bytes!("assets/activity.js") },
     Asset { name: "app.css", kind: STYLE, bytes: include_bytes!("assets/app.css") },
     Asset { name: "app.js", kind: SCRIPT, bytes: include_bytes!("assets/app.js") },
-    Asset { name: "events.js", kind: SCRIPT, bytes: include_bytes!("assets/events.js") },
     Asset { name: "favicon.svg", kind: SVG, bytes: include_bytes!("assets/favicon.svg") },
     Asset { name: "htmx.min.js", kind: SCRIPT, bytes: include_bytes!("assets/htmx.min.js") },
     Asset { name: "icons.svg", kind: SVG, bytes: include_bytes!("assets/icons.svg") },
@@ -40,6 +39,7 @@ const ALL: &[Asset] = &[
     Asset { name: "library-touch.js", kind: SCRIPT, bytes: include_bytes!("assets/library-touch.js") },
     Asset { name: "library-upload.js", kind: SCRIPT, bytes: include_bytes!("assets/library-upload.js") },
     Asset { name: "library-viewer.js", kind: SCRIPT, bytes: include_bytes!("assets/library-viewer.js") },
+    Asset { name: "live.js", kind: SCRIPT, bytes: include_bytes!("assets/live.js") },
     Asset { name: "services.js", kind: SCRIPT, bytes: include_bytes!("assets/services.js") },
     Asset { name: "tree.js", kind: SCRIPT, bytes: include_bytes!("assets/tree.js") },
 ];

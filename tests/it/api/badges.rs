@@ -58,10 +58,14 @@ fn each_file_tells_where_it_is_how_that_is_known_and_what_belongs_to_it() {
     }
     let whole: Vec<&str> = page["badges"].as_array().unwrap().iter().map(|badge| badge["name"].as_str().unwrap()).collect();
     assert_eq!(names, whole);
+    // Without what belongs together, each page is what it is of those that are on services.
+    let plain = admin.document("/library/badges?folder=d&stacks=false");
+    assert_eq!(badge(&plain, "renamed.jpg"), badge(&page, "renamed.jpg"));
+    assert!(plain["badges"].as_array().unwrap().iter().all(|badge| badge["stack"].is_null() && badge["part_of"].is_null()), "{plain:#}");
     let cursor = admin.document("/library?folder=d&limit=3")["next"].as_str().unwrap().to_owned();
     assert_eq!(admin.document(&format!("/library/badges?folder=d&limit=3&cursor={cursor}"))["badges"][0]["name"], whole[3]);
     assert_eq!(admin.document("/library/badges?folder=none")["badges"], json!([]));
-    for bad in ["folder=..%2Fx", "folder=d&limit=0", "folder=d&cursor=x", "folder=d&other=1"] {
+    for bad in ["folder=..%2Fx", "folder=d&limit=0", "folder=d&cursor=x", "folder=d&other=1", "folder=d&stacks=perhaps"] {
         assert_eq!(problem(&admin.get(&format!("/library/badges?{bad}"))).0, 400, "{bad}");
     }
     assert_eq!(problem(&Client::of(&here).get("/library/badges")).0, 401);

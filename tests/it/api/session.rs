@@ -160,7 +160,24 @@ fn programs_come_with_an_app_password() {
     // It does not change the password of its user.
     let change = phone.change("PUT", "/users/anna/password", &json!({ "password": "taken over", "current": password }));
     assert_eq!(problem(&change), (403, "wrong-current".into()));
+    // Nor does it leave anything behind that would still let somebody in when it is taken back.
     let session = Client::of(&node).by_session("anna", &password);
+    for client in [&phone, &session] {
+        let another = client.post("/users/anna/app-passwords", &json!({ "label": "Another" }));
+        assert_eq!(problem(&another), (403, "own-password-needed".into()));
+    }
+    let admins = json_of(&Client::admin(&node).post("/users/admin/app-passwords", &json!({ "label": "Phone" })));
+    let phone_of_admin = Client::of(&node).with("Authorization", &format!("Bearer {}", admins["password"].as_str().unwrap()));
+    for (method, path, body) in [
+        ("POST", "/users", json!({ "name": "eve", "password": "a password of hers", "role": "admin" })),
+        ("PATCH", "/users/anna", json!({ "role": "admin" })),
+        ("PUT", "/users/anna/password", json!({ "password": "taken over" })),
+        ("POST", "/users/anna/app-passwords", json!({ "label": "Another" })),
+        ("POST", "/service-export", json!({ "passphrase": "a long passphrase" })),
+    ] {
+        assert_eq!(problem(&phone_of_admin.change(method, path, &body)), (403, "own-password-needed".into()), "{method} {path}");
+    }
+    assert_eq!(phone_of_admin.document("/users")["users"].as_array().unwrap().len(), 2);
     assert_eq!(json_of(&anna.delete(&format!("/users/anna/app-passwords/{id}")))["revoked"], id);
     assert_eq!((phone.get("/session").status, session.get("/session").status), (401, 401));
     // Guesses are slowed down as everywhere.

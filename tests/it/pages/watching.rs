@@ -77,6 +77,39 @@ fn a_lost_connection_is_said_and_comes_back() {
 }
 
 #[test]
+fn a_page_that_nobody_looks_at_holds_no_connection_and_catches_up() {
+    let Some(browser) = Browser::start() else { return };
+    let sandbox = Sandbox::new();
+    let (here, _there) = pair(&sandbox, "n", &["--upload", "yes"]);
+    let page = browser.page(DESKTOP);
+    sign_in(&page, DESKTOP, &here, "activity");
+    page.wait_text("Paused");
+    page.eval(
+        "window.sources = []; window.EventSource = class extends EventSource { constructor(url) { super(url); sources.push(this); } }; 0",
+    );
+    let seen = |is: bool| {
+        page.eval(&format!(
+            "Object.defineProperty(document, 'hidden', {{ value: {}, configurable: true }}); document.dispatchEvent(new Event('visibilitychange'))",
+            !is
+        ))
+    };
+    let states = || page.eval("sources.map((source) => source.readyState)");
+    seen(false);
+    seen(true);
+    page.until("it listens", || if states() == json!([1]) { Ok(()) } else { Err(states().to_string()) });
+    seen(false);
+    assert_eq!(states(), json!([2]));
+    here.put("a.jpg", "a");
+    here.run(&["sync", "peer"]);
+    assert_eq!(page.eval("document.querySelector('#told').textContent"), "");
+    seen(true);
+    page.until("what happened is told", || match page.eval("document.querySelector('#told').textContent").as_str() {
+        Some("Sync with peer is done.") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
+
+#[test]
 fn conflicts_and_the_trash_are_decided_by_people() {
     let Some(browser) = Browser::start() else { return };
     let sandbox = Sandbox::new();

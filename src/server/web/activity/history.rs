@@ -115,7 +115,7 @@ fn done(words: Words, run: &ToldRun) -> Markup {
         did.iter().filter(|(_, name)| count(run, name) > 0).map(|(key, name)| words.count(key, count(run, name))).collect();
     let bytes = count(run, "bytes_up") + count(run, "bytes_down");
     html! {
-        @if did.is_empty() { span.dim { (words.say("activity.did-nothing")) } } @else { (did.join(", ")) }
+        @if did.is_empty() { span.dim { (words.say(if run.error.is_none() { "activity.did-nothing" } else { "activity.did-none" })) } } @else { (did.join(", ")) }
         @if bytes > 0 { span.dim.number { " · " (format::size(words.0, bytes)) } }
     }
 }

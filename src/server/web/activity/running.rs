@@ -94,6 +94,9 @@ fn resting(words: Words, service: &ServiceStatus) -> Markup {
                 p.detail lang="en" { (rows::name(reason)) }
             }))
         }
+        @if let Some(error) = service.last_run.as_ref().filter(|run| !run.cancelled && service.reason.is_none()).and_then(|run| run.error.as_ref()) {
+            (parts::notice(Tone::Warning, &rows::cause_of(words, error)))
+        }
         dl.facts {
             div {
                 dt { (words.say("activity.last-sync")) }

@@ -1,14 +1,15 @@
 // Activity, live: events of the node say what changed, and the parts of the page that show it are fetched anew.
 
 import { fill, icon, wordsOf } from "./app.js";
-import { listen } from "./events.js";
+import { follow } from "./live.js";
 
 const words = wordsOf("activity");
 const lost = document.querySelector("#lost");
 const told = document.querySelector("#told");
 
-/** A part is fetched at most so often, in milliseconds. */
+/** A part is fetched at most so often, in milliseconds. To count the amounts takes longer than to show a part. */
 const PACE = 1000;
+const SLOW_PACE = { amounts: 5000 };
 /** While something goes on its numbers are fetched this often even when no event comes: a transfer that stands still is one too. */
 const PULSE = 3000;
 
@@ -17,7 +18,8 @@ const due = new Map();
 const last = new Map();
 function changed(name) {
   if (due.has(name)) return;
-  const wait = Math.max(0, PACE - (performance.now() - (last.get(name) ?? -PACE)));
+  const pace = SLOW_PACE[name] ?? PACE;
+  const wait = Math.max(0, pace - (performance.now() - (last.get(name) ?? -pace)));
   due.set(name, setTimeout(() => {
     due.delete(name);
     last.set(name, performance.now());
@@ -65,14 +67,15 @@ function everything() {
   ["now", "amounts", "failures", "uploads"].forEach(changed);
 }
 
-listen(heard, {
+follow(heard, {
   lost: () => (lost.hidden = false),
-  back: () => {
+  again: () => {
     lost.hidden = true;
     tell(words["again"], {});
     everything();
   },
 });
+addEventListener("pageshow", (event) => event.persisted && location.reload());
 setInterval(() => {
   if (lost.hidden && !document.hidden && document.querySelector("[data-going]")) changed("now");
 }, PULSE);

@@ -67,7 +67,7 @@ export const address = {
   file: (path, hash) => `api/v1/library/file${query({ path, v: hash })}`,
   picture: (path, side, hash) => `api/v1/library/thumbnail${query({ path, size: side, v: hash })}`,
   grid: (folder) => `api/v1/library/grid${query({ folder })}`,
-  badges: (folder, cursor) => `api/v1/library/badges${query({ folder, limit: 1000, cursor })}`,
+  badges: (folder, cursor) => `api/v1/library/badges${query({ folder, limit: 1000, stacks: false, cursor })}`,
   about: (path) => `library/about${query({ path })}`,
 };
 

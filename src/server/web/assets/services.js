@@ -1,7 +1,7 @@
 // Settings > Services: progress as it happens, passwords that are looked at, and stopping what nobody looks at any more.
 
 import { changes, fill, wordsOf } from "./app.js";
-import { listen } from "./events.js";
+import { follow } from "./live.js";
 import "./tree.js";
 
 const words = wordsOf("services");
@@ -56,19 +56,27 @@ dialog.addEventListener("click", (event) => {
 // Progress as it happens. What began or ended is shown by the table anew.
 const lost = document.querySelector("#lost");
 const anew = () => document.body.dispatchEvent(new CustomEvent("services-changed"));
-function progress({ service, files, files_total: total }) {
-  const row = [...document.querySelectorAll("tr[data-service]")].find((one) => one.dataset.service === service);
-  const bar = row?.querySelector("[data-progress]");
-  if (!bar) return;
-  bar.max = Math.max(total, 1);
-  bar.value = files;
-  row.querySelector("[data-progress-text]").textContent =
-    total === 0 ? words.looking : fill(words.done, { files: numbers.format(files), total: numbers.format(total) });
-}
-listen({ started: anew, ended: anew, missed: anew, shared: anew, progress }, {
-  lost: () => (lost.hidden = false),
-  back: () => {
-    lost.hidden = true;
-    anew();
+follow(
+  {
+    started: anew,
+    ended: anew,
+    missed: anew,
+    shared: anew,
+    progress: ({ service, files, files_total: total }) => {
+      const row = [...document.querySelectorAll("tr[data-service]")].find((one) => one.dataset.service === service);
+      const bar = row?.querySelector("[data-progress]");
+      if (!bar) return;
+      bar.max = Math.max(total, 1);
+      bar.value = files;
+      row.querySelector("[data-progress-text]").textContent =
+        total === 0 ? words.looking : fill(words.done, { files: numbers.format(files), total: numbers.format(total) });
+    },
   },
-});
+  {
+    lost: () => (lost.hidden = false),
+    again: () => {
+      lost.hidden = true;
+      anew();
+    },
+  },
+);

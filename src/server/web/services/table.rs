@@ -9,8 +9,8 @@ use super::super::parts::{self, icon};
 use super::super::refused::Refused;
 use super::super::words::Words;
 use super::{at, kind_name};
-use crate::operations::{Going, ServiceStatus, SyncState};
-use crate::services::Service;
+use crate::operations::{Going, ServiceStatus, SyncState, cause};
+use crate::services::{Kind, Service};
 use crate::sync::Report;
 use crate::types::RelPath;
 
@@ -120,7 +120,11 @@ fn folder(words: Words, folder: &RelPath) -> String {
 
 /// Without what everybody knows of an address.
 fn address(service: &Service) -> &str {
-    service.url.split_once("://").map_or(service.url.as_str(), |(_, rest)| rest).trim_end_matches('/')
+    let address = service.url.split_once("://").map_or(service.url.as_str(), |(_, rest)| rest).trim_end_matches('/');
+    match service.kind {
+        Some(Kind::Twinlens | Kind::PhotoPrism) => address.strip_suffix("/originals").unwrap_or(address),
+        _ => address,
+    }
 }
 
 fn direction(service: &Service) -> (&'static str, &'static str) {
@@ -154,6 +158,7 @@ fn last(words: Words, status: &ServiceStatus) -> Markup {
         @if let Some((sign, text, detail)) = trouble(words, status) {
             details.trouble {
                 summary { span class=(format!("pill {sign}")) { (icon("alert")) (text) (icon("chevron-down")) } }
+                @if let Some(advice) = advice(words, status) { p.advice { (advice) } }
                 @if !detail.is_empty() { p.detail lang="en" { (detail) } }
             }
         } @else if let Some(run) = &status.last_run {
@@ -210,6 +215,12 @@ fn trouble(words: Words, status: &ServiceStatus) -> Option<(&'static str, String
         let named = run.and_then(|run| run.conflicts.first()).map(|noted| format!("{}: {}", noted.path, noted.reason));
         ("warning", words.count("services.conflicts", conflicts), named.unwrap_or_default())
     })
+}
+
+/// What to do about it; nothing where only the program knows.
+fn advice(words: Words, status: &ServiceStatus) -> Option<&'static str> {
+    let error = status.reason.as_ref().or_else(|| status.last_run.as_ref().filter(|run| !run.cancelled)?.error.as_ref())?;
+    words.known(&format!("activity.cause-{}", cause::of_failure(error))).filter(|_| cause::of_failure(error) != "other")
 }
 
 /// What a run did, in a few words.

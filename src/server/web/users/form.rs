@@ -140,13 +140,13 @@ fn add_dialog(words: Words, filled: &Filled, refused: Option<&Refused>) -> Marku
 }
 
 pub(super) async fn ask_add(visit: Visit) -> Result<Answer, Refused> {
-    visit.admin()?;
+    visit.admin()?.by_own_password()?;
     let filled = Filled::of(Role::User, &RelPath::root(), Rights::ALL, Rights::ALL);
     Ok(page::part(add_dialog(visit.words(), &filled, None)))
 }
 
 pub(super) async fn add(visit: Visit, State(shared): State<Shared>, Form(filled): Form<Filled>) -> Result<Answer, Refused> {
-    visit.admin()?;
+    visit.admin()?.by_own_password()?;
     let added = async {
         let Wanted { role, folder, originals, import } = filled.wanted()?;
         let grant = Grant { role, folder, originals: given(originals), import: given(import) };
@@ -171,7 +171,7 @@ fn edit_dialog(words: Words, name: &str, filled: &Filled, refused: Option<&Refus
 }
 
 pub(super) async fn ask_edit(visit: Visit, State(shared): State<Shared>, Path(name): Path<String>) -> Result<Answer, Refused> {
-    visit.admin()?;
+    visit.admin()?.by_own_password()?;
     let user = known(&shared, &name).await?;
     let filled = Filled::of(user.role, &user.folder, user.originals, user.import);
     Ok(page::part(edit_dialog(visit.words(), &user.name, &filled, None)))
@@ -183,7 +183,7 @@ pub(super) async fn edit(
     Path(name): Path<String>,
     Form(filled): Form<Filled>,
 ) -> Result<Answer, Refused> {
-    visit.admin()?;
+    visit.admin()?.by_own_password()?;
     let edited = async {
         let Wanted { role, folder, originals, import } = filled.wanted()?;
         // What an admin has is not to be chosen: the field may still hold what was there before.
