@@ -12,6 +12,8 @@
 mod beneath;
 mod change;
 mod copy;
+mod directory;
+mod embedded;
 mod error;
 mod facts;
 mod folder;
@@ -27,6 +29,7 @@ mod pieces;
 mod renditions;
 mod scan;
 mod seal;
+mod sparing;
 mod spelling;
 mod staged;
 mod syncing;

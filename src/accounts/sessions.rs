@@ -117,7 +117,9 @@ impl Users {
     /// Ends a session; nothing happens when there is none of this id.
     pub fn end_session(&self, id: &str) -> Result<(), StoreError> {
         let key = key(id);
-        self.store.write(move |tx| SESSIONS.remove(tx, &key).map(drop))
+        self.store.write(move |tx| SESSIONS.remove(tx, &key).map(drop))?;
+        self.changed();
+        Ok(())
     }
 }
 

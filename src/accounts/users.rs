@@ -59,7 +59,7 @@ pub enum AccountError {
     #[error("there is a user {0} already")]
     Taken(String),
     /// The name cannot be used.
-    #[error("a user name has 1 to 64 characters, without control characters, `:` and `/`")]
+    #[error("a user name has 1 to 64 characters, without control characters, `:` and `/`, and is not `.` or `..`")]
     BadName,
     /// The password cannot be used.
     #[error("a password has at least 8 characters and at most 1024 bytes")]
@@ -209,13 +209,18 @@ impl Users {
         F: FnOnce(&WriteTransaction) -> Result<Result<R, AccountError>, StoreError> + Send + 'static,
     {
         let done = self.store.write(work);
-        // After the commit: whoever reads the new number reads the new rows.
-        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.changed();
         done?
     }
 
-    /// The number of the state of all users: to be read before the rows that are kept with it.
-    pub(super) fn generation(&self) -> u64 {
+    /// Says, after the commit, that something changed: whoever reads the new number reads the new rows.
+    pub(super) fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The number of the state of all users: to be read before the rows that are kept with it. As long as it is the same, whoever was somebody
+    /// still is.
+    pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::SeqCst)
     }
 
@@ -236,7 +241,9 @@ fn is_only_admin(tx: &WriteTransaction, name: &str) -> Result<bool, StoreError> 
 }
 
 fn check_name(name: &str) -> Result<(), AccountError> {
-    let bad = name.is_empty() || name.len() > NAME_LIMIT || name.chars().any(|c| c.is_control() || c == ':' || c == '/');
+    // In addresses these two mean folders.
+    let is_way = matches!(name, "." | "..");
+    let bad = name.is_empty() || is_way || name.len() > NAME_LIMIT || name.chars().any(|c| c.is_control() || c == ':' || c == '/');
     if bad { Err(AccountError::BadName) } else { Ok(()) }
 }
 
@@ -258,12 +265,12 @@ pub fn random_password() -> Result<String, AccountError> {
     random_letters(20)
 }
 
-/// So many letters and digits, none of which look alike; each has five bits.
 /// Compares secrets in a time that tells nothing of where they differ.
 pub(crate) fn same_secret(one: &[u8], other: &[u8]) -> bool {
     blake3::hash(one) == blake3::hash(other)
 }
 
+/// So many letters and digits, none of which look alike; each has five bits.
 pub(super) fn random_letters(count: usize) -> Result<String, AccountError> {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut bytes = vec![0_u8; count];
@@ -287,7 +294,9 @@ mod tests {
         users.add("admin", Role::Admin, "correct horse").unwrap();
         assert!(matches!(users.add("admin", Role::User, "another one"), Err(AccountError::Taken(_))));
         assert!(matches!(users.add("bob", Role::User, "short"), Err(AccountError::BadPassword)));
-        assert!(matches!(users.add("b:b", Role::User, "long enough"), Err(AccountError::BadName)));
+        for name in ["b:b", "a/b", "", ".", ".."] {
+            assert!(matches!(users.add(name, Role::User, "long enough"), Err(AccountError::BadName)), "{name}");
+        }
         assert!(matches!(users.remove("admin"), Err(AccountError::LastAdmin(_))));
         assert!(matches!(users.set_password("bob", "long enough"), Err(AccountError::Unknown(_))));
         users.add("bob", Role::Viewer, "long enough").unwrap();

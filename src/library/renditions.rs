@@ -7,10 +7,10 @@
 //! A picture is untrusted: one that would need more memory than [`DECODED`] is refused before it is decoded, and all that are decoded at the
 //! same time share what there is (see [`memory`]).
 
-mod boxes;
+pub(super) mod boxes;
 mod child;
 mod exif;
-mod frame;
+pub(super) mod frame;
 mod jpeg;
 mod measure;
 mod memory;
@@ -38,6 +38,10 @@ use super::{LibraryError, Open, Stat, Tree};
 
 /// What a decoded picture may take in memory, in bytes: 150 megapixels and more. What decoding and resizing need besides is reserved with it.
 const DECODED: u64 = 512 << 20;
+/// What a PNG may tell besides its pixels: a profile of a few hundred bytes can grow to whatever size is allowed.
+const BESIDES: u64 = 64 << 20;
+/// Longer colour profiles are not passed on.
+const PROFILE: usize = 2 << 20;
 /// Programs make a picture in a dozen passes; one with thousands is made to keep us busy.
 const SCANS: usize = 200;
 /// What the names of folders begin with that programs write into.
@@ -252,15 +256,13 @@ fn decode<R: Read + Seek>(
     let before = if format == ImageFormat::Jpeg { Some(room_for_jpeg(&mut file, stop, io)?) } else { None };
     file.seek(SeekFrom::Start(0)).map_err(io)?;
     let mut reader = ImageReader::with_format(file, format);
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(DECODED);
-    reader.limits(limits);
+    reader.limits(limits(format));
     let mut decoder = reader.into_decoder().map_err(undecodable)?;
     let (width, height) = decoder.dimensions();
     if decoder.total_bytes() > DECODED {
         return Err(RenditionError::TooLarge { width, height });
     }
-    let profile = decoder.icc_profile().unwrap_or_default();
+    let profile = decoder.icc_profile().unwrap_or_default().filter(|profile| profile.len() <= PROFILE);
     let kept = Kept::read(decoder.exif_metadata().unwrap_or_default().or(head));
     let turn = kept.turn();
     let room = match before {
@@ -269,6 +271,13 @@ fn decode<R: Read + Seek>(
     };
     let pixels = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     Ok(Decoded { pixels, turn, profile, kept, is_jpeg: format == ImageFormat::Jpeg, room })
+}
+
+/// What a decoder may take of memory while it reads a header. Pixels are counted by [`reserve`], but in a TIFF also by the decoder.
+fn limits(format: ImageFormat) -> Limits {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(if format == ImageFormat::Png { BESIDES } else { DECODED });
+    limits
 }
 
 fn reserve(bytes: u64, (width, height): (u32, u32), stop: &AtomicBool) -> Result<Reserved, RenditionError> {

@@ -12,9 +12,15 @@ use nom_exif::{EntryValue, MediaKind as Media, MediaParser, MediaSource, TrackIn
 use crate::types::Mtime;
 use crate::types::stack::split;
 
+use super::directory::{Directories, EXIF, MAIN};
+use super::embedded;
+use super::sparing::Sparing;
+
 /// How much of a file is searched for metadata that is written as text.
 const HEAD: u64 = 512 << 10;
 const TAIL: u64 = 128 << 10;
+/// No date has more bytes.
+const DATE: u64 = 64;
 /// Sidecars larger than this are none.
 const SIDECAR: u64 = 2 << 20;
 /// How many parts of a video are looked at, and how much of the one with the metadata.
@@ -61,12 +67,13 @@ fn utc(stamp: Timestamp) -> DateTime {
 
 /// From EXIF: JPEG, TIFF and the raw formats built on it, HEIF, PNG, WebP.
 fn still_time(place: &Path) -> Option<DateTime> {
+    const ORIGINAL: u16 = 0x9003;
+    const DIGITIZED: u16 = 0x9004;
+    const CHANGED: u16 = 0x0132;
     let mut file = BufReader::new(File::open(place).ok()?);
-    let found = exif::Reader::new().read_from_container(&mut file).ok()?;
-    [exif::Tag::DateTimeOriginal, exif::Tag::DateTimeDigitized, exif::Tag::DateTime].into_iter().find_map(|tag| {
-        let exif::Value::Ascii(texts) = &found.get_field(tag, exif::In::PRIMARY)?.value else { return None };
-        moment(str::from_utf8(texts.first()?).ok()?)
-    })
+    let at = embedded::place(&mut file).ok()??;
+    let found = Directories::read(&mut file, at).ok()??;
+    [(EXIF, ORIGINAL), (EXIF, DIGITIZED), (MAIN, CHANGED)].into_iter().find_map(|tag| moment(&found.text(&mut file, tag, DATE).ok()??))
 }
 
 /// From the date with an offset that Apple's cameras write beside the one of QuickTime, which is in Greenwich time.
@@ -105,7 +112,7 @@ fn apple_time(place: &Path) -> Option<DateTime> {
 /// From QuickTime and MP4 metadata. Many cameras write only the time of Greenwich there, and their own into the name: when both are the
 /// same moment seen from two time zones, the name's is the camera's.
 fn video_time(place: &Path, name: &str) -> Option<DateTime> {
-    let source = MediaSource::seekable(File::open(place).ok()?).ok()?;
+    let source = MediaSource::seekable(Sparing::new(File::open(place).ok()?)).ok()?;
     if source.kind() != Media::Track {
         return None;
     }

@@ -227,8 +227,8 @@ impl Tree {
         self.inner.own.join(INCOMING)
     }
 
-    /// The place of a path on disk, for changes. Its folder may be missing, but no link on the way may lead outside, not even one that is put
-    /// there at the same moment.
+    /// The place of a path on disk, for changes. Its folder may be missing, but no link may be on the way, not even one that is put there at the
+    /// same moment: it could lead outside, or out of the folder that is all somebody may see.
     pub(super) fn locate(&self, path: &RelPath) -> Result<Place, LibraryError> {
         if path.segments().any(is_own) {
             return Err(LibraryError::NotFound(path.clone()));
@@ -239,7 +239,8 @@ impl Tree {
         let folder = match beneath::folder(root, &parent).map_err(io)? {
             Way::Found(folder) => folder,
             Way::Missing => return Ok(Place::nowhere()),
-            Way::Link | Way::Longer => {
+            Way::Link => return Err(LibraryError::Outside(path.clone())),
+            Way::Longer => {
                 // Where a link leads inside, the handle is of the real folder.
                 let outside = || LibraryError::Outside(path.clone());
                 let real = match fs::canonicalize(root.join(parent.as_str())) {

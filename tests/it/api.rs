@@ -11,6 +11,7 @@ mod manage;
 mod refusals;
 mod resumable;
 mod session;
+mod walls;
 mod zip;
 
 use std::io::Write as _;

@@ -1,6 +1,7 @@
 //! Thumbnails: kept, made before anybody asks, and made of what somebody sends to do harm.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -284,9 +285,27 @@ fn bombs_do_not_go_off() {
     put(&node, "loop.tif", b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x01\0\0\0\x08\0\0\0");
     put(&node, "far.tif", b"II*\0\xff\xff\xff\x7f");
     put(&node, "loop.dng", b"II*\0\x08\0\0\0\x01\0\x4a\x01\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0");
+    // EXIF of 64 KB with thousands of entries that each mean the same 20,000 texts, and a profile that grows to 400 MB.
+    let entry = [&b"\x0e\x01\x02\0"[..], &20_000_u32.to_le_bytes(), &20_000_u32.to_le_bytes()].concat();
+    let mut block = [&b"II*\0\x08\0\0\0"[..], &1500_u16.to_le_bytes(), &entry.repeat(1500)].concat();
+    block.resize(40_004, 0);
+    let mut texts = jpeg(64, 64, 3);
+    texts.splice(2..2, [&[0xff, 0xe1][..], &(block.len() as u16 + 8).to_be_bytes(), b"Exif\0\0", &block].concat());
+    put(&node, "texts.jpg", &texts);
+    let mut profile = flate2::write::ZlibEncoder::new(b"x\0\0".to_vec(), flate2::Compression::fast());
+    (0..400).for_each(|_| profile.write_all(&[0; 1 << 20]).unwrap());
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::DynamicImage::new_rgb8(64, 64).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let (mut png, profile) = (png.into_inner(), [b"iCCP".to_vec(), profile.finish().unwrap()].concat());
+    let mut sum = flate2::Crc::new();
+    sum.update(&profile);
+    png.splice(33..33, [&(profile.len() as u32 - 4).to_be_bytes()[..], &profile, &sum.sum().to_be_bytes()].concat());
+    put(&node, "profile.png", &png);
     node.serve_with(&ON_REQUEST);
     node.run(&["index"]);
     let admin = Client::admin(&node);
+    assert_eq!(admin.get("/library/thumbnail?path=texts.jpg").status, 200);
+    assert!(matches!(admin.get("/library/thumbnail?path=profile.png").status, 200 | 422));
     for name in ["huge.jpg", "huge.gif", "huge.bmp", "passes.jpg", "loop.tif", "far.tif", "loop.dng"] {
         assert_eq!(problem(&admin.get(&format!("/library/thumbnail?path={name}"))), (422, "no-rendition".into()), "{name}");
     }

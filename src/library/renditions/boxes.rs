@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use crate::library::directory::bytes;
+
 /// So many boxes are looked at, and so much of the one that describes the pictures.
 const BOXES: usize = 64;
 const META: u64 = 4 << 20;
@@ -37,6 +39,70 @@ pub(super) fn size(file: &mut (impl Read + Seek)) -> io::Result<Option<(u32, u32
         Ok(meta) => Ok(meta.and_then(|meta| largest(&meta))),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Where the EXIF of a picture begins in the file, which is a TIFF.
+pub(in crate::library) fn exif(file: &mut (impl Read + Seek)) -> io::Result<Option<u64>> {
+    let Some(at) = meta(file)?.and_then(|meta| place_of(&meta, item(&meta, b"Exif")?)) else { return Ok(None) };
+    file.seek(SeekFrom::Start(at))?;
+    // So many bytes stand before it.
+    let before = u32::from_be_bytes(bytes(file)?);
+    Ok(at.checked_add(4 + u64::from(before)))
+}
+
+/// The number of the first item of a kind (ISO/IEC 14496-12, 8.11.6).
+fn item(meta: &[u8], kind: &[u8; 4]) -> Option<u64> {
+    let mut list = Numbers(parts(meta).find(|(kind, _)| *kind == b"iinf")?.1);
+    let is_short = list.next(4)? >> 24 == 0;
+    list.next(if is_short { 2 } else { 4 })?;
+    parts(list.0).filter(|(kind, _)| *kind == b"infe").find_map(|(_, body)| {
+        let mut entry = Numbers(body);
+        let id = match entry.next(4)? >> 24 {
+            2 => entry.next(2)?,
+            3 => entry.next(4)?,
+            _ => return None,
+        };
+        entry.next(2)?;
+        entry.0.starts_with(kind).then_some(id)
+    })
+}
+
+/// Where an item is in the file (ISO/IEC 14496-12, 8.11.3); none when it is elsewhere.
+fn place_of(meta: &[u8], wanted: u64) -> Option<u64> {
+    let mut list = Numbers(parts(meta).find(|(kind, _)| *kind == b"iloc")?.1);
+    let version = list.next(4)? >> 24;
+    let sizes = list.next(2)? as usize;
+    let [offset, length, base, index] = [12, 8, 4, 0].map(|shift| (sizes >> shift) & 15);
+    let id = if version < 2 { 2 } else { 4 };
+    for _ in 0..list.next(id)? {
+        let found = list.next(id)? == wanted;
+        let is_in_file = version == 0 || list.next(2)? & 15 == 0;
+        list.next(2)?;
+        let base = list.next(base)?;
+        for _ in 0..list.next(2)? {
+            if version > 0 {
+                list.next(index)?;
+            }
+            let offset = list.next(offset)?;
+            list.next(length)?;
+            if found {
+                return base.checked_add(offset).filter(|_| is_in_file);
+            }
+        }
+    }
+    None
+}
+
+/// Numbers that follow one another.
+struct Numbers<'a>(&'a [u8]);
+
+impl Numbers<'_> {
+    /// The next one, of so many bytes.
+    fn next(&mut self, bytes: usize) -> Option<u64> {
+        let (number, rest) = self.0.split_at_checked(bytes)?;
+        self.0 = rest;
+        Some(number.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 }
 
@@ -119,10 +185,10 @@ mod tests {
     fn nothing_broken_panics() {
         let whole = heic(1);
         for end in 0..whole.len() {
-            let _ = (size(&mut Cursor::new(&whole[..end])).unwrap(), container(&whole[..end]));
+            let _ = (size(&mut Cursor::new(&whole[..end])).unwrap(), container(&whole[..end]), exif(&mut Cursor::new(&whole[..end])));
             let mut flipped = whole.clone();
             flipped[end] ^= 0xff;
-            let _ = (size(&mut Cursor::new(&flipped)).unwrap(), container(&flipped));
+            let _ = (size(&mut Cursor::new(&flipped)).unwrap(), container(&flipped), exif(&mut Cursor::new(&flipped)));
         }
     }
 }

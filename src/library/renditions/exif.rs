@@ -3,19 +3,23 @@
 //! Only what is named here: a camera's own notes, serial numbers and thumbnails stay behind, because they would be wrong in another file, or
 //! tell more than anybody meant to.
 
-use std::io::{self, BufRead, Cursor, Read, Seek};
+use std::io::{self, Cursor, Read, Seek};
 
 use exif::experimental::Writer;
 use exif::{Context, Exif, Field, In, Reader, Tag, Value};
 use image::metadata::Orientation;
 use jiff::civil::DateTime;
 
+use crate::library::directory::Directories;
+use crate::library::embedded;
 use crate::types::Gps;
 
 /// How much of a TIFF is searched for its fields; they are at its beginning.
 const HEAD: u64 = 2 << 20;
 /// Longer values are none that people write.
-const VALUE: usize = 8 << 10;
+const VALUE: u64 = 8 << 10;
+/// The tags of a place are numbered, up to this.
+const GPS: u16 = 32;
 
 #[rustfmt::skip]
 const KEPT: &[Tag] = &[
@@ -36,16 +40,17 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// From a block of EXIF. What cannot be read of it is left.
+    /// From a block of EXIF. What cannot be read of it is left, and so is one that is made to keep us busy.
     pub(super) fn read(block: Option<Vec<u8>>) -> Self {
-        let Some(found) = block.and_then(parse) else { return Self::default() };
-        let turn = found.get_field(Tag::Orientation, In::PRIMARY).and_then(|field| field.value.get_uint(0));
-        let stays = |field: &&Field| {
-            let named = KEPT.contains(&field.tag) || field.tag.context() == Context::Gps;
-            named && field.ifd_num == In::PRIMARY && length(&field.value) <= VALUE
-        };
-        let fields = found.fields().filter(stays).map(|field| Field { tag: field.tag, ifd_num: In::PRIMARY, value: field.value.clone() });
-        Self { fields: fields.collect(), turn: turn.and_then(|turn| u8::try_from(turn).ok()) }
+        let Some(block) = block else { return Self::default() };
+        let directories = Directories::read(&mut Cursor::new(&block), 0).ok().flatten().filter(|directories| !directories.is_wild());
+        let Some((directories, found)) = directories.zip(parse(block)) else { return Self::default() };
+        // Whatever is asked for is read into memory, and stays there: so nothing that is long is asked for.
+        let short = |tag: &Tag| directories.longest(tag.number()) <= VALUE;
+        let wanted = KEPT.iter().copied().chain((0..GPS).map(|number| Tag(Context::Gps, number))).filter(short);
+        let fields = wanted.filter_map(|tag| Some(field(tag, found.get_field(tag, In::PRIMARY)?.value.clone())));
+        let known = fields.filter(|field| !matches!(field.value, Value::Unknown(..))).collect();
+        Self { fields: known, turn: directories.number(Tag::Orientation.number()).and_then(|turn| u8::try_from(turn).ok()) }
     }
 
     /// How the pixels are to be turned.
@@ -96,12 +101,10 @@ impl Kept {
 }
 
 /// How the pixels of a file are to be turned, by the EXIF that is found in it.
-pub(super) fn turn_of(file: &mut (impl BufRead + Seek)) -> Orientation {
-    let mut reader = Reader::new();
-    reader.continue_on_error(true);
-    let found = reader.read_from_container(file).or_else(|error| error.distill_partial_result(|_| {})).ok();
-    let turn = found.and_then(|found| found.get_field(Tag::Orientation, In::PRIMARY)?.value.get_uint(0));
-    turn.and_then(|turn| Orientation::from_exif(u8::try_from(turn).ok()?)).unwrap_or(Orientation::NoTransforms)
+pub(super) fn turn_of(file: &mut (impl Read + Seek)) -> io::Result<Orientation> {
+    let Some(at) = embedded::place(file)? else { return Ok(Orientation::NoTransforms) };
+    let turn = Directories::read(file, at)?.and_then(|found| found.number(Tag::Orientation.number()));
+    Ok(turn.and_then(|turn| Orientation::from_exif(u8::try_from(turn).ok()?)).unwrap_or(Orientation::NoTransforms))
 }
 
 fn parse(block: Vec<u8>) -> Option<Exif> {
@@ -112,24 +115,6 @@ fn parse(block: Vec<u8>) -> Option<Exif> {
 
 fn field(tag: Tag, value: Value) -> Field {
     Field { tag, ifd_num: In::PRIMARY, value }
-}
-
-fn length(value: &Value) -> usize {
-    match value {
-        Value::Ascii(texts) => texts.iter().map(Vec::len).sum(),
-        Value::Byte(bytes) | Value::Undefined(bytes, _) => bytes.len(),
-        Value::SByte(numbers) => numbers.len(),
-        Value::Short(numbers) => numbers.len() * 2,
-        Value::SShort(numbers) => numbers.len() * 2,
-        Value::Long(numbers) => numbers.len() * 4,
-        Value::SLong(numbers) => numbers.len() * 4,
-        Value::Float(numbers) => numbers.len() * 4,
-        Value::Rational(numbers) => numbers.len() * 8,
-        Value::SRational(numbers) => numbers.len() * 8,
-        Value::Double(numbers) => numbers.len() * 8,
-        // Nothing can be done with it.
-        Value::Unknown(..) => usize::MAX,
-    }
 }
 
 /// The beginning of a TIFF, or of a raw format built on it; none of anything else.

@@ -2,6 +2,8 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
+use crate::library::directory::bytes;
+
 /// No JPEG has more segments before its pixels.
 const SEGMENTS: usize = 4096;
 
@@ -22,13 +24,19 @@ pub(super) struct Frame {
 
 /// The frame of a JPEG, from the beginning of the file; none when it is none, or has none. The file is left somewhere behind it.
 pub(super) fn frame(file: &mut (impl Read + Seek)) -> io::Result<Option<Frame>> {
-    match walk(file) {
+    let is_frame = |marker| matches!(marker, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf);
+    let found = segments(file, |file, marker, _| if is_frame(marker) { sizes(file, marker).map(Some) } else { Ok(None) });
+    match found {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        walked => walked,
+        found => Ok(found?.flatten()),
     }
 }
 
-fn walk(file: &mut (impl Read + Seek)) -> io::Result<Option<Frame>> {
+/// What is found in one of the segments before the pixels of a JPEG: `look` is given each, with its marker and its length.
+pub(in crate::library) fn segments<F: Read + Seek, T>(
+    file: &mut F,
+    mut look: impl FnMut(&mut F, u8, u64) -> io::Result<Option<T>>,
+) -> io::Result<Option<T>> {
     if bytes::<2>(file)? != [0xff, 0xd8] {
         return Ok(None);
     }
@@ -41,12 +49,16 @@ fn walk(file: &mut (impl Read + Seek)) -> io::Result<Option<Frame>> {
             continue;
         }
         let Some(length) = u16::from_be_bytes(bytes::<2>(file)?).checked_sub(2) else { return Ok(None) };
-        match marker {
-            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => return sizes(file, marker),
-            // Pixels or the end, and no frame.
-            0xd9 | 0xda => return Ok(None),
-            _ => file.seek(SeekFrom::Current(i64::from(length)))?,
-        };
+        // Pixels or the end.
+        if matches!(marker, 0xd9 | 0xda) {
+            return Ok(None);
+        }
+        let end = file.stream_position()? + u64::from(length);
+        let found = look(file, marker, u64::from(length))?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        file.seek(SeekFrom::Start(end))?;
     }
     Ok(None)
 }
@@ -82,12 +94,6 @@ pub(super) fn scans(file: &mut impl Read, most: usize) -> io::Result<usize> {
         before = buffer[read - 1];
     }
     Ok(found)
-}
-
-fn bytes<const N: usize>(file: &mut impl Read) -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    file.read_exact(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -4,16 +4,17 @@ use std::fs::File;
 use std::io::{self, BufReader, Seek as _, SeekFrom};
 use std::path::Path;
 
-use image::{ImageDecoder as _, ImageReader, Limits};
+use image::{ImageDecoder as _, ImageReader};
 use nom_exif::{EntryValue, MediaKind as Media, MediaParser, MediaSource, TrackInfoTag};
 
+use crate::library::sparing::Sparing;
 use crate::library::taken::{Hints, told};
 use crate::library::{LibraryError, Open, Tree};
 use crate::store::pictures::PictureRow;
 use crate::types::{MediaKind, RelPath};
 
 use super::exif::{Kept, head_of_tiff, turn_of};
-use super::{DECODED, boxes, frame, head, turned_size};
+use super::{boxes, frame, head, limits, turned_size};
 
 impl Tree {
     /// What the header of a picture or video tells. How large the picture is that a RAW file shows, and how a video is turned, is known only
@@ -43,21 +44,20 @@ fn still(file: File) -> io::Result<Option<(u32, u32)>> {
     if head.starts_with(&[0xff, 0xd8]) {
         let Some(frame) = frame::frame(&mut file)? else { return Ok(None) };
         file.seek(SeekFrom::Start(0))?;
-        return Ok(Some(turned_size((frame.width, frame.height), turn_of(&mut file))));
+        return Ok(Some(turned_size((frame.width, frame.height), turn_of(&mut file)?)));
     }
     let tiff = head_of_tiff(&mut file)?;
     file.seek(SeekFrom::Start(0))?;
     let mut reader = ImageReader::new(file).with_guessed_format()?;
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(DECODED);
-    reader.limits(limits);
+    let Some(format) = reader.format() else { return Ok(None) };
+    reader.limits(limits(format));
     let Ok(mut decoder) = reader.into_decoder() else { return Ok(None) };
     let turn = Kept::read(decoder.exif_metadata().unwrap_or_default().or(tiff)).turn();
     Ok(Some(turned_size(decoder.dimensions(), turn)))
 }
 
 fn video(place: &Path) -> Option<(u32, u32)> {
-    let source = MediaSource::seekable(File::open(place).ok()?).ok()?;
+    let source = MediaSource::seekable(Sparing::new(File::open(place).ok()?)).ok()?;
     if source.kind() != Media::Track {
         return None;
     }

@@ -15,8 +15,12 @@ const PIECE: usize = 1 << 20;
 const SMALL: u16 = 160;
 /// So much of a picture is looked at to find out how large it is.
 const HEADER: u64 = 256 << 10;
-/// No camera puts in more pictures.
+/// No camera puts in more pictures, ...
 const CANDIDATES: usize = 64;
+/// ... nor is there more in its pixels that looks like the beginning of one. Each costs a look.
+const LOOKS: usize = 1000;
+/// So many of them are tried.
+const TRIES: usize = 8;
 /// No picture in a RAW file is larger than this, in bytes.
 const PICTURE: u64 = 128 << 20;
 
@@ -34,7 +38,7 @@ pub(super) fn of(path: &RelPath, file: File, stop: &AtomicBool) -> Result<Decode
     let own = Kept::read(head_of_tiff(&mut file).map_err(io)?);
     let mut found = candidates(&mut file).map_err(io)?;
     found.sort_by_key(|candidate| std::cmp::Reverse(candidate.pixels));
-    for candidate in found {
+    for candidate in found.into_iter().take(TRIES) {
         file.seek(SeekFrom::Start(candidate.at)).map_err(io)?;
         let mut bytes = Vec::new();
         file.by_ref().take(PICTURE).read_to_end(&mut bytes).map_err(io)?;
@@ -53,7 +57,7 @@ pub(super) fn of(path: &RelPath, file: File, stop: &AtomicBool) -> Result<Decode
 /// The JPEGs in a file that any program can show. (The raw pixels of some cameras are JPEGs too, of a kind that few can.)
 fn candidates(file: &mut (impl Read + Seek)) -> io::Result<Vec<Candidate>> {
     let mut found = Vec::new();
-    let (mut start, mut held) = (0, Vec::new());
+    let (mut start, mut held, mut looks) = (0, Vec::new(), 0);
     file.seek(SeekFrom::Start(0))?;
     loop {
         let before = held.len();
@@ -70,7 +74,8 @@ fn candidates(file: &mut (impl Read + Seek)) -> io::Result<Vec<Candidate>> {
             if let Some((width, height)) = size(&header).filter(|(width, height)| *width.min(height) >= SMALL) {
                 found.push(Candidate { at, pixels: u64::from(width) * u64::from(height) });
             }
-            if found.len() >= CANDIDATES {
+            looks += 1;
+            if found.len() >= CANDIDATES || looks >= LOOKS {
                 return Ok(found);
             }
         }
@@ -127,6 +132,24 @@ mod tests {
             let found = candidates(&mut Cursor::new(file)).unwrap();
             assert_eq!(found, [Candidate { at: (gap + small.len()) as u64, pixels: 40_000 }], "gap {gap}");
         }
+    }
+
+    #[test]
+    fn a_file_full_of_beginnings_is_not_looked_at_to_its_end() {
+        struct Counted(Cursor<Vec<u8>>, u64);
+        impl Read for Counted {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.0.read(buffer).inspect(|read| self.1 += *read as u64)
+            }
+        }
+        impl Seek for Counted {
+            fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+                self.0.seek(to)
+            }
+        }
+        let mut file = Counted(Cursor::new([0xff, 0xd8, 0xff, 0xe0].repeat(5000)), 0);
+        assert_eq!(candidates(&mut file).unwrap(), []);
+        assert!(file.1 <= (LOOKS as u64 + 1) * 20_000, "{} bytes were read", file.1);
     }
 
     #[test]

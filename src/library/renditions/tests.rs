@@ -146,6 +146,101 @@ fn a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded() {
     assert!(matches!(refused, RenditionError::TooLarge { width: 30_000, height: 30_000 }), "{refused}");
 }
 
+/// A JPEG with this block of EXIF.
+fn with_exif(block: &[u8]) -> Vec<u8> {
+    let mut jpeg = written(&picture(40, 30), ImageFormat::Jpeg);
+    let length = u16::try_from(block.len() + 8).unwrap().to_be_bytes();
+    jpeg.splice(2..2, [&[0xff, 0xe1][..], &length, b"Exif\0\0", block].concat());
+    jpeg
+}
+
+/// A directory of EXIF with a maker's name, and so many more entries whose values are all of what follows.
+fn block(more: usize) -> Vec<u8> {
+    let mut block = [&b"II*\0\x08\0\0\0"[..], &(more as u16 + 1).to_le_bytes(), b"\x0f\x01\x02\0\x04\0\0\0Sun\0"].concat();
+    let entry = [&b"\x0e\x01\x02\0"[..], &20_000_u32.to_le_bytes(), &9000_u32.to_le_bytes()].concat();
+    block.extend(entry.repeat(more));
+    block.extend([0; 4]);
+    block.resize(29_000.max(block.len()), 0);
+    block
+}
+
+#[test]
+fn exif_that_would_fill_the_memory_is_left() {
+    let made = |more| {
+        let gallery = Gallery::new();
+        gallery.put("a.jpg", &with_exif(&block(more)));
+        let Rendition::Made(jpeg) = gallery.make("a.jpg", 20, Gps::Keep).unwrap() else { panic!("as it is") };
+        let found = ::exif::Reader::new().read_from_container(&mut Cursor::new(jpeg)).unwrap();
+        found.fields().map(|field| field.tag).collect::<Vec<_>>()
+    };
+    assert!(made(0).contains(&::exif::Tag::Make));
+    // A long text is not asked for; the others are.
+    assert!(made(1).contains(&::exif::Tag::Make) && !made(1).contains(&::exif::Tag::ImageDescription));
+    // 64 KB of entries, each with 20,000 texts, would be gigabytes.
+    assert!(!made(4700).contains(&::exif::Tag::Make));
+}
+
+#[test]
+fn a_profile_that_grows_beyond_measure_is_not_unpacked() {
+    use std::io::Write as _;
+    let chunk = |kind: &[u8; 4], body: &[u8]| {
+        let mut sum = flate2::Crc::new();
+        sum.update(kind);
+        sum.update(body);
+        [&(body.len() as u32).to_be_bytes()[..], kind, body, &sum.sum().to_be_bytes()].concat()
+    };
+    let gallery = Gallery::new();
+    let with_profile = |length: usize| {
+        let mut packed = flate2::write::ZlibEncoder::new(b"x\0\0".to_vec(), flate2::Compression::fast());
+        packed.write_all(&[&[0; 16][..], b"RGB ", &vec![0; length]].concat()).unwrap();
+        let mut png = written(&picture(40, 30), ImageFormat::Png);
+        png.splice(33..33, chunk(b"iCCP", &packed.finish().unwrap()));
+        gallery.put("a.png", &png);
+        let made = gallery.make("a.png", 20, Gps::Keep).map(|_| gallery.made("a.png", 20));
+        made.map(|jpeg| jpeg.windows(12).any(|window| window == b"ICC_PROFILE\0"))
+    };
+    assert!(with_profile(3000).unwrap());
+    // As long as it can be held it does no harm, but is not passed on; beyond that the picture is shown without it, or not at all.
+    assert!(!with_profile(3 << 20).unwrap());
+    assert!(!with_profile(BESIDES as usize + 1).unwrap_or(false));
+    let path = RelPath::parse("a.png").unwrap();
+    assert!(gallery.tree.measure(&path).is_ok());
+}
+
+#[test]
+fn of_a_film_of_pictures_the_first_is_shown_whatever_follows() {
+    let gallery = Gallery::new();
+    let mut gif = written(&picture(50, 40), ImageFormat::Gif);
+    // Its last byte ends it; before that the same frame comes thousands of times again.
+    let frame = gif.windows(2).position(|pair| pair == [0x2c, 0]).unwrap();
+    let again = gif[frame..gif.len() - 1].to_vec();
+    gif.pop();
+    gif.extend(again.repeat(20_000));
+    gif.push(0x3b);
+    gallery.put("a.gif", &gif);
+    assert_eq!(size_of(&gallery.made("a.gif", 20)), (20, 16));
+    // A frame that says to be larger than its film.
+    let mut wide = written(&picture(50, 40), ImageFormat::Gif);
+    let frame = wide.windows(2).position(|pair| pair == [0x2c, 0]).unwrap();
+    wide[frame + 5..frame + 9].fill(0xff);
+    gallery.put("b.gif", &wide);
+    let _ = gallery.make("b.gif", 20, Gps::Keep);
+}
+
+#[test]
+fn a_tiff_whose_pages_follow_one_another_for_ever_is_refused() {
+    let gallery = Gallery::new();
+    let mut tiff = written(&picture(50, 40), ImageFormat::Tiff);
+    let number = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap()) as usize;
+    let first = number(&tiff[4..8]);
+    let entries = usize::from(u16::from_le_bytes(tiff[first..first + 2].try_into().unwrap()));
+    let next = first + 2 + entries * 12;
+    tiff[next..next + 4].copy_from_slice(&(first as u32).to_le_bytes());
+    gallery.put("a.tif", &tiff);
+    assert!(matches!(gallery.make("a.tif", 20, Gps::Keep), Err(RenditionError::Undecodable(_))));
+    assert_eq!(gallery.tree.measure(&RelPath::parse("a.tif").unwrap()).unwrap(), Default::default());
+}
+
 #[test]
 fn no_broken_file_panics() {
     let gallery = Gallery::new();

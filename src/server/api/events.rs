@@ -11,12 +11,13 @@ use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use utoipa::IntoParams;
 
+use crate::accounts::{Role, Users};
 use crate::events::{Event, Following, Place, Placed};
 
 use super::asked::Query;
-use super::caller::Keeper;
+use super::caller::{Keeper, Reader, Via};
 use super::problem::Problem;
-use super::{Shared, changes};
+use super::{Shared, blocking, changes};
 
 /// Something is said at least so often: a proxy takes a silent line for a dead one.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -34,8 +35,32 @@ pub(super) struct Which {
     after: Option<String>,
 }
 
+/// Whoever listens, and as what.
+struct Standing {
+    users: Users,
+    via: Via,
+    /// The state of the users when it was last found out that they may.
+    generation: u64,
+}
+
+impl Standing {
+    /// Whether they still may. Who came with a password is to come again when anything about users has changed: it is not kept here.
+    async fn holds(&mut self) -> bool {
+        let now = self.users.generation();
+        if now == self.generation || self.via == Via::Owner {
+            return true;
+        }
+        let Via::Session { id, .. } = &self.via else { return false };
+        let (users, id) = (self.users.clone(), id.clone());
+        let session = blocking(move || Ok(users.session(&id)?)).await;
+        self.generation = now;
+        matches!(session, Ok(Some(session)) if session.login.role == Role::Admin)
+    }
+}
+
 /// Live events, as a stream of `text/event-stream`. Each has an id, a name and its document as data. `ready` comes first, with the id to begin
-/// from; `missed` says that something happened that is not known any more, so that it is time to look at everything again.
+/// from; `missed` says that something happened that is not known any more, so that it is time to look at everything again. It ends when whoever
+/// listens may no longer.
 #[utoipa::path(
     get, path = "/events", tag = "events",
     params(Which, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was heard.")),
@@ -43,10 +68,13 @@ pub(super) struct Which {
 )]
 pub(super) async fn follow(
     _: Keeper,
+    Reader(caller): Reader,
     State(shared): State<Shared>,
     headers: HeaderMap,
     Query(which): Query<Which>,
 ) -> Result<Response<axum::body::Body>, Problem> {
+    let users = shared.logins.users().clone();
+    let standing = Standing { generation: users.generation(), users, via: caller.via };
     let place = shared.waiting.enter(LISTENERS)?;
     let stopped = shared.waiting.stopped();
     let heard = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default().to_owned()).or(which.after);
@@ -64,12 +92,12 @@ pub(super) async fn follow(
         begin.push_str(&missed());
     }
     following.earlier.iter().filter(|(_, event)| is_meant(event)).for_each(|event| begin.push_str(&frame(event)));
-    let state = (Some(begin), following.later, stopped, place);
-    let frames = stream::unfold(state, move |(begin, mut later, mut stopped, place)| {
+    let state = (Some(begin), following.later, stopped, standing, place);
+    let frames = stream::unfold(state, move |(begin, mut later, mut stopped, mut standing, place)| {
         let is_meant = is_meant.clone();
         async move {
             if let Some(begin) = begin {
-                return Some((begin, (None, later, stopped, place)));
+                return Some((begin, (None, later, stopped, standing, place)));
             }
             loop {
                 let text = tokio::select! {
@@ -82,7 +110,10 @@ pub(super) async fn follow(
                     () = tokio::time::sleep(HEARTBEAT) => ":\n\n".to_owned(),
                     () = changes::end_of(&mut stopped) => return None,
                 };
-                return Some((text, (None, later, stopped, place)));
+                if !standing.holds().await {
+                    return None;
+                }
+                return Some((text, (None, later, stopped, standing, place)));
             }
         }
     });

@@ -140,14 +140,22 @@ mod tests {
         assert!(agreed == text, "the API is another one than fixtures/openapi.json says; look at the difference and write it anew");
     }
 
+    /// The files of the program in a folder, and in those below it.
+    fn sources(folder: impl Into<std::path::PathBuf>) -> Vec<std::path::PathBuf> {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder.into());
+        let all = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        all.flat_map(|path| if path.is_dir() { sources(path) } else { vec![path] })
+            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+            .collect()
+    }
+
     /// Whoever adds a route adds it to the document: there is no other way in the source.
     #[test]
     fn every_route_is_in_the_document() {
         let (_, document) = super::super::all_routes().split_for_parts();
         let document = finished(document);
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/server");
         let mut handlers = 0;
-        for file in std::fs::read_dir(folder.join("api")).unwrap().map(|file| file.unwrap().path()).chain([folder.join("api.rs")]) {
+        for file in sources("src/server/api").into_iter().chain(["src/server/api.rs".into()]) {
             let text = std::fs::read_to_string(&file).unwrap();
             let code: String = text.split("#[cfg(test)]").next().unwrap().into();
             assert!(![".route(", ".route_service(", ".nest_service("].iter().any(|way| code.contains(way)), "{}", file.display());
@@ -164,24 +172,17 @@ mod tests {
     /// Two types of one name would be one schema, and one of them told wrongly.
     #[test]
     fn every_schema_has_a_name_of_its_own() {
-        fn collect(folder: &std::path::Path, names: &mut Vec<String>) {
-            for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-                if path.is_dir() {
-                    collect(&path, names);
-                } else if path.extension().is_some_and(|extension| extension == "rs") {
-                    let text = std::fs::read_to_string(&path).unwrap();
-                    for (_, after) in text.match_indices(concat!("ToSchema", ")]")).map(|(at, found)| text.split_at(at + found.len())) {
-                        let end = after.find([';', '{']).unwrap_or(after.len());
-                        let (attributes, name) = after[..end].rsplit_once("struct ").or_else(|| after[..end].rsplit_once("enum ")).unwrap();
-                        let renamed = attributes.split("#[schema(as = ").nth(1).map(|rest| rest.split([')', ',']).next().unwrap());
-                        let name = renamed.unwrap_or(name).split(|letter: char| !letter.is_alphanumeric()).next().unwrap();
-                        names.push(name.to_owned());
-                    }
-                }
+        let mut names = Vec::new();
+        for path in sources("src") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for (_, after) in text.match_indices(concat!("ToSchema", ")]")).map(|(at, found)| text.split_at(at + found.len())) {
+                let end = after.find([';', '{']).unwrap_or(after.len());
+                let (attributes, name) = after[..end].rsplit_once("struct ").or_else(|| after[..end].rsplit_once("enum ")).unwrap();
+                let renamed = attributes.split("#[schema(as = ").nth(1).map(|rest| rest.split([')', ',']).next().unwrap());
+                let name = renamed.unwrap_or(name).split(|letter: char| !letter.is_alphanumeric()).next().unwrap();
+                names.push(name.to_owned());
             }
         }
-        let mut names = Vec::new();
-        collect(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
         names.sort_unstable();
         assert!(names.len() > 50, "{names:?}");
         let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();

@@ -4,14 +4,14 @@
 //! it is, PATCH appends at an Upload-Offset, DELETE gives it up. The pieces lie where those of Nextcloud's clients lie, and the file is
 //! published by the very way of a PUT: rights, locks, checksums, durability.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+mod receiving;
+mod session;
+mod storing;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -19,26 +19,23 @@ use uuid::Uuid;
 
 use crate::accounts::Login;
 use crate::dav::href;
-use crate::library::{Assembly, Kind, Tree, UploadError, Uploads};
-use crate::operations::moment;
-use crate::types::{Mtime, RelPath};
+use crate::library::Kind;
+use crate::types::RelPath;
 
-use super::super::cloud::{Taking, refused};
-use super::super::webdav::{Gathering, Promises, Refused, Sink as _};
+pub(super) use self::session::Published;
+
+use self::receiving::{receive, too_many};
+use self::session::{Session, in_words};
+use self::storing::store;
+use super::super::webdav::Promises;
 use super::asked::{Json, Path};
 use super::caller::Person;
-use super::files::{self, Stored};
+use super::files;
 use super::problem::{Document, Problem};
 use super::{Shared, Told, blocking, told};
 
 /// No file is larger.
 const LARGEST: u64 = 1 << 40;
-/// So many names are tried for a file whose name is taken.
-const NAMES: u32 = 1000;
-/// What became of so many uploads is remembered, for those whose answer did not arrive.
-const REMEMBERED: usize = 1000;
-/// Seconds after which there may be room for another unfinished upload.
-const WAIT_FOR_ENDED: u64 = 60;
 const OFFSET: &str = "upload-offset";
 const PART: &str = "application/partial-upload";
 
@@ -88,6 +85,9 @@ pub(super) struct Upload {
     path: RelPath,
     /// Bytes that it will have.
     size: u64,
+    /// When the file was last modified, as it was said in the beginning: by this, path and size somebody knows whether it is theirs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modified: Option<String>,
     /// Bytes that are here, durably: where to go on.
     offset: u64,
     /// It is stored, and over.
@@ -133,69 +133,6 @@ pub(super) struct Publishing {
     /// Make the folders above it that are not there.
     #[serde(default)]
     folders: Option<bool>,
-}
-
-/// What became of uploads that are over, as long as the node runs.
-#[derive(Default)]
-pub(super) struct Published(Mutex<VecDeque<(String, Upload)>>);
-
-impl Published {
-    fn keep(&self, user: &str, upload: &Upload) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= REMEMBERED {
-            all.pop_front();
-        }
-        all.push_back((user.to_owned(), upload.clone()));
-    }
-
-    fn get(&self, user: &str, id: &str) -> Option<Upload> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter().find(|(owner, upload)| owner == user && upload.id == id).map(|(_, upload)| upload.clone())
-    }
-}
-
-/// What lies in a session.
-struct Session {
-    about: NewUpload,
-    upload: Upload,
-}
-
-impl Session {
-    fn read(uploads: &Uploads, user: &str, id: &str, changed: Option<Mtime>) -> Result<Self, Problem> {
-        let about = uploads.description(user, id).map_err(|error| in_words(&error))?;
-        // One of a Nextcloud client's is none of ours, and neither is one that was not written down to its end.
-        let about: NewUpload = about.and_then(|about| serde_json::from_slice(&about).ok()).ok_or_else(no_upload)?;
-        let chunks = uploads.chunks(user, id).map_err(|error| in_words(&error))?;
-        let offset = chunks.iter().map(|chunk| chunk.size).sum();
-        let latest = chunks.iter().map(|chunk| chunk.mtime).max().or(changed);
-        let expires = moment(Uploads::expires(latest.unwrap_or_else(|| std::time::SystemTime::now().into())));
-        let path = files::file_path(&about.path)?;
-        let upload = Upload { id: id.to_owned(), path, size: about.size, offset, complete: false, stored: None, expires };
-        Ok(Self { about, upload })
-    }
-}
-
-fn no_upload() -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not-found", "There is no such upload; it has ended or expired. Begin it again.")
-}
-
-fn in_words(error: &UploadError) -> Problem {
-    match error {
-        // There may be room enough: what is missing is that somebody ends some.
-        UploadError::TooMany => Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many", format!("{error}.")).retry_after(WAIT_FOR_ENDED),
-        error => of_refused(refused(error)),
-    }
-}
-
-fn of_refused((status, reason): Refused) -> Problem {
-    let text = reason.trim_end().to_owned();
-    match status {
-        StatusCode::NOT_FOUND => no_upload(),
-        StatusCode::INSUFFICIENT_STORAGE => Problem::new(status, "full", text),
-        StatusCode::LOCKED => Problem::new(StatusCode::CONFLICT, "in-progress", text),
-        StatusCode::INTERNAL_SERVER_ERROR => Problem::new(status, "failed", text),
-        _ => Problem::bad("bad-request", text),
-    }
 }
 
 impl IntoResponse for Upload {
@@ -333,7 +270,7 @@ pub(super) async fn show(Person(caller): Person, State(shared): State<Shared>, P
     request_body(content = Vec<u8>, content_type = "application/partial-upload"),
     responses(
         (status = 200, description = "They are kept; when it is complete, the file is stored.", body = Upload),
-        (status = 409, description = "They do not belong there (`offset-mismatch`; the header Upload-Offset says where to go on), or the name is taken.", content_type = "application/problem+json", body = Document),
+        (status = 409, description = "They do not belong there (`offset-mismatch`; the header Upload-Offset says where to go on), there were 10,000 pieces already (`too-many-pieces`), or the name is taken.", content_type = "application/problem+json", body = Document),
         (status = 507, description = "There is no room.", content_type = "application/problem+json", body = Document),
     )
 )]
@@ -378,53 +315,6 @@ pub(super) async fn append(
     }
 }
 
-fn too_many(left: u64) -> Problem {
-    Problem::bad("too-many-bytes", format!("The file was said to have only {left} bytes more; nothing of this was kept."))
-}
-
-/// Takes the bytes of a piece, and keeps them: also those that came before the connection broke. Too many, or others than promised, are not
-/// kept.
-async fn receive(
-    shared: &Shared,
-    login: &Login,
-    (id, offset, left): (&str, u64, u64),
-    announced: Option<u64>,
-    (promises, mut body): (Promises, axum::body::Body),
-) -> Result<(), Problem> {
-    let (uploads, user, session) = (shared.uploads.clone(), login.user.clone(), id.to_owned());
-    let begin = move || uploads.receive(&user, &session, &offset.to_string(), announced.unwrap_or(0)).map_err(|error| in_words(&error));
-    let chunk = blocking(begin).await?;
-    let mut taking = Gathering::new(Taking { chunk, promises: promises.alone() }, announced);
-    let (mut came, mut whole) = (0, true);
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else {
-            whole = false;
-            break;
-        };
-        let Some(bytes) = frame.data_ref() else { continue };
-        came += bytes.len() as u64;
-        if came > left {
-            return Err(too_many(left));
-        }
-        taking.take(bytes).await.map_err(of_refused)?;
-    }
-    let (mut taking, rest) = taking.end().await.map_err(of_refused)?;
-    if came == 0 {
-        return Ok(());
-    }
-    blocking(move || {
-        taking.append(&rest).map_err(of_refused)?;
-        let Taking { chunk, promises } = taking;
-        // What was promised of the whole piece says nothing of a part of it.
-        if let Some(kind) = promises.broken_alone().filter(|_| whole) {
-            let reason = format!("What came has another {kind} checksum than was promised; it was not kept.");
-            return Err(Problem::bad_field("Content-Digest", reason));
-        }
-        chunk.keep().map(drop).map_err(|error| in_words(&error))
-    })
-    .await
-}
-
 /// Stores an upload that is here whole and could not be stored as it was said in the beginning.
 #[utoipa::path(
     post, path = "/uploads/{id}", tag = "uploads", params(("id" = String, Path, description = "The upload.")), request_body = Publishing,
@@ -464,82 +354,4 @@ pub(super) async fn give_up(Person(caller): Person, State(shared): State<Shared>
     let (uploads, user) = (shared.uploads.clone(), caller.login.user);
     blocking(move || uploads.abort(&user, &id).map_err(|error| in_words(&error))).await?;
     Ok(session.upload)
-}
-
-/// Publishes what has come. It goes on when the client hangs up meanwhile.
-async fn store(shared: Shared, login: Login, session: Session) -> Result<Upload, Problem> {
-    let work = tokio::spawn(async move {
-        let Session { about, upload } = session;
-        let (uploads, user, id, size) = (shared.uploads.clone(), login.user.clone(), upload.id.clone(), about.size);
-        let assembly = blocking(move || uploads.assemble(&user, &id, Some(size)).map_err(|error| in_words(&error))).await?;
-        let assembly = Arc::new(assembly);
-        let stored = place(&shared, &login, &about, &upload.path, &assembly).await?;
-        let ended = Upload { path: stored.path.clone(), complete: true, stored: Some(stored), expires: None, ..upload };
-        shared.published.keep(&login.user, &ended);
-        blocking(move || {
-            assembly.finish();
-            Ok(())
-        })
-        .await?;
-        Ok(ended)
-    });
-    work.await.map_err(|error| Problem::failed(&error))?
-}
-
-/// Stores the file under its name or, where that is wished, under the first free one.
-async fn place(shared: &Shared, login: &Login, about: &NewUpload, path: &RelPath, assembly: &Arc<Assembly>) -> Result<Uploaded, Problem> {
-    for number in 1..=NAMES {
-        let target = if number == 1 { path.clone() } else { path.with_note(&number.to_string()) };
-        if about.on_clash != OnClash::Refuse
-            && let Some(same) = same(shared, login, about.size, &target, assembly).await?
-        {
-            return Ok(same);
-        }
-        let headers = headers(about)?;
-        let parts = Arc::clone(assembly);
-        let give = move |tree: &Tree| parts.put_together(tree).map_err(|error| refused(&error));
-        let answer = super::as_axum(shared.webdav.put_given(&address(&target), headers, give, login.clone()).await);
-        match answer.status() {
-            StatusCode::CREATED | StatusCode::NO_CONTENT => {
-                let Stored { path, size, blake3, .. } = files::stored(shared, login, &target, false).await?;
-                return Ok(Uploaded { path, size, blake3, skipped: false });
-            }
-            // A folder may have the name as well.
-            StatusCode::PRECONDITION_FAILED | StatusCode::METHOD_NOT_ALLOWED if about.on_clash == OnClash::Number => {}
-            StatusCode::PRECONDITION_FAILED | StatusCode::METHOD_NOT_ALLOWED => return Err(taken(&target)),
-            _ => return Err(files::as_problem(answer).await),
-        }
-    }
-    Err(taken(path))
-}
-
-/// What is there, when it is the very same file.
-async fn same(shared: &Shared, login: &Login, size: u64, target: &RelPath, assembly: &Arc<Assembly>) -> Result<Option<Uploaded>, Problem> {
-    let (tree, on_disk) = (shared.originals.clone(), login.folder.join_path(target));
-    let (assembly, path) = (Arc::clone(assembly), target.clone());
-    blocking(move || {
-        let on_disk = tree.spelled(&on_disk);
-        let Some(stat) = tree.stat(&on_disk)?.filter(|stat| stat.kind == Kind::File && stat.size == size) else { return Ok(None) };
-        let Some(there) = tree.view()?.digests(&on_disk, &stat)? else { return Ok(None) };
-        let here = assembly.put_together(&tree).map_err(|error| in_words(&error))?.digests();
-        let blake3 = Some(there.content.to_string());
-        Ok((there.content == here.content).then_some(Uploaded { path, size, blake3, skipped: true }))
-    })
-    .await
-}
-
-/// What a PUT of the file would say.
-fn headers(about: &NewUpload) -> Result<HeaderMap, Problem> {
-    let mut headers = HeaderMap::new();
-    headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
-    if let Some(seconds) = modified(about)? {
-        headers.insert("x-oc-mtime", HeaderValue::from(seconds));
-    }
-    if let Some(digest) = &about.digest {
-        headers.insert("content-digest", HeaderValue::from_str(digest).map_err(|_| bad_digest())?);
-    }
-    if about.folders {
-        headers.insert("x-nc-webdav-auto-mkcol", HeaderValue::from_static("1"));
-    }
-    Ok(headers)
 }

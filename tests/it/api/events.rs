@@ -108,3 +108,35 @@ fn a_sync_is_followed_and_who_comes_back_hears_what_was_missed() {
     }
     assert_eq!(problem(&Client::admin(&here).get("/events?since=1")), (400, "bad-query".into()));
 }
+
+#[test]
+fn whoever_may_no_longer_hears_nothing_more() {
+    let sandbox = Sandbox::new();
+    let (here, _there) = paired(&sandbox);
+    let admin = Client::admin(&here);
+    super::add_user(&here, "anna", json!({ "role": "admin" }));
+    let listen = |client: &Client| {
+        let mut listener = Listener::of(client, "/events");
+        assert_eq!(listener.next().unwrap().1, "ready");
+        listener
+    };
+    let nobody = Client::of(&here);
+    let by_session = || nobody.by_session("anna", "a password of theirs");
+    let stays = listen(&nobody.by_session("admin", crate::support::PASSWORD));
+    // Signed out, another password, another role, removed.
+    let leaving = by_session();
+    let mut gone = vec![listen(&leaving)];
+    assert_eq!(leaving.delete("/session").status, 204);
+    let by_password = nobody.by_password("anna", "a password of theirs");
+    gone.extend([listen(&by_session()), listen(&by_password)]);
+    assert_eq!(admin.change("PUT", "/users/anna/password", &json!({ "password": "another password" })).status, 200);
+    let demoted = nobody.by_session("anna", "another password");
+    gone.push(listen(&demoted));
+    assert_eq!(admin.change("PATCH", "/users/anna", &json!({ "role": "user" })).status, 200);
+    here.sync();
+    for (number, mut listener) in gone.into_iter().enumerate() {
+        assert!(listener.next().is_none(), "{number}");
+    }
+    let mut stays = stays;
+    stays.until("ended");
+}

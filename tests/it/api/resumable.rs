@@ -57,7 +57,8 @@ fn an_upload_goes_on_after_a_broken_connection_and_a_restart() {
     node.serve();
     let admin = Client::admin(&node);
     assert_eq!(told(&admin), here);
-    assert_eq!(admin.document("/uploads")["uploads"][0]["path"], "new/a.jpg");
+    let under_way = admin.document("/uploads")["uploads"][0].clone();
+    assert_eq!((&under_way["path"], &under_way["modified"]), (&json!("new/a.jpg"), &json!("2020-01-02T03:04:05Z")));
     // Not what is there already, and not what comes later.
     for wrong in [0, here - 1, here + 1, 3_000_000] {
         let refused = patch(&admin, &id, wrong, &bytes[2_000_000..]);
@@ -176,6 +177,15 @@ fn what_is_not_as_it_was_said_is_refused_and_nothing_is_stored() {
     let more = user.post("/uploads", &json!({ "path": "x.jpg", "size": 1 }));
     assert_eq!((problem(&more), more.headers["retry-after"].as_str()), ((429, "too-many".into()), "60"));
     assert_eq!(user.document("/uploads")["uploads"].as_array().unwrap().len(), 128);
+    // Nor more pieces than anybody needs: which is said in another way, because waiting does not help.
+    let id = begin(&admin, json!({ "path": "pieces.jpg", "size": 3 }));
+    assert_eq!(patch(&admin, &id, 0, b"a").status, 200);
+    let uploads = std::fs::read_dir(node.library.join(".twinlens/uploads")).unwrap().flatten();
+    let place = uploads.map(|user| user.path().join(&id)).find(|place| place.is_dir()).unwrap();
+    (0..10_000).for_each(|number| drop(std::fs::File::create(place.join(format!("x{number}"))).unwrap()));
+    let many = patch(&admin, &id, 1, b"b");
+    assert_eq!((problem(&many), many.headers.get("retry-after")), ((409, "too-many-pieces".into()), None));
+    assert_eq!(admin.delete(&format!("/uploads/{id}")).status, 200);
     // Nobody goes on with it: it is swept.
     let session = std::fs::read_dir(node.library.join(".twinlens/uploads"))
         .unwrap()

@@ -167,7 +167,7 @@ impl History {
         let endpoint =
             Endpoint { url: self.remote.url.clone(), user: "u".into(), password: "p".into(), fingerprint: None, allow_http: false };
         let ms = Duration::from_millis;
-        let waits = Waits { first: ms(2), longest: ms(20), busy: ms(500), locked: ms(100), idle: Duration::from_secs(10), broken: 3 };
+        let waits = Waits { first: ms(2), longest: ms(20), busy: ms(500), locked: ms(100), idle: Duration::from_secs(60), broken: 3 };
         let client = Client::new(&endpoint).unwrap().with_waits(waits);
         let options = Options { force, parallel: self.parallel, round: self.round, ..Options::default() };
         let watched = (Events::default(), Monitor::default());

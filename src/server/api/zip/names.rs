@@ -1,6 +1,6 @@
 //! What a zip and the files in it are called.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -19,7 +19,11 @@ pub(super) fn disposition(name: &str) -> HeaderValue {
 
 /// The names of one folder of a zip: each once, also where case and Unicode forms do not count, and each one that Windows takes.
 #[derive(Default)]
-pub(super) struct Names(HashSet<String>);
+pub(super) struct Names {
+    taken: HashSet<String>,
+    /// With which number the search for a free name goes on: thousands of pictures may have the same one.
+    next: HashMap<String, u64>,
+}
 
 impl Names {
     pub(super) fn free(&mut self, name: &str) -> String {
@@ -28,15 +32,20 @@ impl Names {
             Some((stem, extension)) if !stem.is_empty() => (stem, ".", extension),
             _ => (name.as_str(), "", ""),
         };
-        let numbered = |number: u64| if number == 1 { name.clone() } else { format!("{stem} ({number}){dot}{extension}") };
-        let mut free = (1..).map(numbered);
+        let next = self.next.entry(folded(&name)).or_insert(1);
         loop {
-            let name = free.next().unwrap_or_default();
-            if self.0.insert(name.nfc().flat_map(char::to_lowercase).nfc().collect()) {
-                return name;
+            let free = if *next == 1 { name.clone() } else { format!("{stem} ({next}){dot}{extension}") };
+            *next += 1;
+            if self.taken.insert(folded(&free)) {
+                return free;
             }
         }
     }
+}
+
+/// The same for all names that some systems take for one.
+fn folded(name: &str) -> String {
+    name.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
 /// A name that every system takes: none of the characters that mean something to Windows, no dot or space at its end, no device.
@@ -90,5 +99,12 @@ mod tests {
     fn the_name_of_a_download_is_told_to_old_clients_and_new_ones() {
         let told = disposition("Bücher \"x\"\r\n.zip");
         assert_eq!(told, "attachment; filename=\"B_cher _x___.zip\"; filename*=UTF-8''B%C3%BCcher%20%22x%22%0D%0A.zip");
+    }
+
+    #[test]
+    fn thousands_of_one_name_are_numbered_without_a_search_from_the_beginning() {
+        let mut names = Names::default();
+        let last = (0..20_000).map(|_| names.free("IMG_0001.JPG")).last();
+        assert_eq!(last.as_deref(), Some("IMG_0001 (20000).JPG"));
     }
 }

@@ -113,13 +113,20 @@ export class Selection {
     this.gone();
   }
 
+  /** Takes back what was just moved to the trash, and says what could not be. */
   async restore(paths) {
+    const [restored, kept] = [[], []];
     try {
-      for (let at = 0; at < paths.length; at += AT_ONCE) await ask("POST", "api/v1/trash/restore", { what: paths.slice(at, at + AT_ONCE) });
-      tell(counted("restored", paths.length));
+      for (let at = 0; at < paths.length; at += AT_ONCE) {
+        const done = await ask("POST", "api/v1/trash/restore", { what: paths.slice(at, at + AT_ONCE) });
+        restored.push(...done.restored);
+        kept.push(...done.kept, ...done.failed);
+      }
     } catch (error) {
       failed(error);
     }
+    for (const { path, reason } of kept.slice(0, 3)) tell(`${path}: ${reason}`, { tone: "bad" });
+    if (restored.length) tell(counted("restored", restored.length));
     this.gone();
   }
 

@@ -7,10 +7,11 @@ import { Refused, ask, counted, el, join, number, sign, size, words } from "./li
 const AT_ONCE = 3;
 /** A piece has between so many bytes. */
 const [SMALLEST, LARGEST] = [1 << 20, 16 << 20];
+/** A file comes in so many pieces at the most, besides those that break: the other side takes 10,000. */
+const PIECES = 4000;
 const JUNK = /^(\..*|thumbs\.db|desktop\.ini|ehthumbs.*\.db)$/i;
 /** So many rows are shown. */
 const ROWS = 60;
-const MEMORY = "twinlens-uploads";
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -56,7 +57,7 @@ export class Uploads {
     this.build();
     addEventListener("beforeunload", (event) => this.isBusy && event.preventDefault());
     // What was begun and not ended, here or in another browser.
-    ask("GET", "api/v1/uploads").then(({ uploads }) => this.unfinished(uploads), () => {});
+    this.underWay().then((uploads) => this.unfinished(uploads));
   }
 
   get isBusy() {
@@ -79,7 +80,6 @@ export class Uploads {
   /** Says that something can be gone on with. */
   unfinished(uploads) {
     if (!uploads.length || this.jobs.length) return;
-    this.waiting = uploads;
     const give = el("button", { type: "button", class: "link" }, words["give-up"]);
     give.addEventListener("click", async () => {
       for (const { id } of uploads) await ask("DELETE", `api/v1/uploads/${id}`).catch(() => {});
@@ -92,13 +92,17 @@ export class Uploads {
     this.panel.hidden = false;
   }
 
+  /** Those that are under way, as far as that can be found out. */
+  underWay() {
+    return ask("GET", "api/v1/uploads").then(({ uploads }) => uploads, () => []);
+  }
+
   /** Takes files into a folder. */
   async add(folder, files) {
     if (!files.length) return;
     if (!this.isBusy) {
       this.jobs = [];
-      this.begun = performance.now();
-      this.known = await ask("GET", "api/v1/uploads").then(({ uploads }) => uploads, () => []);
+      this.known = await this.underWay();
     }
     for (const { file, path } of files) this.jobs.push({ file, path: join(folder, path), state: "waits", offset: 0 });
     this.bar.hidden = false;
@@ -124,23 +128,18 @@ export class Uploads {
         job.why = error instanceof Refused ? error.message : error?.name === "NotReadableError" || error?.name === "NotFoundError" ? words["unreadable"] : String(error.message ?? error);
         if (error instanceof Refused && [401, 403, 507].includes(error.status)) this.halt(job.why);
       }
-      forget(job);
       this.shown();
     }
     this.going -= 1;
     if (!this.going) this.ended();
   }
 
-  /** One that is under way already, or a new one. */
-  async begin(job) {
-    const { file, path } = job;
-    const fits = (upload) => upload.path === path && upload.size === file.size && !upload.complete;
-    const remembered = memory()[path];
-    const at = this.known.findIndex((upload) => fits(upload) && (!remembered || remembered.id !== upload.id || remembered.modified === file.lastModified));
+  /** One of this very file that is under way already, or a new one. */
+  async begin({ file, path }) {
+    const isIt = (upload) => upload.path === path && upload.size === file.size && Date.parse(upload.modified) === file.lastModified;
+    const at = this.known.findIndex(isIt);
     if (at >= 0) return this.known.splice(at, 1)[0];
-    const upload = await ask("POST", "api/v1/uploads", { path, size: file.size, modified: new Date(file.lastModified).toISOString(), on_clash: "number", folders: true });
-    remember(job, upload.id);
-    return upload;
+    return ask("POST", "api/v1/uploads", { path, size: file.size, modified: new Date(file.lastModified).toISOString(), on_clash: "number", folders: true });
   }
 
   async send(job) {
@@ -180,7 +179,8 @@ export class Uploads {
 
   /** The next piece. Pieces grow while they go fast. */
   async push(job, { id, offset }) {
-    const piece = job.file.slice(offset, offset + this.piece);
+    const size = Math.max(this.piece, Math.ceil(job.file.size / PIECES));
+    const piece = job.file.slice(offset, offset + size);
     const began = performance.now();
     // Whether a file can be read is found out here, not by a request that fails without a word.
     if (piece.size) await piece.slice(0, 1).arrayBuffer();
@@ -212,7 +212,9 @@ export class Uploads {
     this.shown();
   }
 
-  again(job) {
+  /** What came of it before is gone on with. */
+  async again(job) {
+    if (!this.going) this.known = await this.underWay();
     Object.assign(job, { state: "waits", why: undefined });
     this.shown();
     if (this.going < AT_ONCE) this.work();
@@ -266,31 +268,3 @@ export class Uploads {
     return row;
   }
 }
-
-/** Which upload is of which file, so that another file of the same name and size is not taken for it. */
-function memory() {
-  try {
-    return JSON.parse(localStorage.getItem(MEMORY)) ?? {};
-  } catch {
-    return {};
-  }
-}
-
-function change(work) {
-  const all = memory();
-  work(all);
-  try {
-    localStorage.setItem(MEMORY, JSON.stringify(all));
-  } catch {
-    // Without it uploads of the same name and size are gone on with.
-  }
-}
-
-function remember(job, id) {
-  change((all) => (all[job.path] = { id, modified: job.file.lastModified }));
-}
-
-function forget(job) {
-  change((all) => delete all[job.path]);
-}
-

@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use super::super::account::sign_in;
 use super::{picture, with_photos};
-use crate::api::Client;
+use crate::api::{Client, json_of};
 use crate::chromium::{Browser, DESKTOP, Look, PHONE, Page, named, saying};
 use crate::support::{Sandbox, eventually, write};
 
@@ -119,6 +121,23 @@ fn somebody_selects_discards_and_restores() {
         page.click(named(look.pick("Undo", "Rückgängig")));
         tiles(&page, 4);
         assert_eq!(node.files().len(), 4);
+
+        // What cannot be brought back is said, and nothing else.
+        page.press("Escape");
+        page.hover(".tile[aria-posinset='1']");
+        page.eval("document.querySelector('.tile[aria-posinset=\"1\"] .check').click()");
+        page.click(named(look.pick("Move to trash", "In den Papierkorb")));
+        page.click(named(look.pick("Move to trash", "In den Papierkorb")).within("dialog"));
+        tiles(&page, 3);
+        let kept = fs::read(node.library.join("b.jpg")).unwrap();
+        assert_eq!(Client::admin(&node).post("/trash/empty", &json!({ "older_than": 0 })).status, 200);
+        page.click(named(look.pick("Undo", "Rückgängig")));
+        page.wait_text("a.jpg: the trash has no such path");
+        assert!(!page.text().contains(look.pick("1 file is back", "1 Datei ist wieder da")), "{}", page.text());
+        write(&node.library.join("a.jpg"), &kept);
+        node.run(&["index"]);
+        page.goto(&format!("{}/library", node.url()));
+        tiles(&page, 4);
 
         // All of it by keys.
         page.eval("document.querySelector('.tile[tabindex=\"0\"]').focus()");
@@ -257,5 +276,20 @@ fn somebody_uploads_and_goes_on_after_the_network_was_away() {
         page.expect_trouble("ERR_INTERNET_DISCONNECTED");
         assert_eq!(fs::read(node.library.join("folder/deep/large.mp4")).unwrap(), large);
         page.wait_for(saying("folder").within("#folders"));
+
+        // Half of another film of this name and size is here already: this one is not put behind it.
+        let film: Vec<u8> = (0..2_500_000_u32).map(|at| (at % 241) as u8).collect();
+        write(&from.join("film.mp4"), &film);
+        let admin = Client::admin(&node);
+        let begun = admin.post("/uploads", &json!({ "path": "film.mp4", "size": film.len(), "modified": "2001-02-03T04:05:06Z" }));
+        let begun = json_of(&begun)["id"].as_str().unwrap().to_owned();
+        let piece = admin.with("Content-Type", "application/partial-upload").with("Upload-Offset", "0");
+        assert_eq!(piece.ask("PATCH", &format!("/uploads/{begun}"), &vec![7; 1_500_000]).status, 200);
+        page.set_files("#files", &[&from.join("film.mp4")]);
+        page.until("the film is here", || match fs::read(node.library.join("film.mp4")) {
+            Ok(stored) if stored == film => Ok(()),
+            Ok(_) => panic!("two films were mixed"),
+            Err(error) => Err(error.to_string()),
+        });
     }
 }
