@@ -97,6 +97,8 @@ pub enum Event {
         files_total: u64,
         /// Bytes that were sent.
         bytes: u64,
+        /// The file whose bytes were sent last, in the library.
+        path: Option<String>,
     },
     /// A chosen file is over, for now.
     SharedFile {

@@ -52,7 +52,7 @@ impl Progress {
                 // What is sent anew after a failure is not progress.
                 bar.set_position((*bytes).min(*bytes_total));
             }
-            Event::Sharing { service, files, files_total, bytes } => {
+            Event::Sharing { service, files, files_total, bytes, .. } => {
                 let sent = indicatif::HumanBytes(*bytes);
                 self.bar(service).set_message(format!("{service}: {files}/{files_total} files shared, {sent}"));
             }

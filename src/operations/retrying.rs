@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::store::failures::{self, FailedFile, Failures};
+use crate::store::StoreError;
+use crate::store::failures::{self, Failures};
 use crate::sync::Options;
 use crate::types::RelPath;
 
@@ -43,16 +44,20 @@ impl Operations {
         let (store, id, wanted) = (self.store.clone(), service.id, request.paths);
         let now = self.store.clock().seconds();
         let (paths, unknown) = blocking(move || {
-            let all: Vec<(RelPath, FailedFile)> = Failures::open(&store.read()?, id)?.all()?.collect::<Result<_, _>>()?;
+            let all = Failures::open(&store.read()?, id)?.all()?.map(|item| Ok(item?.0)).collect::<Result<Vec<RelPath>, StoreError>>()?;
             let named: BTreeSet<RelPath> = wanted.into_iter().collect();
-            let due: Vec<_> = all.into_iter().filter(|(path, _)| named.is_empty() || named.contains(path)).collect();
-            let paths: Vec<RelPath> = due.iter().map(|(path, _)| path.clone()).collect();
-            let unknown: Vec<RelPath> = named.into_iter().filter(|path| paths.binary_search(path).is_err()).collect();
-            store.write(move |tx| {
-                due.iter().try_for_each(|(path, failed)| {
-                    failures::put(tx, id, path, &FailedFile { next: failed.next.min(now), ..failed.clone() })
-                })
+            let meant: Vec<RelPath> = all.into_iter().filter(|path| named.is_empty() || named.contains(path)).collect();
+            // A run that goes on may have done some of it meanwhile.
+            let paths = store.write(move |tx| {
+                let mut due = Vec::new();
+                for path in meant {
+                    if failures::bring_forward(tx, id, &path, now)? {
+                        due.push(path);
+                    }
+                }
+                Ok(due)
             })?;
+            let unknown: Vec<RelPath> = named.into_iter().filter(|path| paths.binary_search(path).is_err()).collect();
             Ok((paths, unknown))
         })
         .await?;

@@ -23,17 +23,26 @@ pub struct Sending {
     pub files_total: u64,
     /// Bytes that were sent.
     pub bytes: u64,
+    /// The file whose bytes were sent last, in the library; none before the first.
+    pub path: Option<String>,
     /// How fast it goes. How long it takes is told by the files: how many bytes there will be nobody knows, because pictures are made smaller.
     #[serde(flatten)]
     pub pace: Pace,
 }
 
+/// How far it is, and with which file.
+#[derive(Debug, Clone, Default)]
+struct Going {
+    monitor: Monitor,
+    path: Option<String>,
+}
+
 /// What is being sent, by service.
 #[derive(Debug, Default)]
-pub(super) struct UnderWay(Mutex<BTreeMap<String, Monitor>>);
+pub(super) struct UnderWay(Mutex<BTreeMap<String, Going>>);
 
 impl UnderWay {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Monitor>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Going>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -50,10 +59,10 @@ impl Drop for Listed<'_> {
 impl Operations {
     /// What is being sent of the shares now, by service.
     pub fn sending(&self) -> Vec<Sending> {
-        let monitors = self.sharing.under_way.lock().clone();
-        let told = monitors.into_iter().map(|(service, monitor)| {
+        let all = self.sharing.under_way.lock().clone();
+        let told = all.into_iter().map(|(service, Going { monitor, path })| {
             let Progress { files, files_total, bytes, .. } = monitor.progress();
-            Sending { service, files, files_total, bytes, pace: monitor.pace() }
+            Sending { service, files, files_total, bytes, path, pace: monitor.pace() }
         });
         told.filter(|sending| sending.files_total > 0).collect()
     }
@@ -62,15 +71,18 @@ impl Operations {
 /// Does the work, and takes note of how far it is.
 pub(super) async fn watched<R>(under_way: &UnderWay, events: &Events, service: &str, work: impl Future<Output = R>) -> R {
     let monitor = Monitor::default();
-    under_way.lock().insert(service.to_owned(), monitor.clone());
+    under_way.lock().insert(service.to_owned(), Going { monitor: monitor.clone(), path: None });
     let _listed = Listed(under_way, service);
     let (mut heard, mut work) = (events.subscribe(), std::pin::pin!(work));
     loop {
         tokio::select! {
             result = &mut work => return result,
             event = heard.recv() => match event {
-                Ok(Event::Sharing { service: of, files, files_total, bytes }) if of == service => {
+                Ok(Event::Sharing { service: of, files, files_total, bytes, path }) if of == service => {
                     monitor.advance(Progress { files, files_total, bytes, ..Progress::default() });
+                    if let Some(going) = under_way.lock().get_mut(service) {
+                        going.path = path;
+                    }
                 }
                 // The next one makes up for a lost one.
                 Ok(_) | Err(RecvError::Lagged(_)) => {}
@@ -87,12 +99,15 @@ mod tests {
     #[tokio::test]
     async fn what_is_sent_is_told_until_it_is_over() {
         let (under_way, events) = (UnderWay::default(), Events::default());
-        let told = || under_way.lock().get("attic").map(|monitor| monitor.progress().files);
-        let sharing = |service: &str, files| Event::Sharing { service: service.into(), files, files_total: 9, bytes: 5 };
+        let told = || under_way.lock().get("attic").map(|going| (going.monitor.progress().files, going.path.clone()));
+        let sharing = |service: &str, files| {
+            let path = Some(format!("{service}.jpg"));
+            Event::Sharing { service: service.into(), files, files_total: 9, bytes: 5, path }
+        };
         let work = async {
             events.publish(sharing("attic", 3));
             events.publish(sharing("cellar", 7));
-            while told() != Some(3) {
+            while told() != Some((3, Some("attic.jpg".into()))) {
                 tokio::task::yield_now().await;
             }
             "over"

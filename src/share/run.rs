@@ -119,6 +119,8 @@ pub struct Courier {
     /// Why nothing more can be sent: the service has no room.
     full: Mutex<Option<String>>,
     done: Amount,
+    /// The file whose bytes were sent last.
+    moved: Mutex<Option<RelPath>>,
 }
 
 #[derive(Debug, Default)]
@@ -158,6 +160,7 @@ impl Courier {
             ended: Mutex::default(),
             full: Mutex::default(),
             done: Amount::default(),
+            moved: Mutex::default(),
         });
         let watcher: Weak<dyn Watcher> = Arc::downgrade(&courier) as Weak<dyn Watcher>;
         courier.delivery.watched_by(watcher);
@@ -352,12 +355,19 @@ impl Courier {
             files: read(&self.done.files),
             files_total: read(&self.done.files_total),
             bytes: read(&self.done.bytes),
+            path: lock(&self.moved).as_ref().map(RelPath::to_string),
         });
     }
 }
 
 impl Watcher for Courier {
-    fn moved_bytes(&self, _: &RelPath, count: u64) {
+    fn moved_bytes(&self, of: &RelPath, count: u64) {
+        {
+            let mut moved = lock(&self.moved);
+            if moved.as_ref() != Some(of) {
+                *moved = Some(of.clone());
+            }
+        }
         self.done.bytes.fetch_add(count, Ordering::Relaxed);
         self.tell_progress();
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use crate::types::backoff::doubling;
@@ -70,6 +70,16 @@ pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
 pub fn put(tx: &WriteTransaction, service: ServiceId, path: &RelPath, failed: &FailedFile) -> Result<(), StoreError> {
     tx.open_table(ROWS)?.insert(service_key(service, &path_key(path)).as_slice(), encode(failed)?.as_slice())?;
     Ok(())
+}
+
+/// Has a file be tried again now, if it is still among those that failed; says whether it is.
+pub fn bring_forward(tx: &WriteTransaction, service: ServiceId, path: &RelPath, now: i64) -> Result<bool, StoreError> {
+    let (mut rows, key) = (tx.open_table(ROWS)?, service_key(service, &path_key(path)));
+    let Some(row) = rows.get(key.as_slice())?.map(|row| decode::<FailedFile>(row.value())).transpose()? else { return Ok(false) };
+    if row.next > now {
+        rows.insert(key.as_slice(), encode(&FailedFile { next: now, ..row })?.as_slice())?;
+    }
+    Ok(true)
 }
 
 /// Forgets that a file failed.
@@ -153,7 +163,15 @@ mod tests {
         drop(store);
         let store = Store::open(&place).unwrap();
         let all = |service| Failures::open(&store.read().unwrap(), service).unwrap().all().unwrap().map(Result::unwrap).collect::<Vec<_>>();
-        assert_eq!(all(one), [(path.clone(), row)]);
+        assert_eq!(all(one), [(path.clone(), row.clone())]);
+        // One that is not waiting any more is not made to wait again.
+        let at = path.clone();
+        let forward = |now| {
+            let at = at.clone();
+            store.write(move |tx| Ok((bring_forward(tx, one, &at, now)?, bring_forward(tx, ServiceId(3), &at, now)?))).unwrap()
+        };
+        assert_eq!((forward(row.next + 1), all(one)[0].1.next), ((true, false), row.next));
+        assert_eq!((forward(7), all(one)[0].1.next, all(ServiceId(3))), ((true, false), 7, vec![]));
         store.write(move |tx| remove(tx, one, &path).and_then(|()| clear(tx, other))).unwrap();
         assert!(all(one).is_empty() && all(other).is_empty());
     }

@@ -49,9 +49,16 @@ fn a_person_signs_in_and_out() {
         let answer = nobody.page(path);
         assert_eq!((answer.status, answer.headers["location"].as_str()), (303, next), "{path}");
     }
-    // A part of a page takes the whole page there.
-    let part = nobody.with("HX-Request", "true").page("/settings/users/list");
-    assert_eq!((part.status, part.headers["hx-redirect"].as_str()), (200, "/signin"));
+    // A part of a page takes the whole page there: the session has ended, and afterwards it goes on where somebody was.
+    let part = nobody.with("HX-Request", "true");
+    let (url, evil) = (format!("{}/settings/users?a=b", node.url()), "https://evil.example/library");
+    for (page, next) in [(url.as_str(), "/signin?next=settings/users%3Fa%3Db&ended=on"), (evil, "/signin")] {
+        let part = part.with("HX-Current-URL", page).page("/settings/users/list");
+        assert_eq!((part.status, part.headers["hx-redirect"].as_str()), (200, next));
+    }
+    let ended = nobody.page("/signin?next=settings/users%3Fa%3Db&ended=on").text();
+    assert!(ended.contains("Your session has ended.") && ended.contains("value=\"settings/users?a=b\""), "{ended}");
+    assert!(!nobody.page("/signin").text().contains("session has ended"));
 
     let wrong = nobody.form("/signin", &[("user", "admin"), ("password", "wrong <b>"), ("next", "settings/account")]);
     assert_eq!(wrong.status, 422);

@@ -228,10 +228,7 @@ fn an_edit_that_breaks_the_connection_is_kept_or_taken_back() {
         assert_eq!(service(&node), before, "{field}={value}");
     }
     let mut broken = with(("url", "http://127.0.0.1:1/"));
-    assert_says(
-        &told(&visitor.form(&edit, &broken), 422),
-        &["Nothing answers", "Save anyway", "Discard the change", "Nothing was changed."],
-    );
+    assert_says(&told(&visitor.form(&edit, &broken), 422), &["Nothing answers", "Save anyway", "Nothing was changed."]);
     assert_eq!(service(&node), before);
     broken.push(("keep", "on"));
     let kept = visitor.form(&edit, &broken);
@@ -288,6 +285,7 @@ fn sync_is_set_up_previewed_and_started() {
     let set = service(&node)["sync"].clone();
     assert_eq!((&set["on"], &set["folder"], &set["interval_minutes"]), (&json!(false), &json!("Trips"), &json!(360)));
     assert_eq!(set["exclude"], json!(["*.tmp", "/Private/"]));
+    assert_eq!(set["trust"], "samples");
     let plan = watched(&visitor, previewed);
     assert_says(&told(&plan, 200), &["2 changes", "Download", "2025/a.jpg", "Stay here: upload is off", "Start sync now"]);
     assert!(node.files().len() == 1, "{:?}", node.files());
@@ -306,8 +304,27 @@ fn sync_is_set_up_previewed_and_started() {
     eventually("the table to tell it", || visitor.page(&format!("{AT}/list")).text().contains("2 downloaded"));
     assert_eq!(service(&node)["sync"]["on"], true);
     assert_eq!(Client::admin(&node).document("/runs")["runs"].as_array().unwrap().len(), 1);
+    // What is here only stays: the sides are not the same, and nobody says so.
     let again = watched(&visitor, visitor.form(&format!("{AT}/preview?name=Attic"), &[]));
-    assert_says(&told(&again, 200), &["Nothing to do: both sides are the same."]);
+    assert_says(&told(&again, 200), &["Nothing to transfer.", "Stay here: upload is off", "mine.jpg"]);
+    // As it was until something is said of it; then as it is said.
+    assert_eq!(visitor.form(&sync, &[&good[..], &[("on", "on"), ("upload", "on"), ("trust", "full")]].concat()).status, 204);
+    assert_eq!(visitor.form(&sync, &[&good[..], &[("on", "on"), ("upload", "on")]].concat()).status, 204);
+    assert_eq!(service(&node)["sync"]["trust"], "full");
+    assert_says(&told(&visitor.page(&sync), 200), &["name=\"trust\" value=\"full\" checked", "<details class=\"own more-options\" open>"]);
+    assert_eq!(visitor.form(&format!("{AT}/start?name=Attic"), &[]).status, 204);
+    eventually("both sides to be the same", || peer.files().len() == 3);
+    eventually("a preview without anything left", || {
+        let again = watched(&visitor, visitor.form(&format!("{AT}/preview?name=Attic"), &[]));
+        told(&again, 200).contains("Nothing to do: both sides are the same.")
+    });
+    // Paused and resumed from the table.
+    assert_eq!(visitor.form(&format!("{AT}/pause?name=Attic"), &[]).status, 204);
+    assert_says(&told(&visitor.page(&format!("{AT}/list")), 200), &["Paused", "Resume the sync with Attic"]);
+    assert_eq!(visitor.form(&format!("{AT}/resume?name=Attic"), &[]).status, 204);
+    let list = told(&visitor.page(&format!("{AT}/list")), 200);
+    assert!(list.contains("Pause the sync with Attic") && !list.contains("Paused"), "{list}");
+    assert_eq!(visitor.form(&format!("{AT}/pause?name=nobody"), &[]).status, 404);
     // Why it failed is in the table.
     drop(peer);
     assert_eq!(visitor.form(&format!("{AT}/start?name=Attic"), &[]).status, 204);

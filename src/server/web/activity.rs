@@ -21,7 +21,7 @@ use super::super::api::Shared;
 use super::form::Query;
 use super::format;
 use super::page::{self, Answer, Place};
-use super::parts::{icon, script_words};
+use super::parts::{self, script_words};
 use super::refused::Refused;
 use super::visit::Visit;
 
@@ -177,7 +177,7 @@ fn whole(visit: &Visit, tab: Tab, beside: &Markup, content: &Markup) -> Answer {
             header.top { h1 { (words.say("common.activity")) } (beside) }
             nav.tabs aria-label=(words.say("activity.parts")) hx-get=(format!("activity/tabs?here={}", tab.name()))
                 hx-trigger="load, amounts-changed from:body" hx-swap="innerMorph" { (tabs(visit, tab, None)) }
-            p.notice.warning #lost role="status" hidden { (icon("cloud-off")) span { (words.say("activity.lost")) } }
+            (parts::lost(words))
             p.hidden #told role="status" aria-live="polite" {}
             (content)
             (script_words(words, "activity"))

@@ -50,10 +50,15 @@ pub(super) fn day(language: Language, day: jiff::civil::Date) -> String {
 pub(super) fn span(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}\u{a0}s"),
-        60..3600 => format!("{}\u{a0}min {}\u{a0}s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{}\u{a0}h {}\u{a0}min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{}\u{a0}d {}\u{a0}h", seconds / 86_400, seconds % 86_400 / 3600),
+        60..3600 => two((seconds / 60, "min"), (seconds % 60, "s")),
+        3600..86_400 => two((seconds / 3600, "h"), (seconds % 3600 / 60, "min")),
+        _ => two((seconds / 86_400, "d"), (seconds % 86_400 / 3600, "h")),
     }
+}
+
+/// The smaller one only if there is something of it.
+fn two((more, large): (u64, &str), (less, small): (u64, &str)) -> String {
+    if less == 0 { format!("{more}\u{a0}{large}") } else { format!("{more}\u{a0}{large} {less}\u{a0}{small}") }
 }
 
 #[cfg(test)]
@@ -73,6 +78,7 @@ mod tests {
     #[test]
     fn spans_have_two_units() {
         assert_eq!(span(59), "59\u{a0}s");
+        assert_eq!(span(120), "2\u{a0}min");
         assert_eq!(span(3725), "1\u{a0}h 2\u{a0}min");
         assert_eq!(span(90_000), "1\u{a0}d 1\u{a0}h");
     }

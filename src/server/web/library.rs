@@ -10,7 +10,7 @@ use maud::{Markup, html};
 
 use super::super::api::{Shared, may};
 use super::page::{self, Answer, Place};
-use super::parts::{icon, script_words};
+use super::parts::{icon, refusal_words, script_words};
 use super::refused::Refused;
 use super::visit::Visit;
 
@@ -64,6 +64,7 @@ async fn show(visit: Visit, State(shared): State<Shared>) -> Result<Answer, Refu
             section.uploads #uploads aria-label=(words.say("library.uploads")) hidden {}
         }
         (script_words(words, "library"))
+        (refusal_words(words))
     };
     Ok(page::whole_with(&visit, Place::Library, title, &SCRIPTS, &content))
 }
@@ -80,7 +81,7 @@ fn tools(visit: &Visit, rights: &Rights) -> Markup {
             button.quiet #all type="button" title=(words.say("library.select-all")) aria-label=(words.say("library.select-all")) { (icon("check-circle")) }
             @if rights.add {
                 button.button #upload-files type="button" title=(words.say("library.upload")) { (icon("upload")) span { (words.say("library.upload")) } }
-                button.quiet #upload-folder type="button" title=(words.say("library.upload-folder")) aria-label=(words.say("library.upload-folder")) { (icon("folder-plus")) }
+                button.quiet #upload-folder type="button" title=(words.say("library.upload-folder")) aria-label=(words.say("library.upload-folder")) { (icon("folder-up")) }
                 input #files type="file" multiple hidden;
                 input #folder type="file" webkitdirectory multiple hidden;
             }

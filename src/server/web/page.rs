@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::super::api::Shared;
 use super::assets;
-use super::parts::{icon, script_words};
+use super::parts::{Tone, icon, notice, script_words, with_advice};
 use super::refused::Refused;
 use super::visit::Visit;
 
@@ -20,6 +20,9 @@ pub(super) type Answer = Response<axum::body::Body>;
 /// Nothing inline, nothing from elsewhere. Pictures may be made by scripts of ours.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; connect-src 'self'; \
                       font-src 'self'; form-action 'self'; base-uri 'self'; frame-ancestors 'none'";
+
+/// What was folded out stays so when a part of the page is brought up to date.
+const HTMX: &str = r#"{"includeIndicatorCSS":false,"history":false,"defaultTimeout":120000,"morphIgnore":["data-htmx-powered","open"]}"#;
 
 /// Unreserved characters stay as they are (RFC 3986 section 2.3), and so does what separates folders.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
@@ -86,7 +89,10 @@ pub(super) fn whole_with(visit: &Visit, place: Place, title: &str, scripts: &[&s
                         }
                     }
                 }
-                main #main tabindex="-1" { (content) }
+                main #main tabindex="-1" {
+                    @if !places.is_empty() { noscript { (notice(Tone::Warning, &with_advice(words.say("common.no-script")))) } }
+                    (content)
+                }
                 dialog #dialog aria-labelledby="dialog-title" {}
                 div #notices role="status" aria-live="polite" {}
                 (script_words(words, "common"))
@@ -109,7 +115,7 @@ fn head(visit: &Visit, title: &str, scripts: &[&str]) -> Markup {
             base href=(visit.base);
             meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover";
             meta name="color-scheme" content="light dark";
-            meta name="htmx-config" content=r#"{"includeIndicatorCSS":false,"history":false,"defaultTimeout":120000}"#;
+            meta name="htmx-config" content=(HTMX);
             link rel="icon" type="image/svg+xml" href=(assets::href("favicon.svg"));
             link rel="stylesheet" href=(assets::href("app.css"));
             script src=(assets::href("htmx.min.js")) defer {}

@@ -144,10 +144,23 @@ pub(super) fn refusal(words: Words, refused: &Refused) -> Markup {
     notice(
         Tone::Bad,
         &html! {
-            p { strong { (known) } }
+            (with_advice(known))
             @if !refused.detail.is_empty() { p.detail lang="en" { (refused.detail) } }
         },
     )
+}
+
+/// What happened stands out; what to do about it is in the sentences after it.
+pub(super) fn with_advice(text: &str) -> Markup {
+    match text.split_once(". ") {
+        Some((happened, advice)) => html! { p { strong { (happened) "." } " " (advice) } },
+        None => html! { p { strong { (text) } } },
+    }
+}
+
+/// What a live page shows while nobody answers it.
+pub(super) fn lost(words: Words) -> Markup {
+    html! { p.notice.warning #lost role="status" hidden { (icon("cloud-off")) span { (words.say("common.lost")) } } }
 }
 
 /// Where there is nothing yet: what it would be, and what to do next.
@@ -159,6 +172,12 @@ pub(super) fn empty(sign: &str, title: &str, text: &str, action: &Markup) -> Mar
 pub(super) fn script_words(words: Words, area: &str) -> Markup {
     let texts = serde_json::to_string(&words.of_script(area)).unwrap_or_default().replace('<', "\\u003c");
     html! { script type="application/json" data-words=(area) { (PreEscaped(texts)) } }
+}
+
+/// What refusals of the API mean, for scripts that ask it.
+pub(super) fn refusal_words(words: Words) -> Markup {
+    let texts = serde_json::to_string(&words.of_refusals()).unwrap_or_default().replace('<', "\\u003c");
+    html! { script type="application/json" data-words="problem" { (PreEscaped(texts)) } }
 }
 
 /// Something that people copy: with a button for it.

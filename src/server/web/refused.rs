@@ -124,7 +124,12 @@ impl Refused {
     fn show(&self, visit: &Visit) -> Response<axum::body::Body> {
         let words = visit.words();
         if self.code == "login-needed" {
-            let next = if visit.is_part { String::new() } else { page::query(&[("next", &visit.here)]) };
+            // Whoever has a page has been signed in: the session has ended meanwhile.
+            let next = match (visit.is_part, &visit.page) {
+                (false, _) => page::query(&[("next", &visit.here)]),
+                (true, Some(page)) => page::query(&[("next", page), ("ended", "on")]),
+                (true, None) => String::new(),
+            };
             return page::go(visit, &format!("signin{next}"));
         }
         let notice = parts::refusal(words, self);

@@ -51,6 +51,8 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/settings/services/preview/stop", post(preview::stop))
         .route("/settings/services/start", post(start))
         .route("/settings/services/cancel", post(cancel))
+        .route("/settings/services/pause", post(pause))
+        .route("/settings/services/resume", post(resume))
         .route("/settings/services/remove", get(remove::ask).post(remove::remove))
 }
 
@@ -87,6 +89,7 @@ async fn show(visit: Visit, State(shared): State<Shared>) -> Result<Answer, Refu
                 h1 { (title) }
                 button.button.main type="button" hx-get="settings/services/connect" hx-target="#dialog" { (icon("plus")) (words.say("services.connect")) }
             }
+            (parts::lost(words))
             section.card.framed #services hx-get="settings/services/list" hx-trigger="services-changed from:body" hx-swap="innerMorph" {
                 (table::show(words, &rows))
             }
@@ -122,6 +125,18 @@ async fn start(visit: Visit, State(shared): State<Shared>, Query(start): Query<S
 async fn cancel(visit: Visit, State(shared): State<Shared>, Query(Named { name }): Query<Named>) -> Result<Answer, Refused> {
     visit.admin()?;
     shared.operations.cancel(Some(name)).await?;
+    Ok(page::done(&json!({ "services-changed": true })))
+}
+
+async fn pause(visit: Visit, State(shared): State<Shared>, Query(Named { name }): Query<Named>) -> Result<Answer, Refused> {
+    visit.admin()?;
+    shared.operations.pause(Some(name)).await?;
+    Ok(page::done(&json!({ "services-changed": true })))
+}
+
+async fn resume(visit: Visit, State(shared): State<Shared>, Query(Named { name }): Query<Named>) -> Result<Answer, Refused> {
+    visit.admin()?;
+    shared.operations.resume(Some(name)).await?;
     Ok(page::done(&json!({ "services-changed": true })))
 }
 
@@ -169,7 +184,7 @@ fn failed(words: Words, failure: &Failure) -> Markup {
         Some(text) => parts::notice(
             Tone::Bad,
             &html! {
-                p { strong { (text) } }
+                (parts::with_advice(text))
                 details.own { summary { (words.say("services.exact")) } p.detail.lines lang="en" { (failure.message) } }
             },
         ),

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::super::api::{From, Shared, begin_session, end_session};
 use super::form::{Form, Query};
 use super::page::{self, Answer, Place};
-use super::parts::{self, Field, icon};
+use super::parts::{self, Field, Tone, icon};
 use super::refused::Refused;
 use super::visit::Visit;
 
@@ -19,6 +19,8 @@ use super::visit::Visit;
 pub(super) struct Next {
     #[serde(default)]
     next: String,
+    /// The session has ended.
+    ended: Option<String>,
 }
 
 impl Next {
@@ -94,6 +96,7 @@ fn form(visit: &Visit, user: &str, next: &Next, refused: Option<&Refused>) -> An
                 div.brand { (icon("twinlens")) span { "Twinlens" } }
                 h1 { (words.say("signin.title")) }
                 @if let Some(refused) = refused { (parts::refusal(words, &refused.clone().without_detail())) }
+                @else if next.ended.is_some() { (parts::notice(Tone::Info, &parts::with_advice(words.say("problem.login-needed")))) }
                 input type="hidden" name="next" value=(next.place());
                 (parts::field(&Field {
                     name: "user", label: words.say("signin.user"), value: user, autocomplete: "username", is_required: true,
@@ -120,7 +123,7 @@ mod tests {
 
     #[test]
     fn nobody_is_sent_elsewhere_after_signing_in() {
-        let place = |next: &str| Next { next: next.to_owned() }.place().to_owned();
+        let place = |next: &str| Next { next: next.to_owned(), ended: None }.place().to_owned();
         assert_eq!(place("settings/services?x=1"), "settings/services?x=1");
         for evil in
             ["//evil.example", "https://evil.example", "/\\evil", "library/../../evil", "libraryevil", "library\\..\\x", "javascript:x", ""]

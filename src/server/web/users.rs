@@ -74,7 +74,7 @@ async fn list(visit: Visit, State(shared): State<Shared>) -> Result<Answer, Refu
 fn rows(visit: &Visit, users: &[User]) -> Markup {
     let words = visit.words();
     html! {
-        table.table.folds {
+        table.table.folds.users {
             thead { tr {
                 th { (words.say("users.name")) } th { (words.say("users.role")) } th { (words.say("users.folder")) }
                 th { span.hidden { (words.say("users.edit")) } }

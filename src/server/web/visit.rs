@@ -61,11 +61,16 @@ pub(super) struct Visit {
     pub(super) here: String,
     /// Only a part of a page is wanted.
     pub(super) is_part: bool,
+    /// The page that it is wanted for, as `here` would be of it.
+    pub(super) page: Option<String>,
 }
 
 impl Visit {
     pub(super) fn of(parts: &Parts, shared: &Shared) -> Self {
         let peer = Peer::of(&parts.extensions);
+        let address = peer.map(Peer::base).unwrap_or_default();
+        let page = parts.headers.get("hx-current-url").and_then(|url| url.to_str().ok()).and_then(|url| url.strip_prefix(&address));
+        let page = page.map(|page| page.trim_start_matches('/').to_owned());
         let chosen = cookie(&parts.headers, LANGUAGE).and_then(|code| Language::of_code(&code));
         Self {
             caller: parts.extensions.get::<Caller>().cloned(),
@@ -73,9 +78,10 @@ impl Visit {
             theme: cookie(&parts.headers, THEME).and_then(|name| Theme::of(&name)).unwrap_or_default(),
             is_public: shared.operations.is_public(),
             base: peer.map_or_else(|| "/".to_owned(), |peer| peer.href("/")),
-            address: peer.map(Peer::base).unwrap_or_default(),
+            address,
             here: here(&parts.uri),
             is_part: parts.headers.get("hx-request") == Some(&HeaderValue::from_static("true")),
+            page,
         }
     }
 

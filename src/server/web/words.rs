@@ -125,6 +125,13 @@ impl Words {
         }
         texts
     }
+
+    /// What each refusal means, by its code.
+    pub(super) fn of_refusals(self) -> BTreeMap<&'static str, &'static str> {
+        let prefix = format!("{}.", "problem");
+        let all = CATALOGUE.range(prefix.clone()..);
+        all.map_while(|(key, entry)| Some((key.strip_prefix(&prefix)?, self.0.pick(&entry.en, &entry.de).of(0)))).collect()
+    }
 }
 
 fn filled(text: &str, places: &[(&str, &dyn Display)]) -> String {

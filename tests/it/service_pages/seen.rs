@@ -62,6 +62,14 @@ fn a_person_connects_looks_and_syncs() {
         assert_eq!(page.value_of("[name=folder]"), "/Trips");
         page.axe();
         page.screenshot("services-folders");
+        // Escape folds the tree; what was filled in stays.
+        page.press("Escape");
+        page.wait_for("[data-tree]:focus");
+        assert_eq!(page.value_of("[name=folder]"), "/Trips");
+        page.click("[data-tree]");
+        page.wait_for("[role=treeitem]:focus");
+        page.click(".tree [data-path='Trips'] .name");
+        page.wait_for("[data-path='Trips/2025']");
         page.fill("[data-new-folder]", "2026");
         page.press("Enter");
         page.wait_for("[data-path='Trips/2026'][aria-selected=true]");
@@ -86,9 +94,13 @@ fn a_person_connects_looks_and_syncs() {
         page.click(".preview .button.main");
         page.wait_gone("dialog");
         page.wait_text(look.pick("2 downloaded", "2 heruntergeladen"));
-        page.wait_text(look.pick("every 6 hours", "alle 6 Stunden"));
+        page.wait_text(look.pick("Every 6 hours", "Alle 6 Stunden"));
         page.axe();
         page.screenshot("services-table");
+        page.click(named(look.pick("Pause the sync with Attic", "Synchronisation mit Attic anhalten")));
+        page.wait_text(look.pick("Paused", "Pausiert"));
+        page.click(named(look.pick("Resume the sync with Attic", "Synchronisation mit Attic fortsetzen")));
+        page.wait_for(named(look.pick("Pause the sync with Attic", "Synchronisation mit Attic anhalten")));
         assert!(page.layout_shift() < 0.1, "{}", page.layout_shift());
 
         page.click(named(look.pick("Upload settings of Attic", "Upload-Einstellungen von Attic")));
@@ -140,6 +152,8 @@ fn a_hostile_service_does_nothing_in_a_browser() {
         assert_eq!(page.value_of("[name=folder]"), "/<script>alert(1)<");
         page.axe();
         page.screenshot("services-hostile-folders");
+        page.press("Escape");
+        page.wait_gone(".tree");
         page.press("Escape");
         page.wait_gone("dialog");
         page.click(named(look.pick("Test the connection to <script>alert(0)<b>", "Verbindung zu <script>alert(0)<b> testen")));

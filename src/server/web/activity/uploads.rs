@@ -54,7 +54,7 @@ pub(super) async fn list(visit: Visit, State(shared): State<Shared>) -> Result<A
 
 /// What is being sent to a service now.
 pub(super) fn sending(words: Words, sending: &Sending) -> Markup {
-    let Sending { service, files, files_total, bytes, pace } = sending;
+    let Sending { service, files, files_total, bytes, path, pace } = sending;
     let number = |number: u64| format::number(words.0, number);
     html! {
         section.card.service data-going {
@@ -70,6 +70,10 @@ pub(super) fn sending(words: Words, sending: &Sending) -> Markup {
                 (live::pace(words, pace))
             }
             (graph::throughput(words, &pace.throughput))
+            // It has its place before there is one.
+            ul.moving.one aria-label=(words.say("activity.moving")) {
+                li { @if let Some(path) = path { (rows::action(words, "upload")) (rows::path(path)) } }
+            }
         }
     }
 }

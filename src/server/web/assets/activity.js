@@ -88,8 +88,19 @@ function stand(picture) {
 document.addEventListener("error", (event) => stand(event.target), true);
 for (const picture of document.querySelectorAll("img.thumb")) if (picture.complete && !picture.naturalWidth && picture.currentSrc) stand(picture);
 
-// On a phone the parts do not fit beside one another.
-document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+// On a phone the parts do not fit beside one another, the less so when their amounts have come.
+function bring() {
+  const tab = document.querySelector(".tabs [aria-current]");
+  const row = tab?.closest(".tabs");
+  if (row) row.scrollLeft = tab.offsetLeft - row.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
+}
+bring();
+let counted = false;
+document.addEventListener("htmx:after:swap", (event) => {
+  if (counted || !event.detail?.ctx?.target?.matches?.(".tabs")) return;
+  counted = true;
+  bring();
+});
 
 // What was chosen of the trash.
 function count() {

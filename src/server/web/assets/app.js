@@ -76,12 +76,22 @@ document.addEventListener("htmx:after:swap", (event) => {
   if (target !== dialog && target !== "#dialog") return;
   dialog.classList.toggle("wide", Boolean(dialog.querySelector("[data-wide]")));
   if (!dialog.open) dialog.showModal();
+  // What was there before may have been looked at further down.
+  dialog.scrollTop = 0;
   (dialog.querySelector("[aria-invalid]") ?? dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([type=hidden]), select"))?.focus();
 });
 dialog.addEventListener("close", () => dialog.replaceChildren());
+// A click beside the dialog closes it, if it began there: a text that is selected beyond its edge is no such click.
+let beganBeside = false;
+dialog.addEventListener("pointerdown", (event) => (beganBeside = event.target === dialog && isBeside(event)));
 dialog.addEventListener("click", (event) => {
-  if (event.target.closest("[data-close]") || event.target === dialog) dialog.close();
+  if (event.target.closest("[data-close]") || (event.target === dialog && beganBeside && isBeside(event))) dialog.close();
 });
+
+function isBeside({ clientX: x, clientY: y }) {
+  const { left, right, top, bottom } = dialog.getBoundingClientRect();
+  return x < left || x > right || y < top || y > bottom;
+}
 document.body.addEventListener("close-dialog", () => dialog.open && dialog.close());
 document.body.addEventListener("said", (event) => say(event.detail.value ?? event.detail));
 

@@ -3,7 +3,8 @@
 import { changes, fill, icon, wordsOf } from "./app.js";
 
 export const words = wordsOf("library");
-// Dates as the node writes them: the day before the month.
+const refusals = wordsOf("problem");
+// As the node writes numbers and dates.
 const language = document.documentElement.lang === "de" ? "de" : "en-GB";
 const numbers = new Intl.NumberFormat(language);
 const tenths = new Intl.NumberFormat(language, { maximumFractionDigits: 1, minimumFractionDigits: 1 });
@@ -70,10 +71,11 @@ export const address = {
   about: (path) => `library/about${query({ path })}`,
 };
 
-/** Why a request was refused, in the program's words. */
+/** Why a request was refused: in words for people, but for what is wrong with something, which only the program knows. */
 export class Refused extends Error {
   constructor(status, problem, headers) {
-    super(problem?.detail || words["failed"]);
+    const known = problem?.code === "bad-input" ? undefined : refusals[problem?.code];
+    super(known || problem?.detail || words["failed"]);
     this.status = status;
     this.code = problem?.code ?? "";
     this.headers = headers;

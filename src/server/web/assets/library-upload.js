@@ -246,7 +246,7 @@ export class Uploads {
     const same = jobs.filter(({ state }) => state === "same").length;
     const done = jobs.filter(({ state }) => state === "done").length;
     if (this.isBusy) this.title.textContent = words["uploading"].replace("{n}", number(over)).replace("{all}", number(jobs.length));
-    else this.title.textContent = bad ? counted("not-uploaded", bad) : counted("uploaded", done);
+    else this.title.textContent = bad ? counted("not-uploaded", bad) : same && !done ? counted("same", same) : counted("uploaded", done);
     const rest = [this.isBusy ? `${size(sent)} / ${size(total)}` : size(total), ...(same ? [counted("same", same)] : []), ...(this.isBusy && bad ? [counted("not-uploaded", bad)] : [])];
     this.left.textContent = rest.join(" · ");
     const rank = { goes: 0, failed: 1, waits: 2, same: 3, done: 4, ended: 5 };

@@ -61,7 +61,7 @@ export class Viewer {
       this.high.classList.add("loaded");
       this.ahead();
     });
-    this.high.addEventListener("error", () => this.high.hasAttribute("src") && this.bare());
+    this.high.addEventListener("error", () => this.high.hasAttribute("src") && this.missed());
     this.low.addEventListener("error", () => this.low.removeAttribute("src"));
     this.hands = hands(this.stage, this.media, {
       turn: (step) => this.turn(step),
@@ -94,11 +94,14 @@ export class Viewer {
     this.show(at);
   }
 
-  /** What is shown may have moved or be gone. */
-  changed(items, at) {
+  /** The folder is another one now: what is shown may have moved, have changed or be gone. */
+  changed(items) {
     this.items = items;
+    const at = items.findIndex(({ name }) => name === this.shown.name);
     if (!items.length) this.leave();
-    else if (at !== this.at || items[at] !== this.item) this.show(Math.min(at, items.length - 1));
+    else if (at < 0) this.show(Math.min(this.at, items.length - 1));
+    else if (items[at].hash !== this.shown.hash) this.show(at);
+    else this.stand(at);
   }
 
   leave() {
@@ -129,16 +132,23 @@ export class Viewer {
     this.live.setAttribute("aria-pressed", "false");
   }
 
+  /** Where the item that is shown stands among the others. */
+  stand(at) {
+    this.at = at;
+    this.shown = this.item;
+    this.place.textContent = fill(words["place"], { n: number(at + 1), all: number(this.items.length) });
+    this.before.disabled = at === 0;
+    this.after.disabled = at === this.items.length - 1;
+    this.moved(at);
+  }
+
   show(at) {
     this.still();
-    this.at = at;
+    this.stand(at);
     const item = this.item;
     const path = join(this.folder, item.name);
     this.hands.reset();
     this.name.textContent = item.name;
-    this.place.textContent = fill(words["place"], { n: number(at + 1), all: number(this.items.length) });
-    this.before.disabled = at === 0;
-    this.after.disabled = at === this.items.length - 1;
     this.download.href = address.file(path, item.hash);
     this.download.setAttribute("download", item.name);
     this.stage.classList.remove("bare");
@@ -154,7 +164,6 @@ export class Viewer {
       this.high.src = address.picture(path, this.side, item.hash);
     }
     if (!this.panel.hidden) this.about(true);
-    this.moved(at);
   }
 
   /** Large enough for the screen. */
@@ -164,6 +173,26 @@ export class Viewer {
 
   bare() {
     this.stage.classList.add("bare");
+  }
+
+  /** A picture did not come: there is none, or nobody answers. */
+  async missed() {
+    const item = this.item;
+    const answer = await this.told(item);
+    if (item !== this.item) return;
+    if (!answer) {
+      const again = el("button", { type: "button", class: "button" }, words["again"]);
+      again.addEventListener("click", () => this.show(this.at));
+      this.plain.replaceChildren(icon("cloud-off"), el("p", {}, words["no-answer"]), again);
+    }
+    this.bare();
+  }
+
+  /** What the node says of an item; nothing when it does not answer. Who is signed out leaves. */
+  async told(item) {
+    const answer = await fetch(address.about(join(this.folder, item.name)), { headers: { "HX-Request": "true" } }).catch(() => undefined);
+    if (answer?.headers.has("hx-redirect")) location.reload();
+    return answer;
   }
 
   play(path, item) {
@@ -224,7 +253,7 @@ export class Viewer {
     this.dialog.classList.toggle("informed", isShown);
     if (!isShown) return;
     const item = this.item;
-    const answer = await fetch(address.about(join(this.folder, item.name)), { headers: { "HX-Request": "true" } }).catch(() => undefined);
+    const answer = await this.told(item);
     if (item !== this.item) return;
     if (answer?.ok) this.panel.innerHTML = await answer.text();
     else this.panel.replaceChildren(el("p", {}, words["no-answer"]));

@@ -99,7 +99,7 @@ async function load(next, { keep = false, top = 0, show } = {}) {
   scrubber.of(order !== "name");
   if (!keep) scrollTo(0, top);
   badges(mine);
-  if (viewer.isOpen) viewer.changed(items, Math.min(viewer.at, items.length - 1));
+  if (viewer.isOpen) viewer.changed(items);
   else if (show) {
     const at = items.findIndex(({ name, others }) => name === show || others?.some((other) => other.name === show));
     if (at >= 0) {
@@ -209,7 +209,7 @@ function summary(told) {
   if (!items.length && !told.folders.length) {
     const ways = uploads ? [el("button", { type: "button", class: "button main" }, icon("upload"), words["upload"])] : [];
     ways[0]?.addEventListener("click", () => find("files").click());
-    empty("images", folder ? words["empty-folder"] : words["empty-library"], uploads ? words["empty-help"] : words["empty-look"], ...ways);
+    empty("images", folder ? words["empty-folder"] : words["empty-library"], uploads ? words[matchMedia("(hover: none)").matches ? "empty-touch" : "empty-help"] : words["empty-look"], ...ways);
   }
   if (told.unreadable.length) {
     const list = told.unreadable.slice(0, 20).map(({ path, reason }) => el("li", {}, `${path}: ${reason}`));

@@ -26,6 +26,8 @@ export function follow(heard, { lost = () => {}, again = () => {} } = {}) {
       });
     }
     source.addEventListener("error", () => {
+      // It was answered, but not with events.
+      if (source.readyState === EventSource.CLOSED) leaveIfSignedOut();
       rest();
       isLost = true;
       lost();
@@ -43,4 +45,10 @@ export function follow(heard, { lost = () => {}, again = () => {} } = {}) {
   addEventListener("pagehide", rest);
   addEventListener("pageshow", (event) => event.persisted && byLook());
   byLook();
+}
+
+/** A node that answers, but no longer knows who asks, sends to where one signs in. */
+async function leaveIfSignedOut() {
+  const answer = await fetch(location.href, { method: "HEAD", redirect: "manual" }).catch(() => undefined);
+  if (answer?.type === "opaqueredirect") location.reload();
 }

@@ -54,6 +54,7 @@ dialog.addEventListener("click", (event) => {
 });
 
 // Progress as it happens. What began or ended is shown by the table anew.
+const lost = document.querySelector("#lost");
 const anew = () => document.body.dispatchEvent(new CustomEvent("services-changed"));
 follow(
   {
@@ -71,5 +72,11 @@ follow(
         total === 0 ? words.looking : fill(words.done, { files: numbers.format(files), total: numbers.format(total) });
     },
   },
-  { again: anew },
+  {
+    lost: () => (lost.hidden = false),
+    again: () => {
+      lost.hidden = true;
+      anew();
+    },
+  },
 );

@@ -4,14 +4,27 @@ import { changes } from "./app.js";
 
 const dialog = document.querySelector("#dialog");
 
+function fold(opener) {
+  opener.closest(".picker").querySelector(".tree-box").hidden = true;
+  opener.setAttribute("aria-expanded", "false");
+}
+
 dialog.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-tree]");
   if (opener && opener.getAttribute("aria-expanded") === "true") {
-    opener.closest(".picker").querySelector(".tree-box").hidden = true;
-    opener.setAttribute("aria-expanded", "false");
+    fold(opener);
     event.stopPropagation();
   }
 }, true);
+
+// Escape folds the tree; only the next one closes the dialog, and with it what was filled in.
+dialog.addEventListener("keydown", (event) => {
+  const opener = event.key === "Escape" && event.target.closest(".picker")?.querySelector("[data-tree][aria-expanded=true]");
+  if (!opener) return;
+  event.preventDefault();
+  fold(opener);
+  opener.focus();
+});
 
 document.addEventListener("htmx:after:swap", (event) => {
   const box = event.detail?.ctx?.target;

@@ -56,11 +56,14 @@ fn panel(visit: &Visit, entry: &Entry, on: &[OnService]) -> Markup {
             ul.on { @for one in on { li { (on_service(words, one)) } } }
         }
         @if let Some(blake3) = &entry.blake3 {
-            (copyable(words, "BLAKE3", blake3))
+            details.own {
+                summary { (words.say("library.about-checksums")) }
+                (copyable(words, "BLAKE3", blake3))
+                @if let Some(sha1) = &entry.sha1 { (copyable(words, "SHA-1", sha1)) }
+            }
         } @else {
             p.dim { (words.say("library.js-not-indexed")) }
         }
-        @if let Some(sha1) = &entry.sha1 { (copyable(words, "SHA-1", sha1)) }
     }
 }
 

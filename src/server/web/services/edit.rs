@@ -166,7 +166,6 @@ fn broken(words: Words, failure: &Failure) -> Markup {
                 div.choice {
                     p { (words.say("services.unchanged")) }
                     button.button.danger type="submit" name="keep" value="on" { (words.say("services.save-anyway")) }
-                    button.button type="button" data-close { (words.say("services.discard")) }
                 }
             }
         }

@@ -93,7 +93,11 @@ fn state(words: Words, preview: &Preview) -> Markup {
             let changes = preview.groups.iter().filter(|group| !is_quiet(group.group));
             let (count, bytes) = changes.fold((0, 0), |(count, bytes), group| (count + group.count, bytes + group.bytes));
             match count {
-                0 => parts::notice(Tone::Good, &html! { p { strong { (words.say("services.plan-nothing")) } } }),
+                0 if preview.skipped.is_empty() => {
+                    parts::notice(Tone::Good, &html! { p { strong { (words.say("services.plan-nothing")) } } })
+                }
+                // They are not the same then.
+                0 => parts::notice(Tone::Info, &parts::with_advice(words.say("services.plan-nothing-but"))),
                 count => html! { p.sum { (words.count_with("services.plan-sum", count, &[("size", &format::size(words.0, bytes))])) } },
             }
         }
@@ -114,7 +118,7 @@ fn plan(words: Words, preview: &Preview) -> Markup {
                 li.warning {
                     details {
                         summary { (icon("alert")) span.what { (words.say("services.plan-unreadable")) } span.number { (words.files(preview.unreadable_total)) } span.number.bytes {} span.twig { (icon("chevron-down")) } }
-                        (noted(words, &preview.unreadable, preview.unreadable_total))
+                        (noted(words, "", &preview.unreadable, preview.unreadable_total))
                     }
                 }
             }
@@ -170,17 +174,29 @@ fn skipped(words: Words, group: &SkippedGroup) -> Markup {
                     span.number.bytes {}
                     span.twig { (icon("chevron-down")) }
                 }
-                (noted(words, &group.first, group.files))
+                (noted(words, &group.code, &group.first, group.files))
             }
         }
     }
 }
 
-fn noted(words: Words, first: &[Noted], total: u64) -> Markup {
+/// What the program says of each in its own words; nothing where all has been said above.
+fn noted(words: Words, code: &str, first: &[Noted], total: u64) -> Markup {
     let more = total.saturating_sub(first.len() as u64);
     html! {
         ul.names {
-            @for Noted { path, reason } in first { li { span.path { (path) span.dim lang="en" { " – " (reason) } } } }
+            @for Noted { path, reason } in first {
+                li {
+                    span.path {
+                        (path)
+                        @match code {
+                            "filter" | "upload-off" | "download-off" | "careful" => {}
+                            "same-content-at" => { @if let Some((_, there)) = reason.split_once(", as ") { span.dim { " = " (there) } } }
+                            _ => { span.dim lang="en" { " – " (reason) } }
+                        }
+                    }
+                }
+            }
             @if more > 0 { li.dim { (words.count("services.and-more", more)) } }
         }
     }

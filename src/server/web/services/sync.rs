@@ -16,12 +16,23 @@ use super::{Named, again, at, dialog_switch, failed, folders, preview, table, wr
 use crate::client::Rate;
 use crate::operations::{Failure, Limit, SyncChange};
 use crate::reconcile::Deletes;
-use crate::services::{SyncSettings, Verify, Window};
+use crate::services::{SyncSettings, Trust, Verify, Window};
 
 /// Usual intervals, in minutes.
 const INTERVALS: [u32; 9] = [5, 15, 30, 60, 180, 360, 720, 1440, 10080];
 /// The fields that say themselves what is wrong with them.
 const FIELDS: [&str; 7] = ["folder", "interval_minutes", "download", "rate", "window", "include", "exclude"];
+
+const TRUSTS: [Trust; 3] = [Trust::Samples, Trust::Checksum, Trust::Full];
+
+/// As it is sent.
+fn trust_word(trust: Trust) -> &'static str {
+    match trust {
+        Trust::Samples => "samples",
+        Trust::Checksum => "checksum",
+        Trust::Full => "full",
+    }
+}
 
 /// As the form has it.
 #[derive(Deserialize)]
@@ -37,6 +48,8 @@ pub(super) struct SyncForm {
     keep_names: Option<String>,
     raw_and_video: Option<String>,
     deletes: String,
+    #[serde(default)]
+    trust: String,
     verify: String,
     #[serde(default)]
     rate: String,
@@ -64,6 +77,7 @@ impl From<&SyncSettings> for SyncForm {
             keep_names: on(set.keep_names),
             raw_and_video: on(set.raw_and_video),
             deletes: if set.deletes == Deletes::Trash { "trash" } else { "ignore" }.into(),
+            trust: trust_word(set.trust).into(),
             verify: if set.verify == Verify::Full { "full" } else { "auto" }.into(),
             rate: set.rate.map(|rate| rate.to_string()).unwrap_or_default(),
             window: set.window.map(|window| window.to_string()).unwrap_or_default(),
@@ -98,12 +112,13 @@ impl SyncForm {
             keep_names: on(&self.keep_names),
             raw_and_video: on(&self.raw_and_video),
             deletes: Some(if self.deletes == "trash" { Deletes::Trash } else { Deletes::Ignore }),
+            // A form that says nothing of it changes nothing of it.
+            trust: TRUSTS.into_iter().find(|trust| trust_word(*trust) == self.trust),
             verify: Some(if self.verify == "full" { Verify::Full } else { Verify::Auto }),
             rate: Some(rate),
             window: Some(window),
             include: lines(&self.include),
             exclude: lines(&self.exclude),
-            ..SyncChange::default()
         })
     }
 
@@ -112,7 +127,11 @@ impl SyncForm {
         let folded = ["rate", "window", "include", "exclude"];
         let wrong = failure.and_then(|failure| failure.field.as_deref()).is_some_and(|field| folded.contains(&field));
         let texts = [&self.rate, &self.window, &self.include, &self.exclude];
-        wrong || self.deletes == "trash" || self.verify == "full" || texts.into_iter().any(|text| !text.trim().is_empty())
+        wrong
+            || self.deletes == "trash"
+            || self.verify == "full"
+            || self.trust != trust_word(Trust::default())
+            || texts.into_iter().any(|text| !text.trim().is_empty())
     }
 }
 
@@ -220,6 +239,12 @@ fn more(words: Words, set: &SyncForm, wrong_at: &dyn Fn(&'static str) -> Option<
             legend.legend { (words.say("services.verify")) }
             (choice("verify", "auto", &set.verify, "services.verify-auto", "services.verify-auto-help"))
             (choice("verify", "full", &set.verify, "services.verify-full", "services.verify-full-help"))
+        }
+        fieldset {
+            legend.legend { (words.say("services.same")) }
+            (choice("trust", "samples", &set.trust, "services.same-samples", "services.same-samples-help"))
+            (choice("trust", "checksum", &set.trust, "services.same-checksum", "services.same-checksum-help"))
+            (choice("trust", "full", &set.trust, "services.same-full", "services.same-full-help"))
         }
         (patterns(words, "exclude", "services.exclude", "services.exclude-help", &set.exclude, wrong_at("exclude")))
         (patterns(words, "include", "services.include", "services.include-help", &set.include, wrong_at("include")))

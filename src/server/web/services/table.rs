@@ -10,8 +10,9 @@ use super::super::refused::Refused;
 use super::super::words::Words;
 use super::{at, kind_name};
 use crate::operations::{Going, ServiceStatus, SyncState, cause};
-use crate::services::Service;
+use crate::services::{Kind, Service};
 use crate::sync::Report;
+use crate::types::RelPath;
 
 /// A service, and how things are with it.
 pub(super) struct Row {
@@ -65,7 +66,7 @@ fn row_of(words: Words, Row { service, status }: &Row) -> Markup {
             }
             td data-label=(words.say("services.upload")) {
                 button.cell type="button" hx-get=(at("upload", name)) hx-target="#dialog" aria-label=(label("services.upload-of")) {
-                    @if service.upload.on { span.pill.accent { (icon("upload")) (words.say("services.on")) } span.dim { "/" (service.upload.folder) } }
+                    @if service.upload.on { span.pill.accent { (icon("upload")) (words.say("services.on")) } span.dim { (folder(words, &service.upload.folder)) } }
                     @else { span.pill { (words.say("services.off")) } }
                 }
             }
@@ -73,27 +74,57 @@ fn row_of(words: Words, Row { service, status }: &Row) -> Markup {
                 button.cell type="button" hx-get=(at("sync", name)) hx-target="#dialog" aria-label=(label("services.sync-of")) {
                     @if service.sync.on {
                         span.pill.accent { (icon(direction(service).0)) (every(words, service.sync.interval_minutes)) }
-                        span.dim { (words.say(direction(service).1)) " · /" (service.sync.folder) }
+                        span.dim { (words.say(direction(service).1)) " · " (folder(words, &service.sync.folder)) }
                     } @else { span.pill { (words.say("services.off")) } }
                 }
             }
             td.last data-label=(words.say("services.last")) { (last(words, status)) }
-            td.end.actions {
-                @match &status.running {
-                    Some(_) => button.quiet type="button" hx-post=(at("cancel", name)) hx-swap="none" title=(words.say("services.cancel")) aria-label=(label("services.cancel-of")) { (icon("stop")) },
-                    None => button.quiet type="button" hx-post=(at("start", name)) hx-swap="none" title=(words.say("services.now")) aria-label=(label("services.now-of")) { (icon("refresh")) },
-                }
-                button.quiet type="button" hx-post=(at("test", name)) hx-target="#dialog" title=(words.say("services.test")) aria-label=(label("services.test-of")) { (icon("activity")) }
-                button.quiet type="button" hx-get=(at("edit", name)) hx-target="#dialog" title=(words.say("services.edit")) aria-label=(label("services.edit-of")) { (icon("pencil")) }
-                button.quiet type="button" hx-get=(at("remove", name)) hx-target="#dialog" title=(words.say("services.remove")) aria-label=(label("services.remove-of")) { (icon("trash")) }
-            }
+            td.end.actions { (actions(words, service, status)) }
         }
     }
 }
 
+/// What can be done with a service: a sign each, on a phone with a word below it.
+fn actions(words: Words, service: &Service, status: &ServiceStatus) -> Markup {
+    let name = &service.name;
+    let of_sync = |key| words.fill(key, &[("service", name)]);
+    let of_it = |key| words.fill(key, &[("name", name)]);
+    let say = |key| words.say(key);
+    let quick = |action, sign, word, label: String| {
+        html! { button.quiet type="button" hx-post=(at(action, name)) hx-swap="none" title=(label) aria-label=(label) { (icon(sign)) span.word { (word) } } }
+    };
+    let open = |action, sign, word, label: String| {
+        html! { button.quiet type="button" hx-get=(at(action, name)) hx-target="#dialog" title=(label) aria-label=(label) { (icon(sign)) span.word { (word) } } }
+    };
+    let tested = of_it("services.test-of");
+    html! {
+        @match status.state {
+            SyncState::Paused => (quick("resume", "play", say("activity.resume"), of_sync("activity.resume-named"))),
+            SyncState::Off if status.running.is_none() => {}
+            _ => (quick("pause", "pause", say("activity.pause"), of_sync("activity.pause-named"))),
+        }
+        @match &status.running {
+            Some(_) => (quick("cancel", "stop", say("activity.cancel"), of_sync("activity.cancel-named"))),
+            None => (quick("start", "refresh", say("services.sync"), of_it("services.now-of"))),
+        }
+        button.quiet type="button" hx-post=(at("test", name)) hx-target="#dialog" title=(tested) aria-label=(tested) { (icon("test")) span.word { (say("services.test")) } }
+        (open("edit", "pencil", say("services.edit"), of_it("services.edit-of")))
+        (open("remove", "trash", say("services.remove"), of_it("services.remove-of")))
+    }
+}
+
+/// A folder of a service, for people.
+fn folder(words: Words, folder: &RelPath) -> String {
+    if folder.is_root() { words.say("services.top-folder").to_owned() } else { format!("/{folder}") }
+}
+
 /// Without what everybody knows of an address.
 fn address(service: &Service) -> &str {
-    service.url.split_once("://").map_or(service.url.as_str(), |(_, rest)| rest).trim_end_matches('/')
+    let address = service.url.split_once("://").map_or(service.url.as_str(), |(_, rest)| rest).trim_end_matches('/');
+    match service.kind {
+        Some(Kind::Twinlens | Kind::PhotoPrism) => address.strip_suffix("/originals").unwrap_or(address),
+        _ => address,
+    }
 }
 
 fn direction(service: &Service) -> (&'static str, &'static str) {

@@ -101,7 +101,8 @@ fn form(words: Words, name: &str, set: &UploadForm, failure: Option<&Failure>) -
                 (parts::select("size", words.say("services.size"), words.say("services.size-help"), &set.size, sizes.iter().map(|(value, text)| (value.as_str(), text.clone()))))
                 (parts::select("expires", words.say("services.expires"), words.say("services.expires-help"), &set.expires, terms.iter().map(|(value, text)| (value.as_str(), (*text).to_owned()))))
             }
-            (parts::select("unfit", words.say("services.unfit"), words.say("services.unfit-help"), &set.unfit, unfits))
+            // There is no question of it with originals.
+            div.of-size { (parts::select("unfit", words.say("services.unfit"), "", &set.unfit, unfits)) }
             div {
                 (parts::switch("no_gps", words.say("services.no-gps"), words.say("services.no-gps-help"), is_on(set.no_gps.as_deref())))
                 @if let Some(text) = wrong_at("gps") { p.wrong role="alert" { (parts::icon("alert")) (text) } }

@@ -116,16 +116,21 @@ fn role_name(role: Role) -> &'static str {
 }
 
 fn add_dialog(words: Words, filled: &Filled, refused: Option<&Refused>) -> Markup {
+    let about = |field: &str| refused.is_some_and(|refused| refused.code == "bad-input" && refused.about(field).is_some());
+    let wrong_name = about("name").then(|| words.say("users.bad-name"));
+    let wrong_password = about("password").then(|| words.say("account.bad-password"));
+    // What is said at a field needs not be said above, too.
+    let is_elsewhere = wrong_name.is_none() && wrong_password.is_none();
     let content = html! {
         form hx-post="settings/users/add" hx-target="#dialog" {
-            @if let Some(refused) = refused { (parts::refusal(words, refused)) }
+            @if let Some(refused) = refused.filter(|_| is_elsewhere) { (parts::refusal(words, refused)) }
             (parts::field(&Field {
                 name: "name", label: words.say("users.name"), value: &filled.name, autocomplete: "off", is_required: true, is_first: true,
-                ..Field::default()
+                wrong: wrong_name, ..Field::default()
             }))
             (parts::field(&Field {
                 name: "password", label: words.say("signin.password"), kind: "password", help: words.say("users.password-help"),
-                autocomplete: "new-password", is_required: true, ..Field::default()
+                autocomplete: "new-password", is_required: true, wrong: wrong_password, ..Field::default()
             }))
             (grant_fields(words, filled, refused))
             (parts::actions(words, &html! { button.button.main type="submit" { (words.say("users.add")) } }))

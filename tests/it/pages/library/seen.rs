@@ -56,6 +56,7 @@ fn somebody_looks_around() {
         page.press("ArrowRight");
         page.until("another picture", || if page.url() == before { Err("the same".into()) } else { Ok(()) });
         page.press("i");
+        page.click(saying(look.pick("Checksums", "Prüfsummen")));
         page.wait_text("BLAKE3");
         page.axe();
         page.screenshot("viewer-about");
@@ -145,6 +146,21 @@ fn somebody_selects_discards_and_restores() {
         page.wait_for("#dialog[open]");
         page.press("Escape");
         page.wait_gone("#dialog[open]");
+        assert_eq!(node.files().len(), 4);
+
+        // In the viewer the next one takes the place of what was discarded, and the one before stays when that comes back.
+        page.press("Delete");
+        page.wait_for("#dialog[open]");
+        page.click(named(look.pick("Move to trash", "In den Papierkorb")).within("#dialog"));
+        page.until("the next one", || match page.text_of("#viewer-title").as_str() {
+            "b.jpg" => Ok(()),
+            other => Err(other.to_owned()),
+        });
+        page.wait_text(look.pick("1 of 3", "1 von 3"));
+        assert_eq!(node.files().into_keys().collect::<Vec<_>>(), ["b.jpg", "c.jpg", "d.jpg"]);
+        page.click(named(look.pick("Undo", "Rückgängig")));
+        page.wait_text(look.pick("2 of 4", "2 von 4"));
+        assert_eq!(page.text_of("#viewer-title"), "b.jpg");
         page.press("Escape");
         page.wait_gone("dialog[open]");
         assert_eq!(node.files().len(), 4);
