@@ -15,10 +15,15 @@ fn places(text: &str) -> BTreeSet<&str> {
     text.split('{').skip(1).filter_map(|tail| tail.split_once('}')).map(|(name, _)| name).collect()
 }
 
+/// With the place of what is wrong, if something is, and not with all of it.
+fn catalogue() -> Catalogue {
+    read().unwrap_or_else(|error| panic!("{error}"))
+}
+
 #[test]
 fn both_languages_say_everything_with_the_same_places() {
     // Each entry has both, or it cannot be read at all.
-    let all = read().unwrap();
+    let all = catalogue();
     assert!(all.len() > 50, "{}", all.len());
     for (key, entry) in &all {
         let (english, german) = (texts(&entry.en), texts(&entry.de));
@@ -47,7 +52,7 @@ fn sources() -> String {
 
 #[test]
 fn every_key_that_is_used_is_there() {
-    let (all, text) = (read().unwrap(), sources());
+    let (all, text) = (catalogue(), sources());
     for (area, _) in AREAS {
         for tail in text.split(&format!("\"{area}.")).skip(1) {
             let name = tail.split('"').next().unwrap();
@@ -67,7 +72,7 @@ fn every_key_that_is_used_is_there() {
 
 #[test]
 fn every_key_that_is_there_is_used() {
-    let (all, text) = (read().unwrap(), sources());
+    let (all, text) = (catalogue(), sources());
     for key in all.keys() {
         let (area, name) = key.split_once('.').unwrap();
         let literal = text.contains(&format!("\"{key}\""));
