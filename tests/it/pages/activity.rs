@@ -189,6 +189,7 @@ fn what_ended_a_sync_is_told_with_what_to_do() {
     says("/activity", "The service was not reachable. Check that it runs and its address.");
     let now = admin.page("/activity").text();
     assert!(now.contains(">Failed</span>") && !now.contains(">On</span>"), "{now}");
+    assert_eq!(now.matches("The service was not reachable.").count(), 1, "{now}");
     let history = admin.page("/activity/history").text();
     assert!(history.contains(">nothing</span>") && !history.contains("nothing to do"), "{history}");
 }

@@ -102,9 +102,6 @@ fn resting(words: Words, service: &ServiceStatus) -> Markup {
         } @else if let Some(error) = error(service) {
             (parts::notice(Tone::Bad, &rows::cause_of(words, error)))
         }
-        @if let Some(error) = service.last_run.as_ref().filter(|run| !run.cancelled && service.reason.is_none()).and_then(|run| run.error.as_ref()) {
-            (parts::notice(Tone::Warning, &rows::cause_of(words, error)))
-        }
         dl.facts {
             div {
                 dt { (words.say("activity.last-sync")) }

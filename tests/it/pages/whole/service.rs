@@ -73,7 +73,7 @@ impl Owner<'_> {
         if decision != Decision::ThisHereOnly {
             page.click(saying(look.pick("Delete on the other side too", "Auch auf der anderen Seite löschen")));
         }
-        page.fill(named(look.pick("Bandwidth limit", "Grenze der Bandbreite")), LIMIT);
+        page.fill(named(look.pick("Speed limit", "Höchsttempo")), LIMIT);
         self.looks_at("sync");
     }
 
