@@ -119,7 +119,7 @@ async fn start(visit: Visit, State(shared): State<Shared>, Query(start): Query<S
         None => drop(shared.operations.start_sync(SyncRequest { names: vec![name.clone()], ..SyncRequest::default() }).await?),
     }
     let said = visit.words().fill("services.started", &[("name", &name)]);
-    Ok(page::done(&json!({ "close-dialog": true, "services-changed": true, "said": said })))
+    Ok(closed(&said))
 }
 
 async fn cancel(visit: Visit, State(shared): State<Shared>, Query(Named { name }): Query<Named>) -> Result<Answer, Refused> {
@@ -138,6 +138,11 @@ async fn resume(visit: Visit, State(shared): State<Shared>, Query(Named { name }
     visit.admin()?;
     shared.operations.resume(Some(name)).await?;
     Ok(page::done(&json!({ "services-changed": true })))
+}
+
+/// Something was changed: the dialog closes, the table is shown anew, and `said` is told.
+fn closed(said: &str) -> Answer {
+    page::done(&json!({ "close-dialog": true, "services-changed": true, "said": said }))
 }
 
 /// What a kind of server calls itself.

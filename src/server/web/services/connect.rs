@@ -12,7 +12,7 @@ use super::super::parts::{self, Field, Tone, icon};
 use super::super::refused::Refused;
 use super::super::visit::Visit;
 use super::super::words::Words;
-use super::{Token, again, at, by_token, checks, failed, fingerprint_of, password};
+use super::{Token, again, at, by_token, checks, closed, failed, fingerprint_of, password};
 use crate::operations::{Attempt, AttemptState, BegunLogin, Connected, Discovered, Failure, LoginState, NewLogin, NewService};
 use crate::services::discovery::Tried;
 
@@ -259,7 +259,7 @@ pub(super) async fn poll_login(
         Ok(LoginState::Added(connected)) => found(words, &shared, &connected).await,
         Ok(LoginState::Edited(edited)) => {
             let said = words.fill("services.saved", &[("name", &edited.service.service.name)]);
-            Ok(page::done(&json!({ "close-dialog": true, "services-changed": true, "said": said })))
+            Ok(closed(&said))
         }
         Err(failure) => Ok(super::put_into(again(missed(words, &failure, &[], &[])), "#attempt")),
     }

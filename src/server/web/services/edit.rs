@@ -13,7 +13,7 @@ use super::super::refused::Refused;
 use super::super::visit::Visit;
 use super::super::words::Words;
 use super::connect::trust;
-use super::{Named, again, at, failed, fingerprint_of, kind_name, password};
+use super::{Named, again, at, closed, failed, fingerprint_of, kind_name, password};
 use crate::operations::{AccountChange, Edited, Failure};
 use crate::services::{Kind, RETRIES_LIMIT, Service, Timeout};
 
@@ -178,7 +178,7 @@ fn saved(words: Words, edited: &Edited) -> Answer {
     let said = words.fill("services.saved", &[("name", name)]);
     let Some(reason) = edited.broken.as_ref() else {
         let said = if edited.forgotten { format!("{said} {}", words.say("services.forgotten")) } else { said };
-        return page::done(&json!({ "close-dialog": true, "services-changed": true, "said": said }));
+        return closed(&said);
     };
     let content = html! {
         form hx-post=(at("undo", name)) hx-swap="none" {
@@ -201,5 +201,5 @@ pub(super) async fn undo(visit: Visit, State(shared): State<Shared>, Query(Named
     visit.admin()?;
     let edited = shared.operations.undo_edit(name).await?;
     let said = visit.words().fill("services.undone", &[("name", &edited.service.service.name)]);
-    Ok(page::done(&json!({ "close-dialog": true, "services-changed": true, "said": said })))
+    Ok(closed(&said))
 }

@@ -2,7 +2,6 @@
 
 use axum::extract::State;
 use maud::html;
-use serde_json::json;
 
 use super::super::super::api::Shared;
 use super::super::form::Query;
@@ -10,7 +9,7 @@ use super::super::page::{self, Answer};
 use super::super::parts::{self, Tone, icon};
 use super::super::refused::Refused;
 use super::super::visit::Visit;
-use super::{Named, at};
+use super::{Named, at, closed};
 
 pub(super) async fn ask(visit: Visit, State(shared): State<Shared>, Query(Named { name }): Query<Named>) -> Result<Answer, Refused> {
     visit.admin()?;
@@ -47,5 +46,5 @@ pub(super) async fn remove(visit: Visit, State(shared): State<Shared>, Query(Nam
     visit.admin()?;
     shared.operations.remove_service(name.clone()).await?;
     let said = visit.words().fill("services.removed", &[("name", &name)]);
-    Ok(page::done(&json!({ "close-dialog": true, "services-changed": true, "said": said })))
+    Ok(closed(&said))
 }

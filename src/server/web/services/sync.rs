@@ -12,7 +12,7 @@ use super::super::parts::{self, Field, icon};
 use super::super::refused::Refused;
 use super::super::visit::Visit;
 use super::super::words::Words;
-use super::{Named, again, at, dialog_switch, failed, folders, preview, table, wrong};
+use super::{Named, again, at, closed, dialog_switch, failed, folders, preview, table, wrong};
 use crate::client::Rate;
 use crate::operations::{Failure, Limit, SyncChange};
 use crate::reconcile::Deletes;
@@ -168,7 +168,7 @@ pub(super) async fn save(
         }
         Ok(_) => {
             let said = words.fill("services.saved", &[("name", &name)]);
-            Ok(page::done(&json!({ "close-dialog": true, "services-changed": true, "said": said })))
+            Ok(closed(&said))
         }
         Err(failure) => Ok(again(form(words, &name, &sent, Some(&failure)))),
     }

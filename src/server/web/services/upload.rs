@@ -3,7 +3,6 @@
 use axum::extract::State;
 use maud::{Markup, html};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::super::super::api::Shared;
 use super::super::form::{Form, Query, is_on};
@@ -12,7 +11,7 @@ use super::super::parts;
 use super::super::refused::Refused;
 use super::super::visit::Visit;
 use super::super::words::Words;
-use super::{Named, again, at, dialog_switch, failed, folders, wrong};
+use super::{Named, again, at, closed, dialog_switch, failed, folders, wrong};
 use crate::operations::{Failure, UploadChange};
 use crate::services::UploadSettings;
 use crate::types::{Expires, Gps, Size, Unfit};
@@ -79,7 +78,7 @@ pub(super) async fn save(
     match changed {
         Ok(_) => {
             let said = words.fill("services.saved", &[("name", &name)]);
-            Ok(page::done(&json!({ "close-dialog": true, "services-changed": true, "said": said })))
+            Ok(closed(&said))
         }
         Err(failure) => Ok(again(form(words, &name, &sent, Some(&failure)))),
     }
