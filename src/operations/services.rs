@@ -142,7 +142,7 @@ impl Operations {
             Some(false) => Err("not tried: --no-write"),
             None if service.sync.upload => Ok(()),
             None => Err(
-                "not tried, because nothing is uploaded to this service; who asks for it has it tried with small files that are removed again",
+                "not tried, because nothing is uploaded to this service; with --write it is tried with small files that are removed again",
             ),
         };
         let checkup = doctor::examine(&client, &service, &self.store, may_write, watched).await;

@@ -72,7 +72,7 @@ fn a_person_signs_in_and_out() {
     let right = nobody.form("/signin", &[("user", "admin"), ("password", PASSWORD), ("next", "settings/account")]);
     assert_eq!((right.status, right.headers["location"].as_str()), (303, "/settings/account"));
     let cookie = &right.headers["set-cookie"];
-    assert!(cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Strict"), "{cookie}");
+    assert!(cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Lax"), "{cookie}");
     let visitor = nobody.with("Cookie", cookie.split(';').next().unwrap());
     let page = visitor.page("/settings/account");
     assert_eq!(page.status, 200);

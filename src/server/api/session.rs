@@ -67,13 +67,14 @@ impl Me {
     }
 }
 
-/// The Set-Cookie of a session; of none, the one that removes it. Scripts do not see it, pages of others do not send it.
+/// The Set-Cookie of a session; of none, the one that removes it. Scripts do not see it. Pages of others send it with
+/// nothing but a link to a page of ours, which changes nothing: with Strict whoever follows one would seem to be signed out.
 pub(super) fn set_cookie(shared: &Shared, extensions: &Extensions, id: Option<&str>) -> Result<HeaderValue, Problem> {
     let peer = Peer::of(extensions);
     let path = peer.map(|peer| peer.href("/")).unwrap_or_else(|| "/".to_owned());
     let secure = if peer.is_some_and(Peer::is_secure) { "; Secure" } else { "" };
     let (name, value, kept) = (&shared.cookie, id.unwrap_or_default(), if id.is_some() { KEPT } else { 0 });
-    let text = format!("{name}={value}; HttpOnly; SameSite=Strict; Path={path}; Max-Age={kept}{secure}");
+    let text = format!("{name}={value}; HttpOnly; SameSite=Lax; Path={path}; Max-Age={kept}{secure}");
     HeaderValue::from_str(&text).map_err(|error| Problem::failed(&error))
 }
 

@@ -19,7 +19,7 @@ fn a_session_is_begun_used_and_ended() {
     let begun = nobody.post("/session", &json!({ "user": "admin", "password": PASSWORD }));
     assert_eq!(begun.status, 200, "{}", begun.text());
     let cookie = &begun.headers["set-cookie"];
-    for flag in ["; HttpOnly", "; SameSite=Strict", "; Path=/", "; Max-Age=2592000"] {
+    for flag in ["; HttpOnly", "; SameSite=Lax", "; Path=/", "; Max-Age=2592000"] {
         assert!(cookie.contains(flag), "{cookie}");
     }
     // In clear text a browser would keep a Secure cookie to itself.

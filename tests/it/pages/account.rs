@@ -98,6 +98,19 @@ fn a_person_signs_in_connects_a_phone_and_changes_the_password() {
 }
 
 #[test]
+fn a_link_from_elsewhere_finds_whoever_is_signed_in() {
+    let Some(browser) = Browser::start() else { return };
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    node.serve();
+    let page = browser.page(DESKTOP);
+    sign_in(&page, DESKTOP, &node, "library");
+    page.goto(&format!("data:text/html,<html lang=en><title>Elsewhere</title><a href='{}/settings/account'>pictures</a>", node.url()));
+    page.click(named("pictures"));
+    page.wait_text("Apps and devices");
+}
+
+#[test]
 fn an_admin_adds_changes_and_removes_users() {
     let Some(browser) = Browser::start() else { return };
     let sandbox = Sandbox::new();

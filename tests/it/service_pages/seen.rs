@@ -97,10 +97,10 @@ fn a_person_connects_looks_and_syncs() {
         page.wait_text(look.pick("Every 6 hours", "Alle 6 Stunden"));
         page.axe();
         page.screenshot("services-table");
-        page.click(named(look.pick("Pause the sync with Attic", "Synchronisation mit Attic anhalten")));
+        page.click(named(look.pick("Pause the sync with Attic", "Synchronisation mit Attic pausieren")));
         page.wait_text(look.pick("Paused", "Pausiert"));
         page.click(named(look.pick("Resume the sync with Attic", "Synchronisation mit Attic fortsetzen")));
-        page.wait_for(named(look.pick("Pause the sync with Attic", "Synchronisation mit Attic anhalten")));
+        page.wait_for(named(look.pick("Pause the sync with Attic", "Synchronisation mit Attic pausieren")));
         assert!(page.layout_shift() < 0.1, "{}", page.layout_shift());
 
         page.click(named(look.pick("Upload settings of Attic", "Upload-Einstellungen von Attic")));

@@ -122,7 +122,8 @@ pub(super) fn list(words: Words, checks: &[Check], next: Option<&str>) -> Markup
         @if !skipped.is_empty() {
             details.own.skipped {
                 summary { (words.count("services.not-tried", skipped.len() as u64)) }
-                ul { @for check in skipped { li { (title(words, check.id)) span.dim lang="en" { " – " (check.text) } } } }
+                // Where nothing was written, a button beside it says why and what to do; the text names an option of the command line.
+                ul { @for check in skipped { li { (title(words, check.id)) @if !was_only_read(checks) { span.dim lang="en" { " – " (check.text) } } } } }
             }
         }
     }
