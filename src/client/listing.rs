@@ -48,6 +48,15 @@ pub enum Member {
     File(RelPath, RemoteVersion),
 }
 
+impl Member {
+    /// Where it is.
+    pub fn path(&self) -> &RelPath {
+        match self {
+            Self::Folder(path, _) | Self::File(path, _) => path,
+        }
+    }
+}
+
 impl Client {
     /// Lists a folder, completely or not at all. None when there is no such folder.
     pub async fn list(&self, folder: &RelPath) -> Result<Option<Listing>, ClientError> {
@@ -125,6 +134,20 @@ impl Client {
             Member::Folder(listed, _) => listed.is_same_name(path).then(|| Err(is_a_folder(path))),
         });
         Some(found.transpose())
+    }
+
+    /// Whether no folder shows a file any more. What a service says of the file alone may be wrong: it answers 404 for other reasons too.
+    pub async fn is_gone(&self, path: &RelPath) -> Result<bool, ClientError> {
+        let mut gone = path.clone();
+        while let Some(folder) = gone.parent() {
+            if let Some(Listing { members, unusable, .. }) = self.list(&folder).await? {
+                let mut names = members.iter().map(Member::path).chain(unusable.iter().map(|(path, _)| path));
+                return Ok(!names.any(|listed| listed.is_same_name(&gone)));
+            }
+            gone = folder;
+        }
+        // Nothing is there, not even what is synced: that is another matter.
+        Ok(false)
     }
 
     /// What the folder that this client is rooted at says of itself, and of who serves it. None when there is no such folder.

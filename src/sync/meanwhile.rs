@@ -73,7 +73,7 @@ impl Execution {
                 here.is_ok_and(|row| row.is_some_and(|row| wanted.agree(&row.digests.into()) == Some(true)))
             }
             (Action::Delete { side: Side::Remote, .. }, StepError::Client(ClientError::Changed(_) | ClientError::NotFound(_))) => {
-                self.sync.client.look(&step.remote).await.is_ok_and(|found| found.is_none())
+                self.sync.client.is_gone(&step.remote).await.unwrap_or(false)
             }
             (Action::Delete { side: Side::Local, .. }, StepError::Library(LibraryError::Changed(_) | LibraryError::NotFound(_))) => {
                 let (tree, path) = (self.sync.tree.clone(), step.local.clone());

@@ -150,9 +150,7 @@ pub(super) async fn depth(checkup: &mut Checkup, folder: &Client) {
         });
         for path in folders.take(SUBFOLDERS) {
             if let Ok(Some(below)) = folder.list(&path).await {
-                deeper.extend(below.members.into_iter().take(1).map(|member| match member {
-                    Member::Folder(path, _) | Member::File(path, _) => path,
-                }));
+                deeper.extend(below.members.first().map(|member| member.path().clone()));
             }
         }
     }

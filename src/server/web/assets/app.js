@@ -80,7 +80,8 @@ document.addEventListener("htmx:after:swap", (event) => {
   dialog.scrollTop = 0;
   (dialog.querySelector("[aria-invalid]") ?? dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([type=hidden]), select"))?.focus();
 });
-dialog.addEventListener("close", () => dialog.replaceChildren());
+// The event comes a moment later: the next thing may be in it and open by then.
+dialog.addEventListener("close", () => dialog.open || dialog.replaceChildren());
 // A click beside the dialog closes it, if it began there: a text that is selected beyond its edge is no such click.
 let beganBeside = false;
 dialog.addEventListener("pointerdown", (event) => (beganBeside = event.target === dialog && isBeside(event)));

@@ -105,7 +105,13 @@ export function question(title, text, yes, name = "trash") {
   return new Promise((resolve) => {
     let answer = false;
     form.addEventListener("submit", () => (answer = true));
-    dialog.addEventListener("close", () => resolve(answer), { once: true });
+    const closed = () => {
+      // That of the question before may come when this one is open already.
+      if (dialog.open) return;
+      dialog.removeEventListener("close", closed);
+      resolve(answer);
+    };
+    dialog.addEventListener("close", closed);
     dialog.showModal();
     go.focus();
   });

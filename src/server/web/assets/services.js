@@ -16,6 +16,7 @@ document.addEventListener("htmx:after:swap", (event) => {
   if (event.detail?.ctx?.target?.id === "attempt") bring(dialog.querySelector("#attempt > *"));
 });
 dialog.addEventListener("close", () => {
+  if (dialog.open) return;
   if (stop) fetch(stop, { method: "POST", headers: changes(), keepalive: true });
   stop = null;
 });
