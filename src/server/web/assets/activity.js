@@ -67,13 +67,9 @@ function everything() {
   ["now", "amounts", "failures", "uploads"].forEach(changed);
 }
 
-follow(heard, {
-  lost: () => (lost.hidden = false),
-  again: () => {
-    lost.hidden = true;
-    tell(words["again"], {});
-    everything();
-  },
+follow(heard, () => {
+  tell(words["again"], {});
+  everything();
 });
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 setInterval(() => {

@@ -4,20 +4,23 @@ const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 30000;
 
 /**
- * Follows them: `heard` has what to do by the names of events. `lost` is called when the node cannot be heard, `again` when it can be once more.
+ * Follows them: `heard` has what to do by the names of events. While the node cannot be heard the page says so; `again` is called when it can be
+ * once more.
  *
  * A page that nobody looks at does not listen: browsers have six connections to a node in HTTP/1.1, and the sixth page would stand still.
  */
-export function follow(heard, { lost = () => {}, again = () => {} } = {}) {
-  let [source, retry, place, wait, isLost] = [null, 0, "", FIRST_WAIT, false];
+export function follow(heard, again) {
+  const lost = document.querySelector("#lost");
+  let [source, retry, place, wait] = [null, 0, "", FIRST_WAIT];
   function listen() {
     rest();
     source = new EventSource(`api/v1/events${place ? `?after=${encodeURIComponent(place)}` : ""}`);
     source.addEventListener("ready", (event) => {
       place = event.lastEventId;
       wait = FIRST_WAIT;
-      if (isLost) again();
-      isLost = false;
+      if (lost.hidden) return;
+      lost.hidden = true;
+      again();
     });
     for (const [name, take] of Object.entries(heard)) {
       source.addEventListener(name, (event) => {
@@ -29,8 +32,7 @@ export function follow(heard, { lost = () => {}, again = () => {} } = {}) {
       // It was answered, but not with events.
       if (source.readyState === EventSource.CLOSED) leaveIfSignedOut();
       rest();
-      isLost = true;
-      lost();
+      lost.hidden = false;
       // Not all pages that are open at the same moment.
       retry = setTimeout(listen, wait * (0.8 + 0.4 * Math.random()));
       wait = Math.min(wait * 2, LONGEST_WAIT);

@@ -55,7 +55,6 @@ dialog.addEventListener("click", (event) => {
 });
 
 // Progress as it happens. What began or ended is shown by the table anew.
-const lost = document.querySelector("#lost");
 const anew = () => document.body.dispatchEvent(new CustomEvent("services-changed"));
 follow(
   {
@@ -73,11 +72,5 @@ follow(
         total === 0 ? words.looking : fill(words.done, { files: numbers.format(files), total: numbers.format(total) });
     },
   },
-  {
-    lost: () => (lost.hidden = false),
-    again: () => {
-      lost.hidden = true;
-      anew();
-    },
-  },
+  anew,
 );
