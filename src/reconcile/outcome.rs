@@ -170,6 +170,11 @@ impl Collector {
         self.unjoined[side as usize].push(Step { local: to.clone(), remote: to, action, why: Why::NameWanted });
     }
 
+    /// Takes apart what is in step under a name of its own on each side: new files have both names.
+    pub fn part(&mut self, local: RelPath, remote: RelPath) {
+        self.steps.push(Step { local, remote, action: Action::Forget, why: Why::NamesWanted });
+    }
+
     /// Takes a file that waits under a name of ours (see [`parking`](super::parking)).
     pub fn park(&mut self, path: RelPath, held: Held) {
         let named = super::parking::content_of(&path).unwrap_or_default();

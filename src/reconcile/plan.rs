@@ -26,6 +26,8 @@ pub enum Why {
     Moved,
     /// The two sides have it under different names, and a new file of the other side has its name.
     NameWanted,
+    /// The two sides have it under different names, and new files have both of them.
+    NamesWanted,
     /// Its place is wanted by another file, whose place it wants.
     InTheWay,
     /// The other side deleted it.
@@ -75,6 +77,7 @@ impl fmt::Display for Why {
             Why::SameContent => f.write_str("both sides have the same content"),
             Why::Moved => f.write_str("renamed on the other side"),
             Why::NameWanted => f.write_str("a new file of the other side has its name; it gets the one that it has there"),
+            Why::NamesWanted => f.write_str("new files have both of its names; the next sync keeps all of them"),
             Why::InTheWay => f.write_str("two or more files exchange their names"),
             Why::Deleted => f.write_str("deleted on the other side"),
             Why::SameContentAt { path } => write!(f, "the other side has this content already, as {path}"),

@@ -1,4 +1,4 @@
-//! What is known of pictures by their content: how large they are, and when they were taken. All of it can be found out again.
+//! What is known of pictures and videos by their content: how large they are, when they were taken, how long they last. All of it can be found out again.
 
 use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,9 @@ use super::index::Index;
 use super::{Store, StoreError};
 
 /// By content. Programs that do not know this table leave it alone.
-const PICTURES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("pictures");
+const PICTURES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("pictures-2");
+/// Without how long videos last. What was in it is found out again.
+const EARLIER: TableDefinition<&[u8], &[u8]> = TableDefinition::new("pictures");
 /// So many rows are looked at before others may write.
 const SOME: usize = 10_000;
 
@@ -21,10 +23,13 @@ pub struct PictureRow {
     pub size: Option<(u32, u32)>,
     /// When it was taken, in the camera's time, as `2019-07-14T05:21:08`.
     pub taken: Option<String>,
+    /// How long a video lasts, in milliseconds.
+    pub lasts: Option<u64>,
 }
 
 pub(super) fn prepare(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.open_table(PICTURES)?;
+    tx.delete_table(EARLIER)?;
     Ok(())
 }
 
@@ -95,7 +100,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("state.redb")).unwrap();
         let [known, stranger] = [Digests::of(b"known"), Digests::of(b"stranger")];
-        let row = PictureRow { size: Some((40, 30)), taken: Some("2019-07-14T05:21:08".into()) };
+        let row = PictureRow { size: Some((40, 30)), taken: Some("2019-07-14T05:21:08".into()), lasts: Some(61_000) };
         let rows = vec![(known.content, row.clone()), (stranger.content, PictureRow::default())];
         let file = FileRow { size: 5, mtime: Mtime::from_seconds(1), inode: 1, digests: known, change: 0 };
         store.write(move |tx| put(tx, &rows).and_then(|()| index::put(tx, &RelPath::parse("a.jpg").unwrap(), file))).unwrap();

@@ -102,6 +102,7 @@ pub(super) fn code(why: &Why) -> &'static str {
         | Why::SameContent
         | Why::Moved
         | Why::NameWanted
+        | Why::NamesWanted
         | Why::InTheWay
         | Why::Deleted => "other",
     }

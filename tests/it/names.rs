@@ -334,3 +334,27 @@ fn names_that_are_no_text_are_told_and_not_lost() {
     assert!(raw.exists() && folder.join("x.jpg").exists() && long.exists());
     assert_eq!(server.names(), Vec::<String>::new());
 }
+
+#[test]
+fn new_files_at_both_names_of_one_file_are_all_kept() {
+    let sandbox = Sandbox::new();
+    let (here, mut there) = (sandbox.node("here"), sandbox.node("there"));
+    there.serve();
+    here.pair(&there, &["--deletes", "trash"]);
+    here.put("f/a.jpg", "the one file");
+    there.put("a.jpg", "the one file");
+    assert_counts(&here.sync(), &[("adopted", 1)]);
+    here.put("a.jpg", "new here");
+    there.put("f/a.jpg", "new there");
+    let told = here.sync();
+    assert_counts(&told, &[]);
+    assert!(reason(&told, "skipped", "a.jpg").contains("uses this name"), "{told:#}");
+    // The run after that finds two files at each name.
+    here.sync();
+    let contents = |files: std::collections::BTreeMap<String, String>| files.into_values().collect::<std::collections::BTreeSet<_>>();
+    let all = std::collections::BTreeSet::from(["the one file", "new here", "new there"].map(str::to_owned));
+    assert_eq!((contents(here.files()), contents(there.files())), (all.clone(), all));
+    assert_counts(&here.sync(), &[]);
+    assert_eq!(here.files(), there.files());
+    assert!(here.trashed().is_empty() && there.trashed().is_empty());
+}

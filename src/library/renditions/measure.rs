@@ -1,4 +1,4 @@
-//! How large a picture is and when it was taken, from the header of its file: nothing is decoded, so that a whole library can be looked at.
+//! How large a picture is, when it was taken and how long a video lasts, from the header of its file: nothing is decoded, so that a whole library can be looked at.
 
 use std::fs::File;
 use std::io::{self, BufReader, Seek as _, SeekFrom};
@@ -23,15 +23,15 @@ impl Tree {
         let kind = self.kind(path)?;
         let Open { file, stat } = self.open_file(path)?;
         let place = self.root().join(path.as_str());
-        let size = match kind {
-            MediaKind::Image => still(file).unwrap_or_default(),
-            MediaKind::Video => video(&place),
-            MediaKind::Raw => None,
+        let (size, lasts) = match kind {
+            MediaKind::Image => (still(file).unwrap_or_default(), None),
+            MediaKind::Video => video(&place).unwrap_or_default(),
+            MediaKind::Raw => (None, None),
             MediaKind::Vector | MediaKind::Sidecar => return Ok(PictureRow::default()),
         };
         let hints = Hints { place: &place, name: path.name(), sidecars: &[], mtime: stat.mtime };
         let size = size.filter(|(width, height)| *width > 0 && *height > 0);
-        Ok(PictureRow { size, taken: told(&hints).map(|date| date.to_string()) })
+        Ok(PictureRow { size, taken: told(&hints).map(|date| date.to_string()), lasts })
     }
 }
 
@@ -56,15 +56,19 @@ fn still(file: File) -> io::Result<Option<(u32, u32)>> {
     Ok(Some(turned_size(decoder.dimensions(), turn)))
 }
 
-fn video(place: &Path) -> Option<(u32, u32)> {
+/// Its size in pixels, and how long it lasts in milliseconds.
+fn video(place: &Path) -> Option<(Option<(u32, u32)>, Option<u64>)> {
     let source = MediaSource::seekable(Sparing::new(File::open(place).ok()?)).ok()?;
     if source.kind() != Media::Track {
         return None;
     }
     let track = MediaParser::new().parse_track(source).ok()?;
     let number = |tag| match track.get(tag)? {
-        EntryValue::U32(number) => Some(*number),
+        EntryValue::U32(number) => Some(u64::from(*number)),
+        EntryValue::U64(number) => Some(*number),
         _ => None,
     };
-    Some((number(TrackInfoTag::Width)?, number(TrackInfoTag::Height)?))
+    let pixels = |tag| u32::try_from(number(tag)?).ok();
+    let lasts = number(TrackInfoTag::DurationMs).filter(|lasts| *lasts > 0);
+    Some((pixels(TrackInfoTag::Width).zip(pixels(TrackInfoTag::Height)), lasts))
 }

@@ -313,6 +313,7 @@ fn the_header_tells_how_large_a_picture_is_seen_and_when_it_was_taken() {
     ] {
         let row = measured(name, &sample(name));
         assert_eq!((row.size, row.taken.as_deref()), (Some(size), taken), "{name}");
+        assert_eq!(row.lasts, (name == "parade.mp4").then_some(1000), "{name}");
     }
     // Half of a header is none, and the end of one is not either.
     for name in ["lake.jpg", "map.png", "meadow.webp", "valley.heic", "parade.mp4", "canyon.dng"] {

@@ -52,6 +52,8 @@ pub(super) struct Grid {
     widths: Vec<u32>,
     /// Pixels down; 0 when that is not known.
     heights: Vec<u32>,
+    /// How long a video lasts, in seconds; 0 when that is not known, and of what is no video.
+    lasts: Vec<f64>,
     /// The BLAKE3 hash in hexadecimal; empty when it is not in the index yet.
     hashes: Vec<String>,
     /// By the number of the row: the other files that belong to it.
@@ -162,6 +164,7 @@ impl Grid {
         self.times.push(known.taken.as_deref().and_then(seconds).unwrap_or_else(|| on_the_wall(stat)));
         self.widths.push(width);
         self.heights.push(height);
+        self.lasts.push(known.lasts.map_or(0.0, library::seconds));
         self.hashes.push(digests.map(|digests| digests.content.to_string()).unwrap_or_default());
         if members.len() > 1 {
             let others = members.iter().enumerate().filter(|(other, _)| *other != at);
@@ -184,6 +187,7 @@ impl Grid {
         sorted(&mut self.times, &order);
         sorted(&mut self.widths, &order);
         sorted(&mut self.heights, &order);
+        sorted(&mut self.lasts, &order);
         sorted(&mut self.hashes, &order);
         let mut others = std::mem::take(&mut self.others);
         self.others = order.iter().enumerate().filter_map(|(now, before)| Some((now, others.remove(before)?))).collect();

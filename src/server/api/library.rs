@@ -94,6 +94,9 @@ pub(in super::super) struct Entry {
     /// Pixels down, as it is to be seen; of a picture or video that was looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in super::super) height: Option<u32>,
+    /// How long it lasts, in seconds; of a video that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in super::super) lasts: Option<f64>,
     /// When it was taken, in the camera's time, such as `2019-07-14T05:21:08`; of a picture or video whose metadata or name tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in super::super) taken: Option<String>,
@@ -139,6 +142,11 @@ impl What {
     }
 }
 
+/// Milliseconds in seconds.
+pub(super) fn seconds(milliseconds: u64) -> f64 {
+    std::time::Duration::from_millis(milliseconds).as_secs_f64()
+}
+
 impl Entry {
     /// `path` is where it is in the library, `shown` as somebody sees it.
     pub(super) fn of(view: &View, path: &RelPath, shown: RelPath, stat: &Stat) -> Result<Self, Problem> {
@@ -158,6 +166,7 @@ impl Entry {
                 media_type: None,
                 width: None,
                 height: None,
+                lasts: None,
                 taken: None,
                 blake3: None,
                 sha1: None,
@@ -173,6 +182,7 @@ impl Entry {
             modified,
             width: known.size.map(|(width, _)| width),
             height: known.size.map(|(_, height)| height),
+            lasts: known.lasts.map(seconds),
             taken: known.taken,
             media_type: Some(mime_guess::from_path(&name).first_or_octet_stream().to_string()),
             blake3: digests.map(|digests| digests.content.to_string()),

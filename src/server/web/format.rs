@@ -56,6 +56,13 @@ pub(super) fn span(seconds: u64) -> String {
     }
 }
 
+/// How long a video lasts, as players write it: `1:05`. What lasts less than a second lasts one.
+pub(super) fn lasting(seconds: f64) -> String {
+    let all = std::time::Duration::try_from_secs_f64(seconds.round()).unwrap_or_default().as_secs().max(1);
+    let (hours, minutes, rest) = (all / 3600, all / 60 % 60, all % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{rest:02}") } else { format!("{minutes}:{rest:02}") }
+}
+
 /// The smaller one only if there is something of it.
 fn two((more, large): (u64, &str), (less, small): (u64, &str)) -> String {
     if less == 0 { format!("{more}\u{a0}{large}") } else { format!("{more}\u{a0}{large} {less}\u{a0}{small}") }
@@ -73,6 +80,11 @@ mod tests {
         assert_eq!(size(Language::English, 999_700), "1.0\u{a0}MB");
         assert_eq!(size(Language::English, 0), "0\u{a0}B");
         assert_eq!(size(Language::English, u64::MAX), "18447\u{a0}PB");
+    }
+
+    #[test]
+    fn videos_last_as_players_write_it() {
+        assert_eq!([0.2, 59.6, 754.0, 3723.4].map(lasting), ["0:01", "1:00", "12:34", "1:02:03"]);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use super::{Merge, Sink};
 
 impl Merge {
     /// The file that is `local` here and `remote` there is in the way, on `side`, of a `new` one of the other side. It gets the name that it has
-    /// there, so that the new one can come. Where that cannot be, it is told.
+    /// there, so that the new one can come. Where that cannot be, it is told. When that name is wanted by a new file too, on this side, the two
+    /// halves are no longer one file: the next run has a conflict at each of the names, and keeps everything.
     pub(super) fn make_room(
         &self,
         sink: &mut Sink<'_>,
@@ -27,7 +28,7 @@ impl Merge {
             Side::Remote => (remote, local),
         };
         // For some services and disks the two names are one, and a rename would change nothing.
-        let pair = if !same_when_folded(path, to) && self.may_rename(side, to)? { self.in_step(local, remote)? } else { None };
+        let pair = if same_when_folded(path, to) { None } else { self.in_step(local, remote)? };
         let row = match (new, self.local_coverage.of(path), self.remote_coverage.of(path)) {
             (Some(Held::Local(new)), Ok(_), Ok(covered)) => Some(Row { base: None, local: Seen::File(new), remote: Seen::Absent(covered) }),
             (Some(Held::Remote(new)), Ok(covered), Ok(_)) => {
@@ -35,10 +36,14 @@ impl Merge {
             }
             _ => None,
         };
+        let is_whole = pair.is_some() && row.is_some();
         let sides = Sides { index: &self.index, view: &self.view, kinds: &self.kinds };
         let hidden = self.filter.holds_back(&sides, Some(local), Some(remote))?;
-        let (Some((here, there)), Some(row), false) = (pair, row, hidden) else {
+        let (Some((here, there)), Some(row), false, true) = (pair, row, hidden, self.may_rename(side, to)?) else {
             sink.collector.skip(path.clone(), Why::NameTaken { path: to.clone() });
+            if side == Side::Remote && is_whole && !hidden && self.is_wanted_there(local)? {
+                sink.collector.part(local.clone(), remote.clone());
+            }
             return Ok(());
         };
         sink.collector.rename_apart(side, path.clone(), to.clone(), here, there);
@@ -54,6 +59,12 @@ impl Merge {
                 Side::Local => self.policy.download && self.index.get(to)?.is_none() && self.baseline.get(to)?.is_none(),
                 Side::Remote => self.policy.upload && self.view.get(to)?.is_none() && self.baseline.elsewhere(to)?.is_none(),
             })
+    }
+
+    /// Whether the service has a new file at the name that something has here, and names and files are carried both ways.
+    fn is_wanted_there(&self, local: &RelPath) -> Result<bool, StoreError> {
+        let both_ways = self.policy.keep_names && self.policy.download && self.policy.upload;
+        Ok(both_ways && self.view.get(local)?.is_some() && self.baseline.elsewhere(local)?.is_none())
     }
 
     /// Both halves of a row, when neither has changed since they were in step.

@@ -25,13 +25,21 @@ export function mark(tile, item, isBare, isSelected) {
   tile.setAttribute("aria-label", said.filter(Boolean).join(", "));
 }
 
+/** How long a video lasts, as players write it: `1:05`. */
+function lasting(seconds) {
+  if (!seconds) return "";
+  const all = Math.max(1, Math.round(seconds));
+  const [hours, minutes, rest] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, String(all % 60).padStart(2, "0")];
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}
+
 /** The signs on a picture: `{sign, text, said}`. */
 function signsOf(item) {
   const all = [];
   const media = (item.others ?? []).filter(({ kind }) => kind !== "sidecar");
   if (item.kind !== "video" && media.some(({ kind }) => kind === "video")) all.push({ sign: "live", said: words["live"] });
   if (item.kind === "raw" || media.some(({ kind }) => kind === "raw")) all.push({ text: "RAW", said: "RAW" });
-  if (item.kind === "video") all.push({ sign: "play" });
+  if (item.kind === "video") all.push({ sign: "play", text: lasting(item.lasts), said: lasting(item.lasts) });
   if (media.length) all.push({ sign: "copies", text: String(media.length + 1), said: counted("stack", media.length + 1) });
   if (!item.hash) all.push({ sign: "clock", said: words["not-indexed"], kind: "waits" });
   return [...all, ...(item.services ?? [])];

@@ -65,6 +65,7 @@ function rows(told) {
     time: told.times[at],
     width: told.widths[at],
     height: told.heights[at],
+    lasts: told.lasts[at],
     hash: told.hashes[at],
     others: told.others[at],
   }));

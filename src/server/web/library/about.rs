@@ -46,6 +46,7 @@ fn panel(visit: &Visit, entry: &Entry, on: &[OnService]) -> Markup {
             @if let (Some(width), Some(height)) = (entry.width, entry.height) {
                 (row("library.about-pixels", html! { (format!("{width} × {height}")) }))
             }
+            @if let Some(lasts) = entry.lasts { (row("library.about-lasts", html! { (format::lasting(lasts)) })) }
             @if let Some(at) = taken {
                 (row("library.about-taken", html! { (format::day(words.0, at.date())) ", " (at.strftime("%H:%M").to_string()) }))
             }

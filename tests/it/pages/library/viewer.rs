@@ -4,8 +4,9 @@ use serde_json::json;
 
 use super::super::account::sign_in;
 use super::{tiles, with_photos};
+use crate::api::Client;
 use crate::chromium::{Browser, DESKTOP, PHONE, Page, named};
-use crate::support::{Sandbox, sample, write};
+use crate::support::{Sandbox, eventually, sample, write};
 
 /// How much larger the picture is than the room that it has.
 fn scale(page: &Page) -> f64 {
@@ -115,9 +116,15 @@ fn videos_play_and_their_parts_are_asked_for() {
         write(&node.library.join("waves.mp4"), &far_apart(&sample("waves.mp4"), GAP));
         node.serve();
         node.run(&["index"]);
+        let admin = Client::admin(&node);
+        eventually("it is known how long they last", || {
+            let lasts = admin.document("/library/grid")["lasts"].clone();
+            lasts.as_array().unwrap().iter().all(|seconds| seconds.as_f64() > Some(0.0))
+        });
         let page = browser.page(look);
         sign_in(&page, look, &node, "library");
         tiles(&page, 2);
+        assert_eq!(page.text_of(".tile[aria-label^='parade.mp4'] .badges").trim(), "0:01");
         for name in ["parade.mp4", "waves.mp4"] {
             page.click(&format!(".tile[aria-label^='{name}']"));
             page.wait_for("dialog.viewer[open] video");
