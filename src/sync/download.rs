@@ -272,6 +272,7 @@ impl Execution {
             let staged = self.fetch_large(remote, source).await?;
             return Ok(Fetched { staged, version: source.clone() });
         }
+        self.check_room_here(remote, source.size.unwrap_or(0)).await?;
         let mut patience = self.sync.client.patience();
         loop {
             match self.fetch_once(remote, source).await {
@@ -300,10 +301,10 @@ impl Execution {
             }
             if end && staged.is_none() && gathered.len() <= Staged::SMALL {
                 // It stays in memory: no other thread is needed.
-                staged = Some(append(&tree, None, &gathered)?);
+                staged = Some(append(&tree, remote, None, &gathered)?);
             } else if end || gathered.len() >= GATHER {
-                let (tree, bytes, held) = (tree.clone(), std::mem::take(&mut gathered), staged.take());
-                staged = Some(staging(move || append(&tree, held, &bytes)).await?);
+                let (tree, remote, bytes, held) = (tree.clone(), remote.clone(), std::mem::take(&mut gathered), staged.take());
+                staged = Some(staging(move || append(&tree, &remote, held, &bytes)).await?);
             }
             if end {
                 break;
@@ -369,13 +370,13 @@ pub(super) fn check(remote: &RelPath, source: &RemoteVersion, staged: &Staged, d
     Ok(())
 }
 
-pub(super) fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
+/// Appends what has come of a remote file.
+pub(super) fn append(tree: &Tree, remote: &RelPath, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
     let mut staged = match staged {
         Some(staged) => staged,
         None => tree.stage(),
     };
-    let written = staged.write(bytes);
-    written.map_err(|source| LibraryError::Io { path: "a download".into(), source })?;
+    staged.write(bytes).map_err(|error| LibraryError::staging(remote, error))?;
     Ok(staged)
 }
 
