@@ -8,6 +8,7 @@ use crate::types::{Digests, RelPath, RemoteVersion, ServiceId, Side};
 
 use super::download::{GATHER, check, staging};
 use super::execute::{Execution, StepError};
+use super::room::Coming;
 
 /// From this size on it is worth to keep what has come.
 pub(super) const LARGE: u64 = 8 << 20;
@@ -17,11 +18,12 @@ impl Execution {
     pub(super) async fn fetch_large(self: &Arc<Self>, remote: &RelPath, source: &RemoteVersion) -> Result<Staged, StepError> {
         let (tree, key) = (self.sync.tree.clone(), key(self.sync.service.id, remote, source));
         let mut held = Held(Some(staging(move || Staged::resume(&tree, &key)).await?));
-        self.check_room_here(remote, source.size.unwrap_or(0).saturating_sub(held.size())).await?;
+        let wanted = source.size.unwrap_or_default();
+        let mut coming = self.room_here(remote, wanted.saturating_sub(held.size())).await?;
         let mut patience = self.sync.client.patience();
         loop {
             let before = held.size();
-            let error = match self.go_on(remote, source, &mut held).await {
+            let error = match self.go_on(remote, source, &mut held, &mut coming).await {
                 Ok(None) => return held.0.ok_or_else(lost),
                 // What was there already was not a part of it after all.
                 Ok(Some(_)) if before > 0 => {
@@ -46,7 +48,13 @@ impl Execution {
     }
 
     /// Fetches what is missing. The answer is what is wrong with the whole, if anything.
-    async fn go_on(&self, remote: &RelPath, source: &RemoteVersion, held: &mut Held) -> Result<Option<ClientError>, StepError> {
+    async fn go_on(
+        &self,
+        remote: &RelPath,
+        source: &RemoteVersion,
+        held: &mut Held,
+        coming: &mut Coming<'_>,
+    ) -> Result<Option<ClientError>, StepError> {
         let wanted = source.size.unwrap_or_default();
         let complete = held.0.as_ref().filter(|staged| staged.size() == wanted);
         if complete.is_some_and(|staged| source.digests.agree(&staged.digests().into()) == Some(true)) {
@@ -66,6 +74,7 @@ impl Execution {
             ended = !matches!(more, Ok(true));
             // What came before a break counts too.
             held.change(remote, move |staged| staged.write(&gathered)).await?;
+            coming.left(wanted.saturating_sub(held.size()));
             more?;
         }
         let staged = held.0.as_ref().ok_or_else(lost)?;

@@ -1,6 +1,7 @@
 //! No room. A service without (507, or a quota): nothing more is sent in this run. The library without: what does not fit is not fetched. Either is
 //! said once, and everything else goes on.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::library::Staged;
@@ -20,6 +21,8 @@ pub(super) struct Room {
     unsent: Mutex<Option<Left>>,
     /// What did not fit into the library.
     unfetched: Mutex<Option<Left>>,
+    /// Bytes that are being fetched and are not there yet.
+    coming: AtomicU64,
 }
 
 /// Files that are left for a later run.
@@ -28,6 +31,27 @@ struct Left {
     first: RelPath,
     reason: String,
     count: u64,
+}
+
+/// Bytes of a file that is being fetched, as long as they are not there: nobody else can have the room for them.
+pub(super) struct Coming<'a> {
+    all: &'a AtomicU64,
+    bytes: u64,
+}
+
+impl Coming<'_> {
+    /// So many are still to come; the answer is how many of all files are.
+    pub(super) fn left(&mut self, bytes: u64) -> u64 {
+        let more = bytes.wrapping_sub(self.bytes);
+        self.bytes = bytes;
+        self.all.fetch_add(more, Ordering::Relaxed).wrapping_add(more)
+    }
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.left(0);
+    }
 }
 
 impl Room {
@@ -56,14 +80,16 @@ impl Execution {
         reason.is_some()
     }
 
-    /// Whether the library has room for so many bytes more of a remote file: to be asked before they are fetched. The few that stay in memory
-    /// are asked for when they are stored, unless it is known that room is short.
-    pub(super) async fn check_room_here(&self, remote: &RelPath, bytes: u64) -> Result<(), StepError> {
-        if bytes <= Staged::SMALL as u64 && lock(&self.room.unfetched).is_none() {
-            return Ok(());
+    /// Whether the library has room for so many bytes of a remote file, and for those that others are fetching: to be asked before they are
+    /// fetched. The few that stay in memory are asked for when they are stored, unless it is known that room is short.
+    pub(super) async fn room_here(&self, remote: &RelPath, bytes: u64) -> Result<Coming<'_>, StepError> {
+        let mut coming = Coming { all: &self.room.coming, bytes: 0 };
+        if bytes > Staged::SMALL as u64 || lock(&self.room.unfetched).is_some() {
+            let all = coming.left(bytes);
+            let (tree, remote) = (self.sync.tree.clone(), remote.clone());
+            staging(move || tree.check_room(&remote, all)).await?;
         }
-        let (tree, remote) = (self.sync.tree.clone(), remote.clone());
-        staging(move || tree.check_room(&remote, bytes)).await
+        Ok(coming)
     }
 
     /// Takes note of a file that does not fit into the library. It has not failed: others that are smaller may fit, and the next run takes it.
