@@ -34,7 +34,9 @@ pub enum LibraryError {
     #[error("{0} would be too long, or a path below it")]
     TooLong(RelPath),
     /// The disk or the quota is full, but for what is kept for the node itself; that of the library, or that of the state.
-    #[error("there is no room left on the disk for {0}: the rest is kept for what Twinlens itself must write; make room on the disk of the library or of the data folder")]
+    #[error(
+        "there is no room left on the disk for {0}: the rest is kept for what Twinlens itself must write; make room on the disk of the library or of the data folder"
+    )]
     Full(RelPath),
     /// Anything else that the system said.
     #[error("{path}: {source}")]

@@ -57,7 +57,9 @@ pub enum UploadError {
     #[error("there are too many uploads or chunks already; finish or delete some")]
     TooMany,
     /// The user has too many bytes waiting, or the disk has no room for them.
-    #[error("there is no room for this upload: the rest of the disk is kept for what Twinlens itself must write; make room there, or end other uploads")]
+    #[error(
+        "there is no room for this upload: the rest of the disk is kept for what Twinlens itself must write; make room there, or end other uploads"
+    )]
     NoRoom,
     /// The session is being put together, or removed.
     #[error("this upload is being put together just now")]

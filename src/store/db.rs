@@ -164,7 +164,8 @@ impl Store {
             .name("store-writer".into())
             .spawn(move || writer.work(&queue))
             .map_err(|error| StoreError::Open { path: path.to_owned(), reason: error.to_string() })?;
-        let inner = Inner { path: path.to_owned(), database, shared, latest, jobs: Mutex::new(Some(jobs)), writer: Mutex::new(Some(writer)) };
+        let inner =
+            Inner { path: path.to_owned(), database, shared, latest, jobs: Mutex::new(Some(jobs)), writer: Mutex::new(Some(writer)) };
         Ok(Self { inner: Arc::new(inner), clock: Clock::default() })
     }
 

@@ -288,12 +288,7 @@ impl Execution {
         }
     }
 
-    async fn fetch_once(
-        self: &Arc<Self>,
-        remote: &RelPath,
-        source: &RemoteVersion,
-        coming: &mut Coming<'_>,
-    ) -> Result<Fetched, StepError> {
+    async fn fetch_once(self: &Arc<Self>, remote: &RelPath, source: &RemoteVersion, coming: &mut Coming<'_>) -> Result<Fetched, StepError> {
         let mut download = self.sync.client.get(remote, source).await?;
         let tree = self.sync.tree.clone();
         let mut staged: Option<Staged> = None;

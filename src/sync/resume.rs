@@ -100,7 +100,11 @@ impl Held {
         self.0.as_ref().map_or(0, Staged::size)
     }
 
-    async fn change(&mut self, remote: &RelPath, work: impl FnOnce(&mut Staged) -> std::io::Result<()> + Send + 'static) -> Result<(), StepError> {
+    async fn change(
+        &mut self,
+        remote: &RelPath,
+        work: impl FnOnce(&mut Staged) -> std::io::Result<()> + Send + 'static,
+    ) -> Result<(), StepError> {
         let mut staged = self.0.take().ok_or_else(lost)?;
         let remote = remote.clone();
         let changed = staging(move || {

@@ -4,10 +4,12 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::api::{Client, json_of, problem};
+use crate::faulty::FaultyServer;
 use crate::support::{Node, PASSWORD, Sandbox, assert_counts, assert_files, eventually, http, read_answer, send_head, show};
 
 /// A file system of this size at a place; it goes away with the value.
@@ -202,6 +204,27 @@ fn downloads_that_do_not_fit_together_leave_nothing_half_written() {
     let failed = report["failed"].as_array().unwrap();
     let left = format!("; this and {} more files will be fetched by a later run", 5 - files.len());
     assert!(failed.len() == 1 && failed[0]["reason"].as_str().unwrap().contains(&left), "{report:#}");
+}
+
+#[test]
+fn a_download_leaves_nothing_behind_when_others_fill_the_disk_meanwhile() {
+    let sandbox = Sandbox::new();
+    let node = sandbox.node("n");
+    let Some(disk) = Small::mount(&node.library, &DISK.to_string()).map(Arc::new) else { return };
+    let server = FaultyServer::start();
+    server.put("large.jpg", &[b'l'; 20 << 20]);
+    server.put("small.jpg", b"small");
+    node.connect("peer", &server.url, &[]);
+    let other = Arc::clone(&disk);
+    server.state().meanwhile.push_back(("GET large.jpg", Box::new(move |_| other.fill(RESERVE + 10 * MIB))));
+    let report = node.sync_expecting(1, &[]);
+    assert_counts(&report, &[("downloaded", 1)]);
+    let failed = report["failed"].as_array().unwrap();
+    assert!(failed.len() == 1 && failed[0]["reason"].as_str().unwrap().contains("; this will be fetched by a later run"), "{report:#}");
+    assert!(node.left_behind().is_empty(), "{:?}", node.left_behind());
+    assert_files(&node, &[("small.jpg", "small")]);
+    disk.empty();
+    assert_counts(&node.sync(), &[("downloaded", 1)]);
 }
 
 #[test]
