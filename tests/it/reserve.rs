@@ -209,8 +209,12 @@ fn downloads_that_do_not_fit_together_leave_nothing_half_written() {
 #[test]
 fn a_download_leaves_nothing_behind_when_others_fill_the_disk_meanwhile() {
     let sandbox = Sandbox::new();
-    let node = sandbox.node("n");
-    let Some(disk) = Small::mount(&node.library, &DISK.to_string()).map(Arc::new) else { return };
+    let mut node = sandbox.node("n");
+    let place = sandbox.path().join("disk");
+    fs::create_dir(&place).unwrap();
+    let Some(disk) = Small::mount(&place, &DISK.to_string()).map(Arc::new) else { return };
+    node.library = place.join("library");
+    fs::create_dir(&node.library).unwrap();
     let server = FaultyServer::start();
     server.put("large.jpg", &[b'l'; 20 << 20]);
     server.put("small.jpg", b"small");
