@@ -19,8 +19,10 @@ const STEP: u64 = 1 << 20;
 impl Tree {
     /// Bytes that may be added; none when the disk does not tell.
     pub fn room(&self) -> Option<u64> {
-        let here = Disk::of(self.root())?.room();
-        Some(if self.store().has_room() { here } else { 0 })
+        if !self.store().has_room() {
+            return Some(0);
+        }
+        Disk::of(self.root()).map(|disk| disk.room())
     }
 
     /// Bytes that the disk has, used or not; none when it does not tell.
