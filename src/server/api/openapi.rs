@@ -69,12 +69,37 @@ pub(super) fn finished(document: OpenApi) -> Value {
     }
     // From the connection itself, which knows nothing of documents.
     document["components"]["responses"]["problem-431"] = json!({ "description": "The headers are too large." });
+    let schemas = document["components"]["schemas"].clone();
     let operations =
         document["paths"].as_object_mut().into_iter().flatten().flat_map(|(_, path)| path.as_object_mut().into_iter().flatten());
     for (method, operation) in operations {
+        if let Some(body) = operation.get_mut("requestBody")
+            && may_be_missing(&body["content"]["application/json"]["schema"], &schemas)
+        {
+            body["required"] = false.into();
+        }
+        let answers = operation["responses"].as_object_mut().into_iter().flatten().map(|(_, answer)| answer);
+        answers.filter_map(|answer| answer.get_mut("content")).for_each(plain_bytes);
+        operation.get_mut("requestBody").and_then(|body| body.get_mut("content")).into_iter().for_each(plain_bytes);
         complete(method, operation);
     }
     document
+}
+
+/// Bytes as they are have no schema (OpenAPI 3.1, 4.8.14.3); they are no list of numbers.
+fn plain_bytes(content: &mut Value) {
+    for (kind, media) in content.as_object_mut().into_iter().flatten() {
+        if !kind.ends_with("json") && media["schema"]["type"] == "array" {
+            *media = json!({});
+        }
+    }
+}
+
+/// Whether a body needs no members: one that is missing is an empty object.
+fn may_be_missing(body: &Value, schemas: &Value) -> bool {
+    let name = body["$ref"].as_str().and_then(|place| place.strip_prefix("#/components/schemas/"));
+    let schema = name.map(|name| &schemas[name]).unwrap_or(body);
+    schema["type"] == "object" && schema["required"].as_array().is_none_or(Vec::is_empty)
 }
 
 /// Adds what every operation has.

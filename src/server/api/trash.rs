@@ -52,7 +52,8 @@ pub(super) struct RestoreStart {
 #[serde(deny_unknown_fields)]
 pub(super) struct EmptyStart {
     /// What was put there so many seconds ago or longer; 0 is everything.
-    older_than: u64,
+    #[schema(value_type = u64, maximum = 4294967295_u64)]
+    older_than: u32,
 }
 
 /// What is to be moved to the trash.
@@ -168,5 +169,5 @@ pub(super) async fn restore(_: Keeper, State(shared): State<Shared>, Json(start)
     responses((status = 200, description = "What is gone, and what stays.", body = TrashEmptied))
 )]
 pub(super) async fn empty(_: Keeper, State(shared): State<Shared>, Json(start): Json<EmptyStart>) -> Result<Told<TrashEmptied>, Problem> {
-    told(shared.operations.empty_trash(Duration::from_secs(start.older_than)).await?)
+    told(shared.operations.empty_trash(Duration::from_secs(start.older_than.into())).await?)
 }

@@ -116,7 +116,7 @@ impl Amounts {
         let count = |length: usize| length as u64;
         Ok(Self {
             running: count(status.services.iter().filter(|service| service.running.is_some()).count()),
-            failures: status.services.iter().map(|service| service.waiting.count).sum(),
+            failures: status.services.iter().map(|service| service.waiting.count + u64::from(rows::stands_still(service))).sum(),
             conflicts: count(shared.operations.list_conflicts().await?.conflicts.len()),
             // A library that is not there has no trash either; its page says so.
             trash: shared.operations.list_trash().await.map_or(0, |trash| count(trash.files.len())),

@@ -190,6 +190,10 @@ fn what_ended_a_sync_is_told_with_what_to_do() {
     let now = admin.page("/activity").text();
     assert!(now.contains(">Failed</span>") && !now.contains(">On</span>"), "{now}");
     assert_eq!(now.matches("The service was not reachable.").count(), 1, "{now}");
+    // No file failed, but neither did nothing fail.
+    let failures = admin.page("/activity/failures").text();
+    assert!(failures.contains("The service was not reachable.") && failures.contains("Sync with peer now"), "{failures}");
+    assert!(!failures.contains("Nothing failed") && admin.page("/activity/tabs?here=failures").text().contains(">1</span>"));
     let history = admin.page("/activity/history").text();
     assert!(history.contains(">nothing</span>") && !history.contains("nothing to do"), "{history}");
 }
@@ -207,6 +211,10 @@ fn conflicts_are_decided_one_by_one_and_all_at_once() {
     let page = admin.without("HX-Request").page("/activity/conflicts").text();
     assert!(page.contains("Keep this") && page.contains("larger") && page.contains("Keep both for all"), "{page}");
     assert_eq!(page.matches("api/v1/library/thumbnail").count(), 10);
+    // Also when later runs brought nothing new.
+    here.sync_expecting(0, &["peer"]);
+    let services = admin.page("/settings/services").text();
+    assert!(services.contains("5 conflicts to decide"), "{services}");
     for (keep, said) in [("this", "Kept this one: a.jpg"), ("other", "Kept that one, as b.jpg"), ("both", "Kept both: c.jpg, c (2).jpg")] {
         let copy = copies()[0].clone();
         let told = happened(&admin.form("/activity/conflicts/resolve", &[("copy", &copy), ("keep", keep)]));
@@ -219,6 +227,7 @@ fn conflicts_are_decided_one_by_one_and_all_at_once() {
     assert!(admin.page("/activity/conflicts/both").text().contains("2 conflicts are resolved"));
     assert!(happened(&admin.form("/activity/conflicts/both", &[])).contains("2 files were kept"));
     assert!(admin.page("/activity/conflicts").text().contains("No conflicts"));
+    assert!(!admin.page("/settings/services").text().contains("to decide"));
     let files = here.files();
     assert_eq!(files.keys().filter(|name| name.ends_with("(2).jpg")).count(), 3, "{:?}", files.keys());
 }

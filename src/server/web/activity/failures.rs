@@ -43,25 +43,28 @@ pub(super) async fn show(visit: Visit, State(shared): State<Shared>, Query(which
     if visit.is_part && !which.service.is_empty() {
         return Ok(page::part(files(words, &which.service, &of(&which.service), which.after)));
     }
-    let mut names: Vec<&str> = waiting.iter().map(|one| one.service.as_str()).collect();
-    names.dedup();
+    let services = shared.operations.status().await?.services;
     let list = html! {
-        @for name in names {
+        @for service in &services {
+            @let name = service.name.as_str();
             @let files = of(name);
-            section.card {
-                header {
-                    (icon("cloud"))
-                    h2 { (rows::name(name)) }
-                    span.dim.number { (words.files(files.len() as u64)) }
-                    form hx-post="activity/failures/retry" hx-swap="none" {
-                        input type="hidden" name="service" value=(name);
-                        button.button type="submit" aria-label=(words.fill("activity.retry-all-named", &[("service", &name)])) { (icon("refresh")) (words.say("activity.retry-all")) }
+            @if rows::stands_still(service) || !files.is_empty() {
+                section.card {
+                    header {
+                        (icon("cloud"))
+                        h2 { (rows::name(name)) }
+                        @if files.is_empty() { (again("activity/sync", words.fill("activity.sync-named", &[("service", &name)]), words.say("activity.sync"), name)) }
+                        @else {
+                            span.dim.number { (words.files(files.len() as u64)) }
+                            (again("activity/failures/retry", words.fill("activity.retry-all-named", &[("service", &name)]), words.say("activity.retry-all"), name))
+                        }
                     }
+                    @if let Some(standstill) = rows::standstill(words, service) { (standstill) }
+                    ul.listed { (self::files(words, name, &files, if name == which.service { which.after } else { 0 })) }
                 }
-                ul.listed { (self::files(words, name, &files, if name == which.service { which.after } else { 0 })) }
             }
         }
-        @if waiting.is_empty() {
+        @if waiting.is_empty() && !services.iter().any(rows::stands_still) {
             section.card { (parts::empty("check-circle", words.say("activity.no-failures"), words.say("activity.no-failures-help"), &html! {})) }
         }
     };
@@ -73,6 +76,16 @@ pub(super) async fn show(visit: Visit, State(shared): State<Shared>, Query(which
         div.stack hx-get="activity/failures" hx-trigger="failures-changed from:body" hx-swap="innerMorph" { (list) }
     };
     Ok(super::whole(&visit, Tab::Failures, &html! {}, &content))
+}
+
+/// Has everything of a service be tried again.
+fn again(href: &str, label: String, word: &str, service: &str) -> Markup {
+    html! {
+        form hx-post=(href) hx-swap="none" {
+            input type="hidden" name="service" value=(service);
+            button.button type="submit" aria-label=(label) { (icon("refresh")) (word) }
+        }
+    }
 }
 
 fn files(words: Words, service: &str, files: &[&WaitingOf], after: usize) -> Markup {

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::super::format;
-use super::super::parts::icon;
+use super::super::parts::{self, Tone, icon};
 use super::super::words::Words;
-use crate::operations::cause;
+use crate::operations::{ServiceStatus, cause};
 use crate::types::MediaKind;
 
 /// So many rows are shown at once.
@@ -92,6 +92,28 @@ pub(super) fn ended(error: &str) -> (&'static str, &'static str) {
         "suspended" => ("warning", "activity.result-suspended"),
         _ => ("bad", "activity.result-failed"),
     }
+}
+
+/// Why the last run with a service failed as a whole. Those that somebody stopped have not.
+pub(super) fn run_failed(service: &ServiceStatus) -> Option<&str> {
+    service.last_run.as_ref()?.error.as_deref().filter(|error| ended(error).0 == "bad")
+}
+
+/// Whether nothing goes on with a service: it is stopped, or its last run failed as a whole.
+pub(super) fn stands_still(service: &ServiceStatus) -> bool {
+    service.reason.is_some() || run_failed(service).is_some()
+}
+
+/// Why nothing goes on with a service, if it is so.
+pub(super) fn standstill(words: Words, service: &ServiceStatus) -> Option<Markup> {
+    let told = match (&service.reason, run_failed(service)) {
+        (Some(reason), _) => html! {
+            p { strong { (words.say("activity.stopped-help")) } }
+            p.detail lang="en" { (name(reason)) }
+        },
+        (None, error) => cause_of(words, error?),
+    };
+    Some(parts::notice(Tone::Bad, &told))
 }
 
 /// Why a file failed, in words and with what to do; what the program says of it stands below.

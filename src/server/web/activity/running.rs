@@ -8,7 +8,7 @@ use serde_json::json;
 use super::super::super::api::Shared;
 use super::super::form::Form;
 use super::super::page::{self, Answer};
-use super::super::parts::{self, Tone, icon};
+use super::super::parts::{self, icon};
 use super::super::refused::Refused;
 use super::super::visit::Visit;
 use super::super::words::Words;
@@ -79,29 +79,17 @@ fn state(words: Words, service: &ServiceStatus) -> Markup {
         (Some(_), _) => ("accent", "refresh", "activity.state-running"),
         (None, SyncState::Stopped) => ("bad", "alert", "activity.state-stopped"),
         (None, SyncState::Paused) => ("warning", "pause", "activity.state-paused"),
-        (None, SyncState::On) if error(service).is_some() => ("bad", "alert", "activity.result-failed"),
+        (None, SyncState::On) if rows::run_failed(service).is_some() => ("bad", "alert", "activity.result-failed"),
         (None, SyncState::On) => ("good", "check", "activity.state-on"),
         (None, SyncState::Off) => ("plain", "minus", "activity.state-off"),
     };
     html! { span.pill.(tone) { (icon(sign)) (words.say(key)) } }
 }
 
-/// Why the last run failed as a whole. Those that somebody stopped have not.
-fn error(service: &ServiceStatus) -> Option<&str> {
-    service.last_run.as_ref()?.error.as_deref().filter(|error| rows::ended(error).0 == "bad")
-}
-
 /// A service with which no run goes on.
 fn resting(words: Words, service: &ServiceStatus) -> Markup {
     html! {
-        @if let Some(reason) = &service.reason {
-            (parts::notice(Tone::Bad, &html! {
-                p { strong { (words.say("activity.stopped-help")) } }
-                p.detail lang="en" { (rows::name(reason)) }
-            }))
-        } @else if let Some(error) = error(service) {
-            (parts::notice(Tone::Bad, &rows::cause_of(words, error)))
-        }
+        @if let Some(standstill) = rows::standstill(words, service) { (standstill) }
         dl.facts {
             div {
                 dt { (words.say("activity.last-sync")) }

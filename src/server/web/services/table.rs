@@ -18,14 +18,18 @@ use crate::types::RelPath;
 pub(super) struct Row {
     service: Service,
     status: ServiceStatus,
+    /// Conflicts with it that nobody has decided.
+    conflicts: u64,
 }
 
 pub(super) async fn rows(shared: &Shared) -> Result<Vec<Row>, Refused> {
     let services = shared.operations.services().await?;
     let mut all = shared.operations.status().await?.services;
+    let undecided = shared.operations.list_conflicts().await?.conflicts;
     let rows = services.into_iter().filter_map(|service| {
         let at = all.iter().position(|status| status.name == service.name)?;
-        Some(Row { service, status: all.swap_remove(at) })
+        let conflicts = undecided.iter().filter(|conflict| conflict.service == service.name).count() as u64;
+        Some(Row { service, status: all.swap_remove(at), conflicts })
     });
     Ok(rows.collect())
 }
@@ -52,7 +56,7 @@ pub(super) fn show(words: Words, rows: &[Row]) -> Markup {
     }
 }
 
-fn row_of(words: Words, Row { service, status }: &Row) -> Markup {
+fn row_of(words: Words, Row { service, status, conflicts }: &Row) -> Markup {
     let name = &service.name;
     let label = |key| words.fill(key, &[("name", name)]);
     html! {
@@ -78,7 +82,7 @@ fn row_of(words: Words, Row { service, status }: &Row) -> Markup {
                     } @else { span.pill { (words.say("services.off")) } }
                 }
             }
-            td.last data-label=(words.say("services.last")) { (last(words, status)) }
+            td.last data-label=(words.say("services.last")) { (last(words, status, *conflicts)) }
             td.end.actions { (actions(words, service, status)) }
         }
     }
@@ -145,7 +149,7 @@ pub(super) fn every(words: Words, minutes: u32) -> String {
 }
 
 /// When the last run was and how it ended; that of one that goes on how far it is.
-fn last(words: Words, status: &ServiceStatus) -> Markup {
+fn last(words: Words, status: &ServiceStatus, conflicts: u64) -> Markup {
     let moment = |text: &str| text.parse::<Timestamp>().map_or_else(|_| text.to_owned(), |at| format::moment(words.0, at));
     if let Some(going) = &status.running {
         return running(words, going);
@@ -164,6 +168,7 @@ fn last(words: Words, status: &ServiceStatus) -> Markup {
         } @else if let Some(run) = &status.last_run {
             span.dim { (icon("check")) (summary(words, run)) }
         }
+        @if conflicts > 0 { a.pill.warning href="activity/conflicts" { (icon("copies")) (words.count("services.conflicts", conflicts)) } }
         @if status.state == SyncState::Paused { span.pill { (icon("pause")) (words.say("services.paused")) } }
         @if let Some(next) = &status.next_run { span.dim { (words.fill("services.next", &[("when", &moment(next))])) } }
     }
@@ -213,15 +218,9 @@ fn trouble(words: Words, status: &ServiceStatus) -> Option<(&'static str, String
         };
         return Some((if run.cancelled { "warning" } else { "bad" }, words.say(key).to_owned(), error.clone()));
     }
-    let first = |count: u64| status.waiting.first.first().filter(|_| count > 0).map(|file| format!("{}: {}", file.path, file.reason));
-    if status.waiting.count > 0 {
-        let text = words.count("services.files-failed", status.waiting.count);
-        return Some(("warning", text, first(status.waiting.count).unwrap_or_default()));
-    }
-    let conflicts = run.map_or(0, |run| run.conflicts.len() as u64);
-    (conflicts > 0).then(|| {
-        let named = run.and_then(|run| run.conflicts.first()).map(|noted| format!("{}: {}", noted.path, noted.reason));
-        ("warning", words.count("services.conflicts", conflicts), named.unwrap_or_default())
+    (status.waiting.count > 0).then(|| {
+        let first = status.waiting.first.first().map(|file| format!("{}: {}", file.path, file.reason));
+        ("warning", words.count("services.files-failed", status.waiting.count), first.unwrap_or_default())
     })
 }
 
