@@ -97,7 +97,7 @@ impl Cloud {
         }
         let label = super::login_flow::label(headers);
         match app_passwords::create(&self.logins, &login.user, &label).await {
-            Ok(secret) => Ok(json!({ "apppassword": secret })),
+            Ok(made) => Ok(json!({ "apppassword": made.password })),
             Err(_) => Err((StatusCode::INTERNAL_SERVER_ERROR, "The app password could not be made; the log says why.")),
         }
     }
