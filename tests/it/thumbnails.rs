@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::api::{Client, json_of, problem};
-use crate::support::{Node, Sandbox, eventually, have};
+use crate::support::{Node, Sandbox, eventually, have, show};
 
 const ON_REQUEST: [&str; 2] = ["--thumbnails", "on-request"];
 
@@ -221,6 +221,50 @@ fn a_decoder_ends_when_nobody_wants_its_work_any_more() {
     eventually("the start of the program", runs);
     node.stop();
     assert!(!runs());
+}
+
+#[test]
+fn the_decoders_of_the_system_show_heic_avif_and_jpeg_xl() {
+    if !["heif-convert", "heif-enc", "djxl", "cjxl"].into_iter().all(have) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let mut node = sandbox.node("n");
+    let place = |name: &str| node.library.join(name);
+    let run = |program: &str, arguments: &[&std::ffi::OsStr]| {
+        let output = std::process::Command::new(program).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", show(&output));
+    };
+    for name in ["lake.jpg", "glacier.heic", "coast.heic"] {
+        put(&node, name, &sample(name));
+    }
+    let lake = place("lake.jpg");
+    run("heif-enc", &["-A".as_ref(), lake.as_ref(), "-o".as_ref(), place("lake.avif").as_ref()]);
+    run("heif-enc", &[lake.as_ref(), "-o".as_ref(), place("lake.heic").as_ref()]);
+    run("cjxl", &["--lossless_jpeg=0".as_ref(), lake.as_ref(), place("lake.jxl").as_ref()]);
+    node.serve_with(&ON_REQUEST);
+    node.run(&["index"]);
+    let admin = Client::admin(&node);
+    let decoders = admin.document("/settings")["decoders"].to_string();
+    assert!(decoders.contains("heif-") && decoders.contains("djxl"), "{decoders}");
+    let shown = |name: &str| {
+        let made = admin.get(&format!("/library/thumbnail?path={name}&size=320"));
+        assert_eq!(made.status, 200, "{name}: {}", made.text());
+        image::load_from_memory(&made.body).unwrap().to_rgb8()
+    };
+    // How far two pictures are from one another, from 0 to 255.
+    let apart = |one: &image::RgbImage, other: &image::RgbImage| {
+        assert_eq!(one.dimensions(), other.dimensions());
+        one.as_raw().iter().zip(other.as_raw()).map(|(one, other)| u64::from(one.abs_diff(*other))).sum::<u64>() / one.len() as u64
+    };
+    let original = shown("lake.jpg");
+    for name in ["lake.avif", "lake.heic", "lake.jxl"] {
+        let distance = apart(&shown(name), &original);
+        assert!(distance < 8, "{name}: {distance}");
+    }
+    // Others are not taken for it, nor for one another: the picture is that of the file.
+    let (glacier, coast) = (shown("glacier.heic"), shown("coast.heic"));
+    assert!(apart(&glacier, &original) > 8 && apart(&coast, &original) > 8 && apart(&glacier, &coast) > 8);
 }
 
 #[test]

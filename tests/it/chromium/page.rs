@@ -216,6 +216,12 @@ impl Page {
         });
     }
 
+    /// Forgets trouble that says this, if there was any: whether there is depends on how fast the machine is.
+    pub fn forgive(&self, part: &str) {
+        let _ = self.try_eval("0");
+        self.watch(|watch| watch.troubles.retain(|trouble| !trouble.contains(part)));
+    }
+
     /// Answers the next question with this in it (confirm, prompt, leaving the page) with yes. It must come.
     pub fn accept_dialog(&self, part: &str) {
         self.watch(|watch| watch.welcome.push(part.to_owned()));
