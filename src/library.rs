@@ -27,6 +27,7 @@ mod naming;
 mod original;
 mod pieces;
 mod renditions;
+mod room;
 mod scan;
 mod seal;
 mod sparing;

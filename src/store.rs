@@ -6,6 +6,7 @@
 
 mod codec;
 mod db;
+mod disk;
 
 pub mod baseline;
 pub mod changes;
@@ -28,3 +29,4 @@ pub mod snapshot;
 pub mod traces;
 
 pub use db::{Store, StoreError, check_copy};
+pub use disk::Disk;

@@ -23,6 +23,9 @@ impl Tree {
     pub fn create_folder(&self, path: &RelPath) -> Result<(), LibraryError> {
         let _shared = self.share();
         let place = self.locate(path)?;
+        if !fs::exists(&place).unwrap_or(false) {
+            self.check_room(path, 0)?;
+        }
         fs::create_dir(&place).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => LibraryError::NoParent(path.clone()),
             _ => LibraryError::io(path, error),

@@ -39,7 +39,7 @@ impl Tree {
         let mut hidden = Hidden::new(target).map_err(|error| error.met_for(to))?;
         let mut copied = Vec::new();
         let made = hidden.place.join("copy");
-        self.copy_into(from, &made, to, extent, &mut copied)?;
+        self.copy_into(from, (target, &made), to, extent, &mut copied)?;
         // One sync for all files instead of one each.
         sync_all(&made).map_err(|error| LibraryError::io(to, error))?;
         let _alone = target.alone();
@@ -82,7 +82,7 @@ impl Tree {
     fn copy_into(
         &self,
         from: &RelPath,
-        place: &Path,
+        (target, place): (&Tree, &Path),
         to: &RelPath,
         extent: Extent,
         copied: &mut Vec<(RelPath, Stat, Digests)>,
@@ -91,6 +91,7 @@ impl Tree {
         let stat = self.stat(from)?.ok_or_else(|| LibraryError::NotFound(from.clone()))?;
         if stat.kind == Kind::File {
             let Open { file: mut source, stat } = self.open_file(from)?;
+            target.check_room(to, stat.size)?;
             let mut file = File::options().write(true).create_new(true).open(place).map_err(io)?;
             let digests = super::staged::copy_hashed(&mut source, &mut file).map_err(io)?;
             file.set_modified(stat.mtime.into()).map_err(io)?;
@@ -98,6 +99,7 @@ impl Tree {
             copied.push((to.clone(), stat, digests));
             return Ok(());
         }
+        target.check_room(to, 0)?;
         fs::create_dir(place).map_err(io)?;
         if extent == Extent::Itself {
             return Ok(());
@@ -106,7 +108,7 @@ impl Tree {
             member.stat.map_err(|reason| LibraryError::io(&member.path, io::Error::other(reason)))?;
             let name = member.path.name();
             let goal = to.join(name).map_err(|_| LibraryError::TooLong(to.clone()))?;
-            self.copy_into(&member.path, &place.join(name), &goal, extent, copied)?;
+            self.copy_into(&member.path, (target, &place.join(name)), &goal, extent, copied)?;
         }
         Ok(())
     }

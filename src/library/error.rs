@@ -7,6 +7,8 @@ use crate::reconcile::Coverage;
 use crate::store::StoreError;
 use crate::types::{LibraryId, RelPath};
 
+use super::room::is_full;
+
 /// A failed operation on a library. The text names the path and says what to do where something can be done.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
@@ -31,8 +33,10 @@ pub enum LibraryError {
     /// The new path, or one below it, would be longer than 4000 bytes.
     #[error("{0} would be too long, or a path below it")]
     TooLong(RelPath),
-    /// The disk or the quota is full.
-    #[error("there is no room left on the disk for {0}")]
+    /// The disk or the quota is full, but for what is kept for the node itself; that of the library, or that of the state.
+    #[error(
+        "there is no room left on the disk for {0}: the rest is kept for what Twinlens itself must write; make room on the disk of the library or of the data folder"
+    )]
     Full(RelPath),
     /// Anything else that the system said.
     #[error("{path}: {source}")]
@@ -91,6 +95,11 @@ impl LibraryError {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::CrossesDevices)
     }
 
+    /// Whether it failed because there is no room.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Store(StoreError::Full(_)))
+    }
+
     /// The same error, said of the path that it was met for.
     pub fn met_for(self, path: &RelPath) -> Self {
         match self {
@@ -108,12 +117,17 @@ impl LibraryError {
         }
     }
 
+    /// An error of the system while a file that is to have this path came in: nothing is wrong with the path itself.
+    pub fn staging(path: &RelPath, source: io::Error) -> Self {
+        if is_full(&source) { Self::Full(path.clone()) } else { Self::Io { path: path.to_string(), source } }
+    }
+
     /// An error of the system at a path of the library.
     pub fn io(path: &RelPath, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::NotFound => Self::NotFound(path.clone()),
             io::ErrorKind::AlreadyExists => Self::Exists(path.clone()),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(path.clone()),
+            _ if is_full(&source) => Self::Full(path.clone()),
             io::ErrorKind::InvalidFilename => Self::TooLong(path.clone()),
             io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => Self::WrongKind(path.clone()),
             _ => Self::Io { path: path.to_string(), source },

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::types::{Digests, Expect, Hasher, LocalVersion, Mtime, RelPath};
 
+use super::room::{NAME, is_full, room_beside};
 use super::trash::{self, Reason};
 use super::tree::{OnDisk, Stat, Tree};
 use super::{LibraryError, pieces};
@@ -27,6 +28,8 @@ pub struct Staged {
     held: Vec<u8>,
     hasher: Hasher,
     size: u64,
+    /// So many bytes more may be written before it is asked for room again.
+    granted: u64,
     /// So much was given to the disk already, by this thread.
     flushed: u64,
     flushing: Option<JoinHandle<io::Result<()>>>,
@@ -103,6 +106,7 @@ impl Staged {
             held: Vec::new(),
             hasher: Hasher::default(),
             size: 0,
+            granted: 0,
             flushed: 0,
             flushing: None,
             published: false,
@@ -143,6 +147,7 @@ impl Staged {
         let file = match self.file.take() {
             Some(file) => file,
             None => {
+                self.claim(self.held.len() as u64 + NAME)?;
                 let mut file = self.create()?;
                 if let Err(error) = file.write_all(&self.held) {
                     fs::remove_file(&self.place)?;
@@ -153,6 +158,15 @@ impl Staged {
             }
         };
         Ok(self.file.insert(file))
+    }
+
+    /// Takes of what may be written, or asks for more.
+    fn claim(&mut self, bytes: u64) -> io::Result<()> {
+        if self.granted < bytes {
+            self.granted = self.tree.grant(bytes)?;
+        }
+        self.granted -= bytes;
+        Ok(())
     }
 
     fn create(&self) -> io::Result<File> {
@@ -184,8 +198,17 @@ impl Staged {
         self.unpublished = Unpublished::Removed;
     }
 
-    /// Appends bytes. A long piece is written while it is hashed. It may block, unless all the bytes so far are few.
+    /// Appends bytes. A long piece is written while it is hashed. It may block, unless all the bytes so far are few. When there is no room for
+    /// them, what came for a later run takes none either.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = self.append(bytes);
+        if written.as_ref().is_err_and(is_full) && self.unpublished == Unpublished::KeptIfBegun {
+            self.unpublished = Unpublished::Removed;
+        }
+        written
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.file.is_none() && self.held.len() + bytes.len() <= Self::SMALL {
             self.held.extend_from_slice(bytes);
             self.hasher.update(bytes);
@@ -193,6 +216,7 @@ impl Staged {
             return Ok(());
         }
         self.open()?;
+        self.claim(bytes.len() as u64)?;
         let Self { file: Some(file), hasher, .. } = self else { return Ok(()) };
         if bytes.len() < Hasher::LONG {
             file.write_all(bytes)?;
@@ -235,8 +259,9 @@ impl Staged {
         self.fill_with(source, size)
     }
 
-    /// Appends everything that a reader gives: about `size` bytes.
+    /// Appends everything that a reader gives: about `size` bytes, for which there must be room before the first of them is written.
     pub(super) fn fill_with(&mut self, source: &mut impl io::Read, size: u64) -> io::Result<()> {
+        self.tree.grant(size)?;
         pieces::each(source, size, |piece| self.write(piece))
     }
 
@@ -344,6 +369,7 @@ impl Staged {
     /// Goes on in the folder of its name, under a name that is not indexed: another disk is mounted there.
     fn come_near(&mut self, target: &Path) -> io::Result<()> {
         let near = target.with_file_name(format!(".twinlens-{}.part", Uuid::new_v4()));
+        room_beside(&near, self.size)?;
         let copied = || {
             fs::copy(&self.place, &near)?;
             let file = OpenOptions::new().read(true).write(true).open(&near)?;
@@ -363,6 +389,12 @@ impl Staged {
                 Err(error)
             }
         }
+    }
+
+    /// Cuts off what lies behind so many bytes of a file of others.
+    pub(super) fn cut(&mut self, size: u64) -> io::Result<()> {
+        self.end_flush()?;
+        self.file.as_ref().map_or(Ok(()), |file| file.set_len(size))
     }
 
     /// Gives the file a name among the unfinished uploads.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::RelPath;
 
 use super::LibraryError;
+use super::room::{is_full, room_beside};
 use super::tree::{Tree, sync_parent};
 
 pub use empty::Emptied;
@@ -53,9 +54,7 @@ pub(super) fn keep(tree: &Tree, path: &RelPath, place: &Path, why: Reason) -> Re
     let slot = slot(tree, path, why)?;
     let linked = match fs::hard_link(place, &slot.kept) {
         Ok(()) => Ok(()),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-            Err(error)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound || is_full(&error) => Err(error),
         // Not every file system has hard links; a copy does as well.
         Err(_) => copy(place, &slot.kept),
     };
@@ -68,8 +67,9 @@ pub(super) fn take(tree: &Tree, path: &RelPath, place: &Path) -> Result<(), Libr
     slot(tree, path, Reason::Removed)?.take(place).map_err(|error| LibraryError::io(path, error))
 }
 
-/// Copies a file with its time, durably.
+/// Copies a file with its time, durably. It takes room as what people add does.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    room_beside(to, fs::metadata(from)?.len())?;
     fs::copy(from, to)?;
     let kept = fs::File::options().write(true).open(to)?;
     kept.set_modified(fs::metadata(from)?.modified()?)?;

@@ -474,18 +474,6 @@ impl Tree {
         Ok(())
     }
 
-    /// Bytes that the disk has left for this process; none when it does not tell.
-    pub fn free_bytes(&self) -> Option<u64> {
-        let disk = rustix::fs::statvfs(&self.inner.root).ok()?;
-        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
-    }
-
-    /// Bytes that the disk has, used or not; none when it does not tell.
-    pub fn disk_bytes(&self) -> Option<u64> {
-        let disk = rustix::fs::statvfs(&self.inner.root).ok()?;
-        Some(disk.f_blocks.saturating_mul(disk.f_frsize))
-    }
-
     /// Makes the names in the folder of a path, which is at this place, durable; together with others who want the same.
     /// RACE: when another program puts another folder in its place between two who share a sync, the name in the first one is not synced;
     /// its file is.
@@ -510,6 +498,9 @@ impl Tree {
 
     /// Sets and removes dead properties of a path, all or none, durably.
     pub fn patch_properties(&self, path: &RelPath, puts: Vec<Property>, removes: Vec<(String, String)>) -> Result<(), LibraryError> {
+        if !puts.is_empty() && !self.inner.store.has_room() {
+            return Err(LibraryError::Full(path.clone()));
+        }
         let (area, path) = (self.inner.area, path.clone());
         Ok(self.inner.store.write(move |tx| {
             puts.iter().try_for_each(|property| properties::put(tx, area, &path, property))?;

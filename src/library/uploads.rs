@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::types::Mtime;
 
+use super::room::{NAME, is_full};
 use super::tree::sync_parent;
 use super::{LibraryError, Tree};
 
@@ -56,7 +57,9 @@ pub enum UploadError {
     #[error("there are too many uploads or chunks already; finish or delete some")]
     TooMany,
     /// The user has too many bytes waiting, or the disk has no room for them.
-    #[error("there is no room for this upload")]
+    #[error(
+        "there is no room for this upload: the rest of the disk is kept for what Twinlens itself must write; make room there, or end other uploads"
+    )]
     NoRoom,
     /// The session is being put together, or removed.
     #[error("this upload is being put together just now")]
@@ -312,8 +315,8 @@ impl Uploads {
             self.lock().waiting.insert(user, counted);
             counted
         });
-        let room = BYTES.saturating_sub(waiting).min(self.inner.tree.free_bytes().unwrap_or(u64::MAX));
-        if bytes > room { Err(UploadError::NoRoom) } else { Ok(room) }
+        let room = BYTES.saturating_sub(waiting).min(self.inner.tree.room().unwrap_or(u64::MAX));
+        if bytes.saturating_add(NAME) > room { Err(UploadError::NoRoom) } else { Ok(room) }
     }
 
     fn user_place(&self, user: &str) -> PathBuf {
@@ -374,7 +377,7 @@ fn folders(place: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 
 fn failed(id: &str, error: io::Error) -> UploadError {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => UploadError::NoRoom,
+        _ if is_full(&error) => UploadError::NoRoom,
         io::ErrorKind::NotFound => UploadError::NoSession,
         _ => LibraryError::Io { path: format!("the upload {id}"), source: error }.into(),
     }

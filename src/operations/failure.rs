@@ -43,6 +43,8 @@ pub enum Kind {
     ServiceUnreachable,
     /// The library is not there, or not the one that is expected.
     NoLibrary,
+    /// There is no room left on a disk here.
+    Full,
     /// Something here did not work that should.
     Failed,
 }
@@ -131,7 +133,8 @@ impl Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::unreachable(error.to_string())
+        let kind = if matches!(error, StoreError::Full(_)) { Kind::Full } else { Kind::Failed };
+        Self::unreachable(error.to_string()).of_kind(kind)
     }
 }
 
@@ -147,7 +150,8 @@ impl From<LibraryError> for Failure {
             | LibraryError::NoMarker(_)
             | LibraryError::ForeignMarker { .. }
             | LibraryError::BadMarker { .. } => Kind::NoLibrary,
-            LibraryError::Full(_) | LibraryError::Io { .. } | LibraryError::Store(_) => Kind::Failed,
+            LibraryError::Full(_) | LibraryError::Store(StoreError::Full(_)) => Kind::Full,
+            LibraryError::Io { .. } | LibraryError::Store(_) => Kind::Failed,
         };
         Self::unreachable(error.to_string()).of_kind(kind)
     }
@@ -197,7 +201,8 @@ impl From<ServiceError> for Failure {
             ServiceError::Clash(_) => Self::usage(error.to_string()).of_kind(Kind::Taken).about("document"),
             ServiceError::NothingToUndo(_) => Self::wrong_state(error.to_string()),
             ServiceError::Client(error) => error.into(),
-            ServiceError::Secret(_) | ServiceError::Store(_) => Self::unreachable(error.to_string()),
+            ServiceError::Store(error) => error.into(),
+            ServiceError::Secret(_) => Self::unreachable(error.to_string()),
         }
     }
 }
@@ -207,7 +212,8 @@ impl From<AccountError> for Failure {
         use AccountError as E;
         let text = error.to_string();
         match error {
-            E::Hash(_) | E::Store(_) => Self::unreachable(text),
+            E::Store(error) => error.into(),
+            E::Hash(_) => Self::unreachable(text),
             E::Unknown(_) | E::UnknownApp { .. } => Self::not_found(text),
             E::Taken(_) => Self::usage(text).of_kind(Kind::Taken).about("name"),
             E::LastAdmin(_) | E::TooMany(_) | E::Ambiguous { .. } => Self::wrong_state(text),
@@ -234,7 +240,7 @@ impl From<SyncError> for Failure {
         match error {
             SyncError::Client(error) => error.into(),
             SyncError::Library(error) => error.into(),
-            SyncError::Store(_) => Self::unreachable(error.to_string()),
+            SyncError::Store(error) => error.into(),
             SyncError::Halted(_)
             | SyncError::SameLibrary(_)
             | SyncError::OtherLibrary { .. }

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::types::Clock;
 
+use super::disk::Disk;
 use super::meta::FORMAT;
 use super::snapshot::{Shared, Snapshot};
 use super::{
@@ -70,6 +71,9 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// The disk is nearly full. Nothing was written, and everything can be read.
+    #[error("the state {} was not written to: there is no room left on its disk; make some", .0.display())]
+    Full(PathBuf),
     /// The store is shutting down.
     #[error("the state is closed")]
     Closed,
@@ -106,6 +110,7 @@ pub struct Store {
 }
 
 struct Inner {
+    path: PathBuf,
     database: Arc<Database>,
     shared: Arc<Shared>,
     latest: watch::Receiver<u64>,
@@ -159,7 +164,8 @@ impl Store {
             .name("store-writer".into())
             .spawn(move || writer.work(&queue))
             .map_err(|error| StoreError::Open { path: path.to_owned(), reason: error.to_string() })?;
-        let inner = Inner { database, shared, latest, jobs: Mutex::new(Some(jobs)), writer: Mutex::new(Some(writer)) };
+        let inner =
+            Inner { path: path.to_owned(), database, shared, latest, jobs: Mutex::new(Some(jobs)), writer: Mutex::new(Some(writer)) };
         Ok(Self { inner: Arc::new(inner), clock: Clock::default() })
     }
 
@@ -171,6 +177,11 @@ impl Store {
     /// What tells the time to everything that is remembered here.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Whether its disk has room for what is to be remembered of files that people add.
+    pub fn has_room(&self) -> bool {
+        Disk::of(&self.inner.path).is_none_or(|disk| disk.room() > 0)
     }
 
     /// One consistent state to read from.
@@ -346,6 +357,10 @@ impl Writer {
     }
 
     fn commit(&self, works: Vec<Work>, durable: bool) -> Result<(), StoreError> {
+        // When a write of its own fails for want of room, redb does nothing more until it is opened anew, not even read.
+        if Disk::of(&self.path).is_some_and(|disk| !disk.takes_state()) {
+            return Err(StoreError::Full(self.path.clone()));
+        }
         let mut transaction = self.database.begin_write()?;
         if !durable {
             transaction.set_durability(Durability::None)?;

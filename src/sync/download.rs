@@ -19,6 +19,7 @@ use crate::types::{ContentHash, Expect, LocalVersion, Mtime, RelPath, RemoteVers
 use super::execute::{Execution, StepError};
 use super::record::Record;
 use super::resume;
+use super::room::Coming;
 use super::run::{SyncError, blocking};
 
 /// Bytes that are gathered before they are written and hashed on a blocking thread.
@@ -272,9 +273,10 @@ impl Execution {
             let staged = self.fetch_large(remote, source).await?;
             return Ok(Fetched { staged, version: source.clone() });
         }
+        let mut coming = self.room_here(remote, source.size.unwrap_or(0)).await?;
         let mut patience = self.sync.client.patience();
         loop {
-            match self.fetch_once(remote, source).await {
+            match self.fetch_once(remote, source, &mut coming).await {
                 Err(StepError::Client(error))
                     if error.may_have_arrived()
                         && let Some(wait) = patience.broken() =>
@@ -286,7 +288,7 @@ impl Execution {
         }
     }
 
-    async fn fetch_once(self: &Arc<Self>, remote: &RelPath, source: &RemoteVersion) -> Result<Fetched, StepError> {
+    async fn fetch_once(self: &Arc<Self>, remote: &RelPath, source: &RemoteVersion, coming: &mut Coming<'_>) -> Result<Fetched, StepError> {
         let mut download = self.sync.client.get(remote, source).await?;
         let tree = self.sync.tree.clone();
         let mut staged: Option<Staged> = None;
@@ -300,10 +302,12 @@ impl Execution {
             }
             if end && staged.is_none() && gathered.len() <= Staged::SMALL {
                 // It stays in memory: no other thread is needed.
-                staged = Some(append(&tree, None, &gathered)?);
+                staged = Some(append(&tree, remote, None, &gathered)?);
             } else if end || gathered.len() >= GATHER {
-                let (tree, bytes, held) = (tree.clone(), std::mem::take(&mut gathered), staged.take());
-                staged = Some(staging(move || append(&tree, held, &bytes)).await?);
+                let (tree, remote, bytes, held) = (tree.clone(), remote.clone(), std::mem::take(&mut gathered), staged.take());
+                let here = staging(move || append(&tree, &remote, held, &bytes)).await?;
+                coming.left(source.size.unwrap_or(0).saturating_sub(here.size()));
+                staged = Some(here);
             }
             if end {
                 break;
@@ -369,13 +373,13 @@ pub(super) fn check(remote: &RelPath, source: &RemoteVersion, staged: &Staged, d
     Ok(())
 }
 
-pub(super) fn append(tree: &Tree, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
+/// Appends what has come of a remote file.
+pub(super) fn append(tree: &Tree, remote: &RelPath, staged: Option<Staged>, bytes: &[u8]) -> Result<Staged, LibraryError> {
     let mut staged = match staged {
         Some(staged) => staged,
         None => tree.stage(),
     };
-    let written = staged.write(bytes);
-    written.map_err(|source| LibraryError::Io { path: "a download".into(), source })?;
+    staged.write(bytes).map_err(|error| LibraryError::staging(remote, error))?;
     Ok(staged)
 }
 

@@ -47,9 +47,10 @@ pub(super) enum StepError {
 
 impl StepError {
     /// What kind of failure it is, in one word that stays the same.
-    fn cause(&self) -> &'static str {
+    pub(super) fn cause(&self) -> &'static str {
         match self {
             Self::Client(error) => error.cause(),
+            Self::Library(LibraryError::Full(_)) => "disk-full",
             Self::Library(_) => "library",
             Self::NotProven(_) => "not-proven",
             Self::InVain { first, .. } => first.cause(),
@@ -347,6 +348,9 @@ impl Execution {
         if self.sync.monitor.stopped().is_some() {
             // Broken off on purpose: it did not fail, it was not done.
             return;
+        }
+        if let StepError::Library(LibraryError::Full(_)) = error {
+            return self.left_out_here(step, error);
         }
         if let StepError::Client(ClientError::Unauthorized) = error {
             self.count(|report| report.refused = true);

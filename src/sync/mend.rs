@@ -73,8 +73,8 @@ async fn fetch(tree: &Tree, folder: &Client, remote: &RelPath, size: u64) -> Res
         let end = piece.is_none();
         gathered.extend_from_slice(&piece.unwrap_or_default());
         if end || gathered.len() >= GATHER {
-            let (tree, held, bytes) = (tree.clone(), staged.take(), std::mem::take(&mut gathered));
-            let appended = blocking(move || Ok(append(&tree, held, &bytes)?)).await?;
+            let (tree, remote, held, bytes) = (tree.clone(), remote.clone(), staged.take(), std::mem::take(&mut gathered));
+            let appended = blocking(move || Ok(append(&tree, &remote, held, &bytes)?)).await?;
             if end {
                 return Ok(appended);
             }

@@ -331,7 +331,7 @@ impl Execution {
         let committed = self.disk(move || {
             let Open { mut file, .. } = tree.open_file(&from)?;
             let mut staged = tree.stage();
-            staged.copy_of(&mut file).map_err(|source| LibraryError::Io { path: from.to_string(), source })?;
+            staged.copy_of(&mut file).map_err(|error| LibraryError::staging(&to, error))?;
             if staged.digests().content != content {
                 return Err(LibraryError::Changed(from));
             }

@@ -177,9 +177,10 @@ impl Execution {
     /// Fetches a file whose metadata will be read.
     async fn fetch_to_disk(self: &Arc<Self>, remote: &RelPath, source: &RemoteVersion) -> Result<Fetched, StepError> {
         let mut fetched = self.fetch(remote, source).await?;
+        let remote = remote.clone();
         staging(move || match fetched.staged.to_disk() {
             Ok(()) => Ok(fetched),
-            Err(error) => Err(LibraryError::Io { path: "a download".into(), source: error }),
+            Err(error) => Err(LibraryError::staging(&remote, error)),
         })
         .await
     }

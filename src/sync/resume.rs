@@ -8,6 +8,7 @@ use crate::types::{Digests, RelPath, RemoteVersion, ServiceId, Side};
 
 use super::download::{GATHER, check, staging};
 use super::execute::{Execution, StepError};
+use super::room::Coming;
 
 /// From this size on it is worth to keep what has come.
 pub(super) const LARGE: u64 = 8 << 20;
@@ -17,14 +18,16 @@ impl Execution {
     pub(super) async fn fetch_large(self: &Arc<Self>, remote: &RelPath, source: &RemoteVersion) -> Result<Staged, StepError> {
         let (tree, key) = (self.sync.tree.clone(), key(self.sync.service.id, remote, source));
         let mut held = Held(Some(staging(move || Staged::resume(&tree, &key)).await?));
+        let wanted = source.size.unwrap_or_default();
+        let mut coming = self.room_here(remote, wanted.saturating_sub(held.size())).await?;
         let mut patience = self.sync.client.patience();
         loop {
             let before = held.size();
-            let error = match self.go_on(remote, source, &mut held).await {
+            let error = match self.go_on(remote, source, &mut held, &mut coming).await {
                 Ok(None) => return held.0.ok_or_else(lost),
                 // What was there already was not a part of it after all.
                 Ok(Some(_)) if before > 0 => {
-                    held.change(Staged::restart).await?;
+                    held.change(remote, Staged::restart).await?;
                     continue;
                 }
                 Ok(Some(wrong)) => {
@@ -45,7 +48,13 @@ impl Execution {
     }
 
     /// Fetches what is missing. The answer is what is wrong with the whole, if anything.
-    async fn go_on(&self, remote: &RelPath, source: &RemoteVersion, held: &mut Held) -> Result<Option<ClientError>, StepError> {
+    async fn go_on(
+        &self,
+        remote: &RelPath,
+        source: &RemoteVersion,
+        held: &mut Held,
+        coming: &mut Coming<'_>,
+    ) -> Result<Option<ClientError>, StepError> {
         let wanted = source.size.unwrap_or_default();
         let complete = held.0.as_ref().filter(|staged| staged.size() == wanted);
         if complete.is_some_and(|staged| source.digests.agree(&staged.digests().into()) == Some(true)) {
@@ -56,7 +65,7 @@ impl Execution {
         let from = if held.size() < wanted { held.size() } else { 0 };
         let mut download = self.sync.client.get_from(remote, source, from).await?;
         if download.start != held.size() {
-            held.change(Staged::restart).await?;
+            held.change(remote, Staged::restart).await?;
         }
         let mut ended = false;
         while !ended {
@@ -64,7 +73,8 @@ impl Execution {
             let more = self.next_pieces(remote, &mut download, &mut gathered).await;
             ended = !matches!(more, Ok(true));
             // What came before a break counts too.
-            held.change(move |staged| staged.write(&gathered)).await?;
+            held.change(remote, move |staged| staged.write(&gathered)).await?;
+            coming.left(wanted.saturating_sub(held.size()));
             more?;
         }
         let staged = held.0.as_ref().ok_or_else(lost)?;
@@ -90,10 +100,15 @@ impl Held {
         self.0.as_ref().map_or(0, Staged::size)
     }
 
-    async fn change(&mut self, work: impl FnOnce(&mut Staged) -> std::io::Result<()> + Send + 'static) -> Result<(), StepError> {
+    async fn change(
+        &mut self,
+        remote: &RelPath,
+        work: impl FnOnce(&mut Staged) -> std::io::Result<()> + Send + 'static,
+    ) -> Result<(), StepError> {
         let mut staged = self.0.take().ok_or_else(lost)?;
+        let remote = remote.clone();
         let changed = staging(move || {
-            work(&mut staged).map_err(|source| LibraryError::Io { path: "a download".into(), source })?;
+            work(&mut staged).map_err(|error| LibraryError::staging(&remote, error))?;
             Ok(staged)
         });
         self.0 = Some(changed.await?);

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::reserve::Small;
 use crate::support::{Node, PASSWORD, Sandbox, assert_files, eventually, have, http, read_answer, send_head, tree, write};
 
 /// The content of one version of a file: long enough to be read in pieces, and telling which version each piece is of.
@@ -215,26 +216,6 @@ fn an_empty_upload_over_a_good_file_keeps_the_old_one_and_says_so() {
     node.stop();
     let log = fs::read_to_string(log).unwrap();
     assert!(log.contains("WARN") && log.contains("an empty upload replaced a file") && log.contains("a.jpg"), "{log}");
-}
-
-/// A file system of this size at a place; it goes away with the value.
-struct Small(PathBuf);
-
-impl Small {
-    fn mount(place: &Path, size: &str) -> Option<Self> {
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size},mode=0755"), "tmpfs"]).arg(place).output();
-        if mounted.is_ok_and(|output| output.status.success()) {
-            return Some(Self(place.to_owned()));
-        }
-        eprintln!("skipped: mounting a tmpfs is not permitted");
-        None
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[test]

@@ -42,6 +42,7 @@ mod props;
 mod real;
 mod recorded;
 mod removal;
+mod reserve;
 mod resume;
 mod rfc4918;
 mod rights;

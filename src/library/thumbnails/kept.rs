@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::library::RenditionError;
+use crate::store::Disk;
 use crate::types::ContentHash;
 
 use super::Thumbnails;
@@ -97,6 +98,11 @@ impl Thumbnails {
     }
 
     fn write(&self, place: &Path, parts: &[&[u8]]) {
+        // What can be made again does not take what the state needs.
+        if Disk::of(&self.place).is_some_and(|disk| disk.room() == 0) {
+            tracing::debug!(place = %place.display(), "a thumbnail was not kept: there is no room");
+            return;
+        }
         match whole(place, parts) {
             Ok(()) => {
                 self.bytes.fetch_add(parts.iter().map(|part| part.len() as u64).sum(), Ordering::Relaxed);

@@ -137,8 +137,14 @@ impl IncomingChunk {
 
 impl Drop for IncomingChunk {
     fn drop(&mut self) {
-        if let Way::Joining { turn, .. } = self.way {
-            locked(&self.joined).end_turn(turn);
+        let Way::Joining { turn, before } = self.way else { return };
+        let mut joined = locked(&self.joined);
+        // A chunk that was not added takes no room.
+        if joined.is_at(turn, before)
+            && let Err(error) = self.staged.cut(before)
+        {
+            tracing::warn!(session = %self.session.display(), %error, "what came of a chunk could not be removed");
         }
+        joined.end_turn(turn);
     }
 }

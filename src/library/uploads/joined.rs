@@ -146,6 +146,11 @@ impl Joined {
         self.turn == turn && self.writing.is_some()
     }
 
+    /// Whether nothing was added since it was this long, by whoever has this turn.
+    pub(super) fn is_at(&self, turn: u64, end: u64) -> bool {
+        self.is_turn(turn) && self.end == end
+    }
+
     /// Ends a turn. What was written and not added is of nobody.
     pub(super) fn end_turn(&mut self, turn: u64) {
         if self.turn == turn {

@@ -162,6 +162,7 @@ impl From<Failure> for Problem {
             // Not 502: it is no failure of this server that an address which somebody gave does not work.
             Kind::ServiceUnreachable => (StatusCode::UNPROCESSABLE_ENTITY, "service-unreachable"),
             Kind::NoLibrary => (StatusCode::SERVICE_UNAVAILABLE, "no-library"),
+            Kind::Full => (StatusCode::INSUFFICIENT_STORAGE, "full"),
             Kind::Failed => {
                 tracing::error!(%message, "a request failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, "failed")

@@ -6,9 +6,10 @@
 
 mod archive;
 mod names;
+mod turns;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
@@ -17,7 +18,7 @@ use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_T
 use http::{HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -25,6 +26,7 @@ use crate::types::RelPath;
 
 use self::archive::Outlet;
 use self::names::{disposition, portable};
+use self::turns::Turns;
 use super::asked::{Json, Path};
 use super::caller::Person;
 use super::files;
@@ -38,8 +40,6 @@ const KEPT: Duration = Duration::from_secs(3600);
 /// So many of them are kept, of all users and of one.
 const CHOICES: usize = 1000;
 const OF_ONE: usize = 50;
-/// So many zips are sent at once.
-const AT_ONCE: usize = 4;
 /// Pieces that wait for the network.
 const WAITING: usize = 4;
 
@@ -79,15 +79,10 @@ struct Choice {
 }
 
 /// The choices that can be downloaded, by their ids, and who downloads.
+#[derive(Default)]
 pub(super) struct Zips {
     choices: Mutex<BTreeMap<String, Choice>>,
-    turns: Arc<Semaphore>,
-}
-
-impl Default for Zips {
-    fn default() -> Self {
-        Self { choices: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
-    }
+    turns: Turns,
 }
 
 impl Zips {
@@ -173,7 +168,7 @@ pub(super) async fn download(
 ) -> Result<Response<axum::body::Body>, Problem> {
     super::check(&shared.originals, &caller.login)?;
     let choice = shared.zips.get(&id, &caller.login.user).ok_or_else(Problem::nothing_here)?;
-    let turn = Arc::clone(&shared.zips.turns).try_acquire_owned().map_err(|_| {
+    let turn = shared.zips.turns.take(&caller.login.user).ok_or_else(|| {
         let detail = "Several zips are being downloaded already; wait until one of them is done.";
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-often", detail).retry_after(10)
     })?;

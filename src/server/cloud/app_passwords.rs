@@ -1,6 +1,6 @@
 //! The one place where app passwords are made and revoked.
 
-use crate::accounts::{AccountError, Login, Logins};
+use crate::accounts::{AccountError, Login, Logins, NewAppPassword};
 
 /// Whether somebody logged in with an app password.
 pub(super) fn is_app_password(login: &Login) -> bool {
@@ -8,9 +8,16 @@ pub(super) fn is_app_password(login: &Login) -> bool {
 }
 
 /// Makes an app password for a user.
-pub(super) async fn create(logins: &Logins, user: &str, label: &str) -> Result<String, AccountError> {
+pub(super) async fn create(logins: &Logins, user: &str, label: &str) -> Result<NewAppPassword, AccountError> {
     let (users, user, label) = (logins.users().clone(), user.to_owned(), label.to_owned());
-    blocking(move || users.create_app_password(&user, &label).map(|new| new.password)).await
+    blocking(move || users.create_app_password(&user, &label)).await
+}
+
+/// Whether an app password is there and nobody has logged in with it yet.
+pub(super) async fn is_unused(logins: &Logins, made: &NewAppPassword) -> bool {
+    let (users, user, id) = (logins.users().clone(), made.user.clone(), made.id.clone());
+    let all = blocking(move || users.app_passwords(&user)).await.unwrap_or_default();
+    all.iter().any(|app| app.id == id && app.last_used.is_none())
 }
 
 /// Revokes the app password that somebody logged in with; false when it was none.

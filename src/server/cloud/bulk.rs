@@ -33,6 +33,7 @@ const AUTO_MKCOL: &str = "x-nc-webdav-auto-mkcol";
 struct Arrived {
     headers: HeaderMap,
     path: RelPath,
+    size: u64,
     mtime: Option<Mtime>,
     promises: Promises,
     staged: Option<Staged>,
@@ -171,7 +172,7 @@ fn arrived(name: &str, mut headers: HeaderMap, size: u64) -> Result<Arrived, Str
         None => None,
     };
     let rest = Vec::with_capacity(usize::try_from(size).unwrap_or(GATHER).min(GATHER));
-    Ok(Arrived { headers, path, mtime, promises, staged: None, rest })
+    Ok(Arrived { headers, path, size, mtime, promises, staged: None, rest })
 }
 
 /// Moves what has come of a file to disk.
@@ -179,13 +180,14 @@ fn append(tree: &Tree, mut arrived: Arrived) -> Result<Arrived, Refused> {
     let refused = |error: LibraryError| (status_of(&error), error.to_string());
     let mut staged = match arrived.staged.take() {
         Some(staged) => staged,
-        None => tree.stage(),
+        None => {
+            // Of one that does not fit, nothing is written.
+            tree.check_room(&arrived.path, arrived.size).map_err(refused)?;
+            tree.stage()
+        }
     };
     arrived.promises.update(&arrived.rest);
-    staged.write(&arrived.rest).map_err(|error| match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => refused(LibraryError::Full(arrived.path.clone())),
-        _ => refused(LibraryError::Io { path: arrived.path.to_string(), source: error }),
-    })?;
+    staged.write(&arrived.rest).map_err(|error| refused(LibraryError::staging(&arrived.path, error)))?;
     arrived.rest.clear();
     Ok(Arrived { staged: Some(staged), ..arrived })
 }

@@ -1,10 +1,11 @@
-//! Login flow v2: a client asks for a login, the user logs in with a browser, and the client gets an app password, once.
+//! Login flow v2: a client asks for a login, the user logs in with a browser, and the client gets an app password. Should the answer not arrive, it
+//! is told again until the password is used.
 //!
 //! All of it is in memory: a restart only means that the user begins again.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::header::{ACCEPT_LANGUAGE, HOST, ORIGIN, USER_AGENT};
@@ -12,7 +13,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::json;
 
-use crate::accounts::{Checked, Logins, same_secret};
+use crate::accounts::{Checked, Logins, NewAppPassword, same_secret};
 
 use super::super::http::{Body, Incoming, text};
 use super::super::language::Language;
@@ -39,14 +40,26 @@ struct Flow {
     label: String,
     from: IpAddr,
     begun: Instant,
-    /// The user who granted it.
-    granted: Option<String>,
+    state: State,
+}
+
+/// How far a login is.
+#[derive(Clone)]
+enum State {
+    /// The user has not logged in.
+    Begun,
+    /// This user has, and nobody has asked for it yet.
+    Granted(String),
+    /// The app password is being made.
+    Making,
+    /// It was told.
+    Made(NewAppPassword),
 }
 
 /// The logins on their way, by the token in the page's address.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Flows {
-    open: Mutex<HashMap<String, Flow>>,
+    open: Arc<Mutex<HashMap<String, Flow>>>,
 }
 
 impl Flows {
@@ -69,32 +82,57 @@ impl Flows {
             "poll": { "token": poll, "endpoint": format!("{}/login/v2/poll", base.url()) },
             "login": format!("{}/login/v2/flow/{token}", base.url()),
         });
-        open.insert(token, Flow { poll, form, label: label(headers), from, begun: Instant::now(), granted: None });
+        open.insert(token, Flow { poll, form, label: label(headers), from, begun: Instant::now(), state: State::Begun });
         json(StatusCode::OK, &answer)
     }
 
-    /// A client asks what came of it. The app password is made now, so that none is left over that nobody fetched.
+    /// A client asks what came of it. The app password is made now, so that none is left over that nobody fetched; a client that hung up
+    /// before it had the answer asks again.
     pub(super) async fn poll(&self, request: Request<Incoming>, logins: &Logins, base: &Base) -> Response<Body> {
         let form = read_form(request.into_body()).await.unwrap_or_default();
-        let token = field(&form, "token");
-        let not_yet = || json(StatusCode::NOT_FOUND, &json!([]));
-        let granted = {
-            let mut open = self.lock();
-            let found = open.iter().find(|(_, flow)| flow.granted.is_some() && same_secret(flow.poll.as_bytes(), token.as_bytes()));
-            let key = found.map(|(key, _)| key.clone());
-            key.and_then(|key| open.remove(&key))
+        let nothing = || json(StatusCode::NOT_FOUND, &json!([]));
+        let Some((key, label, state)) = self.take(field(&form, "token")) else { return nothing() };
+        let made = match state {
+            State::Begun | State::Making => return nothing(),
+            State::Made(made) if app_passwords::is_unused(logins, &made).await => made,
+            State::Made(_) => {
+                self.lock().remove(&key);
+                return nothing();
+            }
+            State::Granted(user) => {
+                let (flows, logins) = (self.clone(), logins.clone());
+                // Whoever asked may hang up meanwhile.
+                let making = tokio::spawn(async move {
+                    let made = app_passwords::create(&logins, &user, &label).await;
+                    if let Some(flow) = flows.lock().get_mut(&key) {
+                        flow.state = made.as_ref().map_or(State::Granted(user), |made| State::Made(made.clone()));
+                    }
+                    made.ok()
+                });
+                match making.await {
+                    Ok(Some(made)) => made,
+                    _ => return text(StatusCode::INTERNAL_SERVER_ERROR, "The app password could not be made; the log says why.\n"),
+                }
+            }
         };
-        let Some((user, label)) = granted.and_then(|flow| Some((flow.granted?, flow.label))) else { return not_yet() };
-        match app_passwords::create(logins, &user, &label).await {
-            Ok(secret) => json(StatusCode::OK, &json!({ "server": base.url(), "loginName": user, "appPassword": secret })),
-            Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "The app password could not be made; the log says why.\n"),
+        json(StatusCode::OK, &json!({ "server": base.url(), "loginName": made.user, "appPassword": made.password }))
+    }
+
+    /// The login that a client asks for by its token, with its key and its label. One that was granted is being made from now on.
+    fn take(&self, poll: &str) -> Option<(String, String, State)> {
+        let mut open = self.lock();
+        let (key, flow) = open.iter_mut().find(|(_, flow)| same_secret(flow.poll.as_bytes(), poll.as_bytes()))?;
+        let state = flow.state.clone();
+        if matches!(state, State::Granted(_)) {
+            flow.state = State::Making;
         }
+        Some((key.clone(), flow.label.clone(), state))
     }
 
     /// The page for the user.
     pub(super) fn show(&self, token: &str, headers: &HeaderMap) -> Response<Body> {
         let language = Language::of(headers.get(ACCEPT_LANGUAGE));
-        match self.lock().get(token).filter(|flow| flow.granted.is_none()) {
+        match self.lock().get(token).filter(|flow| matches!(flow.state, State::Begun)) {
             Some(flow) => login_page::answer(StatusCode::OK, language, &Page::Form { label: &flow.label, form: &flow.form, problem: None }),
             None => login_page::answer(StatusCode::NOT_FOUND, language, &Page::Gone),
         }
@@ -112,7 +150,8 @@ impl Flows {
         let language = Language::of(request.headers().get(ACCEPT_LANGUAGE));
         let foreign = is_foreign(request.headers(), &base.url());
         let form = read_form(request.into_body()).await.unwrap_or_default();
-        let known = self.lock().get(token).filter(|flow| flow.granted.is_none()).map(|flow| (flow.label.clone(), flow.form.clone()));
+        let known =
+            self.lock().get(token).filter(|flow| matches!(flow.state, State::Begun)).map(|flow| (flow.label.clone(), flow.form.clone()));
         let Some((label, secret)) = known else { return login_page::answer(StatusCode::NOT_FOUND, language, &Page::Gone) };
         let again =
             |status, problem| login_page::answer(status, language, &Page::Form { label: &label, form: &secret, problem: Some(problem) });
@@ -124,8 +163,8 @@ impl Flows {
                 again(StatusCode::FORBIDDEN, login_page::Problem::AppPassword)
             }
             Ok(Checked::Welcome(login)) => {
-                match self.lock().get_mut(token) {
-                    Some(flow) => flow.granted = Some(login.user),
+                match self.lock().get_mut(token).filter(|flow| matches!(flow.state, State::Begun)) {
+                    Some(flow) => flow.state = State::Granted(login.user),
                     None => return login_page::answer(StatusCode::NOT_FOUND, language, &Page::Gone),
                 }
                 tracing::info!(%label, "a client was given access");

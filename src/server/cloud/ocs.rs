@@ -69,7 +69,7 @@ impl Cloud {
     /// Who somebody is, and how much room there is: the disk's, since nobody has a quota.
     async fn person(&self, login: &Login) -> Outcome {
         let tree = self.webdav.originals().clone();
-        let room = tokio::task::spawn_blocking(move || (tree.free_bytes(), tree.disk_bytes())).await.unwrap_or_default();
+        let room = tokio::task::spawn_blocking(move || (tree.room(), tree.disk_bytes())).await.unwrap_or_default();
         let (free, total) = (room.0.unwrap_or(0), room.1.unwrap_or(0));
         let used = total.saturating_sub(free);
         let relative = if total == 0 { 0.0 } else { (used as f64 * 10_000.0 / total as f64).round() / 100.0 };
@@ -97,7 +97,7 @@ impl Cloud {
         }
         let label = super::login_flow::label(headers);
         match app_passwords::create(&self.logins, &login.user, &label).await {
-            Ok(secret) => Ok(json!({ "apppassword": secret })),
+            Ok(made) => Ok(json!({ "apppassword": made.password })),
             Err(_) => Err((StatusCode::INTERNAL_SERVER_ERROR, "The app password could not be made; the log says why.")),
         }
     }

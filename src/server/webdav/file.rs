@@ -131,7 +131,7 @@ impl Sink for Arrived {
             None => self.staged.insert(self.tree.stage()),
         };
         self.promises.update(bytes);
-        staged.write(bytes).map_err(|error| failed(&LibraryError::io(&self.path, error)))
+        staged.write(bytes).map_err(|error| failed(&LibraryError::staging(&self.path, error)))
     }
 
     fn broken() -> Refusal {

@@ -133,7 +133,7 @@ pub(in crate::server) fn status_of(error: &LibraryError) -> StatusCode {
         LibraryError::WrongKind(_) => StatusCode::METHOD_NOT_ALLOWED,
         LibraryError::Outside(_) => StatusCode::FORBIDDEN,
         LibraryError::TooLong(_) => StatusCode::URI_TOO_LONG,
-        LibraryError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+        full if full.is_full() => StatusCode::INSUFFICIENT_STORAGE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

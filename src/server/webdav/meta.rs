@@ -58,6 +58,9 @@ pub(super) enum FsError {
     /// It cannot be read, or must not be.
     #[error("it cannot be read")]
     Forbidden,
+    /// There is no room.
+    #[error("there is no room left on the disk")]
+    Full,
     /// The log says more.
     #[error("something went wrong")]
     GeneralFailure,
@@ -68,6 +71,10 @@ pub(super) fn fs_error(error: &LibraryError) -> FsError {
     match error {
         LibraryError::NotFound(_) | LibraryError::NoParent(_) => FsError::NotFound,
         LibraryError::Outside(_) | LibraryError::WrongKind(_) | LibraryError::TooLong(_) => FsError::Forbidden,
+        full if full.is_full() => {
+            tracing::warn!(error = %full, "a request failed");
+            FsError::Full
+        }
         other => {
             tracing::error!(error = %other, "a request failed");
             FsError::GeneralFailure

@@ -84,6 +84,7 @@ pub(super) async fn answer(mounts: &Mounts, mount: &Mount, below: &Below, reques
         Ok(document) => multistatus(document),
         Err(FsError::NotFound) => text(StatusCode::NOT_FOUND, "There is no such file or folder.\n"),
         Err(FsError::Forbidden) => text(StatusCode::FORBIDDEN, "This has no properties of its own.\n"),
+        Err(error @ FsError::Full) => text(StatusCode::INSUFFICIENT_STORAGE, format!("Nothing was changed: {error}.\n")),
         Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "The properties could not be changed; the log says why.\n"),
     }
 }

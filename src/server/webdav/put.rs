@@ -57,8 +57,13 @@ where
     // A large body is not taken in vain. A small one is here sooner than an answer could be, and one look at the disk is enough then.
     let judged = Arc::new((claim, target));
     if asks_first || !intake.is_small() {
-        let judged = Arc::clone(&judged);
-        blocking(move || may_put(&judged.0, &judged.1)).await.map_err(broken)??;
+        let (judged, announced) = (Arc::clone(&judged), context.announced());
+        let may_come = move || {
+            may_put(&judged.0, &judged.1)?;
+            let target = &judged.1;
+            target.root.tree.check_room(&target.path, announced.unwrap_or(0)).map_err(|error| failed(&error))
+        };
+        blocking(may_come).await.map_err(broken)??;
     }
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {

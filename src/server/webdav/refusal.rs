@@ -45,7 +45,7 @@ pub(super) fn failed(error: &LibraryError) -> Refusal {
         LibraryError::WrongKind(_) => return not_allowed(&format!("{error}.\n"), FOLDER),
         LibraryError::Outside(_) => StatusCode::FORBIDDEN,
         LibraryError::TooLong(_) => StatusCode::URI_TOO_LONG,
-        LibraryError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+        full if full.is_full() => StatusCode::INSUFFICIENT_STORAGE,
         other if other.crosses_disks() => {
             let reason =
                 "Another disk is mounted there, and a folder cannot go from one to the other in one step; copy it and delete it.\n";

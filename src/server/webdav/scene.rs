@@ -19,7 +19,7 @@ pub(super) struct Scene {
     state: Uuid,
     /// The numbers of the user's favourites, if they matter.
     favorites: HashSet<u64>,
-    /// Bytes that the disk has left, if that matters.
+    /// Bytes that may be added, if that matters.
     pub(super) room: Option<u64>,
 }
 
@@ -29,7 +29,7 @@ impl Scene {
             Some(ids) => ids.favorites(user)?,
             None => HashSet::new(),
         };
-        Ok(Self { state: view.state_id(), favorites, room: if needs.room { root.tree.free_bytes() } else { None } })
+        Ok(Self { state: view.state_id(), favorites, room: if needs.room { root.tree.room() } else { None } })
     }
 
     /// Changes when the state was lost and made anew, and only then: Nextcloud's clients take care that nothing is lost by that.
