@@ -214,7 +214,7 @@ fn conflicts_are_decided_one_by_one_and_all_at_once() {
     // Also when later runs brought nothing new.
     here.sync_expecting(0, &["peer"]);
     let services = admin.page("/settings/services").text();
-    assert!(services.contains("5 conflicts to decide"), "{services}");
+    assert!(services.contains("5 open conflicts"), "{services}");
     for (keep, said) in [("this", "Kept this one: a.jpg"), ("other", "Kept that one, as b.jpg"), ("both", "Kept both: c.jpg, c (2).jpg")] {
         let copy = copies()[0].clone();
         let told = happened(&admin.form("/activity/conflicts/resolve", &[("copy", &copy), ("keep", keep)]));
@@ -227,7 +227,7 @@ fn conflicts_are_decided_one_by_one_and_all_at_once() {
     assert!(admin.page("/activity/conflicts/both").text().contains("2 conflicts are resolved"));
     assert!(happened(&admin.form("/activity/conflicts/both", &[])).contains("2 files were kept"));
     assert!(admin.page("/activity/conflicts").text().contains("No conflicts"));
-    assert!(!admin.page("/settings/services").text().contains("to decide"));
+    assert!(!admin.page("/settings/services").text().contains("open conflict"));
     let files = here.files();
     assert_eq!(files.keys().filter(|name| name.ends_with("(2).jpg")).count(), 3, "{:?}", files.keys());
 }
