@@ -96,7 +96,7 @@ impl Execution {
     async fn delete_there(&self, path: &RelPath, version: &RemoteVersion) -> Result<(), StepError> {
         self.unchanged(path, version).await?;
         self.sync.client.delete(path, &Expect::Version(version.clone())).await?;
-        self.is_gone(path, version).await
+        self.expect_gone(path, version).await
     }
 
     async fn delete_here(&self, path: &RelPath, version: LocalVersion) -> Result<(), StepError> {
@@ -106,7 +106,7 @@ impl Execution {
     }
 
     /// A success is no proof of a deletion either: a file that is taken for deleted and is still there would come back as a new one.
-    async fn is_gone(&self, path: &RelPath, version: &RemoteVersion) -> Result<(), StepError> {
+    async fn expect_gone(&self, path: &RelPath, version: &RemoteVersion) -> Result<(), StepError> {
         match self.sync.client.look(path).await? {
             Some(now) if !self.is_node && now.unchanged_since(version) => {
                 Err(StepError::Refused("the service said that it deleted the file, but still has it".into()))

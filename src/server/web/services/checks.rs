@@ -123,7 +123,8 @@ pub(super) fn list(words: Words, checks: &[Check], next: Option<&str>) -> Markup
             details.own.skipped {
                 summary { (words.count("services.not-tried", skipped.len() as u64)) }
                 // Where nothing was written, a button beside it says why and what to do; the text names an option of the command line.
-                ul { @for check in skipped { li { (title(words, check.id)) @if !was_only_read(checks) { span.dim lang="en" { " – " (check.text) } } } } }
+                @let says_why = !was_only_read(checks);
+                ul { @for check in skipped { li { (title(words, check.id)) @if says_why { span.dim lang="en" { " – " (check.text) } } } } }
             }
         }
     }
