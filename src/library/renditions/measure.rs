@@ -23,15 +23,15 @@ impl Tree {
         let kind = self.kind(path)?;
         let Open { file, stat } = self.open_file(path)?;
         let place = self.root().join(path.as_str());
-        let (size, lasts) = match kind {
-            MediaKind::Image => (still(file).unwrap_or_default(), None),
+        let seen = match kind {
+            MediaKind::Image => PictureRow { size: still(file).unwrap_or_default(), ..PictureRow::default() },
             MediaKind::Video => video(&place).unwrap_or_default(),
-            MediaKind::Raw => (None, None),
+            MediaKind::Raw => PictureRow::default(),
             MediaKind::Vector | MediaKind::Sidecar => return Ok(PictureRow::default()),
         };
         let hints = Hints { place: &place, name: path.name(), sidecars: &[], mtime: stat.mtime };
-        let size = size.filter(|(width, height)| *width > 0 && *height > 0);
-        Ok(PictureRow { size, taken: told(&hints).map(|date| date.to_string()), lasts })
+        let size = seen.size.filter(|(width, height)| *width > 0 && *height > 0);
+        Ok(PictureRow { size, taken: told(&hints).map(|date| date.to_string()), ..seen })
     }
 }
 
@@ -56,8 +56,8 @@ fn still(file: File) -> io::Result<Option<(u32, u32)>> {
     Ok(Some(turned_size(decoder.dimensions(), turn)))
 }
 
-/// Its size in pixels, and how long it lasts in milliseconds.
-fn video(place: &Path) -> Option<(Option<(u32, u32)>, Option<u64>)> {
+/// How large it is and how long it lasts.
+fn video(place: &Path) -> Option<PictureRow> {
     let source = MediaSource::seekable(Sparing::new(File::open(place).ok()?)).ok()?;
     if source.kind() != Media::Track {
         return None;
@@ -70,5 +70,5 @@ fn video(place: &Path) -> Option<(Option<(u32, u32)>, Option<u64>)> {
     };
     let pixels = |tag| u32::try_from(number(tag)?).ok();
     let lasts = number(TrackInfoTag::DurationMs).filter(|lasts| *lasts > 0);
-    Some((pixels(TrackInfoTag::Width).zip(pixels(TrackInfoTag::Height)), lasts))
+    Some(PictureRow { size: pixels(TrackInfoTag::Width).zip(pixels(TrackInfoTag::Height)), taken: None, lasts })
 }
