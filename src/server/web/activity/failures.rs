@@ -60,7 +60,9 @@ pub(super) async fn show(visit: Visit, State(shared): State<Shared>, Query(which
                         }
                     }
                     @if let Some(standstill) = rows::standstill(words, service) { (standstill) }
-                    ul.listed { (self::files(words, name, &files, if name == which.service { which.after } else { 0 })) }
+                    @if !files.is_empty() {
+                        ul.listed { (self::files(words, name, &files, if name == which.service { which.after } else { 0 })) }
+                    }
                 }
             }
         }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::super::format;
 use super::super::parts::{self, Tone, icon};
 use super::super::words::Words;
-use crate::operations::{ServiceStatus, cause};
+use crate::operations::{ServiceStatus, SyncState, cause};
 use crate::types::MediaKind;
 
 /// So many rows are shown at once.
@@ -99,9 +99,9 @@ pub(super) fn run_failed(service: &ServiceStatus) -> Option<&str> {
     service.last_run.as_ref()?.error.as_deref().filter(|error| ended(error).0 == "bad")
 }
 
-/// Whether nothing goes on with a service: it is stopped, or its last run failed as a whole.
+/// Whether nothing goes on with a service that is to be synced: it is stopped, or its last run failed as a whole.
 pub(super) fn stands_still(service: &ServiceStatus) -> bool {
-    service.reason.is_some() || run_failed(service).is_some()
+    service.state != SyncState::Off && (service.reason.is_some() || run_failed(service).is_some())
 }
 
 /// Why nothing goes on with a service, if it is so.
