@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -249,17 +249,20 @@ pub fn write(path: &Path, content: &[u8]) {
     fs::write(path, content).unwrap();
 }
 
-/// All files below a folder.
+/// All files below a folder. What is renamed or removed while one looks is not there.
 pub fn tree(root: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().map(Result::unwrap) {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             if entry.file_type().unwrap().is_dir() {
                 folders.push(entry.path());
             } else {
                 let path = entry.path().strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                files.insert(path, String::from_utf8_lossy(&fs::read(entry.path()).unwrap()).into_owned());
+                match fs::read(entry.path()) {
+                    Ok(content) => drop(files.insert(path, String::from_utf8_lossy(&content).into_owned())),
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "{path}: {error}"),
+                }
             }
         }
     }
