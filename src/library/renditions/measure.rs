@@ -1,4 +1,5 @@
-//! How large a picture is, when it was taken and how long a video lasts, from the header of its file: nothing is decoded, so that a whole library can be looked at.
+//! How large a picture is, when it was taken and how long a video lasts, from the header of its file: nothing is decoded, so that a whole
+//! library can be looked at.
 
 use std::fs::File;
 use std::io::{self, BufReader, Seek as _, SeekFrom};
