@@ -11,7 +11,7 @@ use super::remembered::{Found, Proof, Remembered};
 use super::throttle::{Place, Throttle, Ticket};
 use super::turns::Turns;
 use super::users::{Known, matches};
-use super::{AccountError, Grant, Rights, Role, Users};
+use super::{AccountError, Grant, NewAppPassword, Rights, Role, Users};
 use crate::types::RelPath;
 
 /// The hash of no password: its salt and output are valid, but nothing hashes to it. Verified against when the user is unknown, so that the
@@ -153,6 +153,15 @@ impl Logins {
         // Wrong ones are counted, and slowed down, like those of a user whom nobody has: the empty name cannot be given.
         let user = if self.closed { None } else { self.users.owner_of(password)? };
         self.check(user.as_deref().unwrap_or_default(), password, from).await
+    }
+
+    /// Whether nobody has logged in yet with an app password that is there.
+    pub fn is_unused(&self, made: &NewAppPassword) -> Result<bool, AccountError> {
+        // That it was used is stored in the background; who logged in is remembered at once.
+        if self.remembered.has_app_password(&made.id) {
+            return Ok(false);
+        }
+        Ok(self.users.app_passwords(&made.user)?.iter().any(|app| app.id == made.id && app.last_used.is_none()))
     }
 
     fn keyed(&self, parts: &[&[u8]]) -> [u8; 32] {
@@ -305,6 +314,18 @@ mod tests {
 
     fn welcome() -> Checked {
         Checked::Welcome(Login::of("anna", Role::User))
+    }
+
+    #[tokio::test]
+    async fn an_app_password_is_used_from_the_first_login_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (users, logins) = anna(&folder);
+        let [one, other] = ["one", "other"].map(|label| users.create_app_password("anna", label).unwrap());
+        assert!(logins.is_unused(&one).unwrap());
+        assert!(matches!(check(&logins, "anna", &one.password).await, Checked::Welcome(_)));
+        assert_eq!((logins.is_unused(&one).unwrap(), logins.is_unused(&other).unwrap()), (false, true));
+        users.revoke_app_password("anna", &other.id).unwrap();
+        assert!(!logins.is_unused(&other).unwrap(), "it is not there any more");
     }
 
     #[tokio::test]

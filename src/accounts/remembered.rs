@@ -103,6 +103,12 @@ impl Remembered {
         entries.insert(ticket, Entry { login, proof, generation, used: AtomicU64::new(now), noted: AtomicU64::new(now) });
     }
 
+    /// Whether somebody logged in with the app password of this id.
+    pub(super) fn has_app_password(&self, id: &str) -> bool {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.values().any(|entry| matches!(&entry.proof, Proof::App(own, _) if own == id))
+    }
+
     /// Forgets a ticket.
     pub(super) fn forget(&self, ticket: &Ticket) {
         self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(ticket);

@@ -15,9 +15,8 @@ pub(super) async fn create(logins: &Logins, user: &str, label: &str) -> Result<N
 
 /// Whether an app password is there and nobody has logged in with it yet.
 pub(super) async fn is_unused(logins: &Logins, made: &NewAppPassword) -> bool {
-    let (users, user, id) = (logins.users().clone(), made.user.clone(), made.id.clone());
-    let all = blocking(move || users.app_passwords(&user)).await.unwrap_or_default();
-    all.iter().any(|app| app.id == id && app.last_used.is_none())
+    let (logins, made) = (logins.clone(), made.clone());
+    blocking(move || logins.is_unused(&made)).await.unwrap_or_default()
 }
 
 /// Revokes the app password that somebody logged in with; false when it was none.
@@ -29,5 +28,5 @@ pub(super) async fn revoke(logins: &Logins, login: &Login) -> Result<bool, Accou
 
 async fn blocking<R: Send + 'static>(work: impl FnOnce() -> Result<R, AccountError> + Send + 'static) -> Result<R, AccountError> {
     let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(AccountError::Hash(error.to_string())));
-    done.inspect_err(|error| tracing::error!(%error, "an app password could not be made or revoked"))
+    done.inspect_err(|error| tracing::error!(%error, "an app password could not be made, looked at or revoked"))
 }
