@@ -18,7 +18,7 @@ fn serving(sandbox: &Sandbox, options: &[&str]) -> Node {
 
 fn connect(node: &Node) -> TcpStream {
     let stream = TcpStream::connect(node.url().split_once("://").unwrap().1).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(90))).unwrap();
     stream
 }
 
@@ -161,7 +161,7 @@ impl Served {
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.url.strip_prefix("http://").unwrap()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(90))).unwrap();
         stream
     }
 }
@@ -179,7 +179,7 @@ mod timeouts {
     #[test]
     fn headers_that_trickle_end() {
         let sandbox = Sandbox::new();
-        let node = serving(&sandbox, &["--header-timeout", "400ms", "--idle-timeout", "1h"]);
+        let node = serving(&sandbox, &["--header-timeout", "2s", "--idle-timeout", "1h"]);
         for used in [false, true] {
             let mut stream = connect(&node);
             if used {
@@ -199,18 +199,18 @@ mod timeouts {
     #[test]
     fn idle_connections_end_and_busy_ones_do_not() {
         let sandbox = Sandbox::new();
-        let node = serving(&sandbox, &["--idle-timeout", "600ms", "--body-timeout", "800ms", "--header-timeout", "1h"]);
+        let node = serving(&sandbox, &["--idle-timeout", "2s", "--body-timeout", "2s", "--header-timeout", "1h"]);
         let mut stream = connect(&node);
-        for _ in 0..5 {
+        for _ in 0..6 {
             assert!(keep_alive(&mut stream).starts_with("HTTP/1.1 200"));
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(400));
         }
         assert!(is_ended(&mut stream));
         // An upload that moves takes longer than every timeout.
         let url = format!("{}a.jpg", node.originals());
         let mut stream = send_head("admin", PASSWORD, "PUT", &url, &[("Content-Length", "8")]);
         for byte in b"8 pieces" {
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(300));
             stream.write_all(&[*byte]).unwrap();
         }
         assert_eq!(read_answer(&mut stream).status, 201);
@@ -240,7 +240,7 @@ mod timeouts {
         const HEADERS: u8 = 1;
         const GOAWAY: u8 = 7;
         let sandbox = Sandbox::new();
-        let node = serving(&sandbox, &["--idle-timeout", "500ms", "--header-timeout", "700ms", "--body-timeout", "1h"]);
+        let node = serving(&sandbox, &["--idle-timeout", "2s", "--header-timeout", "3s", "--body-timeout", "1h"]);
         let mut stream = connect(&node);
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
         stream.write_all(&frame(4, 0, 0, &[])).unwrap();
@@ -259,8 +259,7 @@ mod timeouts {
     #[test]
     fn an_http2_client_that_takes_nothing_is_dropped_though_it_pings() {
         let sandbox = Sandbox::new();
-        let node =
-            serving(&sandbox, &["--body-timeout", "500ms", "--max-connections", "1", "--header-timeout", "1h", "--idle-timeout", "1h"]);
+        let node = serving(&sandbox, &["--body-timeout", "2s", "--max-connections", "1", "--header-timeout", "1h", "--idle-timeout", "1h"]);
         fs::File::create(node.library.join("big.mov")).unwrap().set_len(64 << 20).unwrap();
         let mut stream = connect(&node);
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
@@ -286,7 +285,7 @@ mod timeouts {
     #[test]
     fn an_upload_that_stands_still_is_answered_408_and_leaves_nothing() {
         let sandbox = Sandbox::new();
-        let node = serving(&sandbox, &["--body-timeout", "500ms", "--header-timeout", "1h", "--idle-timeout", "1h"]);
+        let node = serving(&sandbox, &["--body-timeout", "2s", "--header-timeout", "1h", "--idle-timeout", "1h"]);
         let url = format!("{}a.jpg", node.originals());
         assert_eq!(http("PUT", &url, &[], b"old").status, 201);
         let mut stream = send_head("admin", PASSWORD, "PUT", &url, &[("Content-Length", "2097152")]);
@@ -304,8 +303,7 @@ mod timeouts {
     #[test]
     fn a_client_that_does_not_read_is_dropped() {
         let sandbox = Sandbox::new();
-        let node =
-            serving(&sandbox, &["--body-timeout", "500ms", "--max-connections", "1", "--header-timeout", "1h", "--idle-timeout", "1h"]);
+        let node = serving(&sandbox, &["--body-timeout", "2s", "--max-connections", "1", "--header-timeout", "1h", "--idle-timeout", "1h"]);
         fs::File::create(node.library.join("big.mov")).unwrap().set_len(64 << 20).unwrap();
         let url = format!("{}big.mov", node.originals());
         let stalled = send_head("admin", PASSWORD, "GET", &url, &[]);
@@ -449,7 +447,7 @@ mod crowds {
         third.write_all(b"GET /livez HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n").unwrap();
         third.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         assert!(third.read(&mut [0]).is_err(), "the third was answered though all places are taken");
-        third.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        third.set_read_timeout(Some(Duration::from_secs(90))).unwrap();
         keep_alive(&mut second);
         drop(first);
         assert_eq!(read_answer(&mut third).status, 200);
@@ -618,7 +616,7 @@ mod tls {
     #[test]
     fn plain_http_on_the_tls_port_is_told_so() {
         let sandbox = Sandbox::new();
-        let node = serving(&sandbox, &["--tls-self-signed", "--header-timeout", "500ms"]);
+        let node = serving(&sandbox, &["--tls-self-signed", "--header-timeout", "2s"]);
         let mut stream = connect(&node);
         stream.write_all(b"GET / HTTP/1.1\r\nHost: n\r\n\r\n").unwrap();
         let answer = read_answer(&mut stream);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::support::{Node, Sandbox, eventually, http, tree, write};
 
-const QUICK: &[&str] = &["--import-quiet", "300ms"];
+const QUICK: &[&str] = &["--import-quiet", "1s"];
 
 fn sample(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/sample").join(name)).unwrap()
@@ -121,7 +121,7 @@ fn a_file_that_grows_or_is_open_is_never_taken() {
         assert!(library(&node).is_empty());
     }
     // Much longer than the quiet time nothing comes, but the writer has not closed it.
-    sleep(Duration::from_millis(1500));
+    sleep(Duration::from_secs(3));
     assert!(library(&node).is_empty() && place.is_file());
     // Another one meanwhile is not held up.
     write(&import(&node).join("quick.jpg"), &sample("moon.jpg"));

@@ -327,21 +327,25 @@ fn a_file_that_grows_is_not_sent_before_it_is_whole() {
     let sandbox = Sandbox::new();
     let (a, b) = one_way(&sandbox);
     let mut file = std::fs::File::create(a.library.join("growing.jpg")).unwrap();
+    let (enough, is_enough) = std::sync::mpsc::channel::<()>();
     let writer = std::thread::spawn(move || {
-        for _ in 0..300 {
-            file.write_all(&[b'x'; 1000]).unwrap();
-            std::thread::sleep(std::time::Duration::from_millis(20));
+        let mut written = 0;
+        while is_enough.recv_timeout(std::time::Duration::from_millis(20)).is_err() {
+            written += file.write(&[b'x'; 1000]).unwrap();
         }
+        written
     });
     eventually("it is there", || a.files().contains_key("growing.jpg"));
     // By hand neither.
     let report = a.run(&["sync"])["services"][0].clone();
     assert_counts(&report, &[]);
     assert!(report["skipped"][0]["reason"].as_str().unwrap().contains("still being written"), "{report:#}");
-    while !writer.is_finished() {
+    // For longer than it takes from a change to a run.
+    for _ in 0..150 {
         std::thread::sleep(std::time::Duration::from_millis(20));
-        let part = b.files().get("growing.jpg").map(String::len);
-        assert!(part.is_none_or(|part| part == 300_000), "a part of it was sent: {part:?}");
+        assert!(!b.files().contains_key("growing.jpg"), "a part of it was sent");
     }
-    eventually("it was sent when it was whole", || b.files().get("growing.jpg").is_some_and(|content| content.len() == 300_000));
+    enough.send(()).unwrap();
+    let whole = writer.join().unwrap();
+    eventually("it was sent when it was whole", || b.files().get("growing.jpg").is_some_and(|content| content.len() == whole));
 }

@@ -362,7 +362,7 @@ pub fn send_head(user: &str, password: &str, method: &str, url: &str, headers: &
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let mut stream = TcpStream::connect(host).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(90))).unwrap();
     let path = if path.is_empty() { "/" } else { path };
     let credentials = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("{user}:{password}"));
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Basic {credentials}\r\n");
@@ -409,7 +409,7 @@ fn unchunk(mut body: &[u8]) -> Vec<u8> {
 pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
     let started = Instant::now();
     while !check() {
-        assert!(started.elapsed() < Duration::from_secs(30), "{what} did not happen");
+        assert!(started.elapsed() < Duration::from_secs(90), "{what} did not happen");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
