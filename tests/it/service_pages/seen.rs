@@ -73,6 +73,13 @@ fn a_person_connects_looks_and_syncs() {
         page.fill("[data-new-folder]", "2026");
         page.press("Enter");
         page.wait_for("[data-path='Trips/2026'][aria-selected=true]");
+        // One that is made before the members of its parent have come is chosen as well.
+        page.eval(
+            "document.querySelector(\"[data-path='Trips/2025'] .name\").click(); document.querySelector('[data-new-folder]').value = 'Sea'; \
+             document.querySelector('[data-make]').click()",
+        );
+        page.wait_for("[data-path='Trips/2025/Sea'][aria-selected=true]");
+        assert_eq!(page.value_of("[name=folder]"), "/Trips/2025/Sea");
         page.fill("[name=folder]", "/Trips");
         page.click("#field-on");
         page.select("[name=interval]", "other");

@@ -100,21 +100,29 @@ dialog.addEventListener("click", (event) => {
   if (button) make(button);
 });
 
-async function make(button) {
+function make(button) {
   const picker = button.closest(".picker");
   const field = picker.querySelector("[data-new-folder]");
   const name = field.value.trim();
   const parent = picker.querySelector("[role=treeitem][aria-selected=true]") ?? picker.querySelector("[role=treeitem]");
   if (!name) return field.focus();
-  const path = parent.dataset.path ? `${parent.dataset.path}/${name}` : name;
-  await window.htmx.ajax("POST", button.dataset.make, {
-    source: groupOf(parent), target: groupOf(parent), swap: "innerHTML",
-    values: { parent: parent.dataset.path, folder: name }, headers: changes(),
+  const group = groupOf(parent);
+  group.dataset.making = parent.dataset.path ? `${parent.dataset.path}/${name}` : name;
+  window.htmx.ajax("POST", button.dataset.make, {
+    source: group, target: group, swap: "innerHTML", values: { parent: parent.dataset.path, folder: name }, headers: changes(),
   });
-  const made = [...groupOf(parent).querySelectorAll("[role=treeitem]")].find((item) => item.dataset.path === path);
-  if (!made) return;
-  field.value = "";
-  parent.setAttribute("aria-expanded", "true");
-  groupOf(parent).hidden = false;
-  choose(made);
 }
+
+// It may be asked for while the members of its parent are still being fetched: whichever answer has it, it is chosen when it is there.
+document.addEventListener("htmx:after:swap", (event) => {
+  const group = event.detail?.ctx?.target;
+  const path = group?.dataset?.making;
+  if (!path) return;
+  const made = [...group.querySelectorAll("[role=treeitem]")].find((item) => item.dataset.path === path);
+  if (!made) return;
+  delete group.dataset.making;
+  group.closest(".picker").querySelector("[data-new-folder]").value = "";
+  group.closest("[role=treeitem]").setAttribute("aria-expanded", "true");
+  group.hidden = false;
+  choose(made);
+});
