@@ -16,8 +16,8 @@ use super::disk::Disk;
 use super::meta::FORMAT;
 use super::snapshot::{Shared, Snapshot};
 use super::{
-    baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, outbox, pictures, properties, remote,
-    shares, traces,
+    baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, origins, outbox, pictures, properties,
+    remote, shares, traces,
 };
 
 /// redb's page cache. The default of 1 GiB would be most of a small machine.
@@ -143,6 +143,7 @@ impl Store {
         folders::prepare(&begin)?;
         ids::prepare(&begin)?;
         baseline::prepare(&begin)?;
+        origins::prepare(&begin)?;
         remote::prepare(&begin)?;
         listed::prepare(&begin)?;
         kinds::prepare(&begin)?;

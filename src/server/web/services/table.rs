@@ -28,7 +28,7 @@ pub(super) async fn rows(shared: &Shared) -> Result<Vec<Row>, Refused> {
     let undecided = shared.operations.list_conflicts().await?.conflicts;
     let rows = services.into_iter().filter_map(|service| {
         let at = all.iter().position(|status| status.name == service.name)?;
-        let conflicts = undecided.iter().filter(|conflict| conflict.service == service.name).count() as u64;
+        let conflicts = undecided.iter().filter(|conflict| conflict.is_with(&service.name)).count() as u64;
         Some(Row { service, status: all.swap_remove(at), conflicts })
     });
     Ok(rows.collect())
