@@ -59,7 +59,7 @@ pub fn conflicts(store: &Store, services: &[ServiceId]) -> Result<Vec<Conflict>,
     let tx = store.read()?;
     let (index, origins) = (Index::open(&tx)?, Origins::open(&tx)?);
     let mut found: Vec<Conflict> = Vec::new();
-    for item in index.all()? {
+    for item in index.with_in_name(CopyName::MARK)? {
         let (copy, row) = item?;
         let Some(name) = CopyName::parse(&copy) else { continue };
         let this = index.get(&name.original)?.map(|row| row.version());
@@ -75,7 +75,7 @@ pub fn conflicts(store: &Store, services: &[ServiceId]) -> Result<Vec<Conflict>,
             let agreed = joined.as_ref().and_then(|row| row.base().remote);
             conflict.services.extend(view.get(path)?.or(agreed).map(|version| (*service, version.into())));
         }
-        for item in view.all()? {
+        for item in view.with_in_name(CopyName::MARK)? {
             let (copy, version) = item?;
             let Some(name) = CopyName::parse(&copy) else { continue };
             // Where it was removed here already, the owner has decided.

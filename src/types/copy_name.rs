@@ -17,6 +17,9 @@ pub struct CopyName {
 }
 
 impl CopyName {
+    /// The name of every conflict copy has this in it.
+    pub const MARK: &str = OPENING;
+
     /// Reads `NAME (conflict SERVICE YYYY-MM-DD HHMMSS).EXT`.
     pub fn parse(path: &RelPath) -> Option<Self> {
         let name = path.name();
