@@ -8,7 +8,6 @@ mod badges;
 mod blocking;
 mod care;
 mod carry_out;
-pub mod cause;
 mod chosen;
 mod command;
 mod conflicts;

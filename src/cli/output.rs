@@ -202,7 +202,7 @@ pub(super) fn report(report: &Report) -> String {
             let _ = writeln!(text, "  uploads proven: {}", levels.collect::<Vec<_>>().join(", "));
         }
     }
-    for HeldBack { reason, files } in &report.held_back {
+    for HeldBack { reason, files, .. } in &report.held_back {
         let first: Vec<&str> = report.skipped.iter().filter(|one| one.reason == *reason).map(|one| one.path.as_str()).take(3).collect();
         let more = if *files > first.len() as u64 { ", ..." } else { "" };
         let _ = writeln!(text, "  held back: {}: {reason}: {}{more}", several(*files, "file"), first.join(", "));
@@ -210,7 +210,7 @@ pub(super) fn report(report: &Report) -> String {
     let held = |one: &&Noted| !report.held_back.iter().any(|held| held.reason == one.reason);
     let skipped: Vec<Noted> = report.skipped.iter().filter(held).take(LINES).cloned().collect();
     for (word, list) in [("conflict", &report.conflicts), ("skipped", &skipped), ("failed", &report.failed)] {
-        for Noted { path, reason } in list {
+        for Noted { path, reason, .. } in list {
             let _ = writeln!(text, "  {word}: {path}: {reason}");
         }
     }
@@ -273,7 +273,7 @@ mod tests {
             status(&serde_json::json!({ "services": [service] }))
         };
         let count = |text: &str, word: &str| text.matches(word).count();
-        let noted = |path: &str, reason: &str| Noted { path: path.into(), reason: reason.into() };
+        let noted = |path: &str, reason: &str| Noted { path: path.into(), reason: reason.into(), cause: None };
         let stopped = Report { name: "svc".into(), error: Some("a long error".into()), ..Report::default() };
         let told = text(Some("a long error"), stopped.clone(), &[]);
         assert_eq!((count(&told, "a long error"), count(&told, "uploaded")), (1, 0), "{told}");

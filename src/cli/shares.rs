@@ -96,7 +96,7 @@ fn of_report(answer: &Value) -> String {
         let _ = writeln!(text, "  renamed: {path}: it is {at} there, because its name was taken");
     }
     for (word, notes) in [("skipped", &report.skipped_files), ("failed", &report.failed_files), ("left", &report.left_files)] {
-        for SharedNote { path, reason, next } in notes {
+        for SharedNote { path, reason, next, .. } in notes {
             let next = next.as_ref().map(|next| format!(" (next try {next}, or `twinlens share retry`)")).unwrap_or_default();
             let _ = writeln!(text, "  {word}: {path}: {reason}{next}");
         }

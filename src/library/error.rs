@@ -100,6 +100,11 @@ impl LibraryError {
         matches!(self, Self::Full(_) | Self::Store(StoreError::Full(_)))
     }
 
+    /// What kind of failure it is, in one word that stays the same.
+    pub fn cause(&self) -> &'static str {
+        if self.is_full() { "disk-full" } else { "library" }
+    }
+
     /// The same error, said of the path that it was met for.
     pub fn met_for(self, path: &RelPath) -> Self {
         match self {

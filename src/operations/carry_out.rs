@@ -16,7 +16,7 @@ use super::blocking::blocking;
 use super::ended::{Ended, counts};
 use super::restored;
 use super::runs::{Note, Turn};
-use super::{ExitCode, Failure, Operations};
+use super::{ExitCode, Failure, Kind, Operations};
 
 impl Operations {
     /// Runs a sync whose turn it is, and writes down what became of it. A service that fails as a whole has the reason in its report.
@@ -66,13 +66,14 @@ impl Operations {
             }
             Ok(report)
         };
-        run.await.unwrap_or_else(|Broken { refused, cancelled, failure }| Report {
+        run.await.unwrap_or_else(|Broken { refused, cancelled, cause, failure }| Report {
             name: service.name.clone(),
             dry_run: options.dry_run,
             unreachable: failure.code == ExitCode::Unreachable,
             refused,
             cancelled,
             error: Some(failure.message),
+            cause: Some(cause.to_owned()),
             ..Report::default()
         })
     }
@@ -99,9 +100,9 @@ impl Operations {
             counts: counts(report),
             error: report.error.clone(),
             untold: outcomes.untold,
+            cause: report.cause.clone(),
         };
-        let skipped = report.skipped.iter().map(|Noted { path, reason }| SkippedFile { path: path.clone(), reason: reason.clone() });
-        let skipped: Vec<SkippedFile> = skipped.collect();
+        let skipped: Vec<SkippedFile> = report.skipped.iter().map(to_keep).collect();
         let how = ending.clone();
         let standing = blocking(move || {
             let files_at = next_retry(&store, id)?;
@@ -122,12 +123,19 @@ impl Operations {
 struct Broken {
     refused: bool,
     cancelled: bool,
+    /// As in [`SyncError::cause`].
+    cause: &'static str,
     failure: Failure,
 }
 
 impl From<Failure> for Broken {
     fn from(failure: Failure) -> Self {
-        Self { refused: false, cancelled: false, failure }
+        let cause = match failure.kind {
+            Kind::NoLibrary => "library",
+            Kind::Full => "disk-full",
+            _ => "run",
+        };
+        Self { refused: false, cancelled: false, cause, failure }
     }
 }
 
@@ -141,8 +149,12 @@ impl From<SyncError> for Broken {
     fn from(error: SyncError) -> Self {
         let refused = matches!(error, SyncError::Client(ClientError::Unauthorized));
         let cancelled = matches!(error, SyncError::Stopped(_));
-        Self { refused, cancelled, failure: error.into() }
+        Self { refused, cancelled, cause: error.cause(), failure: error.into() }
     }
+}
+
+fn to_keep(Noted { path, reason, cause }: &Noted) -> SkippedFile {
+    SkippedFile { path: path.clone(), reason: reason.clone(), cause: cause.clone() }
 }
 
 fn ending(report: &Report, monitor: &Monitor) -> Ending {

@@ -33,6 +33,9 @@ pub struct Ended {
     /// Why the whole run stopped, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The kind of that, in a word that stays the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// The first of the files that failed.
     pub failed: Vec<Noted>,
 }
@@ -48,6 +51,7 @@ impl Ended {
             result: report.result(),
             counts: counts(report).into_iter().collect(),
             error: report.error.clone(),
+            cause: report.cause.clone(),
             failed: report.failed.iter().take(NAMED).cloned().collect(),
         }
     }

@@ -7,7 +7,7 @@ use crate::reconcile::Deletes;
 use crate::services::Service;
 use crate::store::documents::CAUTIOUS;
 use crate::store::{Store, StoreError, baseline, listed, meta};
-use crate::sync::{Noted, Report};
+use crate::sync::Report;
 use crate::types::ServiceId;
 
 use super::Failure;
@@ -51,7 +51,7 @@ pub(crate) fn carefully(store: &Store, service: &mut Service) -> Result<bool, St
 
 /// A careful sync came to its end: what is deleted from now on is followed again.
 pub(crate) fn looked(store: &Store, service: ServiceId, report: &mut Report) -> Result<(), StoreError> {
-    report.note_careful(Noted { path: "/".into(), reason: CAREFUL.into() });
+    report.note_careful(CAREFUL);
     if report.dry_run || report.error.is_some() {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use crate::scheduler::{Standing, Trigger};
 use crate::services::Service;
 use crate::store::documents::RUNS;
 use crate::store::failures::{FailedFile, Failures};
-use crate::store::history::{self, Run};
+use crate::store::history::{self, FileOutcome, Run};
 use crate::store::index::Index;
 use crate::store::{Store, StoreError};
 use crate::sync::{Moving, Noted, Pace, Progress, Report};
@@ -125,6 +125,8 @@ pub struct WaitingFile {
     pub action: String,
     /// Why it failed.
     pub reason: String,
+    /// The kind of reason, in a word that stays the same: `unreachable`, `timeout`, ... Not known of what an earlier version tried last.
+    pub cause: Option<String>,
     /// How often.
     pub attempts: u32,
     /// When it failed for the first time.
@@ -162,6 +164,8 @@ pub struct ToldRun {
     pub counts: BTreeMap<String, u64>,
     /// Why the whole run stopped, if it did.
     pub error: Option<String>,
+    /// The kind of that, in a word that stays the same, as in a report. Not known of runs of an earlier version.
+    pub cause: Option<String>,
 }
 
 /// What became of a file in a run.
@@ -175,6 +179,8 @@ pub struct RunFile {
     pub bytes: u64,
     /// Why it failed, if it did.
     pub failure: Option<String>,
+    /// The kind of that, in a word that stays the same: `unreachable`, `timeout`, ... Not known of runs of an earlier version.
+    pub cause: Option<String>,
 }
 
 /// A run with its files.
@@ -245,7 +251,8 @@ impl Operations {
             // It may have been let go meanwhile; then nothing is known of its files any more.
             let untold = history::runs(&tx)?.into_iter().find(|(number, _)| *number == wanted).map_or(0, |(_, run)| run.untold);
             let files = history::files(&tx, wanted)?.into_iter();
-            let files = files.map(|file| RunFile { path: file.path, action: file.verb, bytes: file.bytes, failure: file.failure });
+            let files =
+                files.map(|FileOutcome { path, verb, bytes, failure, cause }| RunFile { path, action: verb, bytes, failure, cause });
             Ok(OneRun { run: found, files: files.collect(), untold })
         })
         .await
@@ -262,7 +269,7 @@ impl Operations {
             let mut rows = history::skipped(&tx, wanted, after)?;
             let skipped = rows.by_ref().take(most).collect::<Result<Vec<_>, _>>()?;
             let next = rows.next().and(skipped.last()).map(|(place, _)| *place);
-            let skipped = skipped.into_iter().map(|(_, file)| Noted { path: file.path, reason: file.reason }).collect();
+            let skipped = skipped.into_iter().map(|(_, file)| Noted { path: file.path, reason: file.reason, cause: file.cause }).collect();
             Ok(SkippedOfRun { skipped, total, next })
         })
         .await
@@ -338,9 +345,8 @@ fn row(
 }
 
 fn waiting(path: &RelPath, failed: &FailedFile) -> WaitingFile {
-    let FailedFile { verb, reason, attempts, first, next, .. } = failed;
-    let (action, reason) = (verb.clone(), reason.clone());
-    WaitingFile { path: path.clone(), action, reason, attempts: *attempts, first: time(*first), next: time(*next) }
+    let FailedFile { verb, reason, cause, attempts, first, next, .. } = failed.clone();
+    WaitingFile { path: path.clone(), action: verb, reason, cause, attempts, first: time(first), next: time(next) }
 }
 
 fn told(number: u64, service: &str, run: &Run) -> ToldRun {
@@ -354,6 +360,7 @@ fn told(number: u64, service: &str, run: &Run) -> ToldRun {
         seconds: (run.ended - run.started) as f64 / 1000.0,
         counts: run.counts.iter().cloned().collect(),
         error: run.error.clone(),
+        cause: run.cause.clone(),
     }
 }
 

@@ -165,5 +165,5 @@ fn one(all: &[(Service, Standing)], name: &str) -> Result<(Service, Standing), F
 fn refused_before(service: &Service, reason: String, dry_run: bool) -> Report {
     let name = service.name.clone();
     let error = format!("{reason}. It was not asked again, so that nobody is locked out; to try it, say `twinlens sync {name}`");
-    Report { name, dry_run, refused: true, unreachable: true, error: Some(error), ..Report::default() }
+    Report { name, dry_run, refused: true, unreachable: true, error: Some(error), cause: Some("unauthorized".into()), ..Report::default() }
 }

@@ -51,7 +51,7 @@ impl FileError {
     fn cause(&self) -> &'static str {
         match self {
             Self::Client(error) => error.cause(),
-            Self::Library(_) => "library",
+            Self::Library(error) => error.cause(),
             Self::Delivery(error) => error.cause(),
             Self::Refused(_) => "refused",
             Self::Store(_) => "run",
@@ -306,7 +306,12 @@ impl Courier {
     fn again(&self, before: Option<Retry>, error: &FileError) -> Retry {
         let attempts = before.map_or(0, |before| before.attempts).saturating_add(1);
         let wait = doubling(FIRST_RETRY, attempts, LONGEST_RETRY).as_secs();
-        Retry { attempts, reason: error.to_string(), next: self.store.clock().seconds().saturating_add_unsigned(wait) }
+        Retry {
+            attempts,
+            reason: error.to_string(),
+            cause: Some(error.cause().to_owned()),
+            next: self.store.clock().seconds().saturating_add_unsigned(wait),
+        }
     }
 
     fn ends_the_run(&self, error: &FileError) -> bool {

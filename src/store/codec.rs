@@ -82,6 +82,13 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError>
     }
 }
 
+/// Bytes as a row of a kind that has a field more at its end than in earlier versions: in their rows it is none. Earlier versions read rows
+/// with it as if it were not there.
+pub(super) fn decode_grown<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    // Where nothing is missing the zero, which stands for none, is not looked at.
+    decode(&[bytes, &[0]].concat())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +118,15 @@ mod tests {
     fn successor_ends_a_prefix() {
         assert_eq!(successor(b"ab"), b"ac");
         assert_eq!(successor(&[1, 0xff]), [2]);
+    }
+
+    #[test]
+    fn rows_of_an_earlier_version_lack_only_the_last_field() {
+        let (old, new) = (("upload", 7_u64), ("upload", 7_u64, Some("busy")));
+        let read = |bytes: &[u8]| decode_grown::<(String, u64, Option<String>)>(bytes);
+        assert_eq!(read(&encode(&old).unwrap()).unwrap(), ("upload".to_owned(), 7, None));
+        assert_eq!(read(&encode(&new).unwrap()).unwrap(), ("upload".to_owned(), 7, Some("busy".to_owned())));
+        assert_eq!(decode::<(String, u64)>(&encode(&new).unwrap()).unwrap(), ("upload".to_owned(), 7), "as an earlier version reads it");
+        assert!(read(&encode(&("upload",)).unwrap()).is_err());
     }
 }

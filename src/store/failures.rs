@@ -9,7 +9,7 @@ use crate::types::backoff::doubling;
 use crate::types::{RelPath, ServiceId};
 
 use super::StoreError;
-use super::codec::{after_service, decode, encode, member_range, path_key, path_of, service_key, service_range};
+use super::codec::{after_service, decode_grown, encode, member_range, path_key, path_of, service_key, service_range};
 
 const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("failures");
 
@@ -33,12 +33,15 @@ pub struct FailedFile {
     pub first: i64,
     /// Not before this it is tried again by itself.
     pub next: i64,
+    /// The kind of reason, in a word that stays the same. Rows of an earlier version have none.
+    pub cause: Option<String>,
 }
 
 impl FailedFile {
     /// It failed for the first time.
-    pub fn new(verb: &str, versions: [u8; 16], reason: String, now: i64) -> Self {
-        Self { verb: verb.to_owned(), versions, reason, attempts: 0, first: now, next: now }.again(now)
+    pub fn new(verb: &str, versions: [u8; 16], (cause, reason): (&str, &str), now: i64) -> Self {
+        let (verb, reason, cause) = (verb.to_owned(), reason.to_owned(), Some(cause.to_owned()));
+        Self { verb, versions, reason, attempts: 0, first: now, next: now, cause }.again(now)
     }
 
     /// It failed once more: the same thing with the same versions, or something else at the same path.
@@ -75,7 +78,7 @@ pub fn put(tx: &WriteTransaction, service: ServiceId, path: &RelPath, failed: &F
 /// Has a file be tried again now, if it is still among those that failed; says whether it is.
 pub fn bring_forward(tx: &WriteTransaction, service: ServiceId, path: &RelPath, now: i64) -> Result<bool, StoreError> {
     let (mut rows, key) = (tx.open_table(ROWS)?, service_key(service, &path_key(path)));
-    let Some(row) = rows.get(key.as_slice())?.map(|row| decode::<FailedFile>(row.value())).transpose()? else { return Ok(false) };
+    let Some(row) = rows.get(key.as_slice())?.map(|row| decode_grown::<FailedFile>(row.value())).transpose()? else { return Ok(false) };
     if row.next > now {
         rows.insert(key.as_slice(), encode(&FailedFile { next: now, ..row })?.as_slice())?;
     }
@@ -117,7 +120,7 @@ impl Failures {
         let (start, end) = (service_key(self.service, &start), service_key(self.service, &end));
         Ok(self.rows.range(start.as_slice()..end.as_slice())?.map(|item| {
             let (key, row) = item?;
-            Ok((path_of(after_service(key.value())?)?, decode(row.value())?))
+            Ok((path_of(after_service(key.value())?)?, decode_grown(row.value())?))
         }))
     }
 
@@ -126,7 +129,7 @@ impl Failures {
         let (start, end) = service_range(self.service);
         Ok(self.rows.range(start.as_slice()..end.as_slice())?.map(|item| {
             let (key, row) = item?;
-            Ok((path_of(after_service(key.value())?)?, decode(row.value())?))
+            Ok((path_of(after_service(key.value())?)?, decode_grown(row.value())?))
         }))
     }
 }
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_same_failure_waits_longer_each_time_up_to_a_day_and_another_begins_anew() {
-        let failed = |versions: u8| FailedFile::new("upload", [versions; 16], "no".into(), 1000);
+        let failed = |versions: u8| FailedFile::new("upload", [versions; 16], ("refused", "no"), 1000);
         let mut row = failed(1);
         let mut waits = vec![row.next - 1000];
         for _ in 0..12 {
@@ -156,7 +159,7 @@ mod tests {
         let place = folder.path().join("s.redb");
         let (one, other) = (ServiceId(1), ServiceId(2));
         let path = RelPath::parse("d/a.jpg").unwrap();
-        let row = FailedFile::new("download", [0; 16], "no".into(), 5);
+        let row = FailedFile::new("download", [0; 16], ("refused", "no"), 5);
         let store = Store::open(&place).unwrap();
         let (at, put_row) = (path.clone(), row.clone());
         store.write(move |tx| put(tx, one, &at, &put_row).and_then(|()| put(tx, other, &at, &put_row))).unwrap();

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::types::ServiceId;
 
 use super::StoreError;
-use super::codec::{decode, encode};
+use super::codec::{decode_grown, encode};
 
 /// Run number -> what is told of it.
 const RUNS: TableDefinition<u64, &[u8]> = TableDefinition::new("history-runs");
@@ -39,6 +39,8 @@ pub struct Run {
     pub error: Option<String>,
     /// Of how many files it is not kept what became of them, because there were too many.
     pub untold: u64,
+    /// The kind of `error`, in a word that stays the same. Rows of an earlier version have none.
+    pub cause: Option<String>,
 }
 
 /// What became of a file.
@@ -52,6 +54,8 @@ pub struct FileOutcome {
     pub bytes: u64,
     /// Why it failed, if it did.
     pub failure: Option<String>,
+    /// The kind of that, in a word that stays the same. Rows of an earlier version have none.
+    pub cause: Option<String>,
 }
 
 /// A file that a run left as it was.
@@ -61,6 +65,8 @@ pub struct SkippedFile {
     pub path: String,
     /// Why.
     pub reason: String,
+    /// The kind of reason, in a word that stays the same. Rows of an earlier version have none.
+    pub cause: Option<String>,
 }
 
 impl Run {
@@ -121,7 +127,7 @@ fn own_runs(tx: &WriteTransaction, service: ServiceId) -> Result<Vec<(u64, Run)>
     let mut own = Vec::new();
     for item in tx.open_table(RUNS)?.iter()? {
         let (number, run) = item?;
-        let run: Run = decode(run.value())?;
+        let run: Run = decode_grown(run.value())?;
         if run.service == service {
             own.push((number.value(), run));
         }
@@ -144,7 +150,7 @@ pub fn runs(tx: &ReadTransaction) -> Result<Vec<(u64, Run)>, StoreError> {
     let mut all = Vec::new();
     for item in tx.open_table(RUNS)?.iter()?.rev() {
         let (number, run) = item?;
-        all.push((number.value(), decode(run.value())?));
+        all.push((number.value(), decode_grown(run.value())?));
     }
     Ok(all)
 }
@@ -152,7 +158,7 @@ pub fn runs(tx: &ReadTransaction) -> Result<Vec<(u64, Run)>, StoreError> {
 /// What became of the files of a run.
 pub fn files(tx: &ReadTransaction, number: u64) -> Result<Vec<FileOutcome>, StoreError> {
     let range = tx.open_table(FILES)?.range((number, 0)..=(number, u32::MAX))?;
-    range.map(|item| decode(item?.1.value())).collect()
+    range.map(|item| decode_grown(item?.1.value())).collect()
 }
 
 /// What a run left as it was, with the places of it, after a place: as far as the run named it.
@@ -165,7 +171,7 @@ pub fn skipped(
     let range = tx.open_table(SKIPPED)?.range((number, start)..=(number, u32::MAX))?;
     Ok(range.map(|item| {
         let (place, row) = item?;
-        Ok((place.value().1, decode(row.value())?))
+        Ok((place.value().1, decode_grown(row.value())?))
     }))
 }
 
@@ -186,9 +192,10 @@ mod tests {
             counts: vec![("uploaded".into(), 1)],
             error: None,
             untold: 0,
+            cause: None,
         };
-        let file = |path: &str| FileOutcome { path: path.into(), verb: "upload".into(), bytes: 1, failure: None };
-        let left = |path: &str| SkippedFile { path: path.into(), reason: "why".into() };
+        let file = |path: &str| FileOutcome { path: path.into(), verb: "upload".into(), bytes: 1, failure: None, cause: None };
+        let left = |path: &str| SkippedFile { path: path.into(), reason: "why".into(), cause: Some("name-taken".into()) };
         let other = store.write(move |tx| put(tx, &run(2, 0), &[file("other")], &[])).unwrap();
         let first = store.write(move |tx| put(tx, &run(1, 1), &[file("a"), file("b")], &[left("x"), left("y")])).unwrap();
         assert_eq!(files(&store.read().unwrap(), first).unwrap(), [file("a"), file("b")]);

@@ -74,6 +74,9 @@ pub struct Retry {
     pub attempts: u32,
     /// Why, the last time.
     pub reason: String,
+    /// The kind of reason, in a word that stays the same. Rows of an earlier version have none.
+    #[serde(default)]
+    pub cause: Option<String>,
     /// Not before this.
     pub next: i64,
 }
@@ -374,7 +377,7 @@ mod tests {
         assert_eq!((named("").len(), &named("")[..2], named("b").len()), (4, &both[..], 2));
         let due_at = |now| due(&store.read().unwrap(), ServiceId(1), now, 10).unwrap();
         assert_eq!(due_at(0), [(number, 0), (number, 1)]);
-        let later = FileState::Waiting { failed: Some(Retry { attempts: 1, reason: "no".into(), next: 100 }) };
+        let later = FileState::Waiting { failed: Some(Retry { attempts: 1, reason: "no".into(), cause: None, next: 100 }) };
         let file = SharedFile { path: path("a.jpg"), wanted: path("S/a.jpg"), begun: None, state: later };
         store.write(move |tx| put(tx, ServiceId(1), (number, 0), &file)).unwrap();
         assert_eq!((due_at(99), due_at(100)), (vec![(number, 1)], vec![(number, 1), (number, 0)]));

@@ -16,13 +16,15 @@ use crate::services::delivery::{self, DeliveryError, Watcher};
 use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath, Side};
 
+use super::Progress;
+use super::foresight;
 use super::join::gone_there;
 use super::leftovers::Leftovers;
 use super::names::explained;
 use super::record::Record;
+use super::report::{Noted, Reason, Report};
 use super::room::Room;
 use super::run::{Sync, SyncError};
-use super::{Noted, Progress, Report};
 
 /// Uploads into one folder that are proven by one look at it.
 const UPLOADS_PER_PROOF: usize = 200;
@@ -50,12 +52,11 @@ impl StepError {
     pub(super) fn cause(&self) -> &'static str {
         match self {
             Self::Client(error) => error.cause(),
-            Self::Library(LibraryError::Full(_)) => "disk-full",
-            Self::Library(_) => "library",
+            Self::Library(error) => error.cause(),
             Self::NotProven(_) => "not-proven",
             Self::InVain { first, .. } => first.cause(),
             Self::Refused(_) => "refused",
-            Self::Run(_) => "run",
+            Self::Run(error) => error.cause(),
         }
     }
 }
@@ -109,7 +110,7 @@ pub(super) struct Execution {
     /// Local paths of the files that are gone from the service, as this round sees it: they may have been renamed there.
     gone_there: Mutex<HashSet<RelPath>>,
     /// Set when going on makes no sense: the service is out of reach, or the state cannot be written.
-    fatal: Mutex<Option<String>>,
+    fatal: Mutex<Option<Reason>>,
     pub(super) room: Room,
     /// Steps that are over, and bytes that went over the wire.
     done: Amount,
@@ -226,14 +227,14 @@ impl Execution {
     pub(super) fn report(&self) -> Report {
         self.tell_room();
         let mut report = std::mem::take(&mut *self.lock_report());
-        report.error = self.fatal();
+        (report.error, report.cause) = self.fatal().map(|reason| (reason.text, reason.cause.to_owned())).unzip();
         report
     }
 
     /// The rest of the run cannot be planned or carried out. What was done is done, and is told.
     pub(super) fn break_off(&self, error: &SyncError) {
         self.count(|report| report.refused |= matches!(error, SyncError::Client(ClientError::Unauthorized)));
-        lock(&self.fatal).get_or_insert_with(|| error.to_string());
+        lock(&self.fatal).get_or_insert_with(|| Reason { cause: error.cause(), text: error.to_string() });
     }
 
     /// Runs steps and uploads side by side.
@@ -312,7 +313,7 @@ impl Execution {
                 self.count(|report| {
                     report.adopted += 1;
                     if let Why::SameContentAt { .. } = step.why {
-                        report.skip("same-content-at", Noted { path: step.local.to_string(), reason: step.why.to_string() });
+                        report.skip(Noted::new(&step.local, foresight::code(&step.why), &step.why));
                     }
                 });
                 record.map(|record| record.replacing(base.as_ref()))
@@ -333,12 +334,13 @@ impl Execution {
     }
 
     /// A step is over.
-    pub(super) fn finished(&self, step: &Step, failure: Option<String>) {
+    pub(super) fn finished(&self, step: &Step, failure: Option<Reason>) {
         self.done.files.fetch_add(1, Ordering::Relaxed);
         self.over.now.fetch_add(step.bytes(), Ordering::Relaxed);
         let service = self.sync.service.name.clone();
         let (verb, path) = (step.verb().to_owned(), step.local.to_string());
-        self.sync.monitor.finished(step, failure.as_deref());
+        self.sync.monitor.finished(step, failure.as_ref());
+        let failure = failure.map(|reason| reason.text);
         self.sync.events.publish(Event::Step { service, verb, path, failure });
         self.publish_progress();
     }
@@ -361,16 +363,16 @@ impl Execution {
             _ => false,
         };
         self.notice_room(error);
-        let reason = explained(step, error);
+        let reason = Reason { cause: error.cause(), text: explained(step, error) };
         if !fatal {
             self.sync.monitor.failed(step, &reason, self.sync.store.clock().seconds());
         } else {
             lock(&self.fatal).get_or_insert_with(|| reason.clone());
         }
-        tracing::warn!(service = %self.sync.service.name, action = step.verb(), path = %step.local, %reason, "a step failed");
+        tracing::warn!(service = %self.sync.service.name, action = step.verb(), path = %step.local, reason = reason.text, "a step failed");
         self.count(|report| {
-            *report.causes.entry(error.cause().to_owned()).or_default() += 1;
-            report.failed.push(Noted { path: step.local.to_string(), reason: reason.clone() });
+            *report.causes.entry(reason.cause.to_owned()).or_default() += 1;
+            report.failed.push(Noted::new(&step.local, reason.cause, &reason.text));
         });
         self.finished(step, Some(reason));
     }
@@ -414,8 +416,9 @@ impl Execution {
         self.sync.events.publish(Event::Progress { service, files, files_total, bytes, bytes_total, bytes_left });
     }
 
-    pub(super) fn fatal(&self) -> Option<String> {
-        lock(&self.fatal).clone().or_else(|| self.sync.monitor.stopped().map(|stop| stop.text().to_owned()))
+    pub(super) fn fatal(&self) -> Option<Reason> {
+        let stopped = || self.sync.monitor.stopped().map(|stop| Reason { cause: stop.cause(), text: stop.text().to_owned() });
+        lock(&self.fatal).clone().or_else(stopped)
     }
 
     fn lock_report(&self) -> MutexGuard<'_, Report> {

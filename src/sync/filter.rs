@@ -46,6 +46,17 @@ impl Held {
     fn is_failure(&self) -> bool {
         matches!(self, Self::Unreadable(_) | Self::Unclear(_))
     }
+
+    /// The kind of reason, in a word that stays the same.
+    fn cause(&self) -> &'static str {
+        match self {
+            Self::RawAndVideo => "raw-video",
+            Self::Excluded => "excluded",
+            Self::NotIncluded => "not-included",
+            Self::Ignored => "ignored",
+            Self::Unreadable(_) | Self::Unclear(_) => "unreadable",
+        }
+    }
 }
 
 impl fmt::Display for Held {
@@ -245,9 +256,9 @@ impl Filter {
     /// True: because something could not be read.
     pub(super) fn held_back(&self) -> Vec<(HeldBack, Vec<Noted>, bool)> {
         let told = |(held, (files, first)): (&Held, &(u64, Vec<RelPath>))| {
-            let reason = held.to_string();
-            let first = first.iter().map(|path| Noted { path: path.to_string(), reason: reason.clone() }).collect();
-            (HeldBack { reason, files: *files }, first, held.is_failure())
+            let (cause, reason) = (held.cause(), held.to_string());
+            let first = first.iter().map(|path| Noted::new(path, cause, &reason)).collect();
+            (HeldBack { reason, cause: Some(cause.to_owned()), files: *files }, first, held.is_failure())
         };
         self.lock().held.iter().map(told).collect()
     }

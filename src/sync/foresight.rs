@@ -8,10 +8,13 @@ use utoipa::ToSchema;
 use crate::reconcile::{Action, Step, Why};
 use crate::types::{Expect, Side};
 
-use super::report::{Noted, PlannedStep};
+use super::report::{HeldBack, Noted, PlannedStep};
 
 /// So many of what is left as it is are named in each group, unless a preview asks for more.
 pub(super) const NAMED: usize = 20;
+
+/// The group of files whose names cannot be used here.
+pub(super) const UNNAMABLE: &str = "unnamable";
 
 /// What a step is to its owner.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -79,6 +82,9 @@ pub struct SkippedGroup {
     /// Which filter, in one sentence; of one only.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub filter: Option<String>,
+    /// The same in a word: `raw-video`, `excluded`, `not-included`, `ignored`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub filter_code: Option<String>,
     /// How many files.
     pub files: u64,
     /// The first of them.
@@ -109,9 +115,11 @@ pub(super) fn code(why: &Why) -> &'static str {
 }
 
 /// The group of this reason.
-pub(super) fn group_of<'a>(groups: &'a mut Vec<SkippedGroup>, code: &str, filter: Option<&str>) -> &'a mut SkippedGroup {
-    let at = groups.iter().position(|group| group.code == code && group.filter.as_deref() == filter).unwrap_or_else(|| {
-        groups.push(SkippedGroup { code: code.to_owned(), filter: filter.map(str::to_owned), files: 0, first: Vec::new() });
+pub(super) fn group_of<'a>(groups: &'a mut Vec<SkippedGroup>, code: &str, filter: Option<&HeldBack>) -> &'a mut SkippedGroup {
+    let sentence = filter.map(|held| &held.reason);
+    let at = groups.iter().position(|group| group.code == code && group.filter.as_ref() == sentence).unwrap_or_else(|| {
+        let (filter, filter_code) = (sentence.cloned(), filter.and_then(|held| held.cause.clone()));
+        groups.push(SkippedGroup { code: code.to_owned(), filter, filter_code, files: 0, first: Vec::new() });
         groups.len() - 1
     });
     &mut groups[at]

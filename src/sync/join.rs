@@ -10,11 +10,12 @@ use crate::store::index::Index;
 use crate::store::remote::RemoteView;
 use crate::types::{Digests, Expect, LocalVersion, RelPath, RemoteVersion, ServiceId, Side};
 
-use super::Noted;
 use super::download::Fetched;
 use super::execute::{Execution, StepError};
+use super::foresight;
 use super::moves::rename_here;
 use super::record::Record;
+use super::report::Noted;
 
 /// The local paths of the files that are gone from the service since both sides were in step.
 pub(super) fn gone_there(plan: &Plan) -> HashSet<RelPath> {
@@ -69,10 +70,10 @@ impl Execution {
     /// The content turned out to be here under another name: no second copy. Both are joined when the local file has no
     /// partner on this service yet.
     pub(super) fn join(&self, step: &Step, fetched: &Fetched, at: RelPath) -> Record {
-        let reason = Why::SameContentAt { path: at.clone() }.to_string();
+        let why = Why::SameContentAt { path: at.clone() };
         self.count(|report| {
             report.adopted += 1;
-            report.skip("same-content-at", Noted { path: step.remote.to_string(), reason });
+            report.skip(Noted::new(&step.remote, foresight::code(&why), &why));
         });
         let partner = free_partner(&self.sync.store, self.sync.service.id, &at);
         let version = RemoteVersion { digests: fetched.staged.digests().into(), ..fetched.version.clone() };

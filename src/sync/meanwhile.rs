@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::client::{ClientError, verify};
-use crate::library::{self, LibraryError, Parts};
+use crate::library::{self, LibraryError, Parts, hash_file_with};
 use crate::reconcile::{Action, Step};
 use crate::store::index::Index;
 use crate::types::{LocalVersion, Side};
@@ -67,10 +67,11 @@ impl Execution {
                 let found = self.sync.client.look(&step.remote).await;
                 found.is_ok_and(|found| verify::verify(&step.remote, source, found).is_ok())
             }
-            (Action::Download { source, .. }, StepError::Library(LibraryError::Changed(_))) => {
-                let (store, path, wanted) = (self.sync.store.clone(), step.local.clone(), source.digests);
-                let here = blocking(move || Ok(Index::open(&store.read()?)?.get(&path)?)).await;
-                here.is_ok_and(|row| row.is_some_and(|row| wanted.agree(&row.digests.into()) == Some(true)))
+            (Action::Download { source, .. }, StepError::Library(LibraryError::Changed(_) | LibraryError::Exists(_))) => {
+                // It may be so new that the index does not know it yet.
+                let (tree, path, wanted) = (self.sync.tree.clone(), step.local.clone(), source.digests);
+                let here = blocking(move || Ok(hash_file_with(&tree, &path, |_| ())?.1)).await;
+                here.is_ok_and(|digests| wanted.agree(&digests.into()) == Some(true))
             }
             (Action::Delete { side: Side::Remote, .. }, StepError::Client(ClientError::Changed(_) | ClientError::NotFound(_))) => {
                 self.sync.client.is_gone(&step.remote).await.unwrap_or(false)

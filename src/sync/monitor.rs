@@ -12,6 +12,7 @@ use crate::reconcile::Step;
 use crate::store::history::{FileOutcome, KEEP_FILES};
 use crate::types::{RelPath, Side};
 
+use super::report::Reason;
 use super::retry_later::Ledger;
 
 /// The pace is that of so many seconds.
@@ -36,6 +37,14 @@ impl Stop {
         match self {
             Stop::Cancelled => "it was cancelled; what was done until then is done, and the next run does the rest",
             Stop::Suspended => "it was suspended; what was done until then is done, and it goes on by itself",
+        }
+    }
+
+    /// The same in one word that stays the same.
+    pub(super) fn cause(self) -> &'static str {
+        match self {
+            Stop::Cancelled => "cancelled",
+            Stop::Suspended => "suspended",
         }
     }
 }
@@ -291,7 +300,7 @@ impl Monitor {
     }
 
     /// A step is over.
-    pub(super) fn finished(&self, step: &Step, failure: Option<&str>) {
+    pub(super) fn finished(&self, step: &Step, failure: Option<&Reason>) {
         let mut state = self.state();
         state.ends(&step.local);
         if failure.is_none() {
@@ -305,11 +314,12 @@ impl Monitor {
             outcomes.files.swap_remove(place);
         }
         let (path, verb) = (step.local.to_string(), step.verb().to_owned());
-        outcomes.files.push(FileOutcome { path, verb, bytes: step.bytes(), failure: failure.map(str::to_owned) });
+        let (failure, cause) = failure.map(|reason| (reason.text.clone(), reason.cause.to_owned())).unzip();
+        outcomes.files.push(FileOutcome { path, verb, bytes: step.bytes(), failure, cause });
     }
 
     /// A step failed for a reason of its own, at this second.
-    pub(super) fn failed(&self, step: &Step, reason: &str, now: i64) {
+    pub(super) fn failed(&self, step: &Step, reason: &Reason, now: i64) {
         self.state().ledger.failed(step, reason, now);
     }
 
@@ -340,7 +350,7 @@ mod tests {
         for number in 0..KEEP_FILES + 5 {
             monitor.finished(&step(&format!("{number}")), None);
         }
-        monitor.finished(&step("bad"), Some("no"));
+        monitor.finished(&step("bad"), Some(&Reason { cause: "refused", text: "no".into() }));
         let outcomes = monitor.outcomes();
         assert_eq!((outcomes.files.len(), outcomes.untold), (KEEP_FILES, 6));
         assert!(outcomes.files.iter().any(|file| file.path == "bad"));

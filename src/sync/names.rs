@@ -16,7 +16,7 @@ use crate::store::listed::RemoteFolders;
 use crate::store::remote::RemoteView;
 use crate::types::{Expect, RelPath, Side};
 
-use super::Noted;
+use super::report::Noted;
 use crate::services::delivery::oddity;
 
 use super::execute::{Execution, StepError};
@@ -124,7 +124,7 @@ impl Sync {
                 };
                 let clashing = clashes(&fitted.plan.steps, Side::Local, members)?;
                 let taken = take(&mut fitted.plan.steps, Side::Local, &clashing).into_iter();
-                fitted.refused.extend(taken.map(|step| Noted { path: step.remote.to_string(), reason: FOLDS_HERE.into() }));
+                fitted.refused.extend(taken.map(|step| Noted::new(&step.remote, "refused-name", FOLDS_HERE)));
             }
             Ok(fitted)
         })
@@ -136,7 +136,7 @@ impl Sync {
         let rules = &self.root.capabilities().await?.names;
         fitted.plan.steps.retain(|step| {
             let reason = new_name(step, Side::Remote).and_then(|name| rules.refusal(name));
-            let noted = reason.map(|reason| Noted { path: step.local.to_string(), reason });
+            let noted = reason.map(|reason| Noted::new(&step.local, "refused-name", reason));
             let fits = noted.is_none();
             fitted.refused.extend(noted);
             fits

@@ -13,6 +13,8 @@ use super::foresight::{self, PlanGroup, PlannedGroup, SkippedGroup};
 
 /// Skipped files that are named.
 const NAMED: usize = 1000;
+/// What it is called that a whole run was careful.
+const CAREFUL: &str = "careful";
 
 /// A path and what is to be said of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -21,6 +23,26 @@ pub struct Noted {
     pub path: String,
     /// One sentence.
     pub reason: String,
+    /// The kind of reason, in a word that stays the same: of what failed `unreachable`, `timeout`, `not-proven`, `full`, ...; of what is left
+    /// as it is `name-taken`, `raw-video`, ... A run of an earlier version did not tell it, and a conflict has none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<String>,
+}
+
+impl Noted {
+    /// What is to be said of a path, and which kind of reason that is.
+    pub(crate) fn new(path: impl ToString, cause: &str, reason: impl ToString) -> Self {
+        Self { path: path.to_string(), reason: reason.to_string(), cause: Some(cause.to_owned()) }
+    }
+}
+
+/// Why something failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reason {
+    /// The kind, in a word that stays the same.
+    pub cause: &'static str,
+    /// One sentence.
+    pub text: String,
 }
 
 /// What one filter holds back.
@@ -28,6 +50,9 @@ pub struct Noted {
 pub struct HeldBack {
     /// Which filter; the same sentence as in `skipped`.
     pub reason: String,
+    /// The same in a word: `raw-video`, `excluded`, `not-included`, `ignored`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<String>,
     /// How many files.
     pub files: u64,
 }
@@ -130,6 +155,9 @@ pub struct Report {
     /// Why the whole run stopped, if it did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+    /// The kind of that, in a word that stays the same: as in `causes`, or `cancelled`, `suspended`, `library`, `disk-full`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cause: Option<String>,
     /// True when it stopped because something could not be reached.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub unreachable: bool,
@@ -202,23 +230,25 @@ impl Report {
     /// known, and not done.
     pub(super) fn skip_all(&mut self, plan: &Plan) {
         for Skipped { path, why } in &plan.skipped {
-            let noted = Noted { path: path.to_string(), reason: why.to_string() };
+            let noted = Noted::new(path, foresight::code(why), why);
             match why {
                 Why::Unreadable { failed: true, .. } => self.failed.push(noted),
-                _ => self.skip(foresight::code(why), noted),
+                _ => self.skip(noted),
             }
         }
     }
 
     /// Notes that a whole run was careful; that is no file.
-    pub(crate) fn note_careful(&mut self, noted: Noted) {
-        self.count_skipped(("careful", None), 0, std::slice::from_ref(&noted));
+    pub(crate) fn note_careful(&mut self, reason: &str) {
+        let noted = Noted::new("/", CAREFUL, reason);
+        self.count_skipped((CAREFUL, None), 0, std::slice::from_ref(&noted));
         self.skipped.push(noted);
     }
 
-    /// Notes a file that is left as it is, and the kind of reason.
-    pub(super) fn skip(&mut self, code: &str, noted: Noted) {
+    /// Notes a file that is left as it is.
+    pub(super) fn skip(&mut self, noted: Noted) {
         self.skipped_total += 1;
+        let code = noted.cause.as_deref().unwrap_or("other");
         self.count_skipped((code, None), 1, std::slice::from_ref(&noted));
         self.name(noted);
     }
@@ -231,7 +261,7 @@ impl Report {
         }
     }
 
-    fn count_skipped(&mut self, (code, filter): (&str, Option<&str>), files: u64, first: &[Noted]) {
+    fn count_skipped(&mut self, (code, filter): (&str, Option<&HeldBack>), files: u64, first: &[Noted]) {
         let rows = self.preview.unwrap_or(foresight::NAMED);
         let group = foresight::group_of(&mut self.skipped_groups, code, filter);
         group.files += files;
@@ -258,7 +288,7 @@ impl Report {
                 continue;
             }
             self.skipped_total += held.files;
-            self.count_skipped(("filter", Some(&held.reason)), held.files, &first);
+            self.count_skipped(("filter", Some(&held)), held.files, &first);
             first.into_iter().for_each(|noted| self.name(noted));
             self.held_back.push(held);
         }
@@ -298,10 +328,10 @@ fn a_preview_counts_everything_and_holds_little() {
     let told: Vec<_> = report.groups.iter().map(|group| (group.group, group.count, group.bytes, group.first.len())).collect();
     assert_eq!(told, [(PlanGroup::Uploads, 5, 15, 2), (PlanGroup::Conflicts, 5, 15, 2)]);
     assert!(report.plan.is_empty());
-    let noted = |number: usize| Noted { path: number.to_string(), reason: "why".into() };
-    (0..5).for_each(|number| report.skip("name-taken", noted(number)));
+    let noted = |number: usize| Noted::new(number, "name-taken", "why");
+    (0..5).for_each(|number| report.skip(noted(number)));
     report.skip_unnamed("upload-off", 7);
-    let held = HeldBack { reason: "RAW".into(), files: 9 };
+    let held = HeldBack { reason: "RAW".into(), cause: Some("raw-video".into()), files: 9 };
     report.hold_back(vec![(held, vec![noted(6), noted(7), noted(8)], false)]);
     let told: Vec<_> = report.skipped_groups.iter().map(|group| (group.code.as_str(), group.files, group.first.len())).collect();
     assert_eq!(told, [("name-taken", 5, 2), ("upload-off", 7, 0), ("filter", 9, 2)]);

@@ -10,7 +10,7 @@ use crate::store::failures::{self, FailedFile, Failures};
 use crate::store::{Store, StoreError};
 use crate::types::{RelPath, ServiceId};
 
-use super::Noted;
+use super::report::{Noted, Reason};
 use super::run::{Sync, SyncError, blocking};
 
 /// What failed before this run, and what this run makes of it.
@@ -28,8 +28,8 @@ impl Ledger {
         self.forgotten.extend(self.before.remove(path).map(|_| path.clone()));
     }
 
-    pub(super) fn failed(&mut self, step: &Step, reason: &str, now: i64) {
-        let failed = FailedFile::new(step.verb(), versions(step), reason.to_owned(), now).after(self.before.get(&step.local), now);
+    pub(super) fn failed(&mut self, step: &Step, Reason { cause, text }: &Reason, now: i64) {
+        let failed = FailedFile::new(step.verb(), versions(step), (cause, text), now).after(self.before.get(&step.local), now);
         self.failed.push((step.local.clone(), failed));
     }
 }
@@ -72,7 +72,7 @@ impl Sync {
             seen.insert(step.local.clone());
             let waits = self.options.patient && failed.next > now && stands_alone(step);
             if waits {
-                left.push(Noted { path: step.local.to_string(), reason: waiting(failed) });
+                left.push(Noted::new(&step.local, "waiting", waiting(failed)));
             }
             !waits
         });

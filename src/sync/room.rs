@@ -8,15 +8,15 @@ use crate::library::Staged;
 use crate::reconcile::Step;
 use crate::types::RelPath;
 
-use super::Noted;
 use super::download::staging;
 use super::execute::{Execution, StepError};
+use super::report::{Noted, Reason};
 
 /// Whether either side has room left.
 #[derive(Debug, Default)]
 pub(super) struct Room {
     /// Why the service has none.
-    none: OnceLock<String>,
+    none: OnceLock<Reason>,
     /// What was not sent for want of it.
     unsent: Mutex<Option<Left>>,
     /// What did not fit into the library.
@@ -29,7 +29,7 @@ pub(super) struct Room {
 #[derive(Debug)]
 struct Left {
     first: RelPath,
-    reason: String,
+    reason: Reason,
     count: u64,
 }
 
@@ -57,7 +57,7 @@ impl Drop for Coming<'_> {
 impl Room {
     /// Why the service has none, if it has none.
     pub(super) fn reason(&self) -> Option<String> {
-        self.none.get().cloned()
+        self.none.get().map(|reason| reason.text.clone())
     }
 }
 
@@ -67,7 +67,7 @@ impl Execution {
         if let StepError::Client(client) = error
             && client.is_full()
         {
-            self.room.none.get_or_init(|| error.to_string());
+            self.room.none.get_or_init(|| Reason { cause: error.cause(), text: error.to_string() });
         }
     }
 
@@ -94,11 +94,11 @@ impl Execution {
 
     /// Takes note of a file that does not fit into the library. It has not failed: others that are smaller may fit, and the next run takes it.
     pub(super) fn left_out_here(&self, step: &Step, error: &StepError) {
-        let reason = error.to_string();
+        let reason = Reason { cause: error.cause(), text: error.to_string() };
         if count(&self.room.unfetched, &step.local, &reason) == 1 {
-            tracing::warn!(service = %self.sync.service.name, path = %step.local, %reason, "files do not fit into the library");
+            tracing::warn!(service = %self.sync.service.name, path = %step.local, reason = reason.text, "files do not fit into the library");
         }
-        self.count(|report| *report.causes.entry(error.cause().to_owned()).or_default() += 1);
+        self.count(|report| *report.causes.entry(reason.cause.to_owned()).or_default() += 1);
         self.finished(step, Some(reason));
     }
 
@@ -111,16 +111,16 @@ impl Execution {
                 1 => " and 1 more file".to_owned(),
                 others => format!(" and {others} more files"),
             };
-            let reason = format!("{reason}; this{others} will be {done} by a later run, when there is room");
-            self.count(|report| report.failed.push(Noted { path: first.to_string(), reason }));
+            let told = format!("{}; this{others} will be {done} by a later run, when there is room", reason.text);
+            self.count(|report| report.failed.push(Noted::new(first, reason.cause, told)));
         }
     }
 }
 
 /// Counts a file; the answer is how many there are.
-fn count(left: &Mutex<Option<Left>>, path: &RelPath, reason: &str) -> u64 {
+fn count(left: &Mutex<Option<Left>>, path: &RelPath, reason: &Reason) -> u64 {
     let mut left = lock(left);
-    let left = left.get_or_insert_with(|| Left { first: path.clone(), reason: reason.to_owned(), count: 0 });
+    let left = left.get_or_insert_with(|| Left { first: path.clone(), reason: reason.clone(), count: 0 });
     left.count += 1;
     left.count
 }

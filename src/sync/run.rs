@@ -114,6 +114,24 @@ impl From<DeliveryError> for SyncError {
 }
 
 impl SyncError {
+    /// What kind of failure it is, in one word that stays the same.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Client(error) => error.cause(),
+            Self::Library(error) => error.cause(),
+            Self::Store(StoreError::Full(_)) => "disk-full",
+            Self::Stopped(stop) => stop.cause(),
+            Self::Halted(_)
+            | Self::SameLibrary(_)
+            | Self::OtherLibrary { .. }
+            | Self::FolderGone(_)
+            | Self::NoFolder(_)
+            | Self::Pattern(_)
+            | Self::Store(_)
+            | Self::Crashed(_) => "run",
+        }
+    }
+
     pub(super) fn crashed(error: tokio::task::JoinError) -> Self {
         Self::Crashed(error.to_string())
     }
@@ -214,7 +232,7 @@ impl Sync {
         let coverage = (scanned.coverage, observed.coverage.clone());
         let (name, dry_run) = (self.service.name.clone(), self.options.dry_run);
         let mut report = Report { name, dry_run, looked_at: scanned.files, preview: self.options.preview, ..Report::default() };
-        observed.unnamable.iter().cloned().for_each(|noted| report.skip("unnamable", noted));
+        observed.unnamable.iter().cloned().for_each(|noted| report.skip(noted));
         // A folder that is not there yet does not say whose it will be.
         let is_node = observed.is_node || (observed.is_missing && self.client.capabilities().await.is_ok_and(|can| can.node));
         let execution = Execution::new(Arc::clone(self), is_node, report);
@@ -307,8 +325,8 @@ impl Sync {
             report.skip_all(&plan);
             // Where both directions are off nothing is synced at all.
             report.skip_unnamed(code(if self.policy.upload { &Why::DownloadOff } else { &Why::UploadOff }), collected.unnamed);
-            left.into_iter().for_each(|noted| report.skip("waiting", noted));
-            refused.into_iter().for_each(|noted| report.skip("refused-name", noted));
+            left.into_iter().for_each(|noted| report.skip(noted));
+            refused.into_iter().for_each(|noted| report.skip(noted));
             if is_first {
                 report.hold_back(self.filter.held_back());
             }

@@ -54,7 +54,7 @@ impl Sync {
         let mut report = Report { name, dry_run, skipped, skipped_total, held_back, skipped_groups, ..Report::default() };
         for noted in &observed.unnamable {
             if !report.skipped.contains(noted) {
-                report.skip("unnamable", noted.clone());
+                report.skip(noted.clone());
             }
         }
         report

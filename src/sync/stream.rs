@@ -10,10 +10,11 @@ use crate::store::remote;
 use crate::types::media::OWN_FOLDER;
 use crate::types::{RelPath, RemoteVersion};
 
-use super::Noted;
 use super::filter::is_litter;
+use super::foresight::UNNAMABLE;
 use super::marker::Overlap;
 use super::observe::Observed;
+use super::report::Noted;
 use super::run::{Sync, SyncError, blocking};
 
 /// So many rows are written at once.
@@ -258,7 +259,7 @@ impl Whole {
 fn note_gap(observed: &mut Observed, told: &Told) {
     match told {
         Told::Unusable(path, reason) => observed.coverage.fail(path.clone(), reason),
-        Told::Unnamable(path, reason) => observed.unnamable.push(Noted { path: path.clone(), reason: reason.clone() }),
+        Told::Unnamable(path, reason) => observed.unnamable.push(Noted::new(path, UNNAMABLE, reason)),
         Told::Folder(..) | Told::File(..) | Told::Gone(_) | Told::Library(_) => {}
     }
 }

@@ -16,9 +16,10 @@ use crate::store::listed::{self, RemoteFolders};
 use crate::store::remote::RemoteView;
 use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion};
 
-use super::Noted;
 use super::execute::{Execution, StepError};
+use super::foresight;
 use super::record::Record;
+use super::report::Noted;
 use super::run::{SyncError, blocking};
 
 /// What became of one file of a batch.
@@ -69,8 +70,8 @@ impl Execution {
                     Some(Ok(Sent::Unproven(receipt))) => unproven.push((step, receipt)),
                     Some(Ok(Sent::Proven(proof))) => proven.push((step, proof)),
                     Some(Ok(Sent::Superfluous(at))) => {
-                        let reason = Why::SameContentAt { path: at }.to_string();
-                        self.count(|report| report.skip("same-content-at", Noted { path: step.local.to_string(), reason }));
+                        let why = Why::SameContentAt { path: at };
+                        self.count(|report| report.skip(Noted::new(&step.local, foresight::code(&why), &why)));
                         self.finished(&step, None);
                     }
                     Some(Err(error)) => self.failed(&step, &error),

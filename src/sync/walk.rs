@@ -15,10 +15,11 @@ use crate::store::remote;
 use crate::types::media::OWN_FOLDER;
 use crate::types::{KnownDigests, RelPath, RemoteVersion};
 
-use super::Noted;
 use super::filter::is_litter;
+use super::foresight::UNNAMABLE;
 use super::marker::Overlap;
 use super::observe::Observed;
+use super::report::Noted;
 use super::run::{Sync, SyncError, blocking};
 
 /// A look at everything, or at what may have changed.
@@ -97,7 +98,7 @@ impl Walk {
         }
         if !listing.unnamable.is_empty() {
             self.doubt(&folder);
-            self.observed.unnamable.extend(listing.unnamable.into_iter().map(|(path, reason)| Noted { path, reason }));
+            self.observed.unnamable.extend(listing.unnamable.into_iter().map(|(path, reason)| Noted::new(path, UNNAMABLE, reason)));
         }
         self.seen.insert(folder.clone(), listing.etag.clone());
         let (mut folders, mut files) = (Vec::new(), Vec::new());

@@ -38,7 +38,7 @@ fn history(node: &Node) -> Vec<Value> {
 }
 
 /// The number of the latest run.
-fn latest(node: &Node) -> u64 {
+pub fn latest(node: &Node) -> u64 {
     history(node).first().map_or(0, |run| run["id"].as_u64().unwrap())
 }
 
@@ -319,6 +319,32 @@ fn a_file_that_is_rewritten_while_it_is_sent_is_sent_as_it_is_then_in_the_same_r
     assert_counts(&report["services"][0], &[("uploaded", 1)]);
     assert_eq!(b.files()["large.mov"], "another and shorter one");
     assert!(b.left_behind().is_empty());
+}
+
+#[test]
+fn a_file_that_came_by_another_way_while_it_was_fetched_has_not_failed() {
+    let sandbox = Sandbox::new();
+    let (a, mut b) = (sandbox.node("a"), sandbox.node("b"));
+    b.serve();
+    a.pair(&b, &["--interval", "7d", "--rate", "1M"]);
+    let [same, one, other] = ["0123456789", "9876543210", "5"].map(|digits| digits.repeat(2_000_000 / digits.len()));
+    for (here, there, failed) in [(&same, &same, 0), (&one, &other, 1)] {
+        let path = format!("{failed}.mov");
+        b.put(&path, there);
+        b.run(&["index"]);
+        let sync = a.command(&["sync", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+        eventually("bytes arrive", || !a.left_behind().is_empty());
+        a.put(&path, here);
+        let output = sync.wait_with_output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_counts(&report["services"][0], &[]);
+        assert_eq!(report["services"][0]["failed"].as_array().unwrap().len(), failed, "{report:#}");
+        assert_eq!((&a.files()[&path], &b.files()[&path]), (here, there), "nothing was overwritten");
+        assert!(a.left_behind().is_empty() && a.trashed().is_empty());
+        let next = a.sync();
+        assert_counts(&next, if failed == 0 { &[("adopted", 1)] } else { &[("uploaded", 1), ("downloaded", 1)] });
+        assert_eq!(next["conflicts"].as_array().unwrap().len(), failed, "{next:#}");
+    }
 }
 
 #[test]

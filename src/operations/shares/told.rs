@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::operations::{ExitCode, Failure};
 use crate::share::Counts;
-use crate::store::shares::{self, FileState, Share, SharedFile};
+use crate::store::shares::{self, FileState, Retry, Share, SharedFile};
 use crate::types::{Evidence, Expires, Gps, RelPath, Size, Unfit};
 
 /// Files that are to be shared; what is none is as it was set up for the service.
@@ -42,6 +42,9 @@ pub struct SharedNote {
     pub path: String,
     /// Why.
     pub reason: String,
+    /// The kind of reason of what failed, in a word that stays the same: `unreachable`, `timeout`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// When it is tried again, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -173,20 +176,21 @@ pub(super) fn report(tx: &redb::ReadTransaction, service: String, number: u64, s
     for item in shares::files(tx, number)? {
         let (_, SharedFile { path, wanted, state, .. }) = item?;
         report.counts.count(&state);
-        let noted =
-            |reason: &str, next: Option<i64>| SharedNote { path: path.to_string(), reason: reason.to_owned(), next: next.map(time) };
+        let noted = |reason: &str| SharedNote { path: path.to_string(), reason: reason.to_owned(), cause: None, next: None };
+        let again = |retry: &Retry, before: &str| {
+            let (cause, next) = (retry.cause.clone(), Some(time(retry.next)));
+            SharedNote { cause, next, ..noted(&format!("{before}{}", retry.reason)) }
+        };
         match &state {
-            FileState::Waiting { failed: Some(retry) } => report.failed_files.push(noted(&retry.reason, Some(retry.next))),
-            FileState::Skipped { reason } => report.skipped_files.push(noted(reason, None)),
-            FileState::Left { reason, .. } => report.left_files.push(noted(reason, None)),
+            FileState::Waiting { failed: Some(retry) } => report.failed_files.push(again(retry, "")),
+            FileState::Skipped { reason } => report.skipped_files.push(noted(reason)),
+            FileState::Left { reason, .. } => report.left_files.push(noted(reason)),
             FileState::Sent(sent) => {
                 report.bytes += sent.version.size.unwrap_or(0);
                 *report.evidence.entry(sent.evidence.name().to_owned()).or_default() += 1;
                 first = [first, sent.expires].into_iter().flatten().min();
                 if let Some(retry) = &sent.failed {
-                    report
-                        .failed_files
-                        .push(noted(&format!("it has expired and could not be removed: {}", retry.reason), Some(retry.next)));
+                    report.failed_files.push(again(retry, "it has expired and could not be removed: "));
                 }
                 if sent.at.stem_and_extension().0 != wanted.stem_and_extension().0 {
                     report.renamed.push(SharedName { path: path.to_string(), at: format!("/{}", sent.at) });

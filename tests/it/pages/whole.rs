@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use super::account::sign_in;
 use crate::chromium::{Browser, DESKTOP, Look, PHONE, Page, named, saying};
-use crate::support::{Node, Sandbox, sample, write};
+use crate::schedule::latest;
+use crate::support::{Node, Sandbox, eventually, sample, write};
 
 /// What the owner decides about a conflict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +120,10 @@ impl Owner<'_> {
 
     /// Syncs with the service and looks on.
     fn syncs(&self) {
+        let before = latest(self.home);
         self.page.click(named(self.look.pick("Sync with Attic now", "Jetzt mit Attic synchronisieren")));
+        // What is told on the page may still be the end of the sync before.
+        eventually("the sync is over", || latest(self.home) > before);
         self.waits_for_the_end();
     }
 

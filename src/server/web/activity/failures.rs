@@ -97,7 +97,7 @@ fn files(words: Words, service: &str, files: &[&WaitingOf], after: usize) -> Mar
             li {
                 (rows::action(words, &file.action))
                 (rows::path(file.path.as_str()))
-                (rows::cause_of(words, &file.reason))
+                (rows::cause_of(words, file.cause.as_deref(), &file.reason))
                 span.dim.number {
                     (rows::next_try(words, &file.next)) " · " (words.count("activity.attempts", u64::from(file.attempts)))
                 }

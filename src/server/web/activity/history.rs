@@ -126,8 +126,8 @@ fn done(words: Words, run: &ToldRun) -> Markup {
 fn result(words: Words, run: &ToldRun) -> Markup {
     let failed = count(run, "failed");
     let (tone, sign, text) = match &run.error {
-        Some(error) => {
-            let (tone, key) = rows::ended(error);
+        Some(_) => {
+            let (tone, key) = rows::ended(run.cause.as_deref());
             (tone, "alert", words.say(key).to_owned())
         }
         None if failed > 0 => ("warning", "alert", words.count("activity.result-files", failed)),
@@ -179,8 +179,8 @@ pub(super) async fn show(
                 div { dt { (words.say("activity.what")) } dd { (done(words, &run)) } }
             }
             @if let Some(error) = &run.error {
-                @let tone = if rows::ended(error).0 == "bad" { Tone::Bad } else { Tone::Warning };
-                (parts::notice(tone, &html! { p { strong { (words.say("activity.run-failed")) } } (rows::cause_of(words, error)) }))
+                @let tone = if rows::ended(run.cause.as_deref()).0 == "bad" { Tone::Bad } else { Tone::Warning };
+                (parts::notice(tone, &html! { p { strong { (words.say("activity.run-failed")) } } (rows::cause_of(words, run.cause.as_deref(), error)) }))
             }
         }
         @for (name, count, list) in &lists {
@@ -214,7 +214,7 @@ fn files_of(words: Words, id: u64, list: &str, files: &[RunFile], after: u32) ->
             li {
                 (rows::action(words, &file.action))
                 (rows::path(&file.path))
-                @if let Some(reason) = &file.failure { (rows::cause_of(words, reason)) }
+                @if let Some(reason) = &file.failure { (rows::cause_of(words, file.cause.as_deref(), reason)) }
                 span.number.dim { @if file.bytes > 0 { (format::size(words.0, file.bytes)) } }
             }
         }
@@ -224,7 +224,7 @@ fn files_of(words: Words, id: u64, list: &str, files: &[RunFile], after: u32) ->
 
 fn skipped_of(words: Words, id: u64, skipped: &SkippedOfRun) -> Markup {
     html! {
-        @for file in &skipped.skipped { li { (rows::path(&file.path)) (rows::left_because(words, &file.reason)) } }
+        @for file in &skipped.skipped { li { (rows::path(&file.path)) (rows::left_because(words, file.cause.as_deref(), &file.reason)) } }
         @if let Some(next) = skipped.next {
             (rows::more(words, &format!("activity/history/{id}?list=skipped&after={}", next.saturating_add(1))))
         } @else if skipped.total > 0 && skipped.skipped.is_empty() {

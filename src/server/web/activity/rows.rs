@@ -6,7 +6,8 @@ use maud::{Markup, html};
 use super::super::format;
 use super::super::parts::{self, Tone, icon};
 use super::super::words::Words;
-use crate::operations::{ServiceStatus, SyncState, cause};
+use crate::operations::{ServiceStatus, SyncState};
+use crate::sync::Report;
 use crate::types::MediaKind;
 
 /// So many rows are shown at once.
@@ -86,17 +87,17 @@ pub(super) fn action(words: Words, verb: &str) -> Markup {
 }
 
 /// How a run ended that did not come to its end: how bad that is, and what it is called.
-pub(super) fn ended(error: &str) -> (&'static str, &'static str) {
-    match cause::of_failure(error) {
-        "cancelled" => ("warning", "activity.result-cancelled"),
-        "suspended" => ("warning", "activity.result-suspended"),
+pub(super) fn ended(cause: Option<&str>) -> (&'static str, &'static str) {
+    match cause {
+        Some("cancelled") => ("warning", "activity.result-cancelled"),
+        Some("suspended") => ("warning", "activity.result-suspended"),
         _ => ("bad", "activity.result-failed"),
     }
 }
 
-/// Why the last run with a service failed as a whole. Those that somebody stopped have not.
-pub(super) fn run_failed(service: &ServiceStatus) -> Option<&str> {
-    service.last_run.as_ref()?.error.as_deref().filter(|error| ended(error).0 == "bad")
+/// The last run with a service, if it failed as a whole. Those that somebody stopped have not.
+pub(super) fn run_failed(service: &ServiceStatus) -> Option<&Report> {
+    service.last_run.as_ref().filter(|run| run.error.is_some() && ended(run.cause.as_deref()).0 == "bad")
 }
 
 /// Whether nothing goes on with a service that is to be synced: it is stopped, or its last run failed as a whole.
@@ -111,28 +112,31 @@ pub(super) fn standstill(words: Words, service: &ServiceStatus) -> Option<Markup
             p { strong { (words.say("activity.stopped-help")) } }
             p.detail lang="en" { (name(reason)) }
         },
-        (None, error) => cause_of(words, error?),
+        (None, run) => {
+            let run = run?;
+            cause_of(words, run.cause.as_deref(), run.error.as_deref()?)
+        }
     };
     Some(parts::notice(Tone::Bad, &told))
 }
 
-/// Why a file failed, in words and with what to do; what the program says of it stands below.
-pub(super) fn cause_of(words: Words, reason: &str) -> Markup {
-    let known = words.known(&format!("activity.cause-{}", cause::of_failure(reason)));
-    html! {
-        span.cause {
-            span { (known.unwrap_or_else(|| words.say("activity.cause-other"))) }
-            span.detail lang="en" { (name(reason)) }
-        }
-    }
+/// Why a file failed, in words and with what to do.
+pub(super) fn cause_of(words: Words, cause: Option<&str>, reason: &str) -> Markup {
+    let told = cause.and_then(|cause| words.known(&format!("activity.cause-{}", cause)));
+    because(told.unwrap_or_else(|| words.say("activity.cause-other")), reason)
 }
 
 /// Why a file was left as it is.
-pub(super) fn left_because(words: Words, reason: &str) -> Markup {
-    let known = words.known(&format!("activity.left-{}", cause::of_skip(reason)));
+pub(super) fn left_because(words: Words, cause: Option<&str>, reason: &str) -> Markup {
+    let told = cause.and_then(|cause| words.known(&format!("activity.left-{}", cause)));
+    because(told.unwrap_or_else(|| words.say("activity.left-other")), reason)
+}
+
+/// What the program says of a reason stands below the words for its kind.
+fn because(told: &str, reason: &str) -> Markup {
     html! {
         span.cause {
-            span { (known.unwrap_or_else(|| words.say("activity.left-other"))) }
+            span { (told) }
             span.detail lang="en" { (name(reason)) }
         }
     }
@@ -163,11 +167,52 @@ pub(super) fn turning(words: Words, at: usize, pages: usize, href: impl Fn(usize
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::language::Language;
+    use crate::sync::Stop;
 
     #[test]
     fn what_cannot_be_seen_in_a_name_is_shown() {
         assert_eq!(name("photo\u{202e}gpj.exe").into_string(), "<bdi>photo<span class=\"odd\">U+202E</span>gpj.exe</bdi>");
         assert_eq!(name("<script>\n").into_string(), "<bdi>&lt;script&gt;<span class=\"odd\">U+000A</span></bdi>");
         assert_eq!(name("Grüße 日本.jpg").into_string(), "<bdi>Grüße 日本.jpg</bdi>");
+    }
+
+    #[test]
+    fn there_are_words_for_every_kind_of_reason() {
+        use crate::client::ClientError as E;
+        use crate::sync::SyncError;
+        let host = || "photos.example".to_owned();
+        let status = |status: u16| E::Status {
+            method: "PUT".into(),
+            path: "a.jpg".into(),
+            status: http::StatusCode::from_u16(status).unwrap(),
+            told: None,
+        };
+        let errors = [
+            E::BadUrl("x".into()),
+            E::UnknownHost(host()),
+            E::Unreachable { host: host(), reason: "refused".into() },
+            E::Tls { host: host(), reason: "x".into() },
+            E::PlainHttp { host: host() },
+            E::Unauthorized,
+            E::Timeout { host: host() },
+            E::Busy { host: host(), seconds: 7 },
+            E::Broken { host: host(), reason: "reset".into() },
+            E::Redirect("https://x".into()),
+            E::TooLarge(4),
+            E::Outside("/x".into()),
+            E::NotFound("certificate.jpg".into()),
+            E::Changed("a.jpg".into()),
+            E::Refused { path: "a.jpg".into(), reason: "x".into() },
+            E::Stopped,
+        ];
+        let of_client = errors.into_iter().chain([400, 403, 413, 423, 429, 500, 503, 507].map(status)).map(|error| error.cause());
+        let of_runs = [Stop::Cancelled, Stop::Suspended].map(|stop| SyncError::Stopped(stop).cause());
+        for cause in of_client.chain(of_runs).chain(["library", "disk-full", "not-proven"]) {
+            let told = cause_of(Words(Language::German), Some(cause), "detail").into_string();
+            assert!(!told.contains(Words(Language::German).say("activity.cause-other")), "{cause}");
+        }
+        let old = cause_of(Words(Language::German), None, "a text of an earlier version").into_string();
+        assert!(old.contains(Words(Language::German).say("activity.cause-other")) && old.contains("earlier version"));
     }
 }

@@ -11,7 +11,7 @@ use super::super::refused::Refused;
 use super::super::visit::Visit;
 use super::super::words::Words;
 use super::{Tab, failures, rows};
-use crate::operations::{ServiceStatus, cause};
+use crate::operations::ServiceStatus;
 use crate::sync::{Report, SkippedGroup};
 
 pub(super) async fn show(visit: Visit, State(shared): State<Shared>) -> Result<Answer, Refused> {
@@ -50,7 +50,7 @@ pub(super) async fn show(visit: Visit, State(shared): State<Shared>) -> Result<A
 
 fn group(words: Words, group: &SkippedGroup) -> Markup {
     // Which filter it is its sentence says.
-    let code = group.filter.as_deref().map_or(group.code.as_str(), |filter| cause::of_skip(filter));
+    let code = group.filter_code.as_ref().unwrap_or(&group.code);
     let known = words.known(&format!("activity.left-{}", code)).unwrap_or_else(|| words.say("activity.left-other"));
     let unnamed = group.files.saturating_sub(group.first.len() as u64);
     html! {

@@ -102,7 +102,7 @@ pub(super) fn card(words: Words, share: &ShareReport) -> Markup {
                     @for file in share.failed_files.iter().take(NAMED) {
                         li {
                             (rows::path(&file.path))
-                            (rows::cause_of(words, &file.reason))
+                            (rows::cause_of(words, file.cause.as_deref(), &file.reason))
                             span.dim.number { @if let Some(next) = &file.next { (rows::next_try(words, next)) } }
                         }
                     }

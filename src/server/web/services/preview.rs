@@ -185,7 +185,7 @@ fn noted(words: Words, code: &str, first: &[Noted], total: u64) -> Markup {
     let more = total.saturating_sub(first.len() as u64);
     html! {
         ul.names {
-            @for Noted { path, reason } in first {
+            @for Noted { path, reason, .. } in first {
                 li {
                     span.path {
                         (path)

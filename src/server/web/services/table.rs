@@ -10,7 +10,7 @@ use super::super::parts::{self, icon};
 use super::super::refused::Refused;
 use super::super::words::Words;
 use super::{at, kind_name};
-use crate::operations::{Going, ServiceStatus, SyncState, cause};
+use crate::operations::{Going, ServiceStatus, SyncState};
 use crate::services::{Kind, Service};
 use crate::sync::Report;
 use crate::types::RelPath;
@@ -161,10 +161,10 @@ fn last(words: Words, status: &ServiceStatus, conflicts: u64) -> Markup {
             Some(ended) => span.when { (moment(ended)) },
             None => span.dim { (words.say("services.never")) },
         }
-        @if let Some((sign, text, detail)) = trouble(words, status) {
+        @if let Some(Trouble { sign, text, cause, detail }) = trouble(words, status) {
             details.trouble {
                 summary { span class=(format!("pill {sign}")) { (icon("alert")) (text) (icon("chevron-down")) } }
-                @if let Some(cause) = cause_of(words, &detail) { p.why { (cause) } }
+                @if let Some(told) = cause.and_then(|cause| words.known(&format!("activity.cause-{}", cause))) { p.why { (told) } }
                 @if !detail.is_empty() { p.detail lang="en" { (detail) } }
             }
         } @else if let Some(run) = &status.last_run {
@@ -197,18 +197,22 @@ fn running(words: Words, going: &Going) -> Markup {
     }
 }
 
-/// What the program says, in words and with what to do; none where there are no words for it.
-fn cause_of(words: Words, detail: &str) -> Option<&'static str> {
-    match cause::of_failure(detail) {
-        "other" => None,
-        known => words.known(&format!("activity.cause-{}", known)),
-    }
+/// What is wrong with a service.
+struct Trouble {
+    /// How bad that is.
+    sign: &'static str,
+    text: String,
+    /// The kind of reason, where there is one.
+    cause: Option<String>,
+    /// As the program says it.
+    detail: String,
 }
 
-/// What is wrong: how bad, in words, and as the program says it.
-fn trouble(words: Words, status: &ServiceStatus) -> Option<(&'static str, String, String)> {
+fn trouble(words: Words, status: &ServiceStatus) -> Option<Trouble> {
     if let Some(reason) = &status.reason {
-        return Some(("bad", words.say("services.stopped").to_owned(), reason.clone()));
+        // Nothing else stops one.
+        let cause = Some("unauthorized".to_owned());
+        return Some(Trouble { sign: "bad", text: words.say("services.stopped").to_owned(), cause, detail: reason.clone() });
     }
     let run = status.last_run.as_ref();
     if let Some((run, error)) = run.and_then(|run| Some((run, run.error.as_ref()?))) {
@@ -218,11 +222,17 @@ fn trouble(words: Words, status: &ServiceStatus) -> Option<(&'static str, String
             Report { unreachable: true, .. } => "services.run-unreachable",
             _ => "services.run-failed",
         };
-        return Some((if run.cancelled { "warning" } else { "bad" }, words.say(key).to_owned(), error.clone()));
+        let sign = if run.cancelled { "warning" } else { "bad" };
+        return Some(Trouble { sign, text: words.say(key).to_owned(), cause: run.cause.clone(), detail: error.clone() });
     }
     (status.waiting.count > 0).then(|| {
-        let first = status.waiting.first.first().map(|file| format!("{}: {}", file.path, file.reason));
-        ("warning", words.count("services.files-failed", status.waiting.count), first.unwrap_or_default())
+        let first = status.waiting.first.first();
+        Trouble {
+            sign: "warning",
+            text: words.count("services.files-failed", status.waiting.count),
+            cause: first.and_then(|file| file.cause.clone()),
+            detail: first.map(|file| format!("{}: {}", file.path, file.reason)).unwrap_or_default(),
+        }
     })
 }
 
