@@ -9,7 +9,6 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::store::index::Index;
 use crate::store::origins::{self, Origin};
 use crate::store::properties::Area;
 use crate::store::{changes, index, properties};
@@ -172,9 +171,10 @@ impl Tree {
     /// one. The rename is done, whatever comes of this.
     fn note_conflict(&self, copy: &RelPath) {
         let note = || {
-            let Some(row) = Index::open(&self.store().read()?)?.get(copy)? else { return Ok(()) };
-            let (copy, origin) = (copy.clone(), Origin { here: Some(row.digests.content), there: None });
-            self.store().write_soon(move |tx| origins::put(tx, &copy, &origin))
+            let Some(stat) = self.stat(copy)? else { return Ok(()) };
+            let Some(digests) = self.view()?.digests(copy, &stat)? else { return Ok(()) };
+            let (copy, origin) = (copy.clone(), Origin { here: Some(digests.content), there: None });
+            Ok::<_, LibraryError>(self.store().write(move |tx| origins::put(tx, &copy, &origin))?)
         };
         if let Err(error) = note() {
             tracing::warn!(path = %copy, %error, "it will not be told which side this conflict copy came from");

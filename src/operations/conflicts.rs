@@ -196,7 +196,7 @@ impl Operations {
                 .collect();
             let copy = conflict.copy.clone();
             // What stays costs some bytes, and is never taken for anything else.
-            if let Err(error) = store.write_soon(move |tx| origins::remove(tx, &copy)) {
+            if let Err(error) = store.write(move |tx| origins::remove(tx, &copy)) {
                 tracing::warn!(%error, "what was remembered of a conflict stays");
             }
             Ok(Resolved { path: conflict.name.original.clone(), copy: conflict.copy.clone(), kept: keep, now, stays_on: stays })

@@ -28,7 +28,7 @@ pub(super) struct Record {
     /// We wrote on the service.
     wrote: bool,
     /// The conflict copy that was made, and which side each version came from.
-    origin: Option<(RelPath, Origin)>,
+    origin: Option<Box<(RelPath, Origin)>>,
 }
 
 impl Record {
@@ -117,7 +117,7 @@ impl Record {
 
     /// With it a conflict copy came to be.
     pub(super) fn with_copy(mut self, copy: RelPath, origin: Origin) -> Self {
-        self.origin = Some((copy, origin));
+        self.origin = Some(Box::new((copy, origin)));
         self
     }
 
@@ -143,7 +143,7 @@ impl Record {
                 None => remote::remove(tx, service, path)?,
             }
         }
-        if let Some((copy, origin)) = &self.origin {
+        if let Some((copy, origin)) = self.origin.as_deref() {
             origins::put(tx, copy, origin)?;
         }
         Ok(())
