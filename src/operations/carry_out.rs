@@ -141,7 +141,10 @@ impl From<Failure> for Broken {
 
 impl From<ServiceError> for Broken {
     fn from(error: ServiceError) -> Self {
-        Failure::from(error).into()
+        match error {
+            ServiceError::Client(error) => SyncError::Client(error).into(),
+            error => Failure::from(error).into(),
+        }
     }
 }
 

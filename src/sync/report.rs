@@ -155,7 +155,7 @@ pub struct Report {
     /// Why the whole run stopped, if it did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
-    /// The kind of that, in a word that stays the same: as in `causes`, or `cancelled`, `suspended`, `library`, `disk-full`.
+    /// The kind of that, in a word that stays the same: as in `causes`, or `cancelled`, `suspended`; `run` if there is no other.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cause: Option<String>,
     /// True when it stopped because something could not be reached.

@@ -106,7 +106,11 @@ impl Sync {
 /// What the owner reads of a file that waits.
 fn waiting(failed: &FailedFile) -> String {
     let next = Timestamp::from_second(failed.next).unwrap_or_default().to_zoned_datetime(TimeZone::system());
-    format!("failed {} times ({}); it is tried again {}", failed.attempts, failed.reason, next.strftime("%Y-%m-%d %H:%M:%S"))
+    let often = match failed.attempts {
+        1 => "once".to_owned(),
+        attempts => format!("{attempts} times"),
+    };
+    format!("failed {often} ({}); it is tried again {}", failed.reason, next.strftime("%Y-%m-%d %H:%M:%S"))
 }
 
 /// When the first of the files that failed with a service is tried again, in seconds since 1970.

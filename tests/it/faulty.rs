@@ -610,4 +610,8 @@ fn an_empty_file_with_the_checksum_of_a_photo_is_not_the_photo() {
     let report = node.sync_expecting(1, &[]);
     assert_counts(&report, &[]);
     assert!(report["failed"][0]["reason"].as_str().unwrap().contains("stored 0 of 7 bytes"), "{report:#}");
+    let run = node.run(&["history"])["runs"][0]["id"].to_string();
+    let kept = node.run(&["history", "--run", &run])["files"][0]["cause"].clone();
+    let waiting = node.run(&["status"])["services"][0]["waiting"]["first"][0]["cause"].clone();
+    assert_eq!([&report["failed"][0]["cause"], &kept, &waiting], [&serde_json::Value::from("not-proven"); 3], "{report:#}");
 }

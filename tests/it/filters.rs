@@ -60,6 +60,11 @@ fn a_stack_is_held_back_and_let_through_as_the_stack_it_is() {
     assert_counts(&report, &[("uploaded", 13), ("downloaded", 13)]);
     assert_eq!(held_back(&report), [("RAW files and videos are off for this service".to_owned(), 18)]);
     assert_eq!(report["skipped_total"], 18);
+    assert_eq!((&report["skipped"][0]["cause"], &report["held_back"][0]["cause"]), (&"raw-video".into(), &"raw-video".into()));
+    assert_eq!(
+        (&report["skipped_groups"][0]["code"], &report["skipped_groups"][0]["filter_code"]),
+        (&"filter".into(), &"raw-video".into())
+    );
     for (node, other) in [(&a, "b"), (&b, "a")] {
         let there: Vec<String> = names(node).into_iter().filter(|path| path.starts_with(other)).collect();
         let mut expected: Vec<String> = stays.iter().map(|name| format!("{other}/{name}")).collect();

@@ -251,6 +251,7 @@ fn ctrl_c_stops_a_sync_cleanly_and_says_so() {
     let report = &report["services"][0];
     assert_counts(report, &[]);
     assert_eq!((&report["cancelled"], report["failed"].as_array().unwrap().len()), (&Value::from(true), 0), "{report:#}");
+    assert_eq!((&report["cause"], &history(&a)[0]["cause"]), (&"cancelled".into(), &"cancelled".into()), "{report:#}");
     eventually("nothing is left behind", || b.left_behind().is_empty());
     assert!(b.files().is_empty());
     // A cancelled file has not failed: nothing waits, and it goes when the line is free.

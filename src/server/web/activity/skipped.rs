@@ -49,7 +49,6 @@ pub(super) async fn show(visit: Visit, State(shared): State<Shared>) -> Result<A
 }
 
 fn group(words: Words, group: &SkippedGroup) -> Markup {
-    // Which filter it is its sentence says.
     let code = group.filter_code.as_ref().unwrap_or(&group.code);
     let known = words.known(&format!("activity.left-{}", code)).unwrap_or_else(|| words.say("activity.left-other"));
     let unnamed = group.files.saturating_sub(group.first.len() as u64);
@@ -58,7 +57,13 @@ fn group(words: Words, group: &SkippedGroup) -> Markup {
             summary { span { (known) } span.pill.number { (format::number(words.0, group.files)) } }
             @if let Some(filter) = &group.filter { p.detail lang="en" { (rows::name(filter)) } }
             ul.listed {
-                @for noted in &group.first { li { (rows::path(&noted.path)) span.cause { span.detail lang="en" { (rows::name(&noted.reason)) } } } }
+                @for noted in &group.first {
+                    li {
+                        (rows::path(&noted.path))
+                        // Of a filter it stands above.
+                        @if group.filter.is_none() { span.cause { span.detail lang="en" { (rows::name(&noted.reason)) } } }
+                    }
+                }
                 @if unnamed > 0 && !group.first.is_empty() { li.dim { (words.count("activity.and-more", unnamed)) } }
             }
         }

@@ -213,6 +213,7 @@ fn somebody_sends_pictures_to_a_service() {
         // It is told where it was asked for, and on the pictures.
         page.goto(&format!("{}/activity/uploads", node.url()));
         page.wait_text("For Anna");
+        page.wait_text(look.pick("2 uploaded", "2 hochgeladen"));
         page.axe();
         page.screenshot("uploads");
         page.goto(&format!("{}/library?show=a.jpg", node.url()));
