@@ -61,7 +61,7 @@ pub(crate) use self::care::moment;
 pub use self::care::{Back, Care, NotDone, Restored, TRASH_DAYS, TrashEmptied, TrashFile, TrashList};
 pub(crate) use self::command::PUBLIC;
 pub use self::command::{AccountChange, Command, Limit, NewService, NewUser, SyncChange, SyncRequest, UploadChange};
-pub use self::conflicts::{ConflictList, Keep, RemoteCopy, Resolved, ToldConflict, ToldVersion};
+pub use self::conflicts::{CameFrom, ConflictList, Keep, RemoteCopy, Resolved, ToldConflict, ToldVersion};
 pub use self::connecting::{Connected, Discovered, Edited};
 pub use self::ended::Ended;
 pub use self::exporting::NewImport;

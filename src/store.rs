@@ -20,6 +20,7 @@ pub mod index;
 pub mod kinds;
 pub mod listed;
 pub mod meta;
+pub mod origins;
 pub mod outbox;
 pub mod pictures;
 pub mod properties;

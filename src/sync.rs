@@ -40,7 +40,7 @@ mod traces;
 mod upload;
 mod walk;
 
-pub use conflicts::{Conflict, CopyName, Version, conflicts};
+pub use conflicts::{Conflict, Version, conflicts};
 pub use foresight::{PlanGroup, PlannedGroup, SkippedGroup};
 pub use marker::{Overlap, leads_to, met};
 pub use mend::mend;

@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod copy_name;
 pub mod digest;
 pub mod evidence;
 pub mod expect;
@@ -20,6 +21,7 @@ pub mod time;
 pub mod version;
 
 pub use clock::Clock;
+pub use copy_name::CopyName;
 pub use digest::{ContentHash, Digests, Hasher, KnownDigests, Sha1};
 pub use evidence::Evidence;
 pub use expect::Expect;

@@ -83,7 +83,12 @@ fn conflict(row: &Value) -> String {
         Some(_) => {
             let version = &row[key];
             let hash: String = string(version, "blake3").chars().take(12).collect();
-            format!("{}, {}, {hash}", bytes(version["size"].as_u64().unwrap_or(0)), string(version, "modified"))
+            let from = match version["from"]["side"].as_str() {
+                Some("library") => ", from this library".to_owned(),
+                Some(_) => format!(", from {}", string(&version["from"], "service")),
+                None => String::new(),
+            };
+            format!("{}, {}, {hash}{from}", bytes(version["size"].as_u64().unwrap_or(0)), string(version, "modified"))
         }
         None => "gone".to_owned(),
     };

@@ -9,10 +9,11 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use unicode_normalization::UnicodeNormalization as _;
 
+use crate::store::origins::{self, Origin};
 use crate::store::properties::Area;
 use crate::store::{changes, index, properties};
 use crate::types::media::{self, is_junk};
-use crate::types::{Expect, RelPath};
+use crate::types::{CopyName, Expect, RelPath};
 
 use super::LibraryError;
 use super::trash::{self, Reason};
@@ -160,7 +161,24 @@ impl Tree {
         if !known && upload.is_none() && !to.segments().any(is_junk) {
             self.index_renamed(from, to, stat.kind);
         }
+        if stat.kind == Kind::File && CopyName::parse(to).is_some_and(|name| name.original == *from) {
+            self.note_conflict(to);
+        }
         Ok(())
+    }
+
+    /// Somebody keeps two versions of a file apart, and gave this name to the one that is here: most often another node that syncs with this
+    /// one. The rename is done, whatever comes of this.
+    fn note_conflict(&self, copy: &RelPath) {
+        let note = || {
+            let Some(stat) = self.stat(copy)? else { return Ok(()) };
+            let Some(digests) = self.view()?.digests(copy, &stat)? else { return Ok(()) };
+            let (copy, origin) = (copy.clone(), Origin { here: Some(digests.content), there: None });
+            Ok::<_, LibraryError>(self.store().write(move |tx| origins::put(tx, &copy, &origin))?)
+        };
+        if let Err(error) = note() {
+            tracing::warn!(path = %copy, %error, "it will not be told which side this conflict copy came from");
+        }
     }
 
     /// Indexes what had a name that is not indexed. The rename is done and stays so, whatever comes of this: the next scan tries it again.

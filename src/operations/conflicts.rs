@@ -9,6 +9,7 @@ use crate::reconcile::Deletes;
 use crate::services::Service;
 use crate::store::baseline::Baseline;
 use crate::store::index::{FileRow, Index};
+use crate::store::origins::{self, Source};
 use crate::store::remote::RemoteView;
 use crate::sync::{Conflict, Version, conflicts};
 use crate::types::{Expect, Mtime, RelPath};
@@ -32,6 +33,19 @@ pub enum Keep {
     Both,
 }
 
+/// The side that a version was on when both had changed the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(tag = "side", rename_all = "lowercase")]
+pub enum CameFrom {
+    /// It was in this library.
+    Library,
+    /// It was on a service.
+    Service {
+        /// The service's name.
+        service: String,
+    },
+}
+
 /// One version of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ToldVersion {
@@ -43,6 +57,10 @@ pub struct ToldVersion {
     pub blake3: Option<String>,
     /// Of its bytes, in hexadecimal.
     pub sha1: Option<String>,
+    /// Where it came from. Missing where this node does not know: it was not there when the copy was made, or made it before it remembered
+    /// this, or the version is another one by now. A node whose peer made the copy knows of the copy only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<CameFrom>,
 }
 
 /// Two versions of one file, side by side.
@@ -52,7 +70,7 @@ pub struct ToldConflict {
     pub path: RelPath,
     /// The copy, which holds the other version.
     pub copy: RelPath,
-    /// The service that the other version came from.
+    /// The service that the other version came from, as the node calls it that made the copy.
     pub service: String,
     /// When, in the time of the node that made the copy.
     pub when: String,
@@ -64,6 +82,13 @@ pub struct ToldConflict {
     pub this: Option<ToldVersion>,
     /// The version of the copy.
     pub other: Option<ToldVersion>,
+}
+
+impl ToldConflict {
+    /// Whether it arose with this service. A copy of what was here was made by a peer, which calls this node so.
+    pub fn is_with(&self, service: &str) -> bool {
+        self.service == service && self.other.as_ref().is_none_or(|other| other.from != Some(CameFrom::Library))
+    }
 }
 
 /// The conflict copies that exist.
@@ -169,6 +194,11 @@ impl Operations {
                 .filter(|service| conflict.services.iter().any(|(id, _)| *id == service.id))
                 .map(|service| service.name.clone())
                 .collect();
+            let copy = conflict.copy.clone();
+            // What stays costs some bytes, and is never taken for anything else.
+            if let Err(error) = store.write(move |tx| origins::remove(tx, &copy)) {
+                tracing::warn!(%error, "what was remembered of a conflict stays");
+            }
             Ok(Resolved { path: conflict.name.original.clone(), copy: conflict.copy.clone(), kept: keep, now, stays_on: stays })
         })
         .await
@@ -238,6 +268,13 @@ fn names<'a>(conflict: &'a Conflict, services: &'a [Service]) -> impl Iterator<I
 fn shown(conflict: &Conflict, services: &[Service]) -> ToldConflict {
     let there = conflict.services.first().map(|(_, version)| version.clone());
     let other = conflict.other.map(Version::from).or(there);
+    let version_shown = |version: Version| ToldVersion {
+        size: version.size,
+        modified: version.modified.and_then(|seconds| moment(Mtime::from_seconds(seconds))),
+        blake3: version.digests.content.map(|digest| digest.to_string()),
+        sha1: version.digests.sha1.map(|digest| digest.to_string()),
+        from: conflict.source_of(&version).and_then(|source| came_from(source, services)),
+    };
     ToldConflict {
         path: conflict.name.original.clone(),
         copy: conflict.copy.clone(),
@@ -245,16 +282,17 @@ fn shown(conflict: &Conflict, services: &[Service]) -> ToldConflict {
         when: conflict.name.when.clone(),
         here: conflict.other.is_some(),
         on: names(conflict, services).map(str::to_owned).collect(),
-        this: conflict.this.map(|version| version_shown(&version.into())),
-        other: other.map(|version| version_shown(&version)),
+        this: conflict.this.map(|version| version_shown(version.into())),
+        other: other.map(version_shown),
     }
 }
 
-fn version_shown(version: &Version) -> ToldVersion {
-    ToldVersion {
-        size: version.size,
-        modified: version.modified.and_then(|seconds| moment(Mtime::from_seconds(seconds))),
-        blake3: version.digests.content.map(|digest| digest.to_string()),
-        sha1: version.digests.sha1.map(|digest| digest.to_string()),
+/// None for a service that was removed.
+fn came_from(source: Source, services: &[Service]) -> Option<CameFrom> {
+    match source {
+        Source::Library => Some(CameFrom::Library),
+        Source::Service(id) => {
+            services.iter().find(|service| service.id == id).map(|service| CameFrom::Service { service: service.name.clone() })
+        }
     }
 }

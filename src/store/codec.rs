@@ -46,6 +46,13 @@ pub(super) fn successor(prefix: &[u8]) -> Vec<u8> {
     end
 }
 
+/// Whether the name of a path's key has this in it. A hundred thousand keys are looked at for a few that have.
+pub(super) fn has_in_name(key: &[u8], mark: &str) -> bool {
+    let name = key.rsplit(|byte| *byte == 0).next().unwrap_or_default();
+    let (first, mark) = (mark.as_bytes().first(), mark.as_bytes());
+    first.is_none_or(|first| name.contains(first)) && name.windows(mark.len().max(1)).any(|part| part == mark)
+}
+
 /// A key within one service's part of a table.
 pub(super) fn service_key(service: ServiceId, key: &[u8]) -> Vec<u8> {
     [&service.0.to_be_bytes(), key].concat()
@@ -95,6 +102,16 @@ mod tests {
         keys.sort();
         let decoded: Vec<_> = keys.iter().map(|key| path_of(key).unwrap()).collect();
         assert_eq!(decoded, paths);
+    }
+
+    #[test]
+    fn only_the_name_of_a_key_is_looked_at() {
+        let found = ["x (conflict a).jpg", "d/x (conflict a).jpg", "d (conflict a)/x.jpg", "x (conf.jpg", "x"].map(|text| {
+            let key = path_key(&RelPath::parse(text).unwrap());
+            assert_eq!(has_in_name(&key, "(conflict "), has_in_name(&service_key(ServiceId(40), &key), "(conflict "), "{text}");
+            has_in_name(&key, "(conflict ")
+        });
+        assert_eq!(found, [true, true, false, false, false]);
     }
 
     #[test]

@@ -16,8 +16,8 @@ use super::disk::Disk;
 use super::meta::FORMAT;
 use super::snapshot::{Shared, Snapshot};
 use super::{
-    baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, outbox, pictures, properties, remote,
-    shares, traces,
+    baseline, changes, documents, failures, folders, history, ids, index, kinds, listed, meta, origins, outbox, pictures, properties,
+    remote, shares, traces,
 };
 
 /// redb's page cache. The default of 1 GiB would be most of a small machine.
@@ -143,6 +143,7 @@ impl Store {
         folders::prepare(&begin)?;
         ids::prepare(&begin)?;
         baseline::prepare(&begin)?;
+        origins::prepare(&begin)?;
         remote::prepare(&begin)?;
         listed::prepare(&begin)?;
         kinds::prepare(&begin)?;
@@ -344,13 +345,17 @@ impl Writer {
         match self.commit(works, durable) {
             Ok(()) => dones.into_iter().for_each(|done| drop(done.send(Ok(())))),
             Err(error) => {
-                let reason = error.to_string();
                 tracing::error!(%error, writes = dones.len(), "a write to the state failed");
+                let reason = error.to_string();
+                let full = if let StoreError::Full(path) = &error { Some(path.clone()) } else { None };
+                let again = || match &full {
+                    // Each of them is told what to do about it.
+                    Some(path) => StoreError::Full(path.clone()),
+                    None => StoreError::Database(redb::Error::Io(std::io::Error::other(reason.clone()))),
+                };
                 let mut first = Some(error);
                 for done in dones {
-                    let io = || redb::Error::Io(std::io::Error::other(reason.clone()));
-                    let error = first.take().unwrap_or_else(|| StoreError::Database(io()));
-                    drop(done.send(Err(error)));
+                    drop(done.send(Err(first.take().unwrap_or_else(again))));
                 }
             }
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::media::is_junk;
 use crate::types::{ContentHash, Digests, KnownDigests, LocalVersion, Mtime, RelPath, Sha1};
 
-use super::codec::{decode, encode, member_range, path_key, path_of, successor};
+use super::codec::{decode, encode, has_in_name, member_range, path_key, path_of, successor};
 use super::folders::{self, Difference};
 use super::{StoreError, changes, ids};
 
@@ -248,6 +248,11 @@ impl Index {
         self.range(Vec::new(), vec![0xff])
     }
 
+    /// The files whose names have this in them, in order. The others are passed over without being read.
+    pub fn with_in_name(&self, mark: &'static str) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        self.range_where(Vec::new(), vec![0xff], move |key| has_in_name(key, mark))
+    }
+
     /// The files that come after a path, in order; without one all.
     pub fn after(&self, path: Option<&RelPath>) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
         let start = path.map(|path| [&path_key(path)[..], b"\0"].concat()).unwrap_or_default();
@@ -281,10 +286,19 @@ impl Index {
     }
 
     fn range(&self, start: Vec<u8>, end: Vec<u8>) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        self.range_where(start, end, |_| true)
+    }
+
+    fn range_where<W: Fn(&[u8]) -> bool>(
+        &self,
+        start: Vec<u8>,
+        end: Vec<u8>,
+        wanted: W,
+    ) -> Result<impl Iterator<Item = Item> + use<W>, StoreError> {
         let range = self.files.range(start.as_slice()..end.as_slice())?;
-        Ok(range.map(|item| {
-            let (key, row) = item?;
-            Ok((path_of(key.value())?, decode(row.value())?))
+        Ok(range.filter_map(move |item| match item {
+            Ok((key, row)) => wanted(key.value()).then(|| Ok((path_of(key.value())?, decode(row.value())?))),
+            Err(error) => Some(Err(error.into())),
         }))
     }
 

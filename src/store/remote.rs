@@ -4,7 +4,7 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata 
 
 use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId};
 
-use super::codec::{after_service, decode, encode, member_range, path_key, path_of, service_key, service_range, successor};
+use super::codec::{after_service, decode, encode, has_in_name, member_range, path_key, path_of, service_key, service_range, successor};
 use super::index::subtree_ranges;
 use super::{StoreError, listed};
 
@@ -183,6 +183,12 @@ impl RemoteView {
         self.range(start, end)
     }
 
+    /// The files whose names have this in them, in order. The others are passed over without being read.
+    pub fn with_in_name(&self, mark: &'static str) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        let (start, end) = service_range(self.service);
+        self.range_where(start, end, move |key| has_in_name(key, mark))
+    }
+
     /// The files directly in a folder whose names begin with `prefix`.
     pub fn members(&self, folder: &RelPath, prefix: &str) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
         let (start, end) = member_range(folder, prefix);
@@ -198,10 +204,19 @@ impl RemoteView {
     }
 
     fn range(&self, start: Vec<u8>, end: Vec<u8>) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
+        self.range_where(start, end, |_| true)
+    }
+
+    fn range_where<W: Fn(&[u8]) -> bool>(
+        &self,
+        start: Vec<u8>,
+        end: Vec<u8>,
+        wanted: W,
+    ) -> Result<impl Iterator<Item = Item> + use<W>, StoreError> {
         let range = self.rows.range(start.as_slice()..end.as_slice())?;
-        Ok(range.map(|item| {
-            let (key, row) = item?;
-            Ok((path_of(after_service(key.value())?)?, decode(row.value())?))
+        Ok(range.filter_map(move |item| match item {
+            Ok((key, row)) => wanted(key.value()).then(|| Ok((path_of(after_service(key.value())?)?, decode(row.value())?))),
+            Err(error) => Some(Err(error.into())),
         }))
     }
 

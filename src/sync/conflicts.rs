@@ -1,42 +1,11 @@
-//! The conflict copies that exist now, known by their names: nothing is remembered of them anywhere else.
+//! The conflict copies that exist now, known by their names. All that is remembered of them is which side each version came from.
 
 use crate::store::baseline::Baseline;
 use crate::store::index::Index;
+use crate::store::origins::{Origin, Origins, Source};
 use crate::store::remote::RemoteView;
 use crate::store::{Store, StoreError};
-use crate::types::{KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId};
-
-const OPENING: &str = " (conflict ";
-const STAMP: &str = "YYYY-MM-DD HHMMSS";
-
-/// What the name of a conflict copy tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CopyName {
-    /// The file that it is another version of. A very long name was cut for the copy.
-    pub original: RelPath,
-    /// The service that it came from.
-    pub service: String,
-    /// When, in the time of the node that made it.
-    pub when: String,
-}
-
-impl CopyName {
-    /// Reads `NAME (conflict SERVICE YYYY-MM-DD HHMMSS).EXT`.
-    pub fn parse(path: &RelPath) -> Option<Self> {
-        let name = path.name();
-        let (stem, rest) = name.rsplit_once(OPENING)?;
-        let (inner, tail) = rest.rsplit_once(')')?;
-        let cut = inner.len().checked_sub(STAMP.len())?;
-        let (service, when) = (inner.get(..cut)?.strip_suffix(' ')?, inner.get(cut..)?);
-        let as_stamp = |(here, there): (char, char)| if there.is_ascii_alphabetic() { here.is_ascii_digit() } else { here == there };
-        let is_stamp = when.chars().zip(STAMP.chars()).all(as_stamp);
-        if service.is_empty() || !is_stamp || !(tail.is_empty() || tail.starts_with('.')) {
-            return None;
-        }
-        let original = path.with_name(&format!("{stem}{tail}")).ok()?;
-        Some(Self { original, service: service.to_owned(), when: when.to_owned() })
-    }
-}
+use crate::types::{CopyName, KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId};
 
 /// One version of a file, on whichever side.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,18 +43,28 @@ pub struct Conflict {
     pub other: Option<LocalVersion>,
     /// The services that hold the copy, with what they said of it when they were last listed.
     pub services: Vec<(ServiceId, Version)>,
+    /// Which side the versions came from, if this node was there.
+    pub origin: Origin,
+}
+
+impl Conflict {
+    /// Where a version of it came from; none where that is not known, or where it is none of the two any more.
+    pub fn source_of(&self, version: &Version) -> Option<Source> {
+        self.origin.source_of(&version.digests)
+    }
 }
 
 /// Finds all conflict copies, in the library and in what the services last listed.
 pub fn conflicts(store: &Store, services: &[ServiceId]) -> Result<Vec<Conflict>, StoreError> {
     let tx = store.read()?;
-    let index = Index::open(&tx)?;
+    let (index, origins) = (Index::open(&tx)?, Origins::open(&tx)?);
     let mut found: Vec<Conflict> = Vec::new();
-    for item in index.all()? {
+    for item in index.with_in_name(CopyName::MARK)? {
         let (copy, row) = item?;
         let Some(name) = CopyName::parse(&copy) else { continue };
         let this = index.get(&name.original)?.map(|row| row.version());
-        found.push(Conflict { name, copy, this, other: Some(row.version()), services: Vec::new() });
+        let origin = origins.get(&copy)?;
+        found.push(Conflict { name, copy, this, other: Some(row.version()), services: Vec::new(), origin });
     }
     for service in services {
         let (baseline, view) = (Baseline::open(&tx, *service)?, RemoteView::open(&tx, *service)?);
@@ -96,7 +75,7 @@ pub fn conflicts(store: &Store, services: &[ServiceId]) -> Result<Vec<Conflict>,
             let agreed = joined.as_ref().and_then(|row| row.base().remote);
             conflict.services.extend(view.get(path)?.or(agreed).map(|version| (*service, version.into())));
         }
-        for item in view.all()? {
+        for item in view.with_in_name(CopyName::MARK)? {
             let (copy, version) = item?;
             let Some(name) = CopyName::parse(&copy) else { continue };
             // Where it was removed here already, the owner has decided.
@@ -108,37 +87,12 @@ pub fn conflicts(store: &Store, services: &[ServiceId]) -> Result<Vec<Conflict>,
                 Some(conflict) => conflict.services.push((*service, version.into())),
                 None => {
                     let this = index.get(&name.original)?.map(|row| row.version());
-                    found.push(Conflict { name, copy, this, other: None, services: vec![(*service, version.into())] });
+                    let origin = origins.get(&copy)?;
+                    found.push(Conflict { name, copy, this, other: None, services: vec![(*service, version.into())], origin });
                 }
             }
         }
     }
     found.sort_by(|a, b| a.copy.cmp(&b.copy));
     Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Option<(String, String, String)> {
-        let found = CopyName::parse(&RelPath::parse(text).unwrap())?;
-        Some((found.original.to_string(), found.service, found.when))
-    }
-
-    #[test]
-    fn what_was_made_is_known_again() {
-        for (original, service) in [("a/b.jpg", "home"), ("x", "my.cloud"), ("a (1).tar.gz", "a (b) c"), (".hidden", "peer")] {
-            let path = RelPath::parse(original).unwrap();
-            let copy = path.with_note(&format!("conflict {service} 2026-01-02 030405"));
-            assert_eq!(parse(copy.as_str()), Some((original.into(), service.into(), "2026-01-02 030405".into())), "{copy}");
-        }
-    }
-
-    #[test]
-    fn other_names_are_not_taken_for_copies() {
-        for name in ["x (conflict).jpg", "x (conflict a 2026-1-2 030405).jpg", "x (conflict 2026-01-02 030405).jpg", "(conflict a).jpg"] {
-            assert_eq!(parse(name), None, "{name}");
-        }
-    }
 }

@@ -9,6 +9,7 @@ use crate::client::Verified;
 use crate::library::Committed;
 use crate::reconcile::Base;
 use crate::store::baseline::{self, BaseRow};
+use crate::store::origins::{self, Origin};
 use crate::store::{StoreError, listed, remote};
 use crate::types::{ContentHash, Evidence, KnownDigests, LocalVersion, RelPath, RemoteVersion, ServiceId};
 
@@ -26,13 +27,19 @@ pub(super) struct Record {
     there: Vec<(RelPath, Option<RemoteVersion>)>,
     /// We wrote on the service.
     wrote: bool,
+    /// The conflict copy that was made, and which side each version came from.
+    origin: Option<Box<(RelPath, Origin)>>,
 }
 
 impl Record {
+    fn nothing() -> Self {
+        Self { drops: Vec::new(), puts: None, proof: None, there: Vec::new(), wrote: false, origin: None }
+    }
+
     fn put(local_path: &RelPath, remote_path: &RelPath, base: Base) -> Self {
         let there = base.remote.iter().map(|version| (remote_path.clone(), Some(version.clone()))).collect();
         let puts = Some((local_path.clone(), BaseRow::new(local_path, remote_path, base)));
-        Self { drops: Vec::new(), puts, proof: None, there, wrote: false }
+        Self { puts, there, ..Self::nothing() }
     }
 
     /// A proven upload of the local version.
@@ -87,12 +94,12 @@ impl Record {
 
     /// What a file of the service turned out to hold, so that it need not be read again.
     pub(super) fn learned(remote_path: &RelPath, remote: RemoteVersion) -> Self {
-        Self { drops: Vec::new(), puts: None, proof: None, there: vec![(remote_path.clone(), Some(remote))], wrote: false }
+        Self { there: vec![(remote_path.clone(), Some(remote))], ..Self::nothing() }
     }
 
     /// Both sides are without the file.
     pub(super) fn forgotten(local_path: &RelPath) -> Self {
-        Self { drops: vec![local_path.clone()], puts: None, proof: None, there: Vec::new(), wrote: false }
+        Self { drops: vec![local_path.clone()], ..Self::nothing() }
     }
 
     /// The service has nothing at a path any more: we renamed or deleted it.
@@ -105,6 +112,12 @@ impl Record {
     /// This record takes the place of the row at `old`.
     pub(super) fn replacing(mut self, old: Option<&RelPath>) -> Self {
         self.drops.extend(old.cloned());
+        self
+    }
+
+    /// With it a conflict copy came to be.
+    pub(super) fn with_copy(mut self, copy: RelPath, origin: Origin) -> Self {
+        self.origin = Some(Box::new((copy, origin)));
         self
     }
 
@@ -129,6 +142,9 @@ impl Record {
                 Some(version) => remote::put(tx, service, path, version)?,
                 None => remote::remove(tx, service, path)?,
             }
+        }
+        if let Some((copy, origin)) = self.origin.as_deref() {
+            origins::put(tx, copy, origin)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::client::{ClientError, Verified};
 use crate::reconcile::{Action, Step};
 use crate::services::delivery::{DeliveryError, Sending, Upload};
+use crate::store::origins::Origin;
 use crate::types::{Expect, LocalVersion, PathError, RelPath, RemoteVersion, Side};
 
 use super::Noted;
@@ -34,6 +35,7 @@ impl Execution {
         }
         let mut records = Vec::new();
         let mut remote_copy = step.remote.clone();
+        let mut origin = Origin { here: Some(local.digests.content), there: Some((self.sync.service.id, remote.digests)) };
         if policy.upload {
             remote_copy = copy_there(step, copy).map_err(|error| StepError::Refused(error.to_string()))?;
             self.unchanged(&step.remote, remote).await?;
@@ -48,10 +50,12 @@ impl Execution {
                 report.verified += 1;
                 report.bytes_down += committed.version().size;
             });
-            records.push(match policy.upload {
+            origin.there = Some((self.sync.service.id, committed.version().digests.into()));
+            let record = match policy.upload {
                 true => Record::downloaded(&committed, &remote_copy, version),
                 false => Record::kept_both(&committed, &step.local, *local, &step.remote, remote.clone()),
-            });
+            };
+            records.push(record.with_copy(committed.path().clone(), origin));
         }
         if policy.upload {
             let upload = upload_of(step, &from, local, &Expect::Absent);
@@ -59,7 +63,9 @@ impl Execution {
                 Err(error) => self.sync.delivery.repair(upload, error).await?,
                 Ok(proof) => proof,
             };
-            records.push(Record::uploaded(&step.local, *local, &proof));
+            let record = Record::uploaded(&step.local, *local, &proof);
+            // A copy that is only there is known by its name there.
+            records.push(if policy.download { record } else { record.with_copy(remote_copy, origin) });
             self.count(|report| report.uploaded(local.size, &proof));
         }
         let reason = format!("changed on both sides; the service's version is kept as {}", copy.name());

@@ -238,7 +238,20 @@ fn a_state_without_room_refuses_and_goes_on_when_there_is_some() {
     fs::create_dir(&node.data).unwrap();
     let Some(disk) = Small::mount(&node.data, &DISK.to_string()) else { return };
     node.serve();
-    assert_eq!((put(&node, "a.jpg", 1), put(&node, "b.jpg", 2)), (201, 201));
+    assert_eq!([put(&node, "a.jpg", 1), put(&node, "b.jpg", 2), put(&node, "d.jpg", 3)], [201; 3]);
+    // Ids are given to what is listed with them for the first time.
+    let propfind = |path: &str, depth: &str, wanted: &str| {
+        let body = format!("<propfind xmlns='DAV:' xmlns:oc='http://owncloud.org/ns'><prop>{wanted}</prop></propfind>");
+        http("PROPFIND", &format!("{}{path}", node.originals()), &[("Depth", depth)], body.as_bytes())
+    };
+    let ids = |path: &str, depth: &str| {
+        let answer = propfind(path, depth, "<oc:fileid/>");
+        assert_eq!(answer.status, 207, "{}", answer.text());
+        let text = answer.text();
+        text.split("fileid>").skip(1).step_by(2).map(|id| id.split('<').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let of_b = ids("b.jpg", "0");
+    assert!(of_b.len() == 1 && of_b[0].parse::<u64>().is_ok(), "{of_b:?}");
     let delete = |path: &str| http("DELETE", &format!("{}{path}", node.originals()), &[], b"").status;
 
     // The library has room, but what is added could not be remembered for long. What is removed can.
@@ -257,8 +270,39 @@ fn a_state_without_room_refuses_and_goes_on_when_there_is_some() {
     assert_eq!(problem(&refused), (507, "full".into()), "{}", refused.text());
     assert_eq!(http("GET", &format!("{}b.jpg", node.originals()), &[], b"").text(), "b.");
 
+    // That goes for what has its id, and for listings without ids. Those of what has none are refused as a whole, however many ask at once.
+    node.put("new.jpg", "new");
+    assert_eq!(ids("b.jpg", "0"), of_b);
+    let listed = propfind("", "1", "<getcontentlength/>").text();
+    assert!(listed.contains("b.jpg") && listed.contains("new.jpg"), "{listed}");
+    let changes = "<d:sync-collection xmlns:d='DAV:' xmlns:oc='http://owncloud.org/ns'><d:sync-token/><d:sync-level>1</d:sync-level>\
+        <d:prop><oc:fileid/></d:prop></d:sync-collection>";
+    let refusals = std::thread::scope(|scope| {
+        let ask = |depth: &'static str| match depth {
+            "report" => http("REPORT", &node.originals(), &[], changes.as_bytes()),
+            depth => propfind("", depth, "<oc:fileid/>"),
+        };
+        let asking: Vec<_> =
+            ["1", "infinity", "report"].into_iter().cycle().take(24).map(|depth| scope.spawn(move || ask(depth))).collect();
+        asking.into_iter().map(|asking| asking.join().unwrap()).collect::<Vec<_>>()
+    });
+    for refused in refusals {
+        assert!(
+            refused.status == 507 && refused.text().contains("there is no room left on the disk"),
+            "{} {}",
+            refused.status,
+            refused.text()
+        );
+    }
+
     // Without a restart.
     disk.empty();
+    let all = ids("", "1");
+    let different: std::collections::BTreeSet<_> = all.iter().collect();
+    assert!(all.len() == 4 && different.len() == 4 && all.contains(&of_b[0]), "{all:?}");
+    assert_eq!(ids("", "1"), all);
+    node.remove("new.jpg");
+    assert_eq!(delete("d.jpg"), 204);
     let added = node.run_with_password(&user, PASSWORD);
     assert!(added.status.success(), "{}", show(&added));
     assert_eq!((put(&node, "c.jpg", 3), delete("b.jpg")), (201, 204));

@@ -319,12 +319,12 @@ fn sync_is_set_up_previewed_and_started() {
         told(&again, 200).contains("Nothing to do: both sides are the same.")
     });
     // Paused and resumed from the table.
-    assert_eq!(visitor.form(&format!("{AT}/pause?name=Attic"), &[]).status, 204);
+    assert_eq!(visitor.form("/activity/pause", &[("service", "Attic")]).status, 204);
     assert_says(&told(&visitor.page(&format!("{AT}/list")), 200), &["Paused", "Resume the sync with Attic"]);
-    assert_eq!(visitor.form(&format!("{AT}/resume?name=Attic"), &[]).status, 204);
+    assert_eq!(visitor.form("/activity/resume", &[("service", "Attic")]).status, 204);
     let list = told(&visitor.page(&format!("{AT}/list")), 200);
     assert!(list.contains("Pause the sync with Attic") && !list.contains("Paused"), "{list}");
-    assert_eq!(visitor.form(&format!("{AT}/pause?name=nobody"), &[]).status, 404);
+    assert_eq!(visitor.form("/activity/pause", &[("service", "nobody")]).status, 404);
     // Why it failed is in the table.
     drop(peer);
     assert_eq!(visitor.form(&format!("{AT}/start?name=Attic"), &[]).status, 204);
@@ -431,7 +431,6 @@ fn services_are_for_admins_and_not_for_everybody() {
         "/stop?token=x",
         "/undo?name=Attic",
         "/start?name=Attic",
-        "/cancel?name=Attic",
         "/preview?name=Attic",
         "/preview/stop?name=Attic",
         "/remove?name=Attic",

@@ -50,9 +50,6 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/settings/services/preview", get(preview::show).post(preview::begin))
         .route("/settings/services/preview/stop", post(preview::stop))
         .route("/settings/services/start", post(start))
-        .route("/settings/services/cancel", post(cancel))
-        .route("/settings/services/pause", post(pause))
-        .route("/settings/services/resume", post(resume))
         .route("/settings/services/remove", get(remove::ask).post(remove::remove))
 }
 
@@ -120,24 +117,6 @@ async fn start(visit: Visit, State(shared): State<Shared>, Query(start): Query<S
     }
     let said = visit.words().fill("services.started", &[("name", &name)]);
     Ok(closed(&said))
-}
-
-async fn cancel(visit: Visit, State(shared): State<Shared>, Query(Named { name }): Query<Named>) -> Result<Answer, Refused> {
-    visit.admin()?;
-    shared.operations.cancel(Some(name)).await?;
-    Ok(page::done(&json!({ "services-changed": true })))
-}
-
-async fn pause(visit: Visit, State(shared): State<Shared>, Query(Named { name }): Query<Named>) -> Result<Answer, Refused> {
-    visit.admin()?;
-    shared.operations.pause(Some(name)).await?;
-    Ok(page::done(&json!({ "services-changed": true })))
-}
-
-async fn resume(visit: Visit, State(shared): State<Shared>, Query(Named { name }): Query<Named>) -> Result<Answer, Refused> {
-    visit.admin()?;
-    shared.operations.resume(Some(name)).await?;
-    Ok(page::done(&json!({ "services-changed": true })))
 }
 
 /// Something was changed: the dialog closes, the table is shown anew, and `said` is told.

@@ -24,7 +24,7 @@ use super::fs::{Files, Place, Root};
 use super::live::{Asked, Needs, Subject, Teller};
 use super::meta::{FsError, fs_error};
 use super::mount::{Below, Mount};
-use super::scene::{Numbers, Scene, number_members, number_of};
+use super::scene::{Numbers, Scene, no_numbers, number_members, number_of};
 use super::warm;
 
 /// A request body larger than this is none that a client would send.
@@ -83,6 +83,7 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
         Ok(Ok(Piece { bytes, rest: Some(walk) })) => streamed(bytes, walk),
         Ok(Err(FsError::NotFound)) => text(StatusCode::NOT_FOUND, "There is no such file or folder.\n"),
         Ok(Err(FsError::Forbidden)) => text(StatusCode::FORBIDDEN, "This cannot be read.\n"),
+        Ok(Err(FsError::Full)) => no_numbers(),
         _ => text(StatusCode::INTERNAL_SERVER_ERROR, "This could not be read; the log says why.\n"),
     }
 }

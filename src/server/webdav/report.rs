@@ -23,7 +23,7 @@ use super::live::{Asked, Needs, Subject, Teller};
 use super::meta::{FsError, fs_error};
 use super::mount::{Below, Mount};
 use super::propfind::{error_document, multistatus, write};
-use super::scene::{Scene, number_of};
+use super::scene::{Scene, no_numbers, number_of};
 
 const BODY_LIMIT: usize = 64 << 10;
 /// The most members in one answer, whatever the client asks for; the rest comes with the next token.
@@ -70,6 +70,7 @@ pub(super) async fn answer(mount: &Mount, below: &Below, request: Request<Incomi
         Ok(Err(Failure::Token)) => error_document(StatusCode::FORBIDDEN, "valid-sync-token"),
         Ok(Err(Failure::NoChanges)) => error_document(StatusCode::FORBIDDEN, "supported-report"),
         Ok(Err(Failure::Fs(FsError::NotFound))) => text(StatusCode::NOT_FOUND, "There is no such folder.\n"),
+        Ok(Err(Failure::Fs(FsError::Full))) => no_numbers(),
         _ => text(StatusCode::INTERNAL_SERVER_ERROR, "The changes could not be read; the log says why.\n"),
     }
 }

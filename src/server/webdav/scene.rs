@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::iter::Peekable;
 
+use http::{Response, StatusCode};
 use uuid::Uuid;
 
 use crate::dav::sync;
@@ -11,6 +12,7 @@ use crate::library::{Folder, LibraryError, Tree, View};
 use crate::store::StoreError;
 use crate::types::RelPath;
 
+use super::super::http::{Body, text};
 use super::fs::Root;
 use super::live::Needs;
 
@@ -59,6 +61,15 @@ pub(super) fn sync_token(view: &View, folder: &RelPath) -> Result<Option<String>
     // What is older than the floor would be refused.
     let number = changes.of_folder(folder)?.max(changes.floor());
     Ok(Some(sync::token(changes.epoch(), number)))
+}
+
+/// A listing without the numbers that were asked for would be a wrong one: clients of Nextcloud know files by them.
+pub(super) fn no_numbers() -> Response<Body> {
+    text(
+        StatusCode::INSUFFICIENT_STORAGE,
+        "What was not listed with its id before could be given none: there is no room left on the disk of the node's state; make some. \
+         Without ids all can be listed.\n",
+    )
 }
 
 /// The number of one file or folder, as far as it matters.

@@ -1,6 +1,6 @@
 //! Two versions of one file: seen, and decided about.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Node, Sandbox, assert_counts, assert_files};
 
@@ -40,6 +40,60 @@ fn both_versions_are_listed_with_what_tells_them_apart() {
     assert_eq!(found[0]["on"][0], "peer", "{:#}", found[0]);
     // By its name alone the other node knows it too.
     assert_eq!(listed(&b).len(), 1);
+}
+
+/// The sides that both versions of the only conflict came from.
+fn sides(node: &Node) -> [Value; 2] {
+    let found = listed(node);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    ["this", "other"].map(|version| found[0][version]["from"].clone())
+}
+
+#[test]
+fn each_node_tells_which_side_the_versions_came_from() {
+    let (library, peer) = (json!({ "side": "library" }), json!({ "side": "service", "service": "peer" }));
+    let sandbox = Sandbox::new();
+    let (a, b, copy) = in_conflict(&sandbox, &[]);
+    assert_eq!(sides(&a), [library.clone(), peer.clone()]);
+    // The other node knows what was with it; of the version that came to it only that it is another one.
+    assert_eq!(sides(&b), [Value::Null, library.clone()]);
+    let text = a.command(&["conflicts"]).output().unwrap();
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains(", from this library\n") && text.contains(", from peer\n"), "{text}");
+
+    // It stays so, and is not said of a version that is another one by now.
+    a.sync();
+    assert_eq!(sides(&a), [library.clone(), peer]);
+    a.put(&copy, "edited since");
+    a.put("x.jpg", "there, longer");
+    a.run(&["index"]);
+    assert_eq!(sides(&a), [json!({ "side": "service", "service": "peer" }), Value::Null]);
+
+    // A node that only sees what came of it knows of neither, though it has a service of that name too.
+    let c = sandbox.node("c");
+    c.pair(&b, &[]);
+    c.sync();
+    assert_eq!(sides(&c), [Value::Null, Value::Null]);
+
+    // One that may not write to the service keeps the copy to itself, one that does not download leaves it there.
+    for (name, options, expected) in [("--upload", ["--upload", "no"], 0), ("--download", ["--download", "no"], 1)] {
+        let sandbox = Sandbox::new();
+        let (here, mut there) = (sandbox.node("here"), sandbox.node("there"));
+        there.serve();
+        there.put("x.jpg", "x.jpg");
+        there.run(&["index"]);
+        here.put("x.jpg", "x.jpg");
+        here.pair(&there, &options);
+        here.sync();
+        here.put("x.jpg", "here");
+        there.put("x.jpg", "there, longer");
+        there.run(&["index"]);
+        here.sync();
+        // What came of it there is listed by the second one.
+        here.sync();
+        assert_eq!(sides(&here), [library.clone(), json!({ "side": "service", "service": "peer" })], "{name}");
+        assert_eq!(listed(&there).len(), expected, "{name}");
+    }
 }
 
 #[test]

@@ -211,6 +211,12 @@ fn conflicts_are_decided_one_by_one_and_all_at_once() {
     let page = admin.without("HX-Request").page("/activity/conflicts").text();
     assert!(page.contains("Keep this") && page.contains("larger") && page.contains("Keep both for all"), "{page}");
     assert_eq!(page.matches("api/v1/library/thumbnail").count(), 10);
+    // Which side each version came from, on the other side too.
+    let said =
+        |page: &str| ["from this library", "from peer", "With peer", "calls this library peer"].map(|said| page.matches(said).count());
+    assert_eq!(said(&page), [5, 5, 5, 0]);
+    let page = signed_in(&there, "admin", PASSWORD).page("/activity/conflicts").text();
+    assert_eq!(said(&page), [5, 0, 0, 5], "{page}");
     // Also when later runs brought nothing new.
     here.sync_expecting(0, &["peer"]);
     let services = admin.page("/settings/services").text();

@@ -131,6 +131,7 @@ fn conflicts_and_the_trash_are_decided_by_people() {
                 other => Err(format!("{other:?}")),
             }
         });
+        page.wait_text(look.pick("from this library", "aus dieser Bibliothek"));
         page.axe();
         page.screenshot("activity-conflicts");
         page.click(named(look.pick("Keep that", "Jene behalten")));

@@ -15,7 +15,7 @@ use super::super::refused::Refused;
 use super::super::visit::Visit;
 use super::super::words::Words;
 use super::{Tab, rows};
-use crate::operations::{Keep, Resolved, ToldConflict, ToldVersion};
+use crate::operations::{CameFrom, Keep, Resolved, ToldConflict, ToldVersion};
 use crate::types::RelPath;
 
 /// So many are on a page: each has two pictures.
@@ -57,11 +57,13 @@ fn card(words: Words, conflict: &ToldConflict) -> Markup {
     let ToldConflict { path, copy, service, here, this, other, .. } = conflict;
     let picture = |path: &RelPath| format!("api/v1/library/thumbnail{}", query(&[("path", path.as_str()), ("size", "640")]));
     let there = conflict.on.first().map(|on| format!("api/v1/conflicts/remote{}", query(&[("copy", copy.as_str()), ("service", on)])));
+    let is_peers = other.as_ref().is_some_and(|other| other.from == Some(CameFrom::Library));
+    let noticed = if is_peers { "activity.conflict-by-peer" } else { "activity.conflict-with" };
     let of_copy = if *here { Some(picture(copy)) } else { there };
     html! {
         section.card.conflict {
             header { h2 { (rows::path(path.as_str())) } }
-            p.dim { (words.fill("activity.conflict-with", &[("service", service), ("when", &when(words, &conflict.when))])) }
+            p.dim { (words.fill(noticed, &[("service", service), ("when", &when(words, &conflict.when))])) }
             div.sides {
                 (side(words, ("activity.this", path.as_str()), this.as_ref(), other.as_ref(), this.is_some().then(|| picture(path))))
                 (side(words, (if *here { "activity.other" } else { "activity.other-there" }, path.as_str()), other.as_ref(), this.as_ref(), of_copy))
@@ -105,6 +107,7 @@ fn side(
                 strong { (words.say(title)) }
                 @match version {
                     Some(version) => {
+                        @if let Some(from) = &version.from { (came_from(words, from)) }
                         span.number {
                             @match version.size { Some(size) => { (format::size(words.0, size)) } None => { (words.say("activity.unknown")) } }
                             @if is_larger { " " span.pill.accent { (words.say("activity.larger")) } }
@@ -119,6 +122,15 @@ fn side(
             }
         }
     }
+}
+
+/// Which side a version came from.
+fn came_from(words: Words, from: &CameFrom) -> Markup {
+    let (sign, said) = match from {
+        CameFrom::Library => ("images", words.say("activity.from-library").to_owned()),
+        CameFrom::Service { service } => ("cloud", words.fill("activity.from-service", &[("service", service)])),
+    };
+    html! { span.from { (icon(sign)) (said) } }
 }
 
 #[derive(Deserialize)]

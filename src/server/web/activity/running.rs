@@ -161,17 +161,22 @@ pub(super) async fn sync(visit: Visit, State(shared): State<Shared>, Form(which)
 pub(super) async fn pause(visit: Visit, State(shared): State<Shared>, Form(which): Form<Which>) -> Result<Answer, Refused> {
     visit.admin()?;
     shared.operations.pause(which.service).await?;
-    Ok(page::done(&json!({ "now-changed": true })))
+    Ok(changed())
 }
 
 pub(super) async fn resume(visit: Visit, State(shared): State<Shared>, Form(which): Form<Which>) -> Result<Answer, Refused> {
     visit.admin()?;
     shared.operations.resume(which.service).await?;
-    Ok(page::done(&json!({ "now-changed": true })))
+    Ok(changed())
 }
 
 pub(super) async fn cancel(visit: Visit, State(shared): State<Shared>, Form(which): Form<Which>) -> Result<Answer, Refused> {
     visit.admin()?;
     shared.operations.cancel(which.service).await?;
-    Ok(page::done(&json!({ "now-changed": true })))
+    Ok(changed())
+}
+
+/// Services shows the same, and has the same buttons.
+fn changed() -> Answer {
+    page::done(&json!({ "now-changed": true, "services-changed": true }))
 }

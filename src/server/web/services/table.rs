@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use maud::{Markup, html};
+use serde_json::json;
 
 use super::super::super::api::Shared;
 use super::super::format;
@@ -28,7 +29,7 @@ pub(super) async fn rows(shared: &Shared) -> Result<Vec<Row>, Refused> {
     let undecided = shared.operations.list_conflicts().await?.conflicts;
     let rows = services.into_iter().filter_map(|service| {
         let at = all.iter().position(|status| status.name == service.name)?;
-        let conflicts = undecided.iter().filter(|conflict| conflict.service == service.name).count() as u64;
+        let conflicts = undecided.iter().filter(|conflict| conflict.is_with(&service.name)).count() as u64;
         Some(Row { service, status: all.swap_remove(at), conflicts })
     });
     Ok(rows.collect())
@@ -94,8 +95,9 @@ fn actions(words: Words, service: &Service, status: &ServiceStatus) -> Markup {
     let of_sync = |key| words.fill(key, &[("service", name)]);
     let of_it = |key| words.fill(key, &[("name", name)]);
     let say = |key| words.say(key);
-    let quick = |action, sign, word, label: String| {
-        html! { button.quiet type="button" hx-post=(at(action, name)) hx-swap="none" title=(label) aria-label=(label) { (icon(sign)) span.word { (word) } } }
+    let this = json!({ "service": name }).to_string();
+    let quick = |action: &str, sign, word, label: String| {
+        html! { button.quiet type="button" hx-post=(action) hx-vals=(this) hx-swap="none" title=(label) aria-label=(label) { (icon(sign)) span.word { (word) } } }
     };
     let open = |action, sign, word, label: String| {
         html! { button.quiet type="button" hx-get=(at(action, name)) hx-target="#dialog" title=(label) aria-label=(label) { (icon(sign)) span.word { (word) } } }
@@ -103,13 +105,13 @@ fn actions(words: Words, service: &Service, status: &ServiceStatus) -> Markup {
     let tested = of_it("services.test-of");
     html! {
         @match status.state {
-            SyncState::Paused => (quick("resume", "play", say("activity.resume"), of_sync("activity.resume-named"))),
+            SyncState::Paused => (quick("activity/resume", "play", say("activity.resume"), of_sync("activity.resume-named"))),
             SyncState::Off if status.running.is_none() => {}
-            _ => (quick("pause", "pause", say("activity.pause"), of_sync("activity.pause-named"))),
+            _ => (quick("activity/pause", "pause", say("activity.pause"), of_sync("activity.pause-named"))),
         }
         @match &status.running {
-            Some(_) => (quick("cancel", "stop", say("activity.cancel"), of_sync("activity.cancel-named"))),
-            None => (quick("start", "refresh", say("services.sync"), of_it("services.now-of"))),
+            Some(_) => (quick("activity/cancel", "stop", say("activity.cancel"), of_sync("activity.cancel-named"))),
+            None => (quick(&at("start", name), "refresh", say("services.sync"), of_it("services.now-of"))),
         }
         button.quiet type="button" hx-post=(at("test", name)) hx-target="#dialog" title=(tested) aria-label=(tested) { (icon("test")) span.word { (say("services.test")) } }
         (open("edit", "pencil", say("services.edit"), of_it("services.edit-of")))
