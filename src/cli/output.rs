@@ -273,7 +273,7 @@ mod tests {
             status(&serde_json::json!({ "services": [service] }))
         };
         let count = |text: &str, word: &str| text.matches(word).count();
-        let noted = |path: &str, reason: &str| Noted { path: path.into(), reason: reason.into(), cause: None };
+        let noted = |path: &str, reason: &str| Noted { path: path.into(), reason: reason.into(), cause: None, other: None };
         let stopped = Report { name: "svc".into(), error: Some("a long error".into()), ..Report::default() };
         let told = text(Some("a long error"), stopped.clone(), &[]);
         assert_eq!((count(&told, "a long error"), count(&told, "uploaded")), (1, 0), "{told}");

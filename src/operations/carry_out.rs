@@ -156,7 +156,7 @@ impl From<SyncError> for Broken {
     }
 }
 
-fn to_keep(Noted { path, reason, cause }: &Noted) -> SkippedFile {
+fn to_keep(Noted { path, reason, cause, .. }: &Noted) -> SkippedFile {
     SkippedFile { path: path.clone(), reason: reason.clone(), cause: cause.clone() }
 }
 

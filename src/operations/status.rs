@@ -10,7 +10,7 @@ use crate::scheduler::{Standing, Trigger};
 use crate::services::Service;
 use crate::store::documents::RUNS;
 use crate::store::failures::{FailedFile, Failures};
-use crate::store::history::{self, FileOutcome, Run};
+use crate::store::history::{self, FileOutcome, Run, SkippedFile};
 use crate::store::index::Index;
 use crate::store::{Store, StoreError};
 use crate::sync::{Moving, Noted, Pace, Progress, Report};
@@ -269,7 +269,8 @@ impl Operations {
             let mut rows = history::skipped(&tx, wanted, after)?;
             let skipped = rows.by_ref().take(most).collect::<Result<Vec<_>, _>>()?;
             let next = rows.next().and(skipped.last()).map(|(place, _)| *place);
-            let skipped = skipped.into_iter().map(|(_, file)| Noted { path: file.path, reason: file.reason, cause: file.cause }).collect();
+            let told = |SkippedFile { path, reason, cause }| Noted { path, reason, cause, other: None };
+            let skipped = skipped.into_iter().map(|(_, file)| told(file)).collect();
             Ok(SkippedOfRun { skipped, total, next })
         })
         .await

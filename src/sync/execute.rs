@@ -17,7 +17,6 @@ use crate::store::StoreError;
 use crate::types::{ContentHash, RelPath, Side};
 
 use super::Progress;
-use super::foresight;
 use super::join::gone_there;
 use super::leftovers::Leftovers;
 use super::names::explained;
@@ -313,7 +312,7 @@ impl Execution {
                 self.count(|report| {
                     report.adopted += 1;
                     if let Why::SameContentAt { .. } = step.why {
-                        report.skip(Noted::new(&step.local, foresight::code(&step.why), &step.why));
+                        report.skip(Noted::left(&step.local, &step.why));
                     }
                 });
                 record.map(|record| record.replacing(base.as_ref()))

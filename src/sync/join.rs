@@ -12,7 +12,6 @@ use crate::types::{Digests, Expect, LocalVersion, RelPath, RemoteVersion, Servic
 
 use super::download::Fetched;
 use super::execute::{Execution, StepError};
-use super::foresight;
 use super::moves::rename_here;
 use super::record::Record;
 use super::report::Noted;
@@ -73,7 +72,7 @@ impl Execution {
         let why = Why::SameContentAt { path: at.clone() };
         self.count(|report| {
             report.adopted += 1;
-            report.skip(Noted::new(&step.remote, foresight::code(&why), &why));
+            report.skip(Noted::left(&step.remote, &why));
         });
         let partner = free_partner(&self.sync.store, self.sync.service.id, &at);
         let version = RemoteVersion { digests: fetched.staged.digests().into(), ..fetched.version.clone() };

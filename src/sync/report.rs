@@ -27,12 +27,24 @@ pub struct Noted {
     /// as it is `name-taken`, `raw-video`, ... A run of an earlier version did not tell it, and a conflict has none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cause: Option<String>,
+    /// The other path that the reason names, where it names one and a run tells of it: where the content is already, or whose name it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub other: Option<String>,
 }
 
 impl Noted {
     /// What is to be said of a path, and which kind of reason that is.
     pub(crate) fn new(path: impl ToString, cause: &str, reason: impl ToString) -> Self {
-        Self { path: path.to_string(), reason: reason.to_string(), cause: Some(cause.to_owned()) }
+        Self { path: path.to_string(), reason: reason.to_string(), cause: Some(cause.to_owned()), other: None }
+    }
+
+    /// Why a plan leaves a path as it is.
+    pub(super) fn left(path: impl ToString, why: &Why) -> Self {
+        let other = match why {
+            Why::SameContentAt { path } | Why::NameTaken { path } => Some(path.to_string()),
+            _ => None,
+        };
+        Self { other, ..Self::new(path, foresight::code(why), why) }
     }
 }
 
@@ -230,7 +242,7 @@ impl Report {
     /// known, and not done.
     pub(super) fn skip_all(&mut self, plan: &Plan) {
         for Skipped { path, why } in &plan.skipped {
-            let noted = Noted::new(path, foresight::code(why), why);
+            let noted = Noted::left(path, why);
             match why {
                 Why::Unreadable { failed: true, .. } => self.failed.push(noted),
                 _ => self.skip(noted),

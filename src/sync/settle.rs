@@ -69,7 +69,7 @@ impl Execution {
             self.count(|report| report.uploaded(local.size, &proof));
         }
         let reason = format!("changed on both sides; the service's version is kept as {}", copy.name());
-        self.count(|report| report.conflicts.push(Noted { path: step.local.to_string(), reason, cause: None }));
+        self.count(|report| report.conflicts.push(Noted { path: step.local.to_string(), reason, cause: None, other: None }));
         Ok(records)
     }
 

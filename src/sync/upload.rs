@@ -17,7 +17,6 @@ use crate::store::remote::RemoteView;
 use crate::types::{Expect, LocalVersion, RelPath, RemoteVersion};
 
 use super::execute::{Execution, StepError};
-use super::foresight;
 use super::record::Record;
 use super::report::Noted;
 use super::run::{SyncError, blocking};
@@ -71,7 +70,7 @@ impl Execution {
                     Some(Ok(Sent::Proven(proof))) => proven.push((step, proof)),
                     Some(Ok(Sent::Superfluous(at))) => {
                         let why = Why::SameContentAt { path: at };
-                        self.count(|report| report.skip(Noted::new(&step.local, foresight::code(&why), &why)));
+                        self.count(|report| report.skip(Noted::left(&step.local, &why)));
                         self.finished(&step, None);
                     }
                     Some(Err(error)) => self.failed(&step, &error),

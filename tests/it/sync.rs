@@ -69,10 +69,16 @@ fn content_under_another_name_is_not_sent() {
     let report = a.sync();
     assert_counts(&report, &[("adopted", 1)]);
     assert_eq!(report["skipped"][0]["path"], "2020/IMG_1.jpg", "{report:#}");
+    let same = |report: &Value| {
+        let left = &report["skipped"][0];
+        assert_eq!((&left["cause"], &left["other"]), (&"same-content-at".into(), &"Holiday/beach.jpg".into()), "{report:#}");
+    };
+    same(&report);
     a.put("copy of it.jpg", "same");
     let report = a.sync();
     assert_counts(&report, &[]);
     assert_eq!(report["skipped"][0]["path"], "copy of it.jpg", "{report:#}");
+    same(&report);
     assert_files(&b, &[("Holiday/beach.jpg", "same")]);
     // An edit still travels to where the content was.
     a.put("2020/IMG_1.jpg", "edited");

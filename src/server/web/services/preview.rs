@@ -185,13 +185,13 @@ fn noted(words: Words, code: &str, first: &[Noted], total: u64) -> Markup {
     let more = total.saturating_sub(first.len() as u64);
     html! {
         ul.names {
-            @for Noted { path, reason, .. } in first {
+            @for Noted { path, reason, other, .. } in first {
                 li {
                     span.path {
                         (path)
                         @match code {
                             "filter" | "upload-off" | "download-off" | "careful" => {}
-                            "same-content-at" => { @if let Some((_, there)) = reason.split_once(", as ") { span.dim { " = " (there) } } }
+                            "same-content-at" => { @if let Some(there) = other { span.dim { " = " (there) } } }
                             _ => { span.dim lang="en" { " – " (reason) } }
                         }
                     }
