@@ -303,7 +303,8 @@ struct Writer {
 
 impl Writer {
     fn work(&self, queue: &Receiver<Job>) {
-        let mut owed = 0;
+        // Commits that are not durable yet; whether it was said that they cannot be made so, which is tried again and again.
+        let (mut owed, mut is_told) = (0, false);
         loop {
             let first = if owed > 0 { queue.recv_timeout(SOON) } else { queue.recv().map_err(|_| RecvTimeoutError::Disconnected) };
             let closing = matches!(first, Err(RecvTimeoutError::Disconnected));
@@ -316,8 +317,12 @@ impl Writer {
             }
             if jobs.is_empty() && owed > 0 {
                 match self.commit(Vec::new(), true) {
-                    Ok(()) => owed = 0,
-                    Err(error) => tracing::error!(%error, "the state could not be made durable"),
+                    Ok(()) => (owed, is_told) = (0, false),
+                    Err(error) if !is_told => {
+                        tracing::error!(%error, "the state could not be made durable; it is tried again until it can");
+                        is_told = true;
+                    }
+                    Err(_) => {}
                 }
             }
             if closing {
@@ -329,8 +334,12 @@ impl Writer {
             }
             if !jobs.is_empty() {
                 let durable = owed >= OWED || !copies.is_empty() || jobs.iter().any(|(_, durable, _)| *durable);
-                self.run(jobs.into_iter().map(|(work, _, done)| (work, done)).collect(), durable);
-                owed = if durable { 0 } else { owed + 1 };
+                match self.run(jobs.into_iter().map(|(work, _, done)| (work, done)).collect(), durable) {
+                    true if durable => (owed, is_told) = (0, false),
+                    true => owed += 1,
+                    // What was owed before still is.
+                    false => {}
+                }
             }
             for (to, done) in copies {
                 // Nobody else writes to the file, and nothing waits to be written.
@@ -339,11 +348,14 @@ impl Writer {
         }
     }
 
-    /// Runs a batch and tells every waiting writer. They share one fate: an error means that none of them was written.
-    fn run(&self, jobs: Vec<(Work, Done)>, durable: bool) {
+    /// Runs a batch and tells every waiting writer, and whether it was written. They share one fate: an error means that none of them was.
+    fn run(&self, jobs: Vec<(Work, Done)>, durable: bool) -> bool {
         let (works, dones): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
         match self.commit(works, durable) {
-            Ok(()) => dones.into_iter().for_each(|done| drop(done.send(Ok(())))),
+            Ok(()) => {
+                dones.into_iter().for_each(|done| drop(done.send(Ok(()))));
+                true
+            }
             Err(error) => {
                 tracing::error!(%error, writes = dones.len(), "a write to the state failed");
                 let reason = error.to_string();
@@ -357,6 +369,7 @@ impl Writer {
                 for done in dones {
                     drop(done.send(Err(first.take().unwrap_or_else(again))));
                 }
+                false
             }
         }
     }

@@ -212,17 +212,21 @@ fn a_stop_lets_transfers_end_and_leaves_nothing_behind() {
         let sandbox = Sandbox::new();
         let mut node = sandbox.node("n");
         node.serve();
-        let mut stream = send_head("admin", PASSWORD, "PUT", &format!("{}late.jpg", node.originals()), &[("Content-Length", "8")]);
-        stream.write_all(b"half").unwrap();
-        std::thread::sleep(Duration::from_millis(300));
+        let content = "x".repeat(2 << 20);
+        let (half, rest) = content.split_at(content.len() / 2);
+        let length = content.len().to_string();
+        let mut stream = send_head("admin", PASSWORD, "PUT", &format!("{}late.jpg", node.originals()), &[("Content-Length", &length)]);
+        stream.write_all(half.as_bytes()).unwrap();
+        eventually("the upload", || !node.left_behind().is_empty());
+        let rest = rest.to_owned();
         let finish = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(500));
-            stream.write_all(b"more").unwrap();
+            stream.write_all(rest.as_bytes()).unwrap();
             read_answer(&mut stream).status
         });
         assert!(node.signal(signal).success());
         assert_eq!(finish.join().unwrap(), 201);
-        assert_files(&node, &[("late.jpg", "halfmore")]);
+        assert_files(&node, &[("late.jpg", &content)]);
         assert!(node.left_behind().is_empty() && !node.data.join("control.sock").exists());
     }
 }

@@ -15,7 +15,7 @@ const SIZE: u64 = 200_000;
 /// comes with them is passed on by chance.
 fn put_chunked(url: &str, content: &str) -> Answer {
     let mut stream = send_head("admin", PASSWORD, "PUT", url, &[("Transfer-Encoding", "chunked")]);
-    std::thread::sleep(Duration::from_millis(300));
+    std::thread::sleep(Duration::from_secs(1));
     for piece in content.as_bytes().chunks(50_000) {
         stream.write_all(format!("{:x}\r\n", piece.len()).as_bytes()).unwrap();
         stream.write_all(piece).unwrap();
