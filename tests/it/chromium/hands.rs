@@ -24,7 +24,7 @@ const POINT: &str = "async function(centre) {
 }";
 
 /// A finger that stays for so long presses long; half a second is usual.
-const HOLD: Duration = Duration::from_millis(900);
+const HOLD: Duration = Duration::from_millis(1500);
 
 /// Until a tap has become a click, which is later than its touch; or a page has taken the touch for itself.
 const TAPPED: &str = "new Promise(done => {

@@ -217,7 +217,7 @@ fn jumps_bytes_and_what_axe_says_are_measured() {
             "/jumps",
             "",
             "<main><h1>t</h1><p id=p style='color:#ccc;background:#fff'>pale<p>here<button></button></main><script>\
-                        setTimeout(() => p.style.marginTop = '300px', 100)</script>",
+                        setInterval(() => p.style.marginTop = p.style.marginTop ? '' : '300px', 300)</script>",
         ),
     ]);
     let page = browser.page(DESKTOP);
