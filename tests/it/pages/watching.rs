@@ -74,8 +74,9 @@ fn a_lost_connection_is_said_and_comes_back() {
     page.screenshot("activity-lost");
     node.serve_with(&["--listen", &address]);
     page.wait_gone("#lost");
-    // It was asked for before it was back.
+    // It was asked for when it went, and before it was back.
     page.forgive("ERR_CONNECTION_REFUSED");
+    page.forgive("Failed to fetch");
 }
 
 #[test]

@@ -5,7 +5,7 @@ const LONGEST_WAIT = 30000;
 
 /**
  * Follows them: `heard` has what to do by the names of events. While the node cannot be heard the page says so; `again` is called when it can be
- * once more.
+ * once more, `heard.missed` when events were missed, those before it is heard for the first time among them.
  *
  * A page that nobody looks at does not listen: browsers have six connections to a node in HTTP/1.1, and the sixth page would stand still.
  */
@@ -16,11 +16,16 @@ export function follow(heard, again) {
     rest();
     source = new EventSource(`api/v1/events${place ? `?after=${encodeURIComponent(place)}` : ""}`);
     source.addEventListener("ready", (event) => {
+      // What happened since the page was made is heard by nobody.
+      const isFirst = !place;
       place = event.lastEventId;
       wait = FIRST_WAIT;
-      if (lost.hidden) return;
-      lost.hidden = true;
-      again();
+      if (!lost.hidden) {
+        lost.hidden = true;
+        again();
+      } else if (isFirst) {
+        heard.missed();
+      }
     });
     for (const [name, take] of Object.entries(heard)) {
       source.addEventListener(name, (event) => {
