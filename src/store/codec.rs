@@ -3,6 +3,7 @@
 //! A path's key is `folder NUL name`: byte order is then [`RelPath`] order, the members of a folder are one range, and so are all
 //! names that begin alike. Rows begin with a format byte, so that a later version can tell what it reads.
 
+use redb::Range;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -66,6 +67,18 @@ pub(super) fn service_range(service: ServiceId) -> (Vec<u8>, Vec<u8>) {
 /// What follows the service in a key.
 pub(super) fn after_service(key: &[u8]) -> Result<&[u8], StoreError> {
     key.get(4..).ok_or(StoreError::Damaged("a service key"))
+}
+
+/// The rows of a range whose keys are wanted, by the paths that `path_in` finds in their keys. Those of the others are not read.
+pub(super) fn wanted_rows<T: DeserializeOwned>(
+    range: Range<'static, &'static [u8], &'static [u8]>,
+    path_in: impl Fn(&[u8]) -> Result<RelPath, StoreError>,
+    wanted: impl Fn(&[u8]) -> bool,
+) -> impl Iterator<Item = Result<(RelPath, T), StoreError>> {
+    range.filter_map(move |item| match item {
+        Ok((key, row)) => wanted(key.value()).then(|| Ok((path_in(key.value())?, decode(row.value())?))),
+        Err(error) => Some(Err(error.into())),
+    })
 }
 
 /// A row as bytes.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::media::is_junk;
 use crate::types::{ContentHash, Digests, KnownDigests, LocalVersion, Mtime, RelPath, Sha1};
 
-use super::codec::{decode, encode, has_in_name, member_range, path_key, path_of, successor};
+use super::codec::{decode, encode, has_in_name, member_range, path_key, path_of, successor, wanted_rows};
 use super::folders::{self, Difference};
 use super::{StoreError, changes, ids};
 
@@ -250,7 +250,7 @@ impl Index {
 
     /// The files whose names have this in them, in order. The others are passed over without being read.
     pub fn with_in_name(&self, mark: &'static str) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
-        self.range_where(Vec::new(), vec![0xff], move |key| has_in_name(key, mark))
+        Ok(wanted_rows(self.files.range::<&[u8]>(..)?, path_of, move |key| has_in_name(key, mark)))
     }
 
     /// The files that come after a path, in order; without one all.
@@ -286,20 +286,7 @@ impl Index {
     }
 
     fn range(&self, start: Vec<u8>, end: Vec<u8>) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
-        self.range_where(start, end, |_| true)
-    }
-
-    fn range_where<W: Fn(&[u8]) -> bool>(
-        &self,
-        start: Vec<u8>,
-        end: Vec<u8>,
-        wanted: W,
-    ) -> Result<impl Iterator<Item = Item> + use<W>, StoreError> {
-        let range = self.files.range(start.as_slice()..end.as_slice())?;
-        Ok(range.filter_map(move |item| match item {
-            Ok((key, row)) => wanted(key.value()).then(|| Ok((path_of(key.value())?, decode(row.value())?))),
-            Err(error) => Some(Err(error.into())),
-        }))
+        Ok(wanted_rows(self.files.range(start.as_slice()..end.as_slice())?, path_of, |_| true))
     }
 
     /// The folders that directly hold files, in order.

@@ -4,7 +4,9 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata 
 
 use crate::types::{KnownDigests, RelPath, RemoteVersion, ServiceId};
 
-use super::codec::{after_service, decode, encode, has_in_name, member_range, path_key, path_of, service_key, service_range, successor};
+use super::codec::{
+    after_service, decode, encode, has_in_name, member_range, path_key, path_of, service_key, service_range, successor, wanted_rows,
+};
 use super::index::subtree_ranges;
 use super::{StoreError, listed};
 
@@ -39,7 +41,7 @@ pub fn set_folder(
         let rows = tx.open_table(ROWS)?;
         for item in rows.range(start.as_slice()..end.as_slice())? {
             let (key, row) = item?;
-            known.insert(path_of(after_service(key.value())?)?, decode::<RemoteVersion>(row.value())?);
+            known.insert(path_in(key.value())?, decode::<RemoteVersion>(row.value())?);
         }
     }
     let mut different = false;
@@ -117,7 +119,7 @@ pub fn retain_folders(tx: &WriteTransaction, service: ServiceId, keep: impl Fn(&
         let rows = tx.open_table(ROWS)?;
         let (start, end) = service_range(service);
         for item in rows.range(start.as_slice()..end.as_slice())? {
-            let path = path_of(after_service(item?.0.value())?)?;
+            let path = path_in(item?.0.value())?;
             if !keep(&path.parent().unwrap_or_default()) {
                 gone.push(path);
             }
@@ -133,7 +135,7 @@ pub fn remove_all(tx: &WriteTransaction, service: ServiceId, path: &RelPath) -> 
         let rows = tx.open_table(ROWS)?;
         for (start, end) in listed::below(service, path) {
             for item in rows.range(start.as_slice()..end.as_slice())? {
-                gone.push(path_of(after_service(item?.0.value())?)?);
+                gone.push(path_in(item?.0.value())?);
             }
         }
     }
@@ -186,7 +188,7 @@ impl RemoteView {
     /// The files whose names have this in them, in order. The others are passed over without being read.
     pub fn with_in_name(&self, mark: &'static str) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
         let (start, end) = service_range(self.service);
-        self.range_where(start, end, move |key| has_in_name(key, mark))
+        Ok(wanted_rows(self.rows.range(start.as_slice()..end.as_slice())?, path_in, move |key| has_in_name(key, mark)))
     }
 
     /// The files directly in a folder whose names begin with `prefix`.
@@ -204,20 +206,7 @@ impl RemoteView {
     }
 
     fn range(&self, start: Vec<u8>, end: Vec<u8>) -> Result<impl Iterator<Item = Item> + use<>, StoreError> {
-        self.range_where(start, end, |_| true)
-    }
-
-    fn range_where<W: Fn(&[u8]) -> bool>(
-        &self,
-        start: Vec<u8>,
-        end: Vec<u8>,
-        wanted: W,
-    ) -> Result<impl Iterator<Item = Item> + use<W>, StoreError> {
-        let range = self.rows.range(start.as_slice()..end.as_slice())?;
-        Ok(range.filter_map(move |item| match item {
-            Ok((key, row)) => wanted(key.value()).then(|| Ok((path_of(after_service(key.value())?)?, decode(row.value())?))),
-            Err(error) => Some(Err(error.into())),
-        }))
+        Ok(wanted_rows(self.rows.range(start.as_slice()..end.as_slice())?, path_in, |_| true))
     }
 
     /// The first path that the service says holds this content, and that is `wanted`.
@@ -233,4 +222,9 @@ impl RemoteView {
         }
         Ok(None)
     }
+}
+
+/// The path in a key of this table.
+fn path_in(key: &[u8]) -> Result<RelPath, StoreError> {
+    path_of(after_service(key)?)
 }
